@@ -1,0 +1,237 @@
+//! What `mnist_gpu` needs besides the training loop: flags, a progress bar, tables, files.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use wgrad::data::Dataset;
+use wgrad::plan::Plan;
+use wgrad::{Device, EpochReport, Error, Loss, Progress, Reduction, Result};
+
+/// Train the tutorial's CNN on MNIST with WGSL compute shaders.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Args {
+    /// Where to compute: the best adapter or else the CPU reference, an adapter, the CPU reference
+    #[arg(long, value_enum, default_value_t = Where::Auto)]
+    pub device: Where,
+    /// Part of an adapter's name or backend, or its index; implies --device gpu
+    #[arg(long, value_name = "NAME")]
+    pub adapter: Option<String>,
+    /// What is minimised
+    #[arg(long, value_enum, default_value_t = LossName::Mse)]
+    pub loss: LossName,
+    /// How MSE is averaged: over batch and classes, or summed over classes and averaged over the
+    /// batch, which is the tutorial's update [default: batch-mean]
+    #[arg(long, value_enum)]
+    pub reduction: Option<ReductionName>,
+    /// Learning rate of SGD
+    #[arg(long, default_value_t = 0.01)]
+    pub lr: f32,
+    /// Images in a batch
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    pub batch_size: usize,
+    /// Passes over the training set
+    #[arg(long, value_name = "N", default_value_t = 15)]
+    pub epochs: u32,
+    /// Draws the initial weights and the order of the images
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Train on the first N images only
+    #[arg(long, value_name = "N")]
+    pub train_images: Option<usize>,
+    /// Visit the images in the order in which they are stored
+    #[arg(long)]
+    pub no_shuffle: bool,
+    /// Folder of the four IDX files, plain or gzipped
+    #[arg(long, value_name = "DIR", default_value = bundled_data())]
+    pub data: PathBuf,
+    /// Write one JSON object a line for each epoch
+    #[arg(long, value_name = "FILE")]
+    pub metrics: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Where {
+    Auto,
+    Gpu,
+    Cpu,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LossName {
+    Mse,
+    CrossEntropy,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReductionName {
+    Mean,
+    BatchMean,
+}
+
+/// Mesa's drivers look for a desktop, and complain on the terminal where the variable that would
+/// lead them to it is missing. Call it before anything else.
+pub fn quiet_drivers() {
+    const DESKTOP: &str = "XDG_RUNTIME_DIR";
+    if std::env::var_os(DESKTOP).is_none() {
+        // SAFETY: the first statement of `main`; no other thread exists that could read the
+        // environment meanwhile.
+        unsafe { std::env::set_var(DESKTOP, std::env::temp_dir()) };
+    }
+}
+
+/// `data/mnist` of the source tree, wherever the example is started from.
+fn bundled_data() -> &'static str {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/data/mnist")
+}
+
+impl Args {
+    pub async fn device(&self) -> Result<Device> {
+        match (self.device, &self.adapter) {
+            (Where::Auto, None) => Device::auto().await,
+            (Where::Auto | Where::Gpu, name) => Device::gpu(name.as_deref()).await,
+            (Where::Cpu, None) => Ok(Device::cpu()),
+            (Where::Cpu, Some(name)) => {
+                Err(Error::value("--adapter", "no --device cpu beside it", name))
+            }
+        }
+    }
+
+    pub fn loss(&self) -> Result<Loss> {
+        match (self.loss, self.reduction) {
+            (LossName::Mse, Some(ReductionName::Mean)) => Ok(Loss::Mse(Reduction::Mean)),
+            (LossName::Mse, _) => Ok(Loss::Mse(Reduction::BatchMean)),
+            (LossName::CrossEntropy, None) => Ok(Loss::CrossEntropy),
+            (LossName::CrossEntropy, Some(_)) => Err(Error::value(
+                "--reduction",
+                "--loss mse beside it",
+                "--loss cross-entropy",
+            )),
+        }
+    }
+
+    pub fn truncate(&self, data: Dataset) -> Result<Dataset> {
+        match self.train_images {
+            Some(count) => data.with_train_len(count),
+            None => Ok(data),
+        }
+    }
+}
+
+/// Exit status 0, or 1 with the error on one line.
+pub fn exit(result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A packaged crate comes without the data: then the error says where to put them.
+pub fn say_where_data_goes(error: Error) -> Error {
+    match error {
+        Error::Data {
+            path,
+            expected,
+            got,
+        } if got == "neither" => Error::Data {
+            path,
+            expected: format!(
+                "{expected}, the MNIST files (put them there or name their folder with --data)"
+            ),
+            got,
+        },
+        other => other,
+    }
+}
+
+pub fn print_model(plan: &Plan, data: &Dataset) {
+    println!(
+        "Data: {} training and {} test images of {}",
+        data.train.len(),
+        data.test.len(),
+        data.sample
+    );
+    println!(
+        "{:<12} {:<32} {:>18} {:>11}",
+        "layer", "", "output", "parameters"
+    );
+    let mut total = 0;
+    for layer in plan.layers() {
+        let output = layer.output.to_string();
+        println!(
+            "{:<12} {:<32} {output:>18} {:>11}",
+            layer.name, layer.layer, layer.parameters
+        );
+        total += layer.parameters;
+    }
+    println!("{:<12} {:<32} {:>18} {total:>11}", "total", "", "");
+}
+
+pub fn progress_bar(epoch: u32, epochs: u32, data: &Dataset) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} {msg}");
+    ProgressBar::new(data.train.len() as u64)
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        .with_prefix(format!("Epoch {epoch}/{epochs}"))
+}
+
+pub fn advance(bar: &ProgressBar, progress: &Progress) {
+    bar.set_position(progress.samples);
+    bar.set_message(format!(
+        "{:.0} images/s, loss {:.4}",
+        progress.samples_per_second, progress.loss
+    ));
+}
+
+/// The file that `--metrics` names, if it does.
+pub struct MetricsFile {
+    file: Option<(PathBuf, File)>,
+    adapter: String,
+}
+
+impl MetricsFile {
+    pub fn create(path: Option<&Path>, device: &Device) -> Result<Self> {
+        let open = |path: &Path| match File::create(path) {
+            Ok(file) => Ok((path.to_owned(), file)),
+            Err(source) => Err(Error::Io {
+                path: path.to_owned(),
+                source,
+            }),
+        };
+        Ok(MetricsFile {
+            file: path.map(open).transpose()?,
+            adapter: device.to_string(),
+        })
+    }
+
+    pub fn write(
+        &mut self,
+        epoch: u32,
+        trained: &EpochReport,
+        train: &EpochReport,
+        test: &EpochReport,
+    ) -> Result<()> {
+        let Some((path, file)) = &mut self.file else {
+            return Ok(());
+        };
+        let line = serde_json::json!({
+            "epoch": epoch,
+            "train_acc": train.accuracy,
+            "train_loss": train.loss,
+            "test_acc": test.accuracy,
+            "test_loss": test.loss,
+            "images_per_second": trained.samples_per_second,
+            "adapter": self.adapter,
+        });
+        writeln!(file, "{line}").map_err(|source| Error::Io {
+            path: path.clone(),
+            source,
+        })
+    }
+}

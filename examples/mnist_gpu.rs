@@ -1,0 +1,54 @@
+//! The tutorial's training loop on MNIST, on a GPU: `cargo run --release --example mnist_gpu`.
+
+mod cli;
+
+use clap::Parser;
+use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential};
+use wgrad::{Config, Result, Sgd, Split, Trainer, data};
+
+fn main() -> std::process::ExitCode {
+    cli::quiet_drivers();
+    cli::exit(wgrad::block_on(run(&cli::Args::parse())))
+}
+
+async fn run(args: &cli::Args) -> Result<()> {
+    let device = args.device().await?;
+    println!("Device: {device} ({})", device.reason());
+
+    let data = args.truncate(data::load_mnist(&args.data).map_err(cli::say_where_data_goes)?)?;
+    let model = Sequential::new()
+        .with(Conv2d::new(1, 4, 3))
+        .with(ReLU)
+        .with(MaxPool2d::new(2))
+        .with(Flatten)
+        .with(Linear::new(32))
+        .with(ReLU)
+        .with(Linear::new(10).in_features(32));
+    let config = Config {
+        loss: args.loss()?,
+        optimizer: Sgd::new(args.lr),
+        batch_size: args.batch_size,
+        seed: args.seed,
+        shuffle: !args.no_shuffle,
+    };
+    let mut metrics = cli::MetricsFile::create(args.metrics.as_deref(), &device)?;
+    let mut trainer = Trainer::new(&device, &model, &data, config).await?;
+    cli::print_model(trainer.plan(), &data);
+
+    for epoch in 1..=args.epochs {
+        let bar = cli::progress_bar(epoch, args.epochs, &data);
+        let trained = trainer
+            .train_epoch(|progress| cli::advance(&bar, progress))
+            .await?;
+        bar.finish_and_clear();
+
+        let train = trainer.evaluate(Split::Train).await?;
+        let test = trainer.evaluate(Split::Test).await?;
+        println!(
+            "Epoch {epoch} Summary: Train Acc={:.4}, Train Loss={:.4}, Test Acc={:.4}, Test Loss={:.4}",
+            train.accuracy, train.loss, test.accuracy, test.loss
+        );
+        metrics.write(epoch, &trained, &train, &test)?;
+    }
+    Ok(())
+}

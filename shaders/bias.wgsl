@@ -1,0 +1,43 @@
+// A number added to each channel, and its gradient.
+
+override ROWS: u32; // N·C
+override CHANNELS: u32 = 1u; // C
+override AREA: u32; // H·W, or 1 after a Linear layer
+override WORKGROUP_SIZE: u32 = 64;
+
+@group(0) @binding(0) var<storage, read> input: array<f32>; // (N, C, AREA)
+@group(0) @binding(1) var<storage, read> bias: array<f32>; // (C)
+@group(0) @binding(2) var<storage, read_write> output: array<f32>; // (N, C, AREA)
+
+@group(0) @binding(0) var<storage, read> d_output: array<f32>; // (N, C, AREA)
+@group(0) @binding(1) var<storage, read_write> d_bias: array<f32>; // (N, C)
+
+// One invocation adds to one element.
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn bias_forward(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+) {
+    let index = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    if index >= ROWS * AREA {
+        return;
+    }
+    output[index] = input[index] + bias[index / AREA % CHANNELS];
+}
+
+// One invocation sums one channel of one image.
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn bias_backward(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+) {
+    let row = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    if row >= ROWS {
+        return;
+    }
+    var sum = 0.0;
+    for (var p = 0u; p < AREA; p++) {
+        sum += d_output[row * AREA + p];
+    }
+    d_bias[row] = sum;
+}

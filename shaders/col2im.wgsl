@@ -1,0 +1,48 @@
+// The adjoint of im2col: one invocation sums, for one input pixel, the columns that it fed.
+
+override PLANES: u32; // N·C
+override H: u32;
+override W: u32;
+override OH: u32;
+override OW: u32;
+override KH: u32;
+override KW: u32;
+override STRIDE_H: u32;
+override STRIDE_W: u32;
+override PAD_H: u32;
+override PAD_W: u32;
+override WORKGROUP_SIZE: u32 = 64;
+
+@group(0) @binding(0) var<storage, read> d_columns: array<f32>; // (N·C, KH·KW, OH·OW)
+@group(0) @binding(1) var<storage, read_write> d_input: array<f32>; // (N·C, H, W)
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn col2im(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+) {
+    let index = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    if index >= PLANES * H * W {
+        return;
+    }
+    let h = index / W % H + PAD_H;
+    let w = index % W + PAD_W;
+    let plane = index / (H * W);
+
+    // Cell (kh, kw) read this pixel from position (h − kh, w − kw) / stride, where that is whole.
+    var sum = 0.0;
+    for (var kh = 0u; kh < KH; kh++) {
+        let oh = (h - kh) / STRIDE_H;
+        if h < kh || (h - kh) % STRIDE_H != 0u || oh >= OH {
+            continue;
+        }
+        for (var kw = 0u; kw < KW; kw++) {
+            let ow = (w - kw) / STRIDE_W;
+            if w < kw || (w - kw) % STRIDE_W != 0u || ow >= OW {
+                continue;
+            }
+            sum += d_columns[((plane * KH + kh) * KW + kw) * OH * OW + oh * OW + ow];
+        }
+    }
+    d_input[index] = sum;
+}

@@ -1,0 +1,133 @@
+// The maximum of each window, and its gradient.
+
+override PLANES: u32; // N·C
+override H: u32;
+override W: u32;
+override OH: u32;
+override OW: u32;
+override KH: u32;
+override KW: u32;
+override STRIDE_H: u32;
+override STRIDE_W: u32;
+override PAD_H: u32;
+override PAD_W: u32;
+override WORKGROUP_SIZE: u32 = 64;
+
+@group(0) @binding(0) var<storage, read> input: array<u32>; // (N·C, H, W), the bits of f32
+@group(0) @binding(1) var<storage, read_write> output: array<u32>; // (N·C, OH, OW), the bits of f32
+@group(0) @binding(2) var<storage, read_write> indices: array<u32>; // (N·C, OH, OW), pixel of the plane
+
+@group(0) @binding(0) var<storage, read> winners: array<u32>; // (N·C, OH, OW), forward's indices
+@group(0) @binding(1) var<storage, read> d_output: array<f32>; // (N·C, OH, OW)
+@group(0) @binding(2) var<storage, read_write> d_input: array<f32>; // (N·C, H, W)
+
+@group(0) @binding(1) var<storage, read> pooled: array<u32>; // (N·C, OH, OW), forward's output
+@group(0) @binding(2) var<storage, read> d_output_all: array<f32>; // (N·C, OH, OW)
+@group(0) @binding(3) var<storage, read_write> d_input_all: array<f32>; // (N·C, H, W)
+
+const NAN_KEY: u32 = 0xffffffff;
+
+// Orders floats as integers: numbers by value, both zeros alike, NaN above all. WGSL may flush
+// subnormals and assume that no NaN occurs, so floats are not compared as floats.
+fn ordered_key(bits: u32) -> u32 {
+    let magnitude = bits & 0x7fffffffu;
+    if magnitude > 0x7f800000u {
+        return NAN_KEY;
+    }
+    if bits == magnitude || magnitude == 0u {
+        return magnitude | 0x80000000u;
+    }
+    return ~bits;
+}
+
+// One invocation finds the maximum of one window.
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn max_pool_forward(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+) {
+    let index = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    if index >= PLANES * OH * OW {
+        return;
+    }
+    let plane = index / (OH * OW) * H * W;
+    var best = 0u;
+    var winner = 0u;
+    for (var kh = 0u; kh < KH; kh++) {
+        for (var kw = 0u; kw < KW; kw++) {
+            // Below zero wraps past H and W, so one comparison finds the padding on both sides.
+            let h = index / OW % OH * STRIDE_H + kh - PAD_H;
+            let w = index % OW * STRIDE_W + kw - PAD_W;
+            if h >= H || w >= W {
+                continue;
+            }
+            let key = ordered_key(input[plane + h * W + w]);
+            if key > best {
+                best = key;
+                winner = h * W + w;
+            }
+        }
+    }
+    output[index] = input[plane + winner];
+    indices[index] = winner;
+}
+
+// The positions, along one axis, of the windows that cover a pixel: from `first` to before `end`.
+struct Positions {
+    first: u32,
+    end: u32,
+}
+
+fn covering(padded: u32, kernel: u32, stride: u32, count: u32) -> Positions {
+    let first = select((padded - kernel) / stride + 1u, 0u, padded < kernel);
+    return Positions(first, min(padded / stride + 1u, count));
+}
+
+// One invocation sums, for one pixel, the gradients of the windows that it won.
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn max_pool_backward(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+) {
+    let index = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    if index >= PLANES * H * W {
+        return;
+    }
+    let rows = covering(index / W % H + PAD_H, KH, STRIDE_H, OH);
+    let columns = covering(index % W + PAD_W, KW, STRIDE_W, OW);
+    var sum = 0.0;
+    for (var oh = rows.first; oh < rows.end; oh++) {
+        for (var ow = columns.first; ow < columns.end; ow++) {
+            let position = (index / (H * W) * OH + oh) * OW + ow;
+            if winners[position] == index % (H * W) {
+                sum += d_output[position];
+            }
+        }
+    }
+    d_input[index] = sum;
+}
+
+// One invocation sums, for one pixel, the gradients of the windows whose maximum it equals.
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn max_pool_backward_all(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+) {
+    let index = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    if index >= PLANES * H * W {
+        return;
+    }
+    let rows = covering(index / W % H + PAD_H, KH, STRIDE_H, OH);
+    let columns = covering(index % W + PAD_W, KW, STRIDE_W, OW);
+    let key = ordered_key(input[index]);
+    var sum = 0.0;
+    for (var oh = rows.first; oh < rows.end; oh++) {
+        for (var ow = columns.first; ow < columns.end; ow++) {
+            let position = (index / (H * W) * OH + oh) * OW + ow;
+            if key != NAN_KEY && key == ordered_key(pooled[position]) {
+                sum += d_output_all[position];
+            }
+        }
+    }
+    d_input_all[index] = sum;
+}

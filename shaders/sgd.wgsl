@@ -1,0 +1,49 @@
+// Stochastic gradient descent over the arena of all parameters, one element an invocation.
+
+override LEN: u32;
+override WEIGHT_DECAY: f32;
+override MOMENTUM: f32 = 0.0;
+override WORKGROUP_SIZE: u32 = 64;
+
+struct Step {
+    offset: u32,
+    rows: u32,
+    slot: u32,
+    learning_rate: f32,
+    inverse_rows: f32,
+}
+
+@group(0) @binding(0) var<storage, read> gradients: array<f32>; // (LEN)
+@group(0) @binding(1) var<storage, read_write> parameters: array<f32>; // (LEN)
+@group(0) @binding(2) var<storage, read_write> velocity: array<f32>; // (LEN)
+@group(1) @binding(0) var<uniform> this_step: Step;
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn sgd(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+) {
+    let index = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    if index >= LEN {
+        return;
+    }
+    let parameter = parameters[index];
+    let gradient = gradients[index] + WEIGHT_DECAY * parameter;
+    parameters[index] = parameter - this_step.learning_rate * gradient;
+}
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn sgd_momentum(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+) {
+    let index = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    if index >= LEN {
+        return;
+    }
+    let parameter = parameters[index];
+    let gradient = gradients[index] + WEIGHT_DECAY * parameter;
+    let updated = MOMENTUM * velocity[index] + gradient;
+    velocity[index] = updated;
+    parameters[index] = parameter - this_step.learning_rate * updated;
+}

@@ -1,0 +1,99 @@
+//! Data sets of labelled byte images.
+
+pub mod idx;
+mod mnist;
+
+pub use mnist::{CLASSES, load_mnist};
+
+use crate::error::{Error, Result};
+use crate::shape::Shape;
+
+/// Labelled samples, one byte a value.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Samples {
+    /// The samples, one after the other.
+    pub images: Vec<u8>,
+    /// The class of each.
+    pub labels: Vec<u8>,
+}
+
+impl Samples {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+}
+
+/// Samples to train on and samples to test on.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    /// The shape of one sample: (C, H, W) or (F).
+    pub sample: Shape,
+    /// How many classes the labels tell apart.
+    pub classes: usize,
+    /// Trained on.
+    pub train: Samples,
+    /// Tested on.
+    pub test: Samples,
+}
+
+impl Dataset {
+    /// A data set, checked.
+    ///
+    /// # Errors
+    /// No training sample, images that do not fit the labels in number, a label that is no class.
+    pub fn new(
+        sample: impl Into<Shape>,
+        classes: usize,
+        train: Samples,
+        test: Samples,
+    ) -> Result<Self> {
+        let sample = sample.into();
+        if train.is_empty() {
+            return Err(Error::value("training set", "at least 1 sample", 0));
+        }
+        for (name, samples) in [("training set", &train), ("test set", &test)] {
+            let bytes = samples.len().saturating_mul(sample.elements());
+            if samples.images.len() != bytes {
+                let expected = format!("{bytes} bytes of images, {} of {sample}", samples.len());
+                return Err(Error::value(
+                    name,
+                    expected,
+                    format!("{} bytes", samples.images.len()),
+                ));
+            }
+            if let Some(&label) = samples
+                .labels
+                .iter()
+                .find(|&&label| usize::from(label) >= classes)
+            {
+                return Err(Error::value(name, format!("labels below {classes}"), label));
+            }
+        }
+        Ok(Dataset {
+            sample,
+            classes,
+            train,
+            test,
+        })
+    }
+
+    /// The same with only the first `count` training samples.
+    ///
+    /// # Errors
+    /// None of them, or more than there are.
+    pub fn with_train_len(mut self, count: usize) -> Result<Self> {
+        if count == 0 || count > self.train.len() {
+            let expected = format!("1 to {}", self.train.len());
+            return Err(Error::value("training images", expected, count));
+        }
+        self.train.images.truncate(count * self.sample.elements());
+        self.train.labels.truncate(count);
+        Ok(self)
+    }
+}

@@ -1,0 +1,99 @@
+//! Where plans run: an adapter, or the CPU reference; and why.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::executor::Executor;
+use crate::plan::Plan;
+use crate::{cpu, gpu};
+
+/// A place to run plans, and the reason why it was chosen.
+#[derive(Debug, Clone)]
+pub struct Device {
+    target: Target,
+    reason: String,
+}
+
+#[derive(Debug, Clone)]
+enum Target {
+    Gpu(gpu::Adapter),
+    Cpu,
+}
+
+impl Device {
+    /// The best adapter (discrete, then integrated, virtual, software), or the CPU reference where
+    /// there is none.
+    ///
+    /// # Errors
+    /// None today; adapters that fail to open report it when a plan is loaded.
+    pub async fn auto() -> Result<Self> {
+        match Device::gpu(None).await {
+            Err(Error::NoAdapter { .. }) => Ok(Device {
+                target: Target::Cpu,
+                reason: "no adapter was found".to_owned(),
+            }),
+            device => device,
+        }
+    }
+
+    /// The adapter that `name` means (part of an adapter's name or backend, or its number in
+    /// [`Device::list`]), or the best one.
+    ///
+    /// # Errors
+    /// No adapter, or none that `name` fits; the error lists those found.
+    pub async fn gpu(name: Option<&str>) -> Result<Self> {
+        let (adapter, reason) = gpu::choose(name).await?;
+        Ok(Device {
+            target: Target::Gpu(adapter),
+            reason,
+        })
+    }
+
+    /// The CPU reference.
+    pub fn cpu() -> Self {
+        Device {
+            target: Target::Cpu,
+            reason: "it was asked for".to_owned(),
+        }
+    }
+
+    /// One numbered line for each adapter of this machine.
+    pub async fn list() -> Vec<String> {
+        gpu::list().await
+    }
+
+    /// Why this device.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// The adapter, unless it is the CPU reference.
+    pub fn adapter(&self) -> Option<&gpu::Adapter> {
+        match &self.target {
+            Target::Gpu(adapter) => Some(adapter),
+            Target::Cpu => None,
+        }
+    }
+
+    /// Makes the plan's memory and everything else that running it takes.
+    ///
+    /// # Errors
+    /// A limit of the adapter that the plan exceeds, memory that runs out, a kernel refused.
+    pub async fn load(&self, plan: Plan) -> Result<Executor> {
+        let plan = Arc::new(plan);
+        Ok(match &self.target {
+            Target::Gpu(adapter) => Executor::Gpu(gpu::Executor::new(adapter, plan).await?),
+            Target::Cpu => Executor::Cpu(cpu::Executor::new(plan)),
+        })
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.target {
+            Target::Gpu(adapter) => adapter.fmt(f),
+            Target::Cpu => write!(f, "CPU reference, {} threads", rayon::current_num_threads()),
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What can go wrong, each as one line that says what, where, expected and got.
+
+use std::path::PathBuf;
+
+/// The crate's result type.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Every failure that a caller can provoke or a driver can cause.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A layer, a loss or an op was given a shape that it cannot take.
+    #[error("{at}: expected {expected}, got {got}")]
+    Shape {
+        /// The layer (`conv1: Conv2d(1 → 4, 3×3)`), loss or op.
+        at: String,
+        /// The shape that it wanted.
+        expected: String,
+        /// The shape that it got.
+        got: String,
+    },
+    /// An option or an argument lies outside its range.
+    #[error("{what}: expected {expected}, got {got}")]
+    Value {
+        /// The option's name.
+        what: String,
+        /// The accepted values.
+        expected: String,
+        /// The value given.
+        got: String,
+    },
+    /// A plan needs more than the adapter offers.
+    #[error("{what}: needs {needed} {unit}, but {adapter} offers {limit} ({name})")]
+    Limit {
+        /// The tensor, buffer or op that does not fit.
+        what: String,
+        /// How much it needs.
+        needed: u64,
+        /// Bytes, buffers, invocations, ….
+        unit: &'static str,
+        /// The adapter's name.
+        adapter: String,
+        /// How much there is.
+        limit: u64,
+        /// WebGPU's name of the limit.
+        name: &'static str,
+    },
+    /// No adapter answers the request.
+    #[error("no adapter for {asked}; found: {found}")]
+    NoAdapter {
+        /// What was asked for.
+        asked: String,
+        /// The adapters that exist, or `none`.
+        found: String,
+    },
+    /// The adapter's driver gave up: reset, unplugged, destroyed.
+    #[error("device lost: {0}")]
+    DeviceLost(String),
+    /// The driver or wgpu's validation refused something.
+    #[error("{context}: {message}")]
+    Gpu {
+        /// What was being done.
+        context: String,
+        /// The driver's words, on one line.
+        message: String,
+    },
+    /// A data file does not hold what it should.
+    #[error("{}: expected {expected}, got {got}", path.display())]
+    Data {
+        /// The file.
+        path: PathBuf,
+        /// What it should hold.
+        expected: String,
+        /// What it holds.
+        got: String,
+    },
+    /// A file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// The operating system's answer.
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    /// A [`Error::Value`] from anything that prints.
+    pub fn value(
+        what: impl Into<String>,
+        expected: impl Into<String>,
+        got: impl std::fmt::Display,
+    ) -> Self {
+        Error::Value {
+            what: what.into(),
+            expected: expected.into(),
+            got: got.to_string(),
+        }
+    }
+
+    /// A [`Error::Gpu`] whose message is folded onto one line.
+    pub(crate) fn gpu(context: impl Into<String>, message: impl std::fmt::Display) -> Self {
+        let message = message.to_string();
+        Error::Gpu {
+            context: context.into(),
+            message: message.split_whitespace().collect::<Vec<_>>().join(" "),
+        }
+    }
+}

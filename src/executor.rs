@@ -1,0 +1,157 @@
+//! A plan in some device's memory: on an adapter, or on the CPU reference.
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::ops::Step;
+use crate::plan::{Phase, Plan, TensorId};
+use crate::{cpu, gpu};
+
+/// What one or more steps say of themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct StepMetrics {
+    /// Rows that count.
+    pub rows: u64,
+    /// Σ of their losses, as [`Loss::of_sum`](crate::loss::Loss::of_sum) wants it.
+    pub loss_sum: f64,
+    /// Rows classified right.
+    pub correct: u64,
+}
+
+impl StepMetrics {
+    /// The step's slot of the two tables.
+    pub(crate) fn from_words(step: &Step, loss_sums: &[u32], correct: &[u32]) -> Self {
+        let slot = step.slot as usize;
+        StepMetrics {
+            rows: u64::from(step.rows),
+            loss_sum: f64::from(f32::from_bits(loss_sums[slot])),
+            correct: u64::from(correct[slot]),
+        }
+    }
+
+    /// The share of rows classified right, 0 to 1.
+    pub fn accuracy(&self) -> f64 {
+        self.correct as f64 / self.rows as f64
+    }
+}
+
+impl std::ops::AddAssign for StepMetrics {
+    fn add_assign(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.loss_sum += other.loss_sum;
+        self.correct += other.correct;
+    }
+}
+
+/// The metrics of a run, perhaps still on their way.
+#[derive(Debug)]
+pub struct Pending(Source);
+
+#[derive(Debug)]
+enum Source {
+    Here(Vec<StepMetrics>),
+    Gpu(gpu::PendingMetrics),
+}
+
+impl Pending {
+    /// Waits for the metrics of each step; none where the run had no loss phase.
+    ///
+    /// # Errors
+    /// A device that was lost or reported a fault meanwhile.
+    pub async fn wait(self) -> Result<Vec<StepMetrics>> {
+        match self.0 {
+            Source::Here(metrics) => Ok(metrics),
+            Source::Gpu(pending) => pending.wait().await,
+        }
+    }
+}
+
+/// A plan's memory, and the means to run its phases.
+#[derive(Debug)]
+pub enum Executor {
+    /// On an adapter.
+    Gpu(gpu::Executor),
+    /// On the CPU reference.
+    Cpu(cpu::Executor),
+}
+
+impl Executor {
+    /// The plan that it runs.
+    pub fn plan(&self) -> &Arc<Plan> {
+        match self {
+            Executor::Gpu(executor) => executor.plan(),
+            Executor::Cpu(executor) => executor.plan(),
+        }
+    }
+
+    /// Runs `phases`, in the order given, for each of `steps`. On an adapter it returns before the
+    /// work is done; the metrics tell when it is.
+    ///
+    /// # Errors
+    /// A slot that the metrics' tables do not have, no steps or too many; a device that was lost or
+    /// reported a fault before.
+    pub fn run(&mut self, phases: &[Phase], steps: &[Step]) -> Result<Pending> {
+        let slots = crate::plan::STEPS_PER_RUN;
+        if let Some(step) = steps.iter().find(|step| step.slot as usize >= slots) {
+            return Err(Error::value(
+                "metrics slot",
+                format!("below {slots}"),
+                step.slot,
+            ));
+        }
+        let source = match self {
+            Executor::Gpu(executor) => executor.run(phases, steps)?.map(Source::Gpu),
+            Executor::Cpu(executor) => executor.run(phases, steps)?.map(Source::Here),
+        };
+        Ok(Pending(source.unwrap_or(Source::Here(Vec::new()))))
+    }
+
+    /// Overwrites a tensor with 32-bit words.
+    ///
+    /// # Errors
+    /// A number of words that is not the tensor's.
+    pub fn write_words(&mut self, tensor: TensorId, words: &[u32]) -> Result<()> {
+        let plan = self.plan().clone();
+        let target = plan.tensor(tensor);
+        if words.len() != target.words() {
+            return Err(Error::Shape {
+                at: format!("writing {}", target.name),
+                expected: format!("{} words", target.words()),
+                got: format!("{} words", words.len()),
+            });
+        }
+        match self {
+            Executor::Gpu(executor) => executor.write(tensor, words),
+            Executor::Cpu(executor) => executor.words_mut(tensor).copy_from_slice(words),
+        }
+        Ok(())
+    }
+
+    /// Overwrites a tensor with floats.
+    ///
+    /// # Errors
+    /// A number of floats that is not the tensor's.
+    pub fn write(&mut self, tensor: TensorId, values: &[f32]) -> Result<()> {
+        self.write_words(tensor, bytemuck::cast_slice(values))
+    }
+
+    /// The words of a tensor, once everything run so far is done.
+    ///
+    /// # Errors
+    /// A device that was lost or reported a fault.
+    pub async fn read_words(&self, tensor: TensorId) -> Result<Vec<u32>> {
+        match self {
+            Executor::Gpu(executor) => executor.read(tensor).await,
+            Executor::Cpu(executor) => Ok(executor.words(tensor).to_vec()),
+        }
+    }
+
+    /// The floats of a tensor, once everything run so far is done.
+    ///
+    /// # Errors
+    /// A device that was lost or reported a fault.
+    pub async fn read(&self, tensor: TensorId) -> Result<Vec<f32>> {
+        let words = self.read_words(tensor).await?;
+        Ok(bytemuck::cast_vec(words))
+    }
+}

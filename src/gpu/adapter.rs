@@ -1,0 +1,187 @@
+//! Finding adapters, and choosing one.
+
+use std::fmt;
+
+use wgpu::{Backend, Backends, DeviceType};
+
+use crate::error::{Error, Result};
+
+/// A driver's view of a GPU, or of a processor that plays one.
+#[derive(Debug, Clone)]
+pub struct Adapter {
+    pub(super) inner: wgpu::Adapter,
+    info: wgpu::AdapterInfo,
+}
+
+impl Adapter {
+    /// Its name, as the driver gives it.
+    pub fn name(&self) -> &str {
+        &self.info.name
+    }
+
+    /// `vulkan`, `metal`, `dx12`, `gl` or `webgpu`.
+    pub fn backend(&self) -> &'static str {
+        self.info.backend.to_str()
+    }
+
+    /// Whether a processor plays the GPU.
+    pub fn is_software(&self) -> bool {
+        self.info.device_type == DeviceType::Cpu
+    }
+
+    /// Discrete GPU, integrated GPU, …, in words.
+    pub fn kind(&self) -> &'static str {
+        match self.info.device_type {
+            DeviceType::DiscreteGpu => "discrete GPU",
+            DeviceType::IntegratedGpu => "integrated GPU",
+            DeviceType::VirtualGpu => "virtual GPU",
+            DeviceType::Cpu => "software",
+            DeviceType::Other => "of unknown kind",
+        }
+    }
+
+    /// Discrete, integrated, virtual, unknown, software: lower is better.
+    fn rank(&self) -> usize {
+        match self.info.device_type {
+            DeviceType::DiscreteGpu => 0,
+            DeviceType::IntegratedGpu => 1,
+            DeviceType::VirtualGpu => 2,
+            DeviceType::Other => 3,
+            DeviceType::Cpu => 4,
+        }
+    }
+
+    /// Whether a user who typed `text` means this adapter: part of its name, or of its backend's.
+    fn answers_to(&self, text: &str) -> bool {
+        let text = text.to_lowercase();
+        self.name().to_lowercase().contains(&text) || self.backend().contains(&text)
+    }
+}
+
+impl fmt::Display for Adapter {
+    /// Name, backend, driver, kind: `llvmpipe (LLVM 15.0.6, 256 bits), vulkan, llvmpipe Mesa
+    /// 22.3.6, software`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let driver = format!("{} {}", self.info.driver, self.info.driver_info);
+        let driver = match driver.trim() {
+            "" => "unnamed driver",
+            driver => driver,
+        };
+        write!(
+            f,
+            "{}, {}, {driver}, {}",
+            self.name(),
+            self.backend(),
+            self.kind()
+        )
+    }
+}
+
+/// The adapters of `backends` that can run compute shaders, the best first. The variable
+/// `WGPU_BACKEND`, where set, narrows the backends.
+pub async fn enumerate(backends: Backends) -> Vec<Adapter> {
+    let backends = match Backends::from_env() {
+        Some(allowed) => backends & allowed,
+        None => backends,
+    };
+    if backends.is_empty() {
+        return Vec::new();
+    }
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = backends;
+    descriptor.flags = wgpu::InstanceFlags::empty().with_env();
+    let instance = wgpu::Instance::new(descriptor);
+    let mut adapters: Vec<Adapter> = instance
+        .enumerate_adapters(backends)
+        .await
+        .into_iter()
+        .map(|inner| Adapter {
+            info: inner.get_info(),
+            inner,
+        })
+        .filter(|adapter| adapter.info.backend != Backend::Noop)
+        .filter(|adapter| {
+            let flags = adapter.inner.get_downlevel_capabilities().flags;
+            flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS)
+        })
+        .collect();
+    adapters.sort_by_key(Adapter::rank);
+    adapters
+}
+
+/// Every adapter: Vulkan, Metal, DX12 and WebGPU first, then GL, whose driver may print to the
+/// terminal when asked.
+async fn enumerate_all() -> Vec<Adapter> {
+    let mut adapters = enumerate(Backends::PRIMARY).await;
+    adapters.extend(enumerate(Backends::GL).await);
+    adapters
+}
+
+/// One numbered line for each adapter, GL's included.
+pub(crate) async fn list() -> Vec<String> {
+    let adapters = enumerate_all().await;
+    let lines = adapters.iter().enumerate();
+    lines
+        .map(|(i, adapter)| format!("{i}: {adapter}"))
+        .collect()
+}
+
+/// The adapter that `wanted` names (part of a name or backend, or an index into [`list`]), or the
+/// best one, and why. GL is asked only where nothing better is there, or where nothing better
+/// answers to the name.
+///
+/// # Errors
+/// No adapter at all, or none that `wanted` fits.
+pub(crate) async fn choose(wanted: Option<&str>) -> Result<(Adapter, String)> {
+    let mut adapters = enumerate(Backends::PRIMARY).await;
+    if let Some(found) = pick(&adapters, wanted) {
+        return Ok(found);
+    }
+    adapters.extend(enumerate(Backends::GL).await);
+    pick(&adapters, wanted).ok_or_else(|| Error::NoAdapter {
+        asked: match wanted {
+            Some(wanted) => format!("`{wanted}`"),
+            None => "GPU computation".to_owned(),
+        },
+        found: match adapters.len() {
+            0 => "none".to_owned(),
+            _ => {
+                let lines = adapters
+                    .iter()
+                    .enumerate()
+                    .map(|(i, a)| format!("{i}: {a}"));
+                lines.collect::<Vec<_>>().join("; ")
+            }
+        },
+    })
+}
+
+fn pick(adapters: &[Adapter], wanted: Option<&str>) -> Option<(Adapter, String)> {
+    let (adapter, reason) = match wanted {
+        None => (adapters.first()?, reason_for_best(adapters)),
+        Some(text) => match text.parse::<usize>() {
+            Ok(index) => (
+                adapters.get(index)?,
+                format!("number {index} was asked for"),
+            ),
+            Err(_) => {
+                let named = adapters.iter().find(|adapter| adapter.answers_to(text))?;
+                (named, format!("`{text}` was asked for"))
+            }
+        },
+    };
+    Some((adapter.clone(), reason))
+}
+
+/// Why the first of `adapters`, the best first, was taken.
+fn reason_for_best(adapters: &[Adapter]) -> String {
+    match adapters {
+        [only] => format!("the only adapter found, {}", only.kind()),
+        [first, ..] => format!(
+            "the best of {} adapters: {} before the others",
+            adapters.len(),
+            first.kind()
+        ),
+        [] => String::new(),
+    }
+}

@@ -1,0 +1,170 @@
+//! Opening a device with the limits that a plan needs, and what goes wrong with it later.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{Adapter, WORD};
+use crate::error::{Error, Result};
+use crate::ops::WORKGROUP_SIZE;
+use crate::plan::Plan;
+
+/// An open device, its queue, and the first fault that either reported.
+#[derive(Debug)]
+pub(super) struct Device {
+    pub device: wgpu::Device,
+    pub queue: wgpu::Queue,
+    pub faults: Faults,
+}
+
+impl Device {
+    /// Opens `adapter` with WebGPU's default limits, raised only where the plan needs more.
+    ///
+    /// # Errors
+    /// A plan that needs what the adapter lacks, by name; a driver that refuses.
+    pub async fn open(adapter: &Adapter, plan: &Plan) -> Result<Device> {
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("wgrad"),
+            required_limits: required_limits(adapter, plan)?,
+            ..Default::default()
+        };
+        let opened = adapter.inner.request_device(&descriptor).await;
+        let (device, queue) =
+            opened.map_err(|error| Error::gpu(format!("opening {}", adapter.name()), error))?;
+        let faults = Faults::default();
+        let lost = faults.clone();
+        device.set_device_lost_callback(move |reason, message| {
+            lost.report(Fault::Lost(format!("{reason:?}: {message}")));
+        });
+        let uncaptured = faults.clone();
+        device.on_uncaptured_error(Arc::new(move |error| {
+            uncaptured.report(Fault::Refused(error.to_string()));
+        }));
+        Ok(Device {
+            device,
+            queue,
+            faults,
+        })
+    }
+
+    /// Runs `make` and returns what it made, or the error that the driver or wgpu's validation
+    /// raised meanwhile.
+    pub async fn checked<T>(&self, context: &str, make: impl FnOnce() -> T) -> Result<T> {
+        use wgpu::ErrorFilter::{Internal, OutOfMemory, Validation};
+        let scopes =
+            [Internal, OutOfMemory, Validation].map(|filter| self.device.push_error_scope(filter));
+        let made = make();
+        // Popped before anything is awaited: scopes belong to a thread, and the future should not.
+        let errors: Vec<_> = scopes.into_iter().rev().map(|scope| scope.pop()).collect();
+        for error in errors {
+            if let Some(error) = error.await {
+                return Err(Error::gpu(context, error));
+            }
+        }
+        self.faults.check()?;
+        Ok(made)
+    }
+}
+
+enum Fault {
+    Lost(String),
+    Refused(String),
+}
+
+/// The first fault that a device reported outside an error scope.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Faults(Arc<Mutex<Option<Fault>>>);
+
+impl std::fmt::Debug for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Fault::Lost(message) | Fault::Refused(message)) = self;
+        f.write_str(message)
+    }
+}
+
+impl Faults {
+    fn report(&self, fault: Fault) {
+        let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert(fault);
+    }
+
+    /// # Errors
+    /// The first fault, if there was one.
+    pub fn check(&self) -> Result<()> {
+        let first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*first {
+            None => Ok(()),
+            Some(Fault::Lost(message)) => Err(Error::DeviceLost(message.clone())),
+            Some(Fault::Refused(message)) => Err(Error::gpu("running a plan", message)),
+        }
+    }
+}
+
+/// WebGPU's defaults, less what the adapter lacks and no kernel uses, plus what the plan needs.
+fn required_limits(adapter: &Adapter, plan: &Plan) -> Result<wgpu::Limits> {
+    let offered = adapter.inner.limits();
+    let mut limits = wgpu::Limits::default().or_worse_values_from(&offered);
+    let refuse = |what: &str, needed: u64, unit, limit: u64, name| {
+        if needed <= limit {
+            return Ok(());
+        }
+        Err(Error::Limit {
+            what: what.to_owned(),
+            needed,
+            unit,
+            adapter: adapter.name().to_owned(),
+            limit,
+            name,
+        })
+    };
+    for buffer in plan.buffers() {
+        let bytes = buffer.words as u64 * WORD;
+        let binding = offered.max_storage_buffer_binding_size;
+        refuse(
+            &buffer.name,
+            bytes,
+            "bytes",
+            binding,
+            "max_storage_buffer_binding_size",
+        )?;
+        refuse(
+            &buffer.name,
+            bytes,
+            "bytes",
+            offered.max_buffer_size,
+            "max_buffer_size",
+        )?;
+        limits.max_storage_buffer_binding_size = limits.max_storage_buffer_binding_size.max(bytes);
+        limits.max_buffer_size = limits.max_buffer_size.max(bytes);
+    }
+    for node in plan.nodes() {
+        let op = node.op.name();
+        let buffers = (node.inputs.len() + node.outputs.len()) as u64;
+        let name = "max_storage_buffers_per_shader_stage";
+        refuse(
+            op,
+            buffers,
+            "storage buffers",
+            limits.max_storage_buffers_per_shader_stage.into(),
+            name,
+        )?;
+        let per_dimension = u64::from(limits.max_compute_workgroups_per_dimension);
+        let workgroups = node.op.invocations().div_ceil(WORKGROUP_SIZE);
+        let name = "max_compute_workgroups_per_dimension, squared";
+        refuse(
+            op,
+            workgroups,
+            "workgroups",
+            per_dimension * per_dimension,
+            name,
+        )?;
+    }
+    let invocations = u64::from(limits.max_compute_invocations_per_workgroup);
+    let name = "max_compute_invocations_per_workgroup";
+    refuse(
+        "a workgroup",
+        WORKGROUP_SIZE,
+        "invocations",
+        invocations,
+        name,
+    )?;
+    Ok(limits)
+}

@@ -1,0 +1,16 @@
+//! Runs plans on an adapter: one pipeline for each kernel and set of constants, one bind group for
+//! each op, made once; a step only replays them.
+
+mod adapter;
+mod device;
+mod executor;
+mod pipelines;
+mod readback;
+
+pub use adapter::{Adapter, enumerate};
+pub(crate) use adapter::{choose, list};
+pub use executor::Executor;
+pub(crate) use readback::PendingMetrics;
+
+/// Bytes of a word.
+const WORD: u64 = 4;

@@ -1,0 +1,144 @@
+//! Pipelines: one for each kernel and set of constants.
+
+use std::collections::HashMap;
+
+use super::device::Device;
+use crate::error::Result;
+use crate::ops::{Op, Step, WORKGROUP_SIZE};
+
+/// The group of the uniform `this_step`, in every kernel.
+pub(super) const STEP_GROUP: u32 = 1;
+
+/// Makes each pipeline once.
+#[derive(Debug)]
+pub(super) struct Pipelines {
+    step_layout: wgpu::BindGroupLayout,
+    layouts: HashMap<(usize, usize), wgpu::BindGroupLayout>,
+    modules: HashMap<&'static str, wgpu::ShaderModule>,
+    pipelines: HashMap<(&'static str, Vec<u64>), wgpu::ComputePipeline>,
+}
+
+impl Pipelines {
+    pub fn new(device: &Device) -> Self {
+        let entry = wgpu::BindGroupLayoutEntry {
+            binding: 0,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty: wgpu::BindingType::Buffer {
+                ty: wgpu::BufferBindingType::Uniform,
+                has_dynamic_offset: true,
+                min_binding_size: wgpu::BufferSize::new(size_of::<Step>() as u64),
+            },
+            count: None,
+        };
+        let step_layout =
+            device
+                .device
+                .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+                    label: Some("step"),
+                    entries: &[entry],
+                });
+        Pipelines {
+            step_layout,
+            layouts: HashMap::new(),
+            modules: HashMap::new(),
+            pipelines: HashMap::new(),
+        }
+    }
+
+    /// The layout of the group that holds `this_step`.
+    pub fn step_layout(&self) -> &wgpu::BindGroupLayout {
+        &self.step_layout
+    }
+
+    /// The layout of group 0 with `inputs` read-only bindings, then `outputs` writable ones.
+    pub fn layout(
+        &mut self,
+        device: &Device,
+        inputs: usize,
+        outputs: usize,
+    ) -> &wgpu::BindGroupLayout {
+        self.layouts.entry((inputs, outputs)).or_insert_with(|| {
+            let entries: Vec<_> = (0..inputs + outputs)
+                .map(|binding| wgpu::BindGroupLayoutEntry {
+                    binding: binding as u32,
+                    visibility: wgpu::ShaderStages::COMPUTE,
+                    ty: wgpu::BindingType::Buffer {
+                        ty: wgpu::BufferBindingType::Storage {
+                            read_only: binding < inputs,
+                        },
+                        has_dynamic_offset: false,
+                        min_binding_size: None,
+                    },
+                    count: None,
+                })
+                .collect();
+            device
+                .device
+                .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+                    label: Some("tensors"),
+                    entries: &entries,
+                })
+        })
+    }
+
+    /// The pipeline of `op`.
+    ///
+    /// # Errors
+    /// A kernel that the driver refuses, by its entry point's name.
+    pub async fn pipeline(
+        &mut self,
+        device: &Device,
+        op: &dyn Op,
+    ) -> Result<wgpu::ComputePipeline> {
+        let mut constants = op.constants();
+        constants.push(("WORKGROUP_SIZE", WORKGROUP_SIZE as f64));
+        let key = (
+            op.name(),
+            constants.iter().map(|(_, value)| value.to_bits()).collect(),
+        );
+        if let Some(pipeline) = self.pipelines.get(&key) {
+            return Ok(pipeline.clone());
+        }
+        let context = format!("compiling kernel `{}`", op.name());
+        if !self.modules.contains_key(op.shader()) {
+            let descriptor = wgpu::ShaderModuleDescriptor {
+                label: Some(op.name()),
+                source: wgpu::ShaderSource::Wgsl(op.shader().into()),
+            };
+            let make = || device.device.create_shader_module(descriptor);
+            let module = device.checked(&context, make).await?;
+            self.modules.insert(op.shader(), module);
+        }
+        let bindings = op.bindings();
+        let tensors = self
+            .layout(device, bindings.inputs.len(), bindings.outputs.len())
+            .clone();
+        let module = &self.modules[op.shader()];
+        let step_layout = &self.step_layout;
+        let make = || {
+            let layout = device
+                .device
+                .create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+                    label: Some(op.name()),
+                    bind_group_layouts: &[Some(&tensors), Some(step_layout)],
+                    immediate_size: 0,
+                });
+            device
+                .device
+                .create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                    label: Some(op.name()),
+                    layout: Some(&layout),
+                    module,
+                    entry_point: Some(op.name()),
+                    compilation_options: wgpu::PipelineCompilationOptions {
+                        constants: &constants,
+                        ..Default::default()
+                    },
+                    cache: None,
+                })
+        };
+        let pipeline = device.checked(&context, make).await?;
+        self.pipelines.insert(key, pipeline.clone());
+        Ok(pipeline)
+    }
+}

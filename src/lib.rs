@@ -1,0 +1,52 @@
+//! Trains convolutional networks with WGSL compute shaders on any GPU that wgpu reaches, with a CPU
+//! reference that checks every kernel.
+//!
+//! A model is lowered once to a [`plan`]: ops over named tensors, in phases. The [`gpu`] replays the
+//! plan, the [`cpu`] runs the same plan as the reference, [`verify`] compares the two op by op.
+//!
+//! ```no_run
+//! use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential};
+//! use wgrad::{Config, Device, Loss, Sgd, Split, Trainer};
+//!
+//! # fn main() -> wgrad::Result<()> { wgrad::block_on(async {
+//! let model = Sequential::new()
+//!     .with(Conv2d::new(1, 4, 3)).with(ReLU).with(MaxPool2d::new(2))
+//!     .with(Flatten).with(Linear::new(10));
+//! let data = wgrad::data::load_mnist("data/mnist")?;
+//! let config = Config {
+//!     loss: Loss::CrossEntropy, optimizer: Sgd::new(0.05), batch_size: 32, seed: 0, shuffle: true,
+//! };
+//! let mut trainer = Trainer::new(&Device::auto().await?, &model, &data, config).await?;
+//! trainer.train_epoch(|_| {}).await?;
+//! println!("test accuracy {:.4}", trainer.evaluate(Split::Test).await?.accuracy);
+//! # Ok(()) }) }
+//! ```
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod cpu;
+pub mod data;
+pub mod device;
+pub mod error;
+pub mod executor;
+pub mod gpu;
+pub mod loss;
+pub mod nn;
+pub mod ops;
+pub mod optim;
+pub mod plan;
+pub mod shape;
+pub mod train;
+pub mod verify;
+
+pub use device::Device;
+pub use error::{Error, Result};
+pub use loss::{Loss, Reduction};
+pub use optim::Sgd;
+pub use train::{Config, EpochReport, Progress, Session, Split, Trainer};
+
+/// Runs a future to its end on this thread: the edge where a program that is not async meets a
+/// library that is. A browser must not block; there, await instead.
+#[cfg(not(target_arch = "wasm32"))]
+pub use pollster::block_on;

@@ -1,0 +1,27 @@
+//! Initial parameters, the same on every machine.
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+
+use crate::plan::{ARENA_ALIGNMENT, Init, Plan};
+
+/// The arena of parameters before training. Parameter number `i` draws from stream `i` of a ChaCha
+/// generator, in f64, so that a layer's weights do not depend on the sizes of those before it.
+pub fn initial_parameters(plan: &Plan, seed: u64) -> Vec<f32> {
+    let end = plan.parameters().map(|(_, t)| t.offset + t.words()).max();
+    let mut arena = vec![0f32; end.unwrap_or(0).next_multiple_of(ARENA_ALIGNMENT)];
+    for (stream, (_, tensor)) in plan.parameters().enumerate() {
+        let Some(Init::HeNormal { fan_in }) = tensor.init else {
+            continue;
+        };
+        let deviation = (2.0 / fan_in as f64).sqrt();
+        let mut generator = ChaCha8Rng::seed_from_u64(seed);
+        generator.set_stream(stream as u64);
+        for value in &mut arena[tensor.offset..][..tensor.words()] {
+            let normal: f64 = StandardNormal.sample(&mut generator);
+            *value = (normal * deviation) as f32;
+        }
+    }
+    arena
+}

@@ -1,0 +1,123 @@
+//! A number added to each channel, and its gradient.
+
+use rayon::prelude::*;
+
+use super::{Args, Bindings, Cost, ErrorBound, Op};
+
+const SHADER: &str = include_str!("../../shaders/bias.wgsl");
+
+/// `output[n, c, p] = input[n, c, p] + bias[c]`; a Linear layer has an area of one.
+#[derive(Debug, Clone)]
+pub struct BiasForward {
+    /// N.
+    pub batch: usize,
+    /// C, or a Linear layer's output features.
+    pub channels: usize,
+    /// H·W, or 1.
+    pub area: usize,
+}
+
+impl BiasForward {
+    fn len(&self) -> usize {
+        self.batch * self.channels * self.area
+    }
+}
+
+impl Op for BiasForward {
+    fn name(&self) -> &'static str {
+        "bias_forward"
+    }
+
+    fn shader(&self) -> &'static str {
+        SHADER
+    }
+
+    fn bindings(&self) -> Bindings {
+        Bindings {
+            inputs: vec![("input", self.len()), ("bias", self.channels)],
+            outputs: vec![("output", self.len())],
+        }
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![
+            ("ROWS", (self.batch * self.channels) as f64),
+            ("CHANNELS", self.channels as f64),
+            ("AREA", self.area as f64),
+        ]
+    }
+
+    fn invocations(&self) -> u64 {
+        self.len() as u64
+    }
+
+    fn cost(&self) -> Cost {
+        Cost::new(self.len(), &self.bindings())
+    }
+
+    fn reference(&self, args: &mut Args<'_>) {
+        let (input, bias) = (args.input(0), args.input(1));
+        let (channels, area) = (self.channels, self.area);
+        let rows = input.chunks(area).zip(args.output().chunks_mut(area));
+        for (row, (input, output)) in rows.enumerate() {
+            for (output, &value) in output.iter_mut().zip(input) {
+                *output = (f64::from(value) + f64::from(bias[row % channels])) as f32;
+            }
+        }
+    }
+
+    /// One correctly rounded addition, but for subnormals, which may be flushed.
+    fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
+        vec![ErrorBound::Relative(0.0)]
+    }
+}
+
+/// `d_bias[n, c] = Σₚ d_output[n, c, p]`: the bias gradient of each image by itself;
+/// [`ReduceSum`](super::ReduceSum) adds the images.
+#[derive(Debug, Clone)]
+pub struct BiasBackward {
+    /// N·C.
+    pub rows: usize,
+    /// H·W.
+    pub area: usize,
+}
+
+impl Op for BiasBackward {
+    fn name(&self) -> &'static str {
+        "bias_backward"
+    }
+
+    fn shader(&self) -> &'static str {
+        SHADER
+    }
+
+    fn bindings(&self) -> Bindings {
+        Bindings {
+            inputs: vec![("d_output", self.rows * self.area)],
+            outputs: vec![("d_bias", self.rows)],
+        }
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("ROWS", self.rows as f64), ("AREA", self.area as f64)]
+    }
+
+    fn invocations(&self) -> u64 {
+        self.rows as u64
+    }
+
+    fn cost(&self) -> Cost {
+        Cost::new(self.rows * self.area, &self.bindings())
+    }
+
+    fn reference(&self, args: &mut Args<'_>) {
+        let rows = args.input(0).par_chunks(self.area);
+        rows.zip(args.output()).for_each(|(row, sum)| {
+            *sum = row.iter().map(|&gradient| f64::from(gradient)).sum::<f64>() as f32;
+        });
+    }
+
+    fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
+        vec![ErrorBound::Sum { terms: self.area }]
+    }
+}

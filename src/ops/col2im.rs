@@ -1,0 +1,72 @@
+//! The adjoint of [`Im2col`](super::Im2col): each pixel sums the columns that it fed.
+
+use rayon::prelude::*;
+
+use super::{Args, Bindings, Cost, ErrorBound, Op};
+use crate::shape::WindowedPlanes;
+
+/// `d_input[plane, pixel] = Σ d_columns[plane, cell, position]` over the cells and positions that
+/// read that pixel. The gather form: no two invocations write one element, so no atomics.
+#[derive(Debug, Clone)]
+pub struct Col2im {
+    /// (N·C, H, W) and the window that slides over each plane.
+    pub geometry: WindowedPlanes,
+}
+
+impl Op for Col2im {
+    fn name(&self) -> &'static str {
+        "col2im"
+    }
+
+    fn shader(&self) -> &'static str {
+        include_str!("../../shaders/col2im.wgsl")
+    }
+
+    fn bindings(&self) -> Bindings {
+        let g = &self.geometry;
+        Bindings {
+            inputs: vec![("d_columns", g.planes * g.kernel_area() * g.output_area())],
+            outputs: vec![("d_input", g.planes * g.input_area())],
+        }
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        self.geometry.constants()
+    }
+
+    fn invocations(&self) -> u64 {
+        (self.geometry.planes * self.geometry.input_area()) as u64
+    }
+
+    fn cost(&self) -> Cost {
+        let g = &self.geometry;
+        let additions = g.planes * g.kernel_area() * g.output_area();
+        Cost::new(additions, &self.bindings())
+    }
+
+    /// The scatter form, which is the definition of an adjoint; the kernel gathers.
+    fn reference(&self, args: &mut Args<'_>) {
+        let g = self.geometry;
+        let columns_of_plane = g.kernel_area() * g.output_area();
+        let columns = args.input(0).par_chunks(columns_of_plane);
+        let planes = args.output().par_chunks_mut(g.input_area());
+        columns.zip(planes).for_each(|(columns, plane)| {
+            let mut sums = vec![0f64; plane.len()];
+            for (cell, column) in g.cells().zip(columns.chunks(g.output_area())) {
+                for (position, &value) in g.positions().zip(column) {
+                    if let Some(pixel) = g.pixel(position, cell) {
+                        sums[pixel] += f64::from(value);
+                    }
+                }
+            }
+            for (pixel, sum) in plane.iter_mut().zip(sums) {
+                *pixel = sum as f32;
+            }
+        });
+    }
+
+    fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
+        let terms = self.geometry.kernel_area();
+        vec![ErrorBound::Sum { terms }]
+    }
+}

@@ -1,0 +1,93 @@
+//! Softmax cross-entropy against class labels.
+
+use super::bound::EPSILON;
+use super::{Args, Bindings, Cost, ErrorBound, Op};
+
+/// For each row, `row_loss = −log softmax(logits)[label]` and
+/// `d_logits = (softmax(logits) − t) / rows`, with `t` one at the label and zero elsewhere. The row's
+/// maximum is subtracted first, so that no exponential overflows.
+#[derive(Debug, Clone)]
+pub struct CrossEntropy {
+    /// N.
+    pub rows: usize,
+    /// C.
+    pub classes: usize,
+}
+
+impl Op for CrossEntropy {
+    fn name(&self) -> &'static str {
+        "cross_entropy"
+    }
+
+    fn shader(&self) -> &'static str {
+        include_str!("../../shaders/cross_entropy.wgsl")
+    }
+
+    fn bindings(&self) -> Bindings {
+        let logits = self.rows * self.classes;
+        Bindings {
+            inputs: vec![("logits", logits), ("labels", self.rows)],
+            outputs: vec![("row_loss", self.rows), ("d_logits", logits)],
+        }
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("ROWS", self.rows as f64), ("CLASSES", self.classes as f64)]
+    }
+
+    fn invocations(&self) -> u64 {
+        self.rows as u64
+    }
+
+    fn uses_step(&self) -> bool {
+        true
+    }
+
+    fn cost(&self) -> Cost {
+        Cost::new(8 * self.rows * self.classes, &self.bindings())
+    }
+
+    fn reference(&self, args: &mut Args<'_>) {
+        let (logits, labels, step) = (args.input(0), args.inputs[1], args.step);
+        let (row_loss, d_logits) = args.two_outputs();
+        row_loss.fill(0.0);
+        d_logits.fill(0.0);
+        let rows = logits
+            .chunks(self.classes)
+            .zip(d_logits.chunks_mut(self.classes));
+        for (row, (logits, d_logits)) in rows.take(step.rows as usize).enumerate() {
+            let label = labels[row] as usize;
+            let largest = logits.iter().fold(f32::NEG_INFINITY, |max, &x| max.max(x));
+            let shifted = |x: f32| f64::from(x) - f64::from(largest);
+            let sum: f64 = logits.iter().map(|&x| shifted(x).exp()).sum();
+            row_loss[row] = (sum.ln() - shifted(logits[label])) as f32;
+            for (class, (d_logit, &x)) in d_logits.iter_mut().zip(logits).enumerate() {
+                let target = f64::from(u8::from(class == label));
+                let error = shifted(x).exp() / sum - target;
+                *d_logit = (error * f64::from(step.inverse_rows)) as f32;
+            }
+        }
+    }
+
+    /// From WGSL's stated accuracy: `exp(x)` errs by 3 + 2|x| ulp, an ulp being at most 2ε, and its
+    /// argument by ε|x|, so with R the largest spread of a row each exponential errs by
+    /// (6 + 5R)ε relative, and their sum by C more. `log` errs by 2⁻²¹ = 8ε between ½ and 2, else
+    /// by 3 ulp; a division by 2.5 ulp.
+    fn error_bounds(&self, args: &Args<'_>) -> Vec<ErrorBound> {
+        let spread = args
+            .input(0)
+            .chunks(self.classes)
+            .fold(0f64, |spread, row| {
+                let largest = row.iter().fold(f32::NEG_INFINITY, |max, &x| max.max(x));
+                let smallest = row.iter().fold(f32::INFINITY, |min, &x| min.min(x));
+                spread.max(f64::from(largest) - f64::from(smallest))
+            });
+        let classes = self.classes as f64;
+        let loss = 16.0 + 7.0 * classes.ln() + classes + 7.0 * spread;
+        let gradient = (20.0 + classes + 10.0 * spread) * f64::from(args.step.inverse_rows);
+        vec![
+            ErrorBound::Absolute(loss * EPSILON),
+            ErrorBound::Absolute(gradient * EPSILON),
+        ]
+    }
+}

@@ -1,0 +1,97 @@
+//! Picks the rows of a shuffled batch from the byte data set and scales them.
+
+use rayon::prelude::*;
+
+use super::{Args, Bindings, Cost, ErrorBound, Op};
+
+/// Turns a byte into [0, 1]. A product, unlike a quotient, is correctly rounded on every adapter.
+const SCALE: f32 = 1.0 / 255.0;
+
+/// `batch[n] = images[order[step.offset + n]] / 255` and its label, for the step's rows; the rows
+/// after them are zero. Bytes lie four to a word, the first in the lowest bits.
+#[derive(Debug, Clone)]
+pub struct Gather {
+    /// N: rows of the batch.
+    pub rows: usize,
+    /// C·H·W: bytes of a sample.
+    pub sample_len: usize,
+    /// Samples of the data set, and length of `order`.
+    pub samples: usize,
+}
+
+impl Op for Gather {
+    fn name(&self) -> &'static str {
+        "gather"
+    }
+
+    fn shader(&self) -> &'static str {
+        include_str!("../../shaders/gather.wgsl")
+    }
+
+    fn bindings(&self) -> Bindings {
+        Bindings {
+            inputs: vec![
+                ("images", (self.samples * self.sample_len).div_ceil(4)),
+                ("labels", self.samples.div_ceil(4)),
+                ("order", self.samples),
+            ],
+            outputs: vec![
+                ("batch_images", self.rows * self.sample_len),
+                ("batch_labels", self.rows),
+            ],
+        }
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![
+            ("ROWS", self.rows as f64),
+            ("SAMPLE_LEN", self.sample_len as f64),
+        ]
+    }
+
+    fn invocations(&self) -> u64 {
+        (self.rows * self.sample_len) as u64
+    }
+
+    fn uses_step(&self) -> bool {
+        true
+    }
+
+    /// Each batch reads and writes its own rows only.
+    fn cost(&self) -> Cost {
+        let pixels = (self.rows * self.sample_len) as u64;
+        Cost {
+            flop: pixels,
+            bytes: 5 * pixels + 9 * self.rows as u64,
+        }
+    }
+
+    fn reference(&self, args: &mut Args<'_>) {
+        let images: &[u8] = bytemuck::cast_slice(args.inputs[0]);
+        let labels: &[u8] = bytemuck::cast_slice(args.inputs[1]);
+        let (order, step) = (args.inputs[2], args.step);
+        let len = self.sample_len;
+        let sample = |row: usize| {
+            let is_real = row < step.rows as usize;
+            is_real.then(|| order[step.offset as usize + row] as usize)
+        };
+        for (row, label) in args.outputs[1].iter_mut().enumerate() {
+            *label = sample(row).map_or(0, |sample| u32::from(labels[sample]));
+        }
+        args.output()
+            .par_chunks_mut(len)
+            .enumerate()
+            .for_each(|(row, pixels)| match sample(row) {
+                Some(sample) => {
+                    for (pixel, &byte) in pixels.iter_mut().zip(&images[sample * len..]) {
+                        *pixel = f32::from(byte) * SCALE;
+                    }
+                }
+                None => pixels.fill(0.0),
+            });
+    }
+
+    fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
+        vec![ErrorBound::Exact; 2]
+    }
+}

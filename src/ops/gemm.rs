@@ -1,0 +1,207 @@
+//! Matrix multiplication: batched, with either factor transposed or shared by the batch, and with
+//! the inner dimension split into partial products.
+
+use rayon::prelude::*;
+
+use super::{Args, Bindings, Cost, ErrorBound, Op, flag};
+
+/// The rows and columns of the product that one invocation computes; as in the shader.
+const TILE_M: usize = 4;
+const TILE_N: usize = 4;
+
+/// Independent partial sums of a dot product, so that it vectorises.
+const LANES: usize = 8;
+
+/// How a factor lies in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Operand {
+    /// Stored as its transpose.
+    pub transposed: bool,
+    /// One matrix for the whole batch, instead of one for each member.
+    pub shared: bool,
+}
+
+impl Operand {
+    /// Stored as it is used, one for each member of the batch.
+    pub const PLAIN: Operand = Operand {
+        transposed: false,
+        shared: false,
+    };
+    /// Stored transposed, one for each member of the batch.
+    pub const TRANSPOSED: Operand = Operand {
+        transposed: true,
+        shared: false,
+    };
+
+    /// The same layout, one matrix for the whole batch.
+    pub const fn shared(self) -> Operand {
+        Operand {
+            shared: true,
+            ..self
+        }
+    }
+
+    /// Strides `[batch, row, column]` of this factor, used as (rows, columns).
+    fn strides(self, rows: usize, columns: usize) -> [usize; 3] {
+        let batch = if self.shared { 0 } else { rows * columns };
+        if self.transposed {
+            [batch, 1, rows]
+        } else {
+            [batch, columns, 1]
+        }
+    }
+}
+
+/// `product[n, s] (+)= A[n] (M, Kₛ) × B[n] (Kₛ, N)`, where `Kₛ` is part `s` of the inner dimension.
+///
+/// With `split_k` above one the product has that many partial sums for each member of the batch,
+/// and [`ReduceSum`](super::ReduceSum) adds them in a fixed order.
+#[derive(Debug, Clone)]
+pub struct Gemm {
+    /// How many products.
+    pub batch: usize,
+    /// Rows of A and of the product.
+    pub m: usize,
+    /// Columns of B and of the product.
+    pub n: usize,
+    /// Columns of A, rows of B.
+    pub k: usize,
+    /// How A lies in memory.
+    pub a: Operand,
+    /// How B lies in memory.
+    pub b: Operand,
+    /// The parts that K is cut into, each a partial product of its own.
+    pub split_k: usize,
+    /// Add to what the product holds instead of overwriting it.
+    pub accumulate: bool,
+}
+
+impl Gemm {
+    fn part_len(&self) -> usize {
+        self.k.div_ceil(self.split_k)
+    }
+
+    fn factor_len(&self, operand: Operand, matrix: usize) -> usize {
+        if operand.shared {
+            matrix
+        } else {
+            self.batch * matrix
+        }
+    }
+}
+
+impl Op for Gemm {
+    fn name(&self) -> &'static str {
+        "gemm"
+    }
+
+    fn shader(&self) -> &'static str {
+        include_str!("../../shaders/gemm.wgsl")
+    }
+
+    fn bindings(&self) -> Bindings {
+        let product = self.batch * self.split_k * self.m * self.n;
+        Bindings {
+            inputs: vec![
+                ("a", self.factor_len(self.a, self.m * self.k)),
+                ("b", self.factor_len(self.b, self.k * self.n)),
+            ],
+            outputs: vec![("product", product)],
+        }
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        let [a_batch, a_row, a_column] = self.a.strides(self.m, self.k);
+        let [b_batch, b_row, b_column] = self.b.strides(self.k, self.n);
+        let sizes = [
+            ("BATCH", self.batch),
+            ("M", self.m),
+            ("N", self.n),
+            ("K", self.k),
+            ("SPLIT_K", self.split_k),
+            ("A_BATCH", a_batch),
+            ("A_ROW", a_row),
+            ("A_COLUMN", a_column),
+            ("B_BATCH", b_batch),
+            ("B_ROW", b_row),
+            ("B_COLUMN", b_column),
+        ];
+        let sizes = sizes.map(|(name, value)| (name, value as f64));
+        let accumulate = ("ACCUMULATE", flag(self.accumulate));
+        sizes.into_iter().chain([accumulate]).collect()
+    }
+
+    fn invocations(&self) -> u64 {
+        let tiles = self.m.div_ceil(TILE_M) * self.n.div_ceil(TILE_N);
+        (self.batch * self.split_k * tiles) as u64
+    }
+
+    fn cost(&self) -> Cost {
+        let flop = 2 * self.batch * self.m * self.n * self.k;
+        Cost::new(flop, &self.bindings())
+    }
+
+    fn reference(&self, args: &mut Args<'_>) {
+        let (a, b) = (args.input(0), args.input(1));
+        let [a_batch, a_row, a_column] = self.a.strides(self.m, self.k);
+        let [b_batch, ..] = self.b.strides(self.k, self.n);
+        let rows = args.output().par_chunks_mut(self.n).enumerate();
+        rows.for_each(|(row, product)| {
+            let (part, m) = (row / self.m, row % self.m);
+            let (batch, split) = (part / self.split_k, part % self.split_k);
+            let begin = (split * self.part_len()).min(self.k);
+            let end = (begin + self.part_len()).min(self.k);
+            let a_at = batch * a_batch + m * a_row;
+            let a_row: Vec<f64> = (begin..end)
+                .map(|k| f64::from(a[a_at + k * a_column]))
+                .collect();
+            let sums = self.row_times_matrix(&a_row, &b[batch * b_batch..], begin);
+            for (product, sum) in product.iter_mut().zip(sums) {
+                let before = if self.accumulate {
+                    f64::from(*product)
+                } else {
+                    0.0
+                };
+                *product = (before + sum) as f32;
+            }
+        });
+    }
+
+    fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
+        let terms = self.part_len() + 1;
+        vec![ErrorBound::Sum { terms }]
+    }
+}
+
+impl Gemm {
+    /// One row of A times B, whose rows start at `begin`, walking B in the order it is stored.
+    fn row_times_matrix(&self, a_row: &[f64], b: &[f32], begin: usize) -> Vec<f64> {
+        if self.b.transposed {
+            let columns = b.chunks(self.k).take(self.n);
+            columns.map(|column| dot(a_row, &column[begin..])).collect()
+        } else {
+            let mut sums = vec![0f64; self.n];
+            for (a, b_row) in a_row.iter().zip(b[begin * self.n..].chunks(self.n)) {
+                for (sum, &b) in sums.iter_mut().zip(b_row) {
+                    *sum += a * f64::from(b);
+                }
+            }
+            sums
+        }
+    }
+}
+
+/// Σ aᵢ·bᵢ over the length of `a`.
+fn dot(a: &[f64], b: &[f32]) -> f64 {
+    let b = &b[..a.len()];
+    let mut sums = [0f64; LANES];
+    let (a_lanes, b_lanes) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let rest = a_lanes.remainder().iter().zip(b_lanes.remainder());
+    let rest: f64 = rest.map(|(a, &b)| a * f64::from(b)).sum();
+    for (a, b) in a_lanes.zip(b_lanes) {
+        for ((sum, a), &b) in sums.iter_mut().zip(a).zip(b) {
+            *sum += a * f64::from(b);
+        }
+    }
+    sums.iter().sum::<f64>() + rest
+}

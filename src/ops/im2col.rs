@@ -1,0 +1,63 @@
+//! Unrolls every window of an image into a column, so that convolution becomes a matrix product.
+
+use rayon::prelude::*;
+
+use super::{Args, Bindings, Cost, ErrorBound, Op};
+use crate::shape::WindowedPlanes;
+
+/// `columns[plane, cell, position] = input[plane, pixel under that cell at that position]`, zero on
+/// the padding. With planes N·C this is `cols[n]` of shape (C·KH·KW, OH·OW) for each image.
+#[derive(Debug, Clone)]
+pub struct Im2col {
+    /// (N·C, H, W) and the window that slides over each plane.
+    pub geometry: WindowedPlanes,
+}
+
+impl Op for Im2col {
+    fn name(&self) -> &'static str {
+        "im2col"
+    }
+
+    fn shader(&self) -> &'static str {
+        include_str!("../../shaders/im2col.wgsl")
+    }
+
+    fn bindings(&self) -> Bindings {
+        let g = &self.geometry;
+        Bindings {
+            inputs: vec![("input", g.planes * g.input_area())],
+            outputs: vec![("columns", g.planes * g.kernel_area() * g.output_area())],
+        }
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        self.geometry.constants()
+    }
+
+    fn invocations(&self) -> u64 {
+        let g = &self.geometry;
+        (g.planes * g.kernel_area() * g.output_area()) as u64
+    }
+
+    fn cost(&self) -> Cost {
+        Cost::new(0, &self.bindings())
+    }
+
+    fn reference(&self, args: &mut Args<'_>) {
+        let g = self.geometry;
+        let columns_of_plane = g.kernel_area() * g.output_area();
+        let planes = args.input(0).par_chunks(g.input_area());
+        let columns = args.output().par_chunks_mut(columns_of_plane);
+        planes.zip(columns).for_each(|(plane, columns)| {
+            for (cell, column) in g.cells().zip(columns.chunks_mut(g.output_area())) {
+                for (position, value) in g.positions().zip(column) {
+                    *value = g.pixel(position, cell).map_or(0.0, |pixel| plane[pixel]);
+                }
+            }
+        });
+    }
+
+    fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
+        vec![ErrorBound::Exact]
+    }
+}

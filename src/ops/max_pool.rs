@@ -1,0 +1,235 @@
+//! The maximum of each window, and its gradient: to the first maximum, or to all that tie.
+
+use rayon::prelude::*;
+
+use super::{Args, Bindings, Cost, ErrorBound, Op, ordered_key};
+use crate::shape::WindowedPlanes;
+
+const SHADER: &str = include_str!("../../shaders/max_pool.wgsl");
+
+/// `output` = the window's maximum, `indices` = the pixel of its plane where it stands. The first
+/// maximum in row-major order wins, the first NaN wins over every number; padding never wins.
+#[derive(Debug, Clone)]
+pub struct MaxPoolForward {
+    /// (N·C, H, W) and the window.
+    pub geometry: WindowedPlanes,
+}
+
+/// `d_input[pixel]` = the sum of `d_output` over the windows whose index is that pixel: PyTorch's
+/// rule.
+#[derive(Debug, Clone)]
+pub struct MaxPoolBackward {
+    /// (N·C, H, W) and the window.
+    pub geometry: WindowedPlanes,
+}
+
+/// `d_input[pixel]` = the sum of `d_output` over the windows whose maximum that pixel equals: the
+/// tutorial's mask, where every tied maximum gets the full gradient. NaN equals nothing.
+#[derive(Debug, Clone)]
+pub struct MaxPoolBackwardAll {
+    /// (N·C, H, W) and the window.
+    pub geometry: WindowedPlanes,
+}
+
+fn input_len(g: &WindowedPlanes) -> usize {
+    g.planes * g.input_area()
+}
+
+fn output_len(g: &WindowedPlanes) -> usize {
+    g.planes * g.output_area()
+}
+
+impl Op for MaxPoolForward {
+    fn name(&self) -> &'static str {
+        "max_pool_forward"
+    }
+
+    fn shader(&self) -> &'static str {
+        SHADER
+    }
+
+    fn bindings(&self) -> Bindings {
+        let output = output_len(&self.geometry);
+        Bindings {
+            inputs: vec![("input", input_len(&self.geometry))],
+            outputs: vec![("output", output), ("indices", output)],
+        }
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        self.geometry.constants()
+    }
+
+    fn invocations(&self) -> u64 {
+        output_len(&self.geometry) as u64
+    }
+
+    fn cost(&self) -> Cost {
+        let comparisons = output_len(&self.geometry) * self.geometry.kernel_area();
+        Cost::new(comparisons, &self.bindings())
+    }
+
+    fn reference(&self, args: &mut Args<'_>) {
+        let g = self.geometry;
+        let planes = args.input(0).par_chunks(g.input_area());
+        let (outputs, indices) = args.outputs.split_at_mut(1);
+        let outputs = outputs[0].par_chunks_mut(g.output_area());
+        let indices = indices[0].par_chunks_mut(g.output_area());
+        planes
+            .zip(outputs)
+            .zip(indices)
+            .for_each(|((plane, outputs), indices)| {
+                for (position, (output, index)) in
+                    g.positions().zip(outputs.iter_mut().zip(indices))
+                {
+                    let mut best = 0;
+                    for pixel in g.cells().filter_map(|cell| g.pixel(position, cell)) {
+                        let key = ordered_key(plane[pixel]);
+                        if key > best {
+                            best = key;
+                            *index = pixel as u32;
+                        }
+                    }
+                    *output = plane[*index as usize].to_bits();
+                }
+            });
+    }
+
+    fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
+        vec![ErrorBound::Exact; 2]
+    }
+}
+
+/// At most how many windows cover one pixel; with one, a gradient is only moved.
+fn gradient_bound(g: &WindowedPlanes) -> ErrorBound {
+    let w = g.window;
+    let windows =
+        w.kernel.height.div_ceil(w.stride.height) * w.kernel.width.div_ceil(w.stride.width);
+    match windows {
+        1 => ErrorBound::Relative(0.0),
+        terms => ErrorBound::Sum { terms },
+    }
+}
+
+/// Runs `scatter(plane number, sums of the plane)` for each plane and rounds the sums into
+/// `d_input`: the definition that both gradients share; the kernels gather.
+fn scatter_planes(
+    g: &WindowedPlanes,
+    d_input: &mut [f32],
+    scatter: impl Fn(usize, &mut [f64]) + Sync,
+) {
+    let planes = d_input.par_chunks_mut(g.input_area()).enumerate();
+    planes.for_each(|(number, plane)| {
+        let mut sums = vec![0f64; plane.len()];
+        scatter(number, &mut sums);
+        for (pixel, sum) in plane.iter_mut().zip(sums) {
+            *pixel = sum as f32;
+        }
+    });
+}
+
+impl Op for MaxPoolBackward {
+    fn name(&self) -> &'static str {
+        "max_pool_backward"
+    }
+
+    fn shader(&self) -> &'static str {
+        SHADER
+    }
+
+    fn bindings(&self) -> Bindings {
+        let output = output_len(&self.geometry);
+        Bindings {
+            inputs: vec![("indices", output), ("d_output", output)],
+            outputs: vec![("d_input", input_len(&self.geometry))],
+        }
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        self.geometry.constants()
+    }
+
+    fn invocations(&self) -> u64 {
+        input_len(&self.geometry) as u64
+    }
+
+    fn cost(&self) -> Cost {
+        Cost::new(output_len(&self.geometry), &self.bindings())
+    }
+
+    fn reference(&self, args: &mut Args<'_>) {
+        let g = self.geometry;
+        let (indices, d_output) = (args.inputs[0], args.input(1));
+        scatter_planes(&g, args.output(), |plane, sums| {
+            let area = plane * g.output_area()..(plane + 1) * g.output_area();
+            for (&pixel, &gradient) in indices[area.clone()].iter().zip(&d_output[area]) {
+                sums[pixel as usize] += f64::from(gradient);
+            }
+        });
+    }
+
+    fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
+        vec![gradient_bound(&self.geometry)]
+    }
+}
+
+impl Op for MaxPoolBackwardAll {
+    fn name(&self) -> &'static str {
+        "max_pool_backward_all"
+    }
+
+    fn shader(&self) -> &'static str {
+        SHADER
+    }
+
+    fn bindings(&self) -> Bindings {
+        let (input, output) = (input_len(&self.geometry), output_len(&self.geometry));
+        Bindings {
+            inputs: vec![("input", input), ("pooled", output), ("d_output", output)],
+            outputs: vec![("d_input", input)],
+        }
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        self.geometry.constants()
+    }
+
+    fn invocations(&self) -> u64 {
+        input_len(&self.geometry) as u64
+    }
+
+    fn cost(&self) -> Cost {
+        let comparisons = output_len(&self.geometry) * self.geometry.kernel_area();
+        Cost::new(comparisons, &self.bindings())
+    }
+
+    fn reference(&self, args: &mut Args<'_>) {
+        let g = self.geometry;
+        let (input, pooled, d_output) = (args.input(0), args.input(1), args.input(2));
+        scatter_planes(&g, args.output(), |plane, sums| {
+            let pixels = &input[plane * g.input_area()..];
+            for (position, output) in g.positions().zip(plane * g.output_area()..) {
+                for pixel in g.cells().filter_map(|cell| g.pixel(position, cell)) {
+                    if pixels[pixel] == pooled[output] {
+                        sums[pixel] += f64::from(d_output[output]);
+                    }
+                }
+            }
+        });
+    }
+
+    /// Whether two pixels tie is decided by their signs too, so the magnitudes that a `Sum` bound
+    /// takes from absolute inputs would be those of another question: the gradients of all windows
+    /// of the plane bound them.
+    fn error_bounds(&self, args: &Args<'_>) -> Vec<ErrorBound> {
+        let bound = match gradient_bound(&self.geometry) {
+            ErrorBound::Sum { terms } => {
+                let largest = args.input(2).iter().fold(0f32, |max, d| max.max(d.abs()));
+                let n = terms as f64;
+                ErrorBound::Absolute((n + 2.0) * n * super::bound::EPSILON * f64::from(largest))
+            }
+            moved => moved,
+        };
+        vec![bound]
+    }
+}

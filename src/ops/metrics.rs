@@ -1,0 +1,83 @@
+//! What a step says of itself: its loss, and how many of its rows it classified right.
+
+use super::{Args, Bindings, Cost, ErrorBound, Op, WORKGROUP_SIZE, ordered_key};
+
+/// Words that one step's metrics take: the loss sum and the count of right answers.
+pub const METRIC_WORDS: usize = 2;
+
+/// Fills slot `step.slot` of two tables: `loss_sum = Σ row_loss`, and `correct` = the rows whose
+/// largest logit (the first, where several tie) is the label's.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    /// N.
+    pub rows: usize,
+    /// C.
+    pub classes: usize,
+    /// Steps whose metrics the tables hold.
+    pub slots: usize,
+}
+
+impl Op for Metrics {
+    fn name(&self) -> &'static str {
+        "metrics"
+    }
+
+    fn shader(&self) -> &'static str {
+        include_str!("../../shaders/metrics.wgsl")
+    }
+
+    fn bindings(&self) -> Bindings {
+        Bindings {
+            inputs: vec![
+                ("row_loss", self.rows),
+                ("logits", self.rows * self.classes),
+                ("labels", self.rows),
+            ],
+            outputs: vec![("loss_sum", self.slots), ("correct", self.slots)],
+        }
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("CLASSES", self.classes as f64)]
+    }
+
+    fn invocations(&self) -> u64 {
+        WORKGROUP_SIZE
+    }
+
+    fn uses_step(&self) -> bool {
+        true
+    }
+
+    fn cost(&self) -> Cost {
+        Cost::new(self.rows * (self.classes + 1), &self.bindings())
+    }
+
+    fn reference(&self, args: &mut Args<'_>) {
+        let (row_loss, logits, labels) = (args.input(0), args.input(1), args.inputs[2]);
+        let (rows, slot) = (args.step.rows as usize, args.step.slot as usize);
+        let loss_sum: f64 = row_loss[..rows].iter().map(|&loss| f64::from(loss)).sum();
+        let answers = logits.chunks(self.classes).map(first_largest);
+        let correct = answers
+            .zip(labels)
+            .take(rows)
+            .filter(|(answer, label)| answer == *label);
+        args.outputs[1][slot] = correct.count() as u32;
+        args.output()[slot] = loss_sum as f32;
+    }
+
+    fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
+        vec![ErrorBound::Sum { terms: self.rows }, ErrorBound::Exact]
+    }
+}
+
+/// The index of the largest value; the first, where several tie; NaN counts as the largest.
+fn first_largest(logits: &[f32]) -> u32 {
+    let mut best = 0;
+    for (class, &logit) in logits.iter().enumerate() {
+        if ordered_key(logit) > ordered_key(logits[best]) {
+            best = class;
+        }
+    }
+    best as u32
+}

@@ -1,0 +1,217 @@
+//! The operations that plans are made of: one small struct each, in a file of its name, beside the
+//! kernel of the same stem in `shaders/`.
+//!
+//! An op knows its own sizes and nothing of layers, plans or devices. It says which kernel to
+//! launch with which constants, what the kernel costs, what the right answer is (the CPU
+//! reference: f32 in, f64 inside, rounded once to f32), and how far from it a correct GPU may be.
+
+mod bias;
+mod bound;
+mod col2im;
+mod cross_entropy;
+mod gather;
+mod gemm;
+mod im2col;
+mod max_pool;
+mod metrics;
+mod mse;
+mod reduce;
+mod relu;
+mod sgd;
+mod zero;
+
+use std::fmt::Debug;
+
+use bytemuck::{Pod, Zeroable};
+
+pub use bias::{BiasBackward, BiasForward};
+pub use bound::ErrorBound;
+pub use col2im::Col2im;
+pub use cross_entropy::CrossEntropy;
+pub use gather::Gather;
+pub use gemm::{Gemm, Operand};
+pub use im2col::Im2col;
+pub use max_pool::{MaxPoolBackward, MaxPoolBackwardAll, MaxPoolForward};
+pub use metrics::{METRIC_WORDS, Metrics};
+pub use mse::Mse;
+pub use reduce::ReduceSum;
+pub use relu::{ReluBackward, ReluForward};
+pub use sgd::{Sgd, SgdMomentum};
+pub use zero::Zero;
+
+/// Invocations of one workgroup, in every kernel.
+pub const WORKGROUP_SIZE: u64 = 64;
+
+/// One operation over flat arrays of 32-bit words.
+pub trait Op: Debug + Send + Sync {
+    /// The op's name, which is also the kernel's entry point and the pipeline's label.
+    fn name(&self) -> &'static str;
+
+    /// The WGSL file that holds the entry point.
+    fn shader(&self) -> &'static str;
+
+    /// The bindings of group 0, inputs before outputs, with the words that each must hold.
+    fn bindings(&self) -> Bindings;
+
+    /// The values of the kernel's `override` constants, but for `WORKGROUP_SIZE`.
+    fn constants(&self) -> Vec<(&'static str, f64)>;
+
+    /// How many invocations the kernel needs; the executor rounds up to whole workgroups.
+    fn invocations(&self) -> u64;
+
+    /// Whether the kernel reads the [`Step`] of the moment (group 1).
+    fn uses_step(&self) -> bool {
+        false
+    }
+
+    /// Floating-point operations and bytes moved.
+    fn cost(&self) -> Cost;
+
+    /// Computes the right answer: f32 in, f64 inside, one rounding to f32.
+    fn reference(&self, args: &mut Args<'_>);
+
+    /// How far a correct f32 kernel may be from [`Op::reference`], one bound for each output.
+    /// `args` holds the inputs, and the outputs as they were before the op.
+    fn error_bounds(&self, args: &Args<'_>) -> Vec<ErrorBound>;
+}
+
+/// The names and lengths, in 32-bit words, of an op's inputs and outputs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bindings {
+    /// Read only.
+    pub inputs: Vec<(&'static str, usize)>,
+    /// Written; an op that updates in place reads them too.
+    pub outputs: Vec<(&'static str, usize)>,
+}
+
+/// What an op costs: the numbers that profiles and benchmarks divide by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cost {
+    /// Floating-point operations.
+    pub flop: u64,
+    /// Bytes read and written, each element counted once.
+    pub bytes: u64,
+}
+
+impl Cost {
+    /// `flop` operations over each word of `bindings` once.
+    fn new(flop: usize, bindings: &Bindings) -> Self {
+        let words = bindings.inputs.iter().chain(&bindings.outputs);
+        Cost {
+            flop: flop as u64,
+            bytes: words.map(|(_, words)| 4 * *words as u64).sum(),
+        }
+    }
+}
+
+/// What changes from step to step; kernels see it as the uniform `this_step`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
+pub struct Step {
+    /// Where the step's batch begins in the `order` of samples.
+    pub offset: u32,
+    /// How many rows of the batch are real; the rest count for nothing.
+    pub rows: u32,
+    /// The slot of the metrics table that the step fills.
+    pub slot: u32,
+    /// The optimizer's learning rate.
+    pub learning_rate: f32,
+    /// `1 / rows`, rounded on the host so that every adapter scales by the same bits.
+    pub inverse_rows: f32,
+    /// Keeps the size a multiple of 16 bytes, as WGSL's uniform layout wants.
+    padding: [u32; 3],
+}
+
+impl Step {
+    /// A step over `rows` samples from `offset` on, filling metrics slot `slot`.
+    pub fn new(offset: u32, rows: u32, slot: u32, learning_rate: f32) -> Self {
+        Step {
+            offset,
+            rows,
+            slot,
+            learning_rate,
+            inverse_rows: 1.0 / rows as f32,
+            padding: [0; 3],
+        }
+    }
+}
+
+/// What [`Op::reference`] works on: the words of each binding.
+#[derive(Debug)]
+pub struct Args<'a> {
+    /// Inputs, in binding order.
+    pub inputs: Vec<&'a [u32]>,
+    /// Outputs, in binding order; they hold what was there before.
+    pub outputs: Vec<&'a mut [u32]>,
+    /// The step of the moment.
+    pub step: &'a Step,
+}
+
+impl<'a> Args<'a> {
+    /// Input `i` as floats.
+    pub fn input(&self, i: usize) -> &'a [f32] {
+        bytemuck::cast_slice(self.inputs[i])
+    }
+
+    /// The only output, as floats.
+    pub fn output(&mut self) -> &mut [f32] {
+        bytemuck::cast_slice_mut(self.outputs[0])
+    }
+
+    /// Both outputs of an op that has two, as floats.
+    pub fn two_outputs(&mut self) -> (&mut [f32], &mut [f32]) {
+        let (first, second) = self.outputs.split_at_mut(1);
+        (
+            bytemuck::cast_slice_mut(first[0]),
+            bytemuck::cast_slice_mut(second[0]),
+        )
+    }
+}
+
+/// A key that orders floats as integers: numbers by value, both zeros alike, NaN above all.
+///
+/// The kernels compare by the same key, because WGSL lets an adapter flush subnormals and assume
+/// that there is no NaN in a float comparison.
+fn ordered_key(value: f32) -> u32 {
+    let bits = value.to_bits();
+    let magnitude = bits & 0x7fff_ffff;
+    if magnitude > 0x7f80_0000 {
+        u32::MAX
+    } else if bits == magnitude || magnitude == 0 {
+        magnitude | 0x8000_0000
+    } else {
+        !bits
+    }
+}
+
+/// `true` and `false` as WGSL's `override` values.
+fn flag(value: bool) -> f64 {
+    f64::from(u8::from(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ordered_key_orders_numbers_zeros_and_nan() {
+        let tiny = f32::from_bits(1);
+        let rising = [
+            f32::NEG_INFINITY,
+            -1.0,
+            -tiny,
+            0.0,
+            tiny,
+            1.0,
+            f32::INFINITY,
+            f32::NAN,
+        ];
+        assert!(
+            rising
+                .windows(2)
+                .all(|w| ordered_key(w[0]) < ordered_key(w[1]))
+        );
+        assert_eq!(ordered_key(-0.0), ordered_key(0.0));
+        assert_eq!(ordered_key(-f32::NAN), ordered_key(f32::NAN));
+    }
+}

@@ -1,0 +1,81 @@
+//! Mean squared error against one-hot targets that are never materialised.
+
+use super::{Args, Bindings, Cost, ErrorBound, Op};
+
+/// For each row, `row_loss = Σ_c (logit_c − t_c)²` and `d_logits = (logit_c − t_c)·scale / rows`,
+/// with `t` one at the label and zero elsewhere. Rows that are not part of the batch get zeros.
+#[derive(Debug, Clone)]
+pub struct Mse {
+    /// N.
+    pub rows: usize,
+    /// C.
+    pub classes: usize,
+    /// 2/C for the mean over all elements, 2 for the sum over classes.
+    pub scale: f32,
+}
+
+impl Op for Mse {
+    fn name(&self) -> &'static str {
+        "mse"
+    }
+
+    fn shader(&self) -> &'static str {
+        include_str!("../../shaders/mse.wgsl")
+    }
+
+    fn bindings(&self) -> Bindings {
+        let logits = self.rows * self.classes;
+        Bindings {
+            inputs: vec![("logits", logits), ("labels", self.rows)],
+            outputs: vec![("row_loss", self.rows), ("d_logits", logits)],
+        }
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![
+            ("ROWS", self.rows as f64),
+            ("CLASSES", self.classes as f64),
+            ("SCALE", f64::from(self.scale)),
+        ]
+    }
+
+    fn invocations(&self) -> u64 {
+        self.rows as u64
+    }
+
+    fn uses_step(&self) -> bool {
+        true
+    }
+
+    fn cost(&self) -> Cost {
+        Cost::new(4 * self.rows * self.classes, &self.bindings())
+    }
+
+    fn reference(&self, args: &mut Args<'_>) {
+        let (logits, labels, step) = (args.input(0), args.inputs[1], args.step);
+        let scale = f64::from(self.scale) * f64::from(step.inverse_rows);
+        let (row_loss, d_logits) = args.two_outputs();
+        row_loss.fill(0.0);
+        d_logits.fill(0.0);
+        for row in 0..self.rows.min(step.rows as usize) {
+            let mut loss = 0f64;
+            for class in 0..self.classes {
+                let index = row * self.classes + class;
+                let target = f64::from(u8::from(labels[row] as usize == class));
+                let error = f64::from(logits[index]) - target;
+                loss += error * error;
+                d_logits[index] = (error * scale) as f32;
+            }
+            row_loss[row] = loss as f32;
+        }
+    }
+
+    /// The loss adds squares, which share a sign: a rounding for the difference counts twice, one
+    /// each for the square and the sum of C. The gradient is a difference and two products.
+    fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
+        vec![
+            ErrorBound::Relative(self.classes as f64 + 4.0),
+            ErrorBound::Relative(4.0),
+        ]
+    }
+}

@@ -1,0 +1,108 @@
+//! `max(0, x)` and its gradient.
+
+use super::{Args, Bindings, Cost, ErrorBound, Op};
+
+const SHADER: &str = include_str!("../../shaders/relu.wgsl");
+
+/// `output = max(0, input)`; NaN stays NaN, as in PyTorch.
+#[derive(Debug, Clone)]
+pub struct ReluForward {
+    /// Elements.
+    pub len: usize,
+}
+
+impl Op for ReluForward {
+    fn name(&self) -> &'static str {
+        "relu_forward"
+    }
+
+    fn shader(&self) -> &'static str {
+        SHADER
+    }
+
+    fn bindings(&self) -> Bindings {
+        Bindings {
+            inputs: vec![("input", self.len)],
+            outputs: vec![("output", self.len)],
+        }
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("LEN", self.len as f64)]
+    }
+
+    fn invocations(&self) -> u64 {
+        self.len as u64
+    }
+
+    fn cost(&self) -> Cost {
+        Cost::new(self.len, &self.bindings())
+    }
+
+    fn reference(&self, args: &mut Args<'_>) {
+        let input = args.input(0);
+        for (output, &value) in args.output().iter_mut().zip(input) {
+            *output = if value > 0.0 || value.is_nan() {
+                value
+            } else {
+                0.0
+            };
+        }
+    }
+
+    fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
+        vec![ErrorBound::Exact]
+    }
+}
+
+/// `d_input = d_output` where the forward output is above zero, else 0: PyTorch's rule at zero.
+#[derive(Debug, Clone)]
+pub struct ReluBackward {
+    /// Elements.
+    pub len: usize,
+}
+
+impl Op for ReluBackward {
+    fn name(&self) -> &'static str {
+        "relu_backward"
+    }
+
+    fn shader(&self) -> &'static str {
+        SHADER
+    }
+
+    fn bindings(&self) -> Bindings {
+        Bindings {
+            inputs: vec![("activated", self.len), ("d_output", self.len)],
+            outputs: vec![("d_input", self.len)],
+        }
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("LEN", self.len as f64)]
+    }
+
+    fn invocations(&self) -> u64 {
+        self.len as u64
+    }
+
+    fn cost(&self) -> Cost {
+        Cost::new(self.len, &self.bindings())
+    }
+
+    fn reference(&self, args: &mut Args<'_>) {
+        let (activated, d_output) = (args.input(0), args.input(1));
+        let gradients = activated.iter().zip(d_output);
+        for (d_input, (&value, &gradient)) in args.output().iter_mut().zip(gradients) {
+            *d_input = if value > 0.0 || value.is_nan() {
+                gradient
+            } else {
+                0.0
+            };
+        }
+    }
+
+    fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
+        vec![ErrorBound::Exact]
+    }
+}

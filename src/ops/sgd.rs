@@ -1,0 +1,135 @@
+//! Stochastic gradient descent over an arena: one dispatch for all layers.
+
+use rayon::prelude::*;
+
+use super::{Args, Bindings, Cost, ErrorBound, Op};
+
+const SHADER: &str = include_str!("../../shaders/sgd.wgsl");
+
+/// `p -= lr·(g + weight_decay·p)`, with the step's learning rate.
+#[derive(Debug, Clone)]
+pub struct Sgd {
+    /// Elements of the arena.
+    pub len: usize,
+    /// PyTorch's `weight_decay`.
+    pub weight_decay: f32,
+}
+
+/// `v = momentum·v + g + weight_decay·p; p -= lr·v`: PyTorch's rule, with `v` zero at first.
+#[derive(Debug, Clone)]
+pub struct SgdMomentum {
+    /// Elements of the arena.
+    pub len: usize,
+    /// PyTorch's `weight_decay`.
+    pub weight_decay: f32,
+    /// PyTorch's `momentum`.
+    pub momentum: f32,
+}
+
+impl Op for Sgd {
+    fn name(&self) -> &'static str {
+        "sgd"
+    }
+
+    fn shader(&self) -> &'static str {
+        SHADER
+    }
+
+    fn bindings(&self) -> Bindings {
+        Bindings {
+            inputs: vec![("gradients", self.len)],
+            outputs: vec![("parameters", self.len)],
+        }
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![
+            ("LEN", self.len as f64),
+            ("WEIGHT_DECAY", f64::from(self.weight_decay)),
+        ]
+    }
+
+    fn invocations(&self) -> u64 {
+        self.len as u64
+    }
+
+    fn uses_step(&self) -> bool {
+        true
+    }
+
+    fn cost(&self) -> Cost {
+        Cost::new(4 * self.len, &self.bindings())
+    }
+
+    fn reference(&self, args: &mut Args<'_>) {
+        let rate = f64::from(args.step.learning_rate);
+        let decay = f64::from(self.weight_decay);
+        let gradients = args.input(0);
+        args.output()
+            .par_iter_mut()
+            .zip(gradients)
+            .for_each(|(parameter, &gradient)| {
+                let before = f64::from(*parameter);
+                *parameter = (before - rate * (f64::from(gradient) + decay * before)) as f32;
+            });
+    }
+
+    fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
+        vec![ErrorBound::Sum { terms: 4 }]
+    }
+}
+
+impl Op for SgdMomentum {
+    fn name(&self) -> &'static str {
+        "sgd_momentum"
+    }
+
+    fn shader(&self) -> &'static str {
+        SHADER
+    }
+
+    fn bindings(&self) -> Bindings {
+        Bindings {
+            inputs: vec![("gradients", self.len)],
+            outputs: vec![("parameters", self.len), ("velocity", self.len)],
+        }
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![
+            ("LEN", self.len as f64),
+            ("WEIGHT_DECAY", f64::from(self.weight_decay)),
+            ("MOMENTUM", f64::from(self.momentum)),
+        ]
+    }
+
+    fn invocations(&self) -> u64 {
+        self.len as u64
+    }
+
+    fn uses_step(&self) -> bool {
+        true
+    }
+
+    fn cost(&self) -> Cost {
+        Cost::new(6 * self.len, &self.bindings())
+    }
+
+    fn reference(&self, args: &mut Args<'_>) {
+        let rate = f64::from(args.step.learning_rate);
+        let (decay, momentum) = (f64::from(self.weight_decay), f64::from(self.momentum));
+        let gradients = args.input(0);
+        let (parameters, velocity) = args.two_outputs();
+        let state = parameters.par_iter_mut().zip(velocity).zip(gradients);
+        state.for_each(|((parameter, velocity), &gradient)| {
+            let before = f64::from(*parameter);
+            let v = momentum * f64::from(*velocity) + f64::from(gradient) + decay * before;
+            *velocity = v as f32;
+            *parameter = (before - rate * v) as f32;
+        });
+    }
+
+    fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
+        vec![ErrorBound::Sum { terms: 6 }; 2]
+    }
+}

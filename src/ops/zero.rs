@@ -1,0 +1,47 @@
+//! Clears an array.
+
+use super::{Args, Bindings, Cost, ErrorBound, Op};
+
+/// `values = 0`: `zero_grad`, one dispatch over the arena of gradients.
+#[derive(Debug, Clone)]
+pub struct Zero {
+    /// Elements.
+    pub len: usize,
+}
+
+impl Op for Zero {
+    fn name(&self) -> &'static str {
+        "zero"
+    }
+
+    fn shader(&self) -> &'static str {
+        include_str!("../../shaders/zero.wgsl")
+    }
+
+    fn bindings(&self) -> Bindings {
+        Bindings {
+            inputs: vec![],
+            outputs: vec![("values", self.len)],
+        }
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("LEN", self.len as f64)]
+    }
+
+    fn invocations(&self) -> u64 {
+        self.len as u64
+    }
+
+    fn cost(&self) -> Cost {
+        Cost::new(0, &self.bindings())
+    }
+
+    fn reference(&self, args: &mut Args<'_>) {
+        args.output().fill(0.0);
+    }
+
+    fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
+        vec![ErrorBound::Exact]
+    }
+}

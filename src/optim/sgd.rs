@@ -1,0 +1,77 @@
+//! Stochastic gradient descent.
+
+use crate::error::{Error, Result};
+use crate::ops;
+use crate::plan::{Builder, Element, Phase, Role, TensorId};
+
+/// `p -= lr·g`, optionally with PyTorch's momentum and weight decay.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sgd {
+    learning_rate: f32,
+    momentum: f32,
+    weight_decay: f32,
+}
+
+impl Sgd {
+    /// Plain descent.
+    pub fn new(learning_rate: f32) -> Self {
+        Sgd {
+            learning_rate,
+            momentum: 0.0,
+            weight_decay: 0.0,
+        }
+    }
+
+    /// `v = momentum·v + g; p -= lr·v`.
+    #[must_use]
+    pub fn momentum(mut self, momentum: f32) -> Self {
+        self.momentum = momentum;
+        self
+    }
+
+    /// Adds `weight_decay·p` to each gradient.
+    #[must_use]
+    pub fn weight_decay(mut self, weight_decay: f32) -> Self {
+        self.weight_decay = weight_decay;
+        self
+    }
+
+    /// The learning rate that steps start with.
+    pub fn learning_rate(&self) -> f32 {
+        self.learning_rate
+    }
+
+    /// Appends the update of the whole arena to the update phase.
+    ///
+    /// # Errors
+    /// A rate that is not finite and at least zero.
+    pub(crate) fn lower(
+        &self,
+        plan: &mut Builder,
+        parameters: TensorId,
+        gradients: TensorId,
+    ) -> Result<()> {
+        for (what, value) in [
+            ("learning rate", self.learning_rate),
+            ("momentum", self.momentum),
+            ("weight decay", self.weight_decay),
+        ] {
+            if !(value.is_finite() && value >= 0.0) {
+                return Err(Error::value(what, "a finite number of at least 0", value));
+            }
+        }
+        let len = plan.get(parameters).words();
+        let weight_decay = self.weight_decay;
+        if self.momentum == 0.0 {
+            let sgd = ops::Sgd { len, weight_decay };
+            return plan.op(Phase::Update, sgd, &[gradients], &[parameters]);
+        }
+        let velocity = plan.tensor("velocity", [len], Element::F32, Role::OptimizerState)?;
+        let sgd = ops::SgdMomentum {
+            len,
+            weight_decay,
+            momentum: self.momentum,
+        };
+        plan.op(Phase::Update, sgd, &[gradients], &[parameters, velocity])
+    }
+}

@@ -1,0 +1,326 @@
+//! Makes plans: layers ask it for tensors and append ops.
+
+use std::collections::HashSet;
+
+use super::{
+    ARENA_ALIGNMENT, Buffer, BufferId, Element, Init, LayerSummary, MetricTables, Node, Phase,
+    Plan, Role, Tensor, TensorId,
+};
+use crate::error::{Error, Result};
+use crate::ops::Op;
+use crate::shape::Shape;
+
+/// The arena of parameters, whose layout those of gradients and optimizer states share.
+const PARAMETERS: BufferId = BufferId(0);
+/// The arena of gradients.
+const GRADIENTS: BufferId = BufferId(1);
+
+/// A plan in the making.
+#[derive(Debug)]
+pub struct Builder {
+    plan: Plan,
+    scope: String,
+    accumulate: bool,
+    names: HashSet<String>,
+}
+
+impl Builder {
+    /// An empty plan. With `accumulate`, backward adds to the gradients, as PyTorch's does, and
+    /// someone must clear them; otherwise it overwrites them.
+    pub fn new(accumulate: bool) -> Self {
+        let arena = |name: &str| Buffer {
+            name: name.to_owned(),
+            words: 0,
+        };
+        Builder {
+            plan: Plan {
+                tensors: Vec::new(),
+                buffers: vec![arena("parameters"), arena("gradients")],
+                nodes: Vec::new(),
+                metrics: None,
+                layers: Vec::new(),
+            },
+            scope: String::new(),
+            accumulate,
+            names: HashSet::new(),
+        }
+    }
+
+    /// Whether backward adds to the gradients instead of overwriting them.
+    pub fn accumulate(&self) -> bool {
+        self.accumulate
+    }
+
+    /// The names of the tensors made from here on begin with `scope` and a dot.
+    pub fn set_scope(&mut self, scope: &str) {
+        scope.clone_into(&mut self.scope);
+    }
+
+    /// The name of the layer that is being lowered, for its errors.
+    pub fn scope(&self) -> &str {
+        &self.scope
+    }
+
+    /// A new tensor in a buffer of its own.
+    ///
+    /// # Errors
+    /// A size that 32-bit indices cannot address, a size of zero, or a name that is taken.
+    pub fn tensor(
+        &mut self,
+        name: &str,
+        shape: impl Into<Shape>,
+        element: Element,
+        role: Role,
+    ) -> Result<TensorId> {
+        let name = self.full_name(name);
+        let buffer = BufferId(self.plan.buffers.len());
+        let id = self.push(Tensor {
+            name: name.clone(),
+            shape: shape.into(),
+            element,
+            role,
+            buffer,
+            offset: 0,
+            init: None,
+        })?;
+        let words = self.plan.tensor(id).words();
+        self.plan.buffers.push(Buffer { name, words });
+        Ok(id)
+    }
+
+    /// A new tensor of the forward phase.
+    ///
+    /// # Errors
+    /// As [`Builder::tensor`].
+    pub fn activation(&mut self, name: &str, shape: impl Into<Shape>) -> Result<TensorId> {
+        self.tensor(name, shape, Element::F32, Role::Activation)
+    }
+
+    /// A new tensor that lives within a step.
+    ///
+    /// # Errors
+    /// As [`Builder::tensor`].
+    pub fn scratch(&mut self, name: &str, shape: impl Into<Shape>) -> Result<TensorId> {
+        self.tensor(name, shape, Element::F32, Role::Scratch)
+    }
+
+    /// The same memory under another name and shape.
+    ///
+    /// # Errors
+    /// A shape of another number of elements, or a name that is taken.
+    pub fn view(&mut self, of: TensorId, name: &str, shape: impl Into<Shape>) -> Result<TensorId> {
+        let (shape, tensor) = (shape.into(), self.plan.tensor(of));
+        if shape.elements() != tensor.shape.elements() {
+            return Err(Error::Shape {
+                at: self.full_name(name),
+                expected: format!("a view of {}, {}", tensor.name, tensor.shape),
+                got: shape.to_string(),
+            });
+        }
+        let view = Tensor {
+            name: self.full_name(name),
+            shape,
+            ..tensor.clone()
+        };
+        self.push(view)
+    }
+
+    /// A new parameter `name` in the arena, and its gradient `d_name` at the same place of the
+    /// arena of gradients.
+    ///
+    /// # Errors
+    /// As [`Builder::tensor`].
+    pub fn parameter(
+        &mut self,
+        name: &str,
+        shape: impl Into<Shape>,
+        init: Init,
+    ) -> Result<(TensorId, TensorId)> {
+        let parameter = Tensor {
+            name: self.full_name(name),
+            shape: shape.into(),
+            element: Element::F32,
+            role: Role::Parameter,
+            buffer: PARAMETERS,
+            offset: self.plan.buffers[PARAMETERS.0].words,
+            init: Some(init),
+        };
+        let gradient = Tensor {
+            name: self.full_name(&format!("d_{name}")),
+            role: Role::Gradient,
+            buffer: GRADIENTS,
+            init: None,
+            ..parameter.clone()
+        };
+        let end = parameter.offset + parameter.words().next_multiple_of(ARENA_ALIGNMENT);
+        let parameter = self.push(parameter)?;
+        let gradient = self.push(gradient)?;
+        for arena in [PARAMETERS, GRADIENTS] {
+            self.plan.buffers[arena.0].words = end;
+        }
+        Ok((parameter, gradient))
+    }
+
+    /// Whether a layer lowered so far is trained.
+    pub fn has_parameters(&self) -> bool {
+        self.plan.parameters().next().is_some()
+    }
+
+    /// Whole arenas as tensors: the parameters and the gradients, once every layer is lowered.
+    ///
+    /// # Errors
+    /// The model has no parameter.
+    pub fn arenas(&mut self) -> Result<(TensorId, TensorId)> {
+        let words = self.plan.buffers[PARAMETERS.0].words;
+        if words == 0 {
+            return Err(Error::value(
+                "model",
+                "at least one layer with parameters",
+                "none",
+            ));
+        }
+        let whole = |name: &str, buffer| Tensor {
+            name: name.to_owned(),
+            shape: [words].into(),
+            element: Element::F32,
+            role: Role::Arena,
+            buffer,
+            offset: 0,
+            init: None,
+        };
+        let parameters = whole("parameters", PARAMETERS);
+        let gradients = whole("gradients", GRADIENTS);
+        Ok((self.push(parameters)?, self.push(gradients)?))
+    }
+
+    /// The tables that the loss phase fills, and hosts read while training goes on.
+    pub fn set_metrics(&mut self, metrics: MetricTables) {
+        self.plan.metrics = Some(metrics);
+    }
+
+    /// Records that the layer of the present scope is lowered and writes `output`.
+    pub fn close_layer(&mut self, layer: &dyn std::fmt::Display, output: TensorId) {
+        let prefix = format!("{}.", self.scope);
+        let own = self
+            .plan
+            .parameters()
+            .filter(|(_, t)| t.name.starts_with(&prefix));
+        let parameters = own.map(|(_, tensor)| tensor.shape.elements()).sum();
+        self.plan.layers.push(LayerSummary {
+            name: self.scope.clone(),
+            layer: layer.to_string(),
+            output: self.plan.tensor(output).shape.clone(),
+            parameters,
+        });
+    }
+
+    /// The tensor of that id.
+    pub fn get(&self, id: TensorId) -> &Tensor {
+        self.plan.tensor(id)
+    }
+
+    /// The tensor that this layer made under that name.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn own(&self, name: &str) -> Result<TensorId> {
+        self.plan.find(&self.full_name(name))
+    }
+
+    /// Appends `op` to `phase`.
+    ///
+    /// # Errors
+    /// Tensors whose number or lengths are not those that the op asks for, or that one op would
+    /// both read and write: WebGPU lets no dispatch do that to a buffer.
+    pub fn op(
+        &mut self,
+        phase: Phase,
+        op: impl Op + 'static,
+        inputs: &[TensorId],
+        outputs: &[TensorId],
+    ) -> Result<()> {
+        let bindings = op.bindings();
+        let wanted = bindings.inputs.iter().chain(&bindings.outputs);
+        let given = inputs.iter().chain(outputs);
+        if (inputs.len(), outputs.len()) != (bindings.inputs.len(), bindings.outputs.len()) {
+            return Err(Error::Shape {
+                at: self.full_name(op.name()),
+                expected: format!("{:?}", wanted.map(|(name, _)| name).collect::<Vec<_>>()),
+                got: format!("{} inputs and {} outputs", inputs.len(), outputs.len()),
+            });
+        }
+        for ((name, words), &id) in wanted.zip(given) {
+            let tensor = self.plan.tensor(id);
+            if tensor.words() != *words {
+                return Err(Error::Shape {
+                    at: self.full_name(op.name()),
+                    expected: format!("`{name}` of {words} words"),
+                    got: format!(
+                        "{} {} of {} words",
+                        tensor.name,
+                        tensor.shape,
+                        tensor.words()
+                    ),
+                });
+            }
+        }
+        for (i, &output) in outputs.iter().enumerate() {
+            let buffer = self.plan.tensor(output).buffer;
+            let others = inputs.iter().chain(&outputs[..i]);
+            if let Some(&other) = others
+                .into_iter()
+                .find(|&&id| self.plan.tensor(id).buffer == buffer)
+            {
+                return Err(Error::Shape {
+                    at: self.full_name(op.name()),
+                    expected: "outputs in buffers of their own".to_owned(),
+                    got: format!(
+                        "{} and {} in one",
+                        self.plan.tensor(output).name,
+                        self.plan.tensor(other).name
+                    ),
+                });
+            }
+        }
+        self.plan.nodes.push(Node {
+            phase,
+            op: Box::new(op),
+            inputs: inputs.to_vec(),
+            outputs: outputs.to_vec(),
+        });
+        Ok(())
+    }
+
+    /// The plan.
+    pub fn finish(self) -> Plan {
+        self.plan
+    }
+
+    fn full_name(&self, name: &str) -> String {
+        if self.scope.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", self.scope)
+        }
+    }
+
+    fn push(&mut self, tensor: Tensor) -> Result<TensorId> {
+        let elements = tensor.shape.elements();
+        if elements == 0 || elements > u32::MAX as usize {
+            return Err(Error::Shape {
+                at: tensor.name,
+                expected: format!("1 to {} elements", u32::MAX),
+                got: format!("{}, {elements} elements", tensor.shape),
+            });
+        }
+        if !self.names.insert(tensor.name.clone()) {
+            return Err(Error::value(
+                "tensor",
+                "a name of its own",
+                format!("`{}` twice", tensor.name),
+            ));
+        }
+        self.plan.tensors.push(tensor);
+        Ok(TensorId(self.plan.tensors.len() - 1))
+    }
+}

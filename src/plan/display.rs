@@ -1,0 +1,33 @@
+//! A plan as a table.
+
+use std::fmt;
+
+use super::{Plan, TensorId};
+
+impl fmt::Display for Plan {
+    /// One line for each op: phase, name, what it reads and what it writes, with shapes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |ids: &[TensorId]| -> String {
+            let tensors = ids.iter().map(|&id| self.tensor(id));
+            let names: Vec<String> = tensors.map(|t| format!("{} {}", t.name, t.shape)).collect();
+            names.join(", ")
+        };
+        for node in &self.nodes {
+            writeln!(
+                f,
+                "{:<9} {:<22} {} → {}",
+                format!("{:?}", node.phase),
+                node.op.name(),
+                list(&node.inputs),
+                list(&node.outputs),
+            )?;
+        }
+        write!(
+            f,
+            "{} ops, {} buffers, {:.1} MiB",
+            self.nodes.len(),
+            self.buffers.len(),
+            self.words() as f64 * 4.0 / f64::from(1 << 20),
+        )
+    }
+}

@@ -1,0 +1,240 @@
+//! Shapes, and the arithmetic of sliding windows.
+
+use std::fmt;
+
+use crate::error::{Error, Result};
+
+/// The extents of a tensor, outermost first: `(N, C, H, W)` or `(N, F)`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Shape(Vec<usize>);
+
+impl Shape {
+    /// A shape from its extents.
+    pub fn new(dims: impl Into<Vec<usize>>) -> Self {
+        Shape(dims.into())
+    }
+
+    /// The extents, outermost first.
+    pub fn dims(&self) -> &[usize] {
+        &self.0
+    }
+
+    /// The number of elements; a shape without extents holds one.
+    ///
+    /// Saturates, so that a product past `usize` is refused by the same check as any other excess.
+    pub fn elements(&self) -> usize {
+        self.0.iter().fold(1, |all, &dim| all.saturating_mul(dim))
+    }
+}
+
+impl<const D: usize> From<[usize; D]> for Shape {
+    fn from(dims: [usize; D]) -> Self {
+        Shape(dims.to_vec())
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let dims: Vec<String> = self.0.iter().map(usize::to_string).collect();
+        write!(f, "({})", dims.join(", "))
+    }
+}
+
+/// A value for each of the two spatial axes: height, then width.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Size2d {
+    /// Along the rows.
+    pub height: usize,
+    /// Along the columns.
+    pub width: usize,
+}
+
+impl From<usize> for Size2d {
+    fn from(both: usize) -> Self {
+        Size2d {
+            height: both,
+            width: both,
+        }
+    }
+}
+
+impl From<(usize, usize)> for Size2d {
+    fn from((height, width): (usize, usize)) -> Self {
+        Size2d { height, width }
+    }
+}
+
+impl fmt::Display for Size2d {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}×{}", self.height, self.width)
+    }
+}
+
+/// A kernel that slides over a plane: convolution's or pooling's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Window {
+    /// Extent of the kernel.
+    pub kernel: Size2d,
+    /// Distance between two positions of the kernel.
+    pub stride: Size2d,
+    /// Rows and columns added on each side of the plane.
+    pub padding: Size2d,
+}
+
+impl Window {
+    /// The number of positions on a plane of size `input`: `(in + 2·padding − kernel) / stride + 1`
+    /// per axis, rounded down.
+    ///
+    /// # Errors
+    /// A kernel or a stride of zero, or a kernel larger than the padded plane. `at` names the layer.
+    pub fn output(&self, input: Size2d, at: &str) -> Result<Size2d> {
+        for (what, size) in [("kernel", self.kernel), ("stride", self.stride)] {
+            if size.height == 0 || size.width == 0 {
+                return Err(Error::value(format!("{at}: {what}"), "at least 1×1", size));
+            }
+        }
+        let along = |input: usize, kernel: usize, stride: usize, padding: usize| {
+            let padded = padding.checked_mul(2)?.checked_add(input)?;
+            Some(padded.checked_sub(kernel)? / stride + 1)
+        };
+        let (k, s, p) = (self.kernel, self.stride, self.padding);
+        let height = along(input.height, k.height, s.height, p.height);
+        let width = along(input.width, k.width, s.width, p.width);
+        match (height, width) {
+            (Some(height), Some(width)) => Ok(Size2d { height, width }),
+            _ => Err(Error::Shape {
+                at: at.to_owned(),
+                expected: format!("a plane of at least {k} with a padding of {p} on each side"),
+                got: format!("a plane of {input}"),
+            }),
+        }
+    }
+}
+
+/// A [`Window`] on each of `planes` planes: the shape arithmetic that im2col, col2im and max-pool
+/// share. For a batch, `planes` is N·C.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct WindowedPlanes {
+    /// The number of planes, N·C.
+    pub planes: usize,
+    /// H×W of each.
+    pub input: Size2d,
+    /// OH×OW of each.
+    pub output: Size2d,
+    /// The kernel that slides over them.
+    pub window: Window,
+}
+
+impl WindowedPlanes {
+    /// Lays `window` on `planes` planes of size `input`.
+    ///
+    /// # Errors
+    /// As [`Window::output`].
+    pub fn new(planes: usize, input: Size2d, window: Window, at: &str) -> Result<Self> {
+        Ok(WindowedPlanes {
+            planes,
+            input,
+            output: window.output(input, at)?,
+            window,
+        })
+    }
+
+    /// H·W.
+    pub fn input_area(&self) -> usize {
+        self.input.height * self.input.width
+    }
+
+    /// OH·OW.
+    pub fn output_area(&self) -> usize {
+        self.output.height * self.output.width
+    }
+
+    /// KH·KW.
+    pub fn kernel_area(&self) -> usize {
+        self.window.kernel.height * self.window.kernel.width
+    }
+
+    /// The sizes as the `override` constants that the WGSL files declare.
+    pub fn constants(&self) -> Vec<(&'static str, f64)> {
+        let w = &self.window;
+        [
+            ("PLANES", self.planes),
+            ("H", self.input.height),
+            ("W", self.input.width),
+            ("OH", self.output.height),
+            ("OW", self.output.width),
+            ("KH", w.kernel.height),
+            ("KW", w.kernel.width),
+            ("STRIDE_H", w.stride.height),
+            ("STRIDE_W", w.stride.width),
+            ("PAD_H", w.padding.height),
+            ("PAD_W", w.padding.width),
+        ]
+        .map(|(name, value)| (name, value as f64))
+        .to_vec()
+    }
+
+    /// The input pixel `(h, w)` under kernel cell `(kh, kw)` at output position `(oh, ow)`, or
+    /// `None` where that cell lies on the padding.
+    pub fn pixel(&self, (oh, ow): (usize, usize), (kh, kw): (usize, usize)) -> Option<usize> {
+        let w = &self.window;
+        let y = (oh * w.stride.height + kh).checked_sub(w.padding.height)?;
+        let x = (ow * w.stride.width + kw).checked_sub(w.padding.width)?;
+        (y < self.input.height && x < self.input.width).then_some(y * self.input.width + x)
+    }
+
+    /// Every cell of the kernel, row by row.
+    pub fn cells(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let Size2d { height, width } = self.window.kernel;
+        (0..height).flat_map(move |kh| (0..width).map(move |kw| (kh, kw)))
+    }
+
+    /// Every output position, row by row.
+    pub fn positions(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let Size2d { height, width } = self.output;
+        (0..height).flat_map(move |oh| (0..width).map(move |ow| (oh, ow)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(kernel: (usize, usize), stride: (usize, usize), padding: (usize, usize)) -> Window {
+        Window {
+            kernel: kernel.into(),
+            stride: stride.into(),
+            padding: padding.into(),
+        }
+    }
+
+    #[test]
+    fn output_size_rounds_down_and_keeps_axes_apart() {
+        let out = window((3, 2), (2, 3), (1, 0))
+            .output((7, 9).into(), "t")
+            .unwrap();
+        assert_eq!(out, (4, 3).into());
+    }
+
+    #[test]
+    fn too_large_a_kernel_names_the_layer_and_both_sizes() {
+        let error = window((5, 5), (1, 1), (0, 1))
+            .output((4, 9).into(), "conv1")
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "conv1: expected a plane of at least 5×5 with a padding of 0×1 on each side, got a plane of 4×9"
+        );
+        assert!(
+            window((3, 3), (0, 1), (0, 0))
+                .output((4, 9).into(), "t")
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn elements_saturate() {
+        assert_eq!(Shape::from([usize::MAX, 3]).elements(), usize::MAX);
+        assert_eq!(Shape::from([2, 3, 5]).to_string(), "(2, 3, 5)");
+    }
+}

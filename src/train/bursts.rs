@@ -1,0 +1,75 @@
+//! Many steps a submit: as many as keep the adapter busy for a while, and no more.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::error::Result;
+use crate::executor::{Executor, Pending, StepMetrics};
+use crate::ops::Step;
+use crate::plan::{Phase, STEPS_PER_RUN};
+
+/// What one submit should take: far below the seconds after which drivers give up, far above the
+/// cost of a submit.
+const TARGET: Duration = Duration::from_millis(50);
+
+/// Submits under way at once: while one runs, the next waits in the queue.
+const IN_FLIGHT: usize = 2;
+
+/// Steps of the first submit, when nothing has been measured.
+const FIRST: usize = 4;
+
+/// Feeds steps to an executor in bursts of about 50 ms.
+#[derive(Debug)]
+pub(super) struct Bursts {
+    len: usize,
+}
+
+impl Bursts {
+    pub fn new() -> Self {
+        Bursts { len: FIRST }
+    }
+
+    /// Runs `phases` for every step, and calls `on_done` with the metrics of each burst.
+    ///
+    /// # Errors
+    /// As [`Executor::run`] and [`Pending::wait`].
+    pub async fn run(
+        &mut self,
+        executor: &mut Executor,
+        phases: &[Phase],
+        mut steps: impl Iterator<Item = Step>,
+        mut on_done: impl FnMut(&[StepMetrics]),
+    ) -> Result<()> {
+        let mut in_flight: VecDeque<Pending> = VecDeque::new();
+        let mut last_done = Instant::now();
+        loop {
+            let mut burst: Vec<Step> = steps.by_ref().take(self.len).collect();
+            for (slot, step) in burst.iter_mut().enumerate() {
+                step.slot = slot as u32;
+            }
+            let is_last = burst.is_empty();
+            if !is_last {
+                in_flight.push_back(executor.run(phases, &burst)?);
+            }
+            while in_flight.len() >= IN_FLIGHT || (is_last && !in_flight.is_empty()) {
+                let Some(oldest) = in_flight.pop_front() else {
+                    break;
+                };
+                let metrics = oldest.wait().await?;
+                self.adapt(metrics.len(), last_done.elapsed());
+                last_done = Instant::now();
+                on_done(&metrics);
+            }
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Halfway from the present length to the one that would have taken [`TARGET`].
+    fn adapt(&mut self, steps: usize, took: Duration) {
+        let ideal = steps as f64 * TARGET.as_secs_f64() / took.as_secs_f64().max(1e-6);
+        let ideal = ideal.min(STEPS_PER_RUN as f64) as usize;
+        self.len = (self.len + ideal).div_ceil(2).clamp(1, STEPS_PER_RUN);
+    }
+}

@@ -1,0 +1,8 @@
+//! Training: step by step, as in the tutorial, or whole epochs.
+
+mod bursts;
+mod session;
+mod trainer;
+
+pub use session::Session;
+pub use trainer::{Config, EpochReport, Progress, Split, Trainer};

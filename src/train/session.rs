@@ -1,0 +1,201 @@
+//! Training by hand, phase by phase, as in the tutorial's loop.
+
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::executor::{Executor, StepMetrics};
+use crate::loss::Loss;
+use crate::nn::{Sequential, Training, initial_parameters};
+use crate::ops::Step;
+use crate::plan::{Phase, Plan, TensorId};
+
+/// A model in a device's memory, driven by its owner: `forward`, `loss`, `backward`, `step`,
+/// `zero_grad`.
+///
+/// ```
+/// use wgrad::nn::{Linear, ReLU, Sequential, Training};
+/// use wgrad::{Device, Loss, Reduction, Session, Sgd};
+///
+/// # fn main() -> wgrad::Result<()> { wgrad::block_on(async {
+/// let model = Sequential::new().with(Linear::new(8)).with(ReLU).with(Linear::new(2));
+/// let training = Training {
+///     sample: [2].into(),
+///     batch_size: 4,
+///     loss: Loss::Mse(Reduction::Mean),
+///     optimizer: Sgd::new(0.1),
+///     dataset: None,
+///     accumulate: true,
+/// };
+/// let mut session = Session::new(&Device::cpu(), &model, &training, 0).await?;
+/// let xor = [0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0];
+/// session.set_batch(&xor, &[0, 1, 1, 0])?;
+/// let mut losses = Vec::new();
+/// for _ in 0..300 {
+///     session.forward()?;
+///     losses.push(session.loss().await?);
+///     session.backward()?;
+///     session.step()?;
+///     session.zero_grad()?;
+/// }
+/// assert!(losses[299] < 0.2 * losses[0], "{losses:?}");
+/// # Ok(()) }) }
+/// ```
+#[derive(Debug)]
+pub struct Session {
+    executor: Executor,
+    loss: Loss,
+    classes: usize,
+    images: TensorId,
+    labels: TensorId,
+    step: Step,
+}
+
+impl Session {
+    /// Lowers `model`, loads it into the device and draws its parameters.
+    ///
+    /// # Errors
+    /// As [`Sequential::lower`] and [`Device::load`].
+    pub async fn new(
+        device: &Device,
+        model: &Sequential,
+        training: &Training,
+        seed: u64,
+    ) -> Result<Self> {
+        let plan = model.lower(training)?;
+        let parameters = initial_parameters(&plan, seed);
+        let (arena, images) = (plan.find("parameters")?, plan.find("images")?);
+        let (labels, logits) = (plan.find("labels")?, plan.find("logits")?);
+        let classes = plan.tensor(logits).shape.dims()[1];
+        let mut executor = device.load(plan).await?;
+        executor.write(arena, &parameters)?;
+        Ok(Session {
+            executor,
+            loss: training.loss,
+            classes,
+            images,
+            labels,
+            step: Step::new(
+                0,
+                training.batch_size as u32,
+                0,
+                training.optimizer.learning_rate(),
+            ),
+        })
+    }
+
+    /// The plan that it runs.
+    pub fn plan(&self) -> &Plan {
+        self.executor.plan()
+    }
+
+    /// Writes a batch: `images` (rows × sample) and the class of each row. Fewer rows than the
+    /// batch size are a smaller batch, computed exactly.
+    ///
+    /// # Errors
+    /// No row, more rows than the batch size, images that do not fit the labels, a label that is no
+    /// class.
+    pub fn set_batch(&mut self, images: &[f32], labels: &[u32]) -> Result<()> {
+        let shape = &self.plan().tensor(self.images).shape;
+        let (batch, len) = (shape.dims()[0], shape.elements() / shape.dims()[0]);
+        let rows = labels.len();
+        if rows == 0 || rows > batch {
+            return Err(Error::value("batch", format!("1 to {batch} rows"), rows));
+        }
+        if images.len() != rows * len {
+            let expected = format!("{} values, {rows} rows of {len}", rows * len);
+            return Err(Error::value("batch images", expected, images.len()));
+        }
+        if let Some(label) = labels.iter().find(|&&label| label as usize >= self.classes) {
+            return Err(Error::value(
+                "label",
+                format!("below {}", self.classes),
+                label,
+            ));
+        }
+        let mut whole = images.to_vec();
+        whole.resize(batch * len, 0.0);
+        self.executor.write(self.images, &whole)?;
+        let mut whole = labels.to_vec();
+        whole.resize(batch, 0);
+        self.executor.write_words(self.labels, &whole)?;
+        self.step = Step::new(0, rows as u32, 0, self.step.learning_rate);
+        Ok(())
+    }
+
+    /// The learning rate of the steps to come.
+    pub fn set_learning_rate(&mut self, learning_rate: f32) {
+        self.step.learning_rate = learning_rate;
+    }
+
+    /// From the batch to the logits.
+    ///
+    /// # Errors
+    /// A device that was lost or reported a fault; so for each phase.
+    pub fn forward(&mut self) -> Result<()> {
+        self.run(Phase::Forward)
+    }
+
+    /// The loss of the batch, and its gradient with respect to the logits.
+    ///
+    /// # Errors
+    /// As [`Session::forward`].
+    pub async fn loss(&mut self) -> Result<f64> {
+        let metrics = self.metrics().await?;
+        Ok(self
+            .loss
+            .of_sum(metrics.loss_sum, metrics.rows, self.classes))
+    }
+
+    /// As [`Session::loss`], with the count of rows classified right.
+    ///
+    /// # Errors
+    /// As [`Session::forward`].
+    pub async fn metrics(&mut self) -> Result<StepMetrics> {
+        let pending = self.executor.run(&[Phase::Loss], &[self.step])?;
+        Ok(pending.wait().await?[0])
+    }
+
+    /// From the loss's gradient to every parameter's.
+    ///
+    /// # Errors
+    /// As [`Session::forward`].
+    pub fn backward(&mut self) -> Result<()> {
+        self.run(Phase::Backward)
+    }
+
+    /// The optimizer's step.
+    ///
+    /// # Errors
+    /// As [`Session::forward`].
+    pub fn step(&mut self) -> Result<()> {
+        self.run(Phase::Update)
+    }
+
+    /// Clears the gradients.
+    ///
+    /// # Errors
+    /// As [`Session::forward`].
+    pub fn zero_grad(&mut self) -> Result<()> {
+        self.run(Phase::ZeroGrad)
+    }
+
+    /// The values of a tensor of the plan: `logits`, `conv1.weight`, `conv1.d_weight`, ….
+    ///
+    /// # Errors
+    /// No tensor of that name; as [`Session::forward`].
+    pub async fn read(&self, name: &str) -> Result<Vec<f32>> {
+        self.executor.read(self.plan().find(name)?).await
+    }
+
+    /// Overwrites the values of a tensor of the plan.
+    ///
+    /// # Errors
+    /// No tensor of that name, or another number of values.
+    pub fn write(&mut self, name: &str, values: &[f32]) -> Result<()> {
+        let tensor = self.plan().find(name)?;
+        self.executor.write(tensor, values)
+    }
+
+    fn run(&mut self, phase: Phase) -> Result<()> {
+        self.executor.run(&[phase], &[self.step]).map(drop)
+    }
+}

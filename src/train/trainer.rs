@@ -1,0 +1,249 @@
+//! Whole epochs over a data set that lives on the device.
+
+use std::time::Instant;
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use super::bursts::Bursts;
+use crate::data::Dataset;
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::executor::{Executor, StepMetrics};
+use crate::loss::Loss;
+use crate::nn::{Sequential, Training, initial_parameters};
+use crate::ops::Step;
+use crate::optim::Sgd;
+use crate::plan::{Phase, Plan, TensorId};
+
+/// How to train.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What is minimised.
+    pub loss: Loss,
+    /// What minimises it.
+    pub optimizer: Sgd,
+    /// Rows of a batch; the last batch of an epoch holds what is left.
+    pub batch_size: usize,
+    /// Draws the initial parameters and the order of the samples.
+    pub seed: u64,
+    /// Whether each epoch visits the samples in an order of its own, or as they are stored.
+    pub shuffle: bool,
+}
+
+/// A part of the data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Split {
+    /// Trained on.
+    Train,
+    /// Tested on.
+    Test,
+}
+
+/// How far an epoch has come, a few times a second.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    /// Samples seen.
+    pub samples: u64,
+    /// Samples of the epoch.
+    pub total: u64,
+    /// The mean loss of the samples since the last report, as reports print it.
+    pub loss: f64,
+    /// Samples seen, over the seconds since the epoch began.
+    pub samples_per_second: f64,
+}
+
+/// What training for an epoch, or an evaluation, came to.
+#[derive(Debug, Clone, Copy)]
+pub struct EpochReport {
+    /// The mean loss, as reports print it: for MSE over all elements, whatever trains.
+    pub loss: f64,
+    /// The share of samples classified right, 0 to 1.
+    pub accuracy: f64,
+    /// Samples over seconds.
+    pub samples_per_second: f64,
+}
+
+/// Trains a model on a data set. The host only submits: batches are gathered, metrics summed and
+/// parameters updated on the device, and no step is waited for.
+#[derive(Debug)]
+pub struct Trainer {
+    executor: Executor,
+    config: Config,
+    order: TensorId,
+    train_len: usize,
+    test_len: usize,
+    classes: usize,
+    epoch: u64,
+    learning_rate: f32,
+    bursts: Bursts,
+}
+
+impl Trainer {
+    /// Lowers `model`, loads it and the whole data set into the device, and draws the parameters.
+    ///
+    /// # Errors
+    /// A model that does not fit the data, a data set or a model that does not fit the device, an
+    /// option out of range.
+    pub async fn new(
+        device: &Device,
+        model: &Sequential,
+        data: &Dataset,
+        config: Config,
+    ) -> Result<Self> {
+        let plan = model.lower(&Training {
+            sample: data.sample.clone(),
+            batch_size: config.batch_size,
+            loss: config.loss,
+            optimizer: config.optimizer,
+            dataset: Some(data.train.len() + data.test.len()),
+            accumulate: false,
+        })?;
+        let logits = &plan.tensor(plan.find("logits")?).shape;
+        let classes = logits.dims()[1];
+        if classes != data.classes {
+            return Err(Error::Shape {
+                at: "logits".to_owned(),
+                expected: format!(
+                    "({}, {}), a column for each class",
+                    config.batch_size, data.classes
+                ),
+                got: logits.to_string(),
+            });
+        }
+        let parameters = initial_parameters(&plan, config.seed);
+        let arena = plan.find("parameters")?;
+        let order = plan.find("dataset.order")?;
+        let mut executor = device.load(plan).await?;
+        executor.write(arena, &parameters)?;
+        write_bytes(
+            &mut executor,
+            "dataset.images",
+            &data.train.images,
+            &data.test.images,
+        )?;
+        write_bytes(
+            &mut executor,
+            "dataset.labels",
+            &data.train.labels,
+            &data.test.labels,
+        )?;
+        let mut trainer = Trainer {
+            executor,
+            learning_rate: config.optimizer.learning_rate(),
+            order,
+            train_len: data.train.len(),
+            test_len: data.test.len(),
+            classes,
+            epoch: 0,
+            bursts: Bursts::new(),
+            config,
+        };
+        trainer.write_order(false)?;
+        Ok(trainer)
+    }
+
+    /// The plan that it runs.
+    pub fn plan(&self) -> &Plan {
+        self.executor.plan()
+    }
+
+    /// Where the model lives; its tensors are read and written through it.
+    pub fn executor(&mut self) -> &mut Executor {
+        &mut self.executor
+    }
+
+    /// The learning rate of the steps to come.
+    pub fn set_learning_rate(&mut self, learning_rate: f32) {
+        self.learning_rate = learning_rate;
+    }
+
+    /// Trains on every training sample once. The report is of the epoch as it went: each batch
+    /// before the update that it led to.
+    ///
+    /// # Errors
+    /// A device that is lost or reports a fault.
+    pub async fn train_epoch(&mut self, on_progress: impl FnMut(&Progress)) -> Result<EpochReport> {
+        if self.config.shuffle {
+            self.write_order(true)?;
+        }
+        self.epoch += 1;
+        self.run(&Phase::TRAIN, Split::Train, on_progress).await
+    }
+
+    /// Loss and accuracy over a whole split, with the parameters as they are.
+    ///
+    /// # Errors
+    /// A split without samples; a device that is lost or reports a fault.
+    pub async fn evaluate(&mut self, split: Split) -> Result<EpochReport> {
+        self.run(&Phase::EVALUATE, split, |_| {}).await
+    }
+
+    async fn run(
+        &mut self,
+        phases: &[Phase],
+        split: Split,
+        mut on_progress: impl FnMut(&Progress),
+    ) -> Result<EpochReport> {
+        let (first, len) = match split {
+            Split::Train => (0, self.train_len),
+            Split::Test => (self.train_len, self.test_len),
+        };
+        if len == 0 {
+            return Err(Error::value("test set", "at least 1 sample", 0));
+        }
+        let (batch, rate) = (self.config.batch_size, self.learning_rate);
+        let steps = (0..len).step_by(batch).map(|at| {
+            let rows = batch.min(len - at);
+            Step::new((first + at) as u32, rows as u32, 0, rate)
+        });
+        let (loss, classes) = (self.config.loss.reported(), self.classes);
+        let mut total = StepMetrics::default();
+        let begun = Instant::now();
+        let on_done = |metrics: &[StepMetrics]| {
+            let mut burst = StepMetrics::default();
+            for &step in metrics {
+                burst += step;
+            }
+            total += burst;
+            on_progress(&Progress {
+                samples: total.rows,
+                total: len as u64,
+                loss: loss.of_sum(burst.loss_sum, burst.rows, classes),
+                samples_per_second: total.rows as f64 / begun.elapsed().as_secs_f64(),
+            });
+        };
+        self.bursts
+            .run(&mut self.executor, phases, steps, on_done)
+            .await?;
+        Ok(EpochReport {
+            loss: loss.of_sum(total.loss_sum, total.rows, classes),
+            accuracy: total.accuracy(),
+            samples_per_second: total.rows as f64 / begun.elapsed().as_secs_f64(),
+        })
+    }
+
+    /// The order in which samples are visited: the training samples, shuffled by seed and epoch or
+    /// as they are, then the test samples as they are.
+    fn write_order(&mut self, shuffle: bool) -> Result<()> {
+        let mut order: Vec<u32> = (0..(self.train_len + self.test_len) as u32).collect();
+        if shuffle {
+            let mut generator = ChaCha8Rng::seed_from_u64(self.config.seed);
+            // Stream 0 and those after it draw parameters; the orders count from the other end.
+            generator.set_stream(u64::MAX - self.epoch);
+            order[..self.train_len].shuffle(&mut generator);
+        }
+        self.executor.write_words(self.order, &order)
+    }
+}
+
+/// Writes the bytes of both splits, one after the other, into a tensor of bytes.
+fn write_bytes(executor: &mut Executor, name: &str, train: &[u8], test: &[u8]) -> Result<()> {
+    let tensor = executor.plan().find(name)?;
+    let mut words = vec![0u32; executor.plan().tensor(tensor).words()];
+    let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
+    bytes[..train.len()].copy_from_slice(train);
+    bytes[train.len()..][..test.len()].copy_from_slice(test);
+    executor.write_words(tensor, &words)
+}
