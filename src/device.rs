@@ -11,14 +11,9 @@ use crate::{cpu, gpu};
 /// A place to run plans, and the reason why it was chosen.
 #[derive(Debug, Clone)]
 pub struct Device {
-    target: Target,
+    /// `None` is the CPU reference.
+    adapter: Option<gpu::Adapter>,
     reason: String,
-}
-
-#[derive(Debug, Clone)]
-enum Target {
-    Gpu(gpu::Adapter),
-    Cpu,
 }
 
 impl Device {
@@ -30,7 +25,7 @@ impl Device {
     pub async fn auto() -> Result<Self> {
         match Device::gpu(None).await {
             Err(Error::NoAdapter { .. }) => Ok(Device {
-                target: Target::Cpu,
+                adapter: None,
                 reason: "no adapter was found".to_owned(),
             }),
             device => device,
@@ -45,7 +40,7 @@ impl Device {
     pub async fn gpu(name: Option<&str>) -> Result<Self> {
         let (adapter, reason) = gpu::choose(name).await?;
         Ok(Device {
-            target: Target::Gpu(adapter),
+            adapter: Some(adapter),
             reason,
         })
     }
@@ -53,7 +48,7 @@ impl Device {
     /// The CPU reference.
     pub fn cpu() -> Self {
         Device {
-            target: Target::Cpu,
+            adapter: None,
             reason: "it was asked for".to_owned(),
         }
     }
@@ -70,10 +65,7 @@ impl Device {
 
     /// The adapter, unless it is the CPU reference.
     pub fn adapter(&self) -> Option<&gpu::Adapter> {
-        match &self.target {
-            Target::Gpu(adapter) => Some(adapter),
-            Target::Cpu => None,
-        }
+        self.adapter.as_ref()
     }
 
     /// Makes the plan's memory and everything else that running it takes.
@@ -82,18 +74,18 @@ impl Device {
     /// A limit of the adapter that the plan exceeds, memory that runs out, a kernel refused.
     pub async fn load(&self, plan: Plan) -> Result<Executor> {
         let plan = Arc::new(plan);
-        Ok(match &self.target {
-            Target::Gpu(adapter) => Executor::Gpu(gpu::Executor::new(adapter, plan).await?),
-            Target::Cpu => Executor::Cpu(cpu::Executor::new(plan)),
+        Ok(match &self.adapter {
+            Some(adapter) => Executor::Gpu(gpu::Executor::new(adapter, plan).await?),
+            None => Executor::Cpu(cpu::Executor::new(plan)),
         })
     }
 }
 
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.target {
-            Target::Gpu(adapter) => adapter.fmt(f),
-            Target::Cpu => write!(f, "CPU reference, {} threads", rayon::current_num_threads()),
+        match &self.adapter {
+            Some(adapter) => adapter.fmt(f),
+            None => write!(f, "CPU reference, {} threads", rayon::current_num_threads()),
         }
     }
 }

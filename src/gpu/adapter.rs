@@ -176,7 +176,7 @@ fn pick(adapters: &[Adapter], wanted: Option<&str>) -> Option<(Adapter, String)>
 /// Why the first of `adapters`, the best first, was taken.
 fn reason_for_best(adapters: &[Adapter]) -> String {
     match adapters {
-        [only] => format!("the only adapter found, {}", only.kind()),
+        [_] => "the only adapter found".to_owned(),
         [first, ..] => format!(
             "the best of {} adapters: {} before the others",
             adapters.len(),

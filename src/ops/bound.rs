@@ -5,8 +5,9 @@ use super::{Args, Op};
 /// ε: the relative error of one correctly rounded f32 operation.
 pub(super) const EPSILON: f64 = (f32::EPSILON / 2.0) as f64;
 
-/// Added to every inexact bound: WGSL lets an adapter flush subnormals to zero.
-const SMALLEST_NORMAL: f64 = f32::MIN_POSITIVE as f64;
+/// The largest value that WGSL lets an adapter flush to zero, before or after any operation. Every
+/// inexact bound allows it.
+pub(super) const SMALLEST_NORMAL: f64 = f32::MIN_POSITIVE as f64;
 
 /// A bound on the error of each element of one output.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -15,12 +16,17 @@ pub enum ErrorBound {
     Exact,
     /// `n·ε·|expected|`: a few roundings of one value, or a sum of values of one sign.
     Relative(f64),
-    /// `γₙ·Σ|a·b|` with `γₙ = nε / (1 − nε)`: a sum of that many products, in any order, fused or
-    /// not (Higham, *Accuracy and Stability of Numerical Algorithms*, §3.1), where n is `terms` and
-    /// two more for the reference's own roundings. Σ|a·b| is what the op's reference computes from
-    /// absolute values.
+    /// `γₙ·Σ|a|` with `γₙ = nε / (1 − nε)`: a sum of that many values in any order (Higham,
+    /// *Accuracy and Stability of Numerical Algorithms*, §4.2), where n is `terms` and two more for
+    /// the reference's own roundings. Σ|a| is what the op's reference computes from absolute values.
     Sum {
         /// How many values are added.
+        terms: usize,
+    },
+    /// `γₙ·Σ|a·b|`: the same of products, fused or not (Higham, §3.1), and what is lost where the
+    /// adapter flushes a subnormal factor: what the reference computes less without those.
+    Products {
+        /// How many products are added.
         terms: usize,
     },
     /// The same absolute error everywhere.
@@ -41,14 +47,20 @@ impl ErrorBound {
             ErrorBound::Exact => vec![0.0; expected.len()],
             ErrorBound::Relative(n) => expected
                 .iter()
-                .map(|&e| n * EPSILON * f64::from(e).abs() + SMALLEST_NORMAL)
+                .map(|&e| n * EPSILON * f64::from(e).abs() + (n + 2.0) * SMALLEST_NORMAL)
                 .collect(),
-            ErrorBound::Sum { terms } => {
-                let n = (terms + 2) as f64;
-                let gamma = n * EPSILON / (1.0 - n * EPSILON);
-                magnitudes(op, args, index)
+            ErrorBound::Sum { terms } => magnitudes(op, args, index, false)
+                .iter()
+                .map(|&sum| sum_error(terms, sum))
+                .collect(),
+            ErrorBound::Products { terms } => {
+                let flushed = magnitudes(op, args, index, true);
+                magnitudes(op, args, index, false)
                     .iter()
-                    .map(|&sum| gamma * f64::from(sum) + n * SMALLEST_NORMAL)
+                    .zip(flushed)
+                    .map(|(&sum, flushed)| {
+                        sum_error(terms, sum) + f64::from(sum) - f64::from(flushed)
+                    })
                     .collect()
             }
             ErrorBound::Absolute(error) => vec![error + SMALLEST_NORMAL; expected.len()],
@@ -56,13 +68,23 @@ impl ErrorBound {
     }
 }
 
-/// Σ|a·b| of each element: the op's reference on the absolute values of what it reads. Clearing a
-/// float's sign bit is its absolute value; so that products with the learning rate, which are
-/// subtracted, add up too, that rate turns negative.
-fn magnitudes(op: &dyn Op, args: &Args<'_>, index: usize) -> Vec<f32> {
-    let absolute = |words: &[u32]| -> Vec<u32> { words.iter().map(|w| w & 0x7fff_ffff).collect() };
-    let inputs: Vec<Vec<u32>> = args.inputs.iter().map(|words| absolute(words)).collect();
-    let mut outputs: Vec<Vec<u32>> = args.outputs.iter().map(|words| absolute(words)).collect();
+fn sum_error(terms: usize, magnitude: f32) -> f64 {
+    let n = (terms + 2) as f64;
+    let gamma = n * EPSILON / (1.0 - n * EPSILON);
+    gamma * f64::from(magnitude) + n * SMALLEST_NORMAL
+}
+
+/// Σ|a·b| of each element: the op's reference on the absolute values of what it reads, and with
+/// `flush` on zero for every subnormal. Clearing a float's sign bit is its absolute value; so that
+/// products with the learning rate, which are subtracted, add up too, that rate turns negative.
+fn magnitudes(op: &dyn Op, args: &Args<'_>, index: usize, flush: bool) -> Vec<f32> {
+    let absolute = |word: &u32| match word & 0x7fff_ffff {
+        subnormal if flush && subnormal < 0x0080_0000 => 0,
+        magnitude => magnitude,
+    };
+    let all = |words: &[u32]| -> Vec<u32> { words.iter().map(absolute).collect() };
+    let inputs: Vec<Vec<u32>> = args.inputs.iter().map(|words| all(words)).collect();
+    let mut outputs: Vec<Vec<u32>> = args.outputs.iter().map(|words| all(words)).collect();
     let mut step = *args.step;
     step.learning_rate = -step.learning_rate.abs();
     op.reference(&mut Args {

@@ -169,7 +169,7 @@ impl Op for Gemm {
 
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
         let terms = self.part_len() + 1;
-        vec![ErrorBound::Sum { terms }]
+        vec![ErrorBound::Products { terms }]
     }
 }
 

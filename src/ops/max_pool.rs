@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::bound::{EPSILON, SMALLEST_NORMAL};
 use super::{Args, Bindings, Cost, ErrorBound, Op, ordered_key};
 use crate::shape::WindowedPlanes;
 
@@ -226,7 +227,8 @@ impl Op for MaxPoolBackwardAll {
             ErrorBound::Sum { terms } => {
                 let largest = args.input(2).iter().fold(0f32, |max, d| max.max(d.abs()));
                 let n = terms as f64;
-                ErrorBound::Absolute((n + 2.0) * n * super::bound::EPSILON * f64::from(largest))
+                let rounding = (n + 2.0) * n * EPSILON * f64::from(largest);
+                ErrorBound::Absolute(rounding + n * SMALLEST_NORMAL)
             }
             moved => moved,
         };

@@ -75,7 +75,7 @@ impl Op for Sgd {
     }
 
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
-        vec![ErrorBound::Sum { terms: 4 }]
+        vec![ErrorBound::Products { terms: 4 }]
     }
 }
 
@@ -130,6 +130,6 @@ impl Op for SgdMomentum {
     }
 
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
-        vec![ErrorBound::Sum { terms: 6 }; 2]
+        vec![ErrorBound::Products { terms: 6 }; 2]
     }
 }

@@ -1,0 +1,69 @@
+//! What several test programs share: the adapter to test on, and random numbers.
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential};
+use wgrad::{Device, Error};
+
+/// The adapter under test: the one that `WGRAD_ADAPTER` names, or the best.
+///
+/// Without an adapter the test fails, unless `WGRAD_SKIP_GPU` is set: then this is `None`, and the
+/// test's output says so.
+pub fn gpu() -> Option<Device> {
+    let name = std::env::var("WGRAD_ADAPTER").ok();
+    match wgrad::block_on(Device::gpu(name.as_deref())) {
+        Ok(device) => Some(device),
+        Err(Error::NoAdapter { .. }) if std::env::var_os("WGRAD_SKIP_GPU").is_some() => {
+            eprintln!("SKIPPED: no adapter, and WGRAD_SKIP_GPU is set");
+            None
+        }
+        Err(error) => panic!(
+            "{error}. These tests run WGSL kernels: `scripts/test` installs a software adapter, \
+             WGRAD_ADAPTER names one, WGRAD_SKIP_GPU=1 goes without"
+        ),
+    }
+}
+
+/// The tutorial's network.
+pub fn tutorial_model() -> Sequential {
+    Sequential::new()
+        .with(Conv2d::new(1, 4, 3))
+        .with(ReLU)
+        .with(MaxPool2d::new(2))
+        .with(Flatten)
+        .with(Linear::new(32))
+        .with(ReLU)
+        .with(Linear::new(10).in_features(32))
+}
+
+/// The folder of the MNIST files in the source tree.
+pub const MNIST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/mnist");
+
+/// A portable generator.
+pub fn generator(seed: u64) -> ChaCha8Rng {
+    ChaCha8Rng::seed_from_u64(seed)
+}
+
+/// Floats that find faults: ties, both zeros, subnormals, small and large magnitudes.
+pub fn floats(len: usize, generator: &mut impl Rng) -> Vec<f32> {
+    (0..len)
+        .map(|_| {
+            let sign = if generator.random() { 1.0f32 } else { -1.0 };
+            let uniform: f32 = generator.random();
+            sign * match generator.random_range(0..10) {
+                0 => 0.0,
+                1 => f32::from_bits(generator.random_range(1..0x0080_0000)),
+                2 => [0.25, 0.5, 1.0, 2.0][generator.random_range(0..4)],
+                3 => uniform * 1e-6,
+                4 => uniform * 1e4,
+                _ => uniform,
+            }
+        })
+        .collect()
+}
+
+/// The bits of `values`.
+pub fn words(values: &[f32]) -> Vec<u32> {
+    bytemuck::cast_slice(values).to_vec()
+}

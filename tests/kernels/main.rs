@@ -1,0 +1,81 @@
+//! Every kernel against the CPU reference, under the bound that stands beside the op.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod losses;
+mod mutants;
+mod pointwise;
+mod products;
+mod windows;
+
+use wgrad::Device;
+use wgrad::executor::Executor;
+use wgrad::ops::{Op, Step};
+use wgrad::plan::{Builder, Element, Phase, Role};
+use wgrad::verify::{OutputReport, lockstep};
+
+/// A step of every row, for ops that do not look at it.
+fn any_step() -> Step {
+    Step::new(0, 1, 0, 0.01)
+}
+
+/// Runs `op` alone on the adapter, with `inputs` bound and `before` in its outputs, and compares
+/// what it writes with the reference.
+fn reports(
+    device: &Device,
+    op: impl Op + 'static,
+    inputs: &[Vec<u32>],
+    before: &[Vec<u32>],
+    step: &Step,
+) -> Vec<OutputReport> {
+    let mut plan = Builder::new(false);
+    let mut tensors = Vec::new();
+    for (i, words) in inputs.iter().chain(before).enumerate() {
+        let name = format!("binding{i}");
+        tensors.push(
+            plan.tensor(&name, [words.len()], Element::U32, Role::Input)
+                .unwrap(),
+        );
+    }
+    let (ins, outs) = tensors.split_at(inputs.len());
+    plan.op(Phase::Forward, op, ins, outs).unwrap();
+    wgrad::block_on(async {
+        let mut executor = device.load(plan.finish()).await.unwrap();
+        for (&tensor, words) in tensors.iter().zip(inputs.iter().chain(before)) {
+            executor.write_words(tensor, words).unwrap();
+        }
+        let Executor::Gpu(gpu) = &mut executor else {
+            panic!("the device is no adapter");
+        };
+        lockstep(gpu, &[Phase::Forward], step).await.unwrap()
+    })
+}
+
+/// As [`reports`], with random floats in the outputs beforehand; fails unless every output is right.
+fn check(device: &Device, op: impl Op + Clone + 'static, inputs: &[Vec<u32>], step: &Step) {
+    let mut generator = common::generator(99);
+    let outputs = op.bindings().outputs;
+    let before: Vec<Vec<u32>> = outputs
+        .iter()
+        .map(|(_, len)| common::words(&common::floats(*len, &mut generator)))
+        .collect();
+    for report in reports(device, op.clone(), inputs, &before, step) {
+        assert!(report.is_right(), "{op:?}\n{report}");
+    }
+}
+
+/// Random floats for every input of `op`.
+fn random_inputs(op: &dyn Op, seed: u64) -> Vec<Vec<u32>> {
+    let mut generator = common::generator(seed);
+    let inputs = op.bindings().inputs;
+    let lens = inputs.iter().map(|(_, len)| *len);
+    lens.map(|len| common::words(&common::floats(len, &mut generator)))
+        .collect()
+}
+
+/// Checks `op` on random floats.
+fn check_random(device: &Device, op: impl Op + Clone + 'static) {
+    let inputs = random_inputs(&op, 7);
+    check(device, op, &inputs, &any_step());
+}

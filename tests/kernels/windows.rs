@@ -1,0 +1,189 @@
+//! im2col, col2im and max-pool over odd, prime, tiny and large planes, uneven strides and paddings,
+//! overlapping and tied windows.
+
+use wgrad::ops::{Col2im, Im2col, MaxPoolBackward, MaxPoolBackwardAll, MaxPoolForward, Op};
+use wgrad::shape::{Size2d, Window, WindowedPlanes};
+
+use super::{any_step, check, check_random, common, random_inputs};
+
+fn geometry(
+    planes: usize,
+    input: (usize, usize),
+    kernel: (usize, usize),
+    stride: (usize, usize),
+    padding: (usize, usize),
+) -> WindowedPlanes {
+    let window = Window {
+        kernel: kernel.into(),
+        stride: stride.into(),
+        padding: padding.into(),
+    };
+    WindowedPlanes::new(planes, Size2d::from(input), window, "test").unwrap()
+}
+
+/// Windows that pooling allows too: the padding is at most half the kernel.
+fn geometries() -> Vec<WindowedPlanes> {
+    vec![
+        geometry(1, (1, 1), (1, 1), (1, 1), (0, 0)),
+        geometry(1, (2, 2), (2, 2), (2, 2), (0, 0)),
+        geometry(3, (28, 28), (3, 3), (1, 1), (0, 0)),
+        geometry(5, (13, 7), (3, 2), (2, 1), (1, 0)),
+        geometry(2, (7, 13), (2, 3), (1, 2), (0, 1)),
+        geometry(4, (11, 17), (5, 4), (2, 3), (2, 2)),
+        geometry(7, (9, 9), (3, 3), (2, 2), (1, 1)),
+        geometry(2, (10, 10), (2, 2), (3, 3), (0, 0)),
+        geometry(1, (1, 101), (1, 7), (1, 3), (0, 3)),
+        geometry(1, (97, 1), (7, 1), (5, 1), (3, 0)),
+        geometry(13, (26, 26), (2, 2), (2, 2), (0, 0)),
+    ]
+}
+
+/// A padding beyond half the kernel, which convolution allows.
+fn wide_padding() -> WindowedPlanes {
+    geometry(2, (5, 6), (2, 3), (1, 2), (3, 4))
+}
+
+/// More than 65,535 workgroups of 64, on both sides of the window.
+fn large() -> WindowedPlanes {
+    geometry(67, (257, 251), (1, 1), (1, 1), (0, 0))
+}
+
+#[test]
+fn im2col() {
+    let Some(device) = common::gpu() else { return };
+    for geometry in geometries().into_iter().chain([wide_padding(), large()]) {
+        check_random(&device, Im2col { geometry });
+    }
+}
+
+#[test]
+fn col2im() {
+    let Some(device) = common::gpu() else { return };
+    for geometry in geometries().into_iter().chain([wide_padding(), large()]) {
+        check_random(&device, Col2im { geometry });
+    }
+}
+
+#[test]
+fn max_pool_forward() {
+    let Some(device) = common::gpu() else { return };
+    for geometry in geometries().into_iter().chain([large()]) {
+        check_random(&device, MaxPoolForward { geometry });
+    }
+}
+
+#[test]
+fn max_pool_forward_of_nan_infinity_and_equal_pixels() {
+    let Some(device) = common::gpu() else { return };
+    let geometry = geometry(1, (8, 8), (3, 3), (1, 1), (1, 1));
+    let specials = [
+        f32::NAN,
+        f32::NEG_INFINITY,
+        f32::INFINITY,
+        -0.0,
+        0.0,
+        f32::from_bits(1),
+        -1.0,
+    ];
+    for special in specials {
+        for period in [1, 2, 3, 5, 64] {
+            let pixels = (0..64).map(|i| if i % period == 0 { special } else { -2.0 });
+            let input = common::words(&pixels.collect::<Vec<_>>());
+            check(&device, MaxPoolForward { geometry }, &[input], &any_step());
+        }
+    }
+}
+
+/// Forward's true indices, of random pixels of which many tie.
+fn indices(geometry: WindowedPlanes) -> Vec<u32> {
+    let op = MaxPoolForward { geometry };
+    let inputs = random_inputs(&op, 3);
+    let mut outputs: Vec<Vec<u32>> = op
+        .bindings()
+        .outputs
+        .iter()
+        .map(|(_, len)| vec![0; *len])
+        .collect();
+    op.reference(&mut wgrad::ops::Args {
+        inputs: inputs.iter().map(Vec::as_slice).collect(),
+        outputs: outputs.iter_mut().map(Vec::as_mut_slice).collect(),
+        step: &any_step(),
+    });
+    outputs.remove(1)
+}
+
+#[test]
+fn max_pool_backward() {
+    let Some(device) = common::gpu() else { return };
+    for geometry in geometries().into_iter().chain([large()]) {
+        let op = MaxPoolBackward { geometry };
+        let gradients = random_inputs(&op, 5).remove(1);
+        check(&device, op, &[indices(geometry), gradients], &any_step());
+    }
+}
+
+#[test]
+fn max_pool_backward_to_all_ties() {
+    let Some(device) = common::gpu() else { return };
+    for geometry in geometries() {
+        let forward = MaxPoolForward { geometry };
+        let input = random_inputs(&forward, 3).remove(0);
+        // Few distinct values, so that nearly every window ties; a NaN here and there.
+        let tied: Vec<u32> = input
+            .iter()
+            .map(|word| match word % 9 {
+                0 => f32::NAN.to_bits(),
+                1..4 => 0.0f32.to_bits(),
+                4 => (-0.0f32).to_bits(),
+                5 => 1,
+                _ => 0.5f32.to_bits(),
+            })
+            .collect();
+        let area = geometry.planes * geometry.output_area();
+        let (mut pooled, mut indices) = (vec![0; area], vec![0; area]);
+        forward.reference(&mut wgrad::ops::Args {
+            inputs: vec![&tied],
+            outputs: vec![&mut pooled, &mut indices],
+            step: &any_step(),
+        });
+        let op = MaxPoolBackwardAll { geometry };
+        let gradients = random_inputs(&op, 5).remove(2);
+        check(&device, op, &[tied, pooled, gradients], &any_step());
+    }
+}
+
+/// The tutorial's rule on its own example: a window of equal pixels gives each the full gradient;
+/// PyTorch's gives it to the first.
+#[test]
+fn ties_first_and_all_differ_where_pixels_tie() {
+    let Some(device) = common::gpu() else { return };
+    use wgrad::nn::{Flatten, Linear, MaxPool2d, Sequential, Ties, Training};
+    use wgrad::{Loss, Session, Sgd};
+    let gradients = |ties| {
+        // A layer with parameters first, so that the pool's input gradient is asked for.
+        let model = Sequential::new()
+            .with(wgrad::nn::Conv2d::new(1, 1, 1).bias(false))
+            .with(MaxPool2d::new(2).ties(ties))
+            .with(Flatten)
+            .with(Linear::new(2));
+        let training = Training {
+            sample: [1, 2, 2].into(),
+            batch_size: 1,
+            loss: Loss::CrossEntropy,
+            optimizer: Sgd::new(0.1),
+            dataset: None,
+            accumulate: true,
+        };
+        wgrad::block_on(async {
+            let mut session = Session::new(&device, &model, &training, 1).await.unwrap();
+            session.set_batch(&[0.5; 4], &[0]).unwrap();
+            session.forward().unwrap();
+            session.loss().await.unwrap();
+            session.backward().unwrap();
+            session.read("max_pool1.d_input").await.unwrap()
+        })
+    };
+    let first = gradients(Ties::First);
+    assert!(first[0] != 0.0 && first[1..] == [0.0; 3], "{first:?}");
+    assert_eq!(gradients(Ties::All), [first[0]; 4]);
+}
