@@ -1,0 +1,55 @@
+//! What must hold of `shaders/`: it mirrors `src/ops/`, and every file is valid WGSL by itself.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Files of `src/ops/` that are no op.
+const NO_OPS: [&str; 2] = ["mod", "bound"];
+
+fn stems(folder: &str, extension: &str) -> BTreeSet<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let files = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    files
+        .filter(|path| path.extension().is_some_and(|found| found == extension))
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn every_kernel_has_its_op_and_every_op_its_kernel() {
+    let mut ops = stems("src/ops", "rs");
+    for name in NO_OPS {
+        assert!(ops.remove(name));
+    }
+    assert_eq!(ops, stems("shaders", "wgsl"));
+}
+
+#[test]
+fn every_shader_stands_alone_and_its_entry_points_are_named_for_their_ops() {
+    for stem in stems("shaders", "wgsl") {
+        let path = format!("{}/shaders/{stem}.wgsl", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(&path).unwrap();
+        let module = naga::front::wgsl::parse_str(&text)
+            .unwrap_or_else(|error| panic!("{}", error.emit_to_string_with_path(&text, &path)));
+        naga::valid::Validator::new(
+            naga::valid::ValidationFlags::all(),
+            naga::valid::Capabilities::empty(),
+        )
+        .validate(&module)
+        .unwrap_or_else(|error| panic!("{}", error.emit_to_string_with_path(&text, &path)));
+
+        let op_file = format!("{}/src/ops/{stem}.rs", env!("CARGO_MANIFEST_DIR"));
+        let op_file = std::fs::read_to_string(op_file).unwrap();
+        assert!(!module.entry_points.is_empty(), "{path}");
+        for entry in &module.entry_points {
+            let name = &entry.name;
+            assert_ne!(name, "main", "{path}");
+            assert!(
+                op_file.contains(&format!("\"{name}\"")),
+                "no op named {name} in {stem}.rs"
+            );
+        }
+    }
+}
