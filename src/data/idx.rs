@@ -3,7 +3,7 @@
 //! Format: LeCun, Cortes and Burges, *The MNIST database of handwritten digits*.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
@@ -126,9 +126,21 @@ fn open(path: &Path) -> Result<File> {
 fn read_bounded(path: &Path, reader: impl Read, expected: Expected<'_>) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let limit = expected.file_len() as u64 + 1;
-    let read = reader.take(limit).read_to_end(&mut bytes);
-    read.map_err(|source| io_error(path, source))?;
-    Ok(bytes)
+    match reader.take(limit).read_to_end(&mut bytes) {
+        Ok(_) => Ok(bytes),
+        Err(error) if is_content(error.kind()) => Err(Error::Data {
+            path: path.to_owned(),
+            expected: "a whole gzip stream".to_owned(),
+            got: error.to_string(),
+        }),
+        Err(error) => Err(io_error(path, error)),
+    }
+}
+
+/// Whether an error speaks of what a file holds, and not of the disk that holds it.
+fn is_content(kind: ErrorKind) -> bool {
+    use ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    matches!(kind, InvalidData | InvalidInput | UnexpectedEof)
 }
 
 fn holds(path: &Path, bytes: &[u8]) -> bool {

@@ -6,6 +6,14 @@ use wgpu::{Backend, Backends, DeviceType};
 
 use crate::error::{Error, Result};
 
+const BACKENDS: [Backend; 5] = [
+    Backend::Vulkan,
+    Backend::Metal,
+    Backend::Dx12,
+    Backend::Gl,
+    Backend::BrowserWebGpu,
+];
+
 /// A driver's view of a GPU, or of a processor that plays one.
 #[derive(Debug, Clone)]
 pub struct Adapter {
@@ -51,9 +59,13 @@ impl Adapter {
         }
     }
 
-    /// Whether a user who typed `text` means this adapter: part of its name, or of its backend's.
+    /// Whether a user who typed `text` means this adapter: its backend, if `text` is one's name
+    /// ("gl" is a part of "Google" too), else part of its name or of its backend's.
     fn answers_to(&self, text: &str) -> bool {
         let text = text.to_lowercase();
+        if BACKENDS.iter().any(|backend| backend.to_str() == text) {
+            return self.backend() == text;
+        }
         self.name().to_lowercase().contains(&text) || self.backend().contains(&text)
     }
 }

@@ -1,0 +1,167 @@
+//! The example as a user runs it: its lines, its files, its errors and exit status.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// `mnist_gpu`, which `cargo test` builds beside the tests.
+fn example(args: &[&str], environment: &[(&str, &str)]) -> Output {
+    let tests = std::env::current_exe().unwrap();
+    let folder = tests.parent().unwrap().parent().unwrap().join("examples");
+    let program = folder.join(format!("mnist_gpu{}", std::env::consts::EXE_SUFFIX));
+    assert!(
+        program.exists(),
+        "build it first: cargo build --release --example mnist_gpu"
+    );
+    Command::new(program)
+        .args(args)
+        .envs(environment.iter().copied())
+        .env_remove("XDG_RUNTIME_DIR")
+        .output()
+        .unwrap()
+}
+
+/// Its only line on the error stream, and that it failed.
+fn error(args: &[&str], environment: &[(&str, &str)]) -> String {
+    let output = example(args, environment);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    text.trim_end().to_owned()
+}
+
+fn scratch(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
+}
+
+const SHORT: [&str; 4] = ["--epochs", "2", "--train-images", "640"];
+
+/// An environment in which no adapter exists: WGPU_BACKEND narrows the backends to none of ours.
+const NO_ADAPTER: [(&str, &str); 1] = [("WGPU_BACKEND", "none")];
+
+#[test]
+fn a_run_prints_the_device_the_model_and_the_tutorials_line() {
+    let Some(device) = common::gpu() else { return };
+    let adapter = std::env::var("WGRAD_ADAPTER").ok();
+    let metrics = scratch("metrics.jsonl");
+    let mut args = SHORT.to_vec();
+    args.extend(["--metrics", metrics.to_str().unwrap()]);
+    if let Some(adapter) = &adapter {
+        args.extend(["--adapter", adapter]);
+    }
+    let output = example(&args, &[]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "",
+        "drivers' chatter"
+    );
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(
+        lines[0].starts_with(&format!("Device: {device} (")),
+        "{text}"
+    );
+    assert!(
+        text.contains("Conv2d(1 → 4, 3×3)") && text.contains("22034"),
+        "{text}"
+    );
+    let summaries: Vec<&&str> = lines
+        .iter()
+        .filter(|line| line.contains(" Summary: "))
+        .collect();
+    assert_eq!(summaries.len(), 2);
+
+    let file = std::fs::read_to_string(metrics).unwrap();
+    for (epoch, (line, summary)) in file.lines().zip(summaries).enumerate() {
+        let json: serde_json::Value = serde_json::from_str(line).unwrap();
+        let number = |key: &str| json[key].as_f64().unwrap();
+        let expected = format!(
+            "Epoch {} Summary: Train Acc={:.4}, Train Loss={:.4}, Test Acc={:.4}, Test Loss={:.4}",
+            epoch + 1,
+            number("train_acc"),
+            number("train_loss"),
+            number("test_acc"),
+            number("test_loss")
+        );
+        assert_eq!(**summary, *expected);
+        assert_eq!(json["epoch"], epoch + 1);
+        assert_eq!(json["adapter"], device.to_string());
+        assert!(number("images_per_second") > 0.0);
+    }
+}
+
+#[test]
+fn without_an_adapter_it_runs_on_the_cpu_and_says_so() {
+    let output = example(&SHORT, &NO_ADAPTER);
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let first = text.lines().next().unwrap();
+    assert!(first.starts_with("Device: CPU reference"), "{first}");
+    assert!(first.ends_with("(no adapter was found)"), "{first}");
+    assert_eq!(
+        error(&["--device", "gpu"], &NO_ADAPTER),
+        "error: no adapter for GPU computation; found: none"
+    );
+}
+
+#[test]
+fn bad_flags_and_files_end_in_one_line() {
+    let cpu = |args: &[&str]| error(&[&["--device", "cpu"], args].concat(), &[]);
+    assert_eq!(
+        cpu(&["--batch-size", "0"]),
+        "error: batch size: expected at least 1, got 0"
+    );
+    assert_eq!(
+        cpu(&["--lr=-1"]),
+        "error: learning rate: expected a finite number of at least 0, got -1"
+    );
+    assert_eq!(
+        cpu(&["--train-images", "60001"]),
+        "error: training images: expected 1 to 60000, got 60001"
+    );
+    assert_eq!(
+        cpu(&["--loss", "cross-entropy", "--reduction", "mean"]),
+        "error: --reduction: expected --loss mse beside it, got --loss cross-entropy"
+    );
+    assert_eq!(
+        cpu(&["--adapter", "gl"]),
+        "error: --adapter: expected no --device cpu beside it, got gl"
+    );
+    assert_eq!(
+        cpu(&["--data", "nowhere"]),
+        "error: nowhere: expected train-images-idx3-ubyte or train-images-idx3-ubyte.gz, the MNIST \
+         files (put them there or name their folder with --data), got neither"
+    );
+    let missing = cpu(&["--metrics", "no/such/folder/file"]);
+    assert!(
+        missing.starts_with("error: no/such/folder/file: "),
+        "{missing}"
+    );
+}
+
+#[test]
+fn help_explains_every_flag() {
+    let output = example(&["--help"], &[]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    for flag in [
+        "--device",
+        "--adapter",
+        "--loss",
+        "--reduction",
+        "--lr",
+        "--batch-size",
+        "--epochs",
+        "--seed",
+        "--train-images",
+        "--no-shuffle",
+        "--data",
+        "--metrics",
+    ] {
+        let line = text
+            .lines()
+            .find(|line| line.trim_start().starts_with(flag));
+        assert!(line.is_some(), "{flag} is not explained:\n{text}");
+    }
+}

@@ -1,0 +1,413 @@
+//! Whatever a user gets wrong is said in one line: what, where, expected, got.
+
+mod common;
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use flate2::{Compression, write::GzEncoder};
+use wgrad::data::idx::{Expected, validate};
+use wgrad::data::{Dataset, Samples, load_mnist};
+use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Training};
+use wgrad::{Config, Device, Loss, Reduction, Session, Sgd, Trainer};
+
+fn training(sample: impl Into<wgrad::shape::Shape>) -> Training {
+    Training {
+        sample: sample.into(),
+        batch_size: 8,
+        loss: Loss::Mse(Reduction::Mean),
+        optimizer: Sgd::new(0.1),
+        dataset: None,
+        accumulate: false,
+    }
+}
+
+fn lowering_error(model: Sequential, training: &Training) -> String {
+    let error = model.lower(training).unwrap_err().to_string();
+    assert!(!error.contains('\n'), "{error}");
+    error
+}
+
+#[test]
+fn shapes_that_do_not_fit_name_the_layer_and_both_shapes() {
+    let image = training([1, 28, 28]);
+    let classify = |model: Sequential| model.with(Flatten).with(Linear::new(10));
+    for (model, expected) in [
+        (
+            classify(Sequential::new().with(Conv2d::new(3, 4, 3))),
+            "conv1: Conv2d(3 → 4, 3×3): expected (N, 3, H, W), got (8, 1, 28, 28)",
+        ),
+        (
+            classify(
+                Sequential::new()
+                    .with(Conv2d::new(1, 4, 3))
+                    .with(Conv2d::new(4, 4, (27, 3))),
+            ),
+            "conv2: Conv2d(4 → 4, 27×3): expected a plane of at least 27×3 with a padding of 0×0 on \
+             each side, got a plane of 26×26",
+        ),
+        (
+            classify(Sequential::new().with(Conv2d::new(1, 4, 3).stride((1, 0)))),
+            "conv1: Conv2d(1 → 4, 3×3, stride 1×0): stride: expected at least 1×1, got 1×0",
+        ),
+        (
+            classify(Sequential::new().with(Conv2d::new(1, 0, 3))),
+            "conv1: Conv2d(1 → 0, 3×3): channels: expected at least 1, got 0",
+        ),
+        (
+            classify(Sequential::new().with(MaxPool2d::new(2).padding((0, 2)))),
+            "max_pool1: MaxPool2d(2×2, padding 0×2): padding: expected at most half the kernel of \
+             2×2, got 0×2",
+        ),
+        (
+            Sequential::new()
+                .with(Flatten)
+                .with(Linear::new(32))
+                .with(Linear::new(10).in_features(31)),
+            "linear2: Linear(31 → 10): expected (N, 31), got (8, 32)",
+        ),
+        (
+            Sequential::new().with(Linear::new(10)),
+            "linear1: Linear(10): expected (N, I), got (8, 1, 28, 28)",
+        ),
+        (
+            Sequential::new().with(Linear::new(0)),
+            "linear1: Linear(0): features: expected at least 1, got 0",
+        ),
+        (
+            Sequential::new().with(Conv2d::new(1, 4, 3)),
+            "loss: MSE (mean over batch and classes): expected logits (N, classes), got (8, 4, 26, 26)",
+        ),
+        (
+            Sequential::new().with(Flatten).with(ReLU),
+            "model: expected at least one layer with parameters, got none",
+        ),
+    ] {
+        assert_eq!(lowering_error(model, &image), expected);
+    }
+}
+
+#[test]
+fn options_out_of_range_are_named() {
+    let model = || Sequential::new().with(Flatten).with(Linear::new(10));
+    let image = training([1, 28, 28]);
+    for (training, expected) in [
+        (
+            Training {
+                batch_size: 0,
+                ..image.clone()
+            },
+            "batch size: expected at least 1, got 0",
+        ),
+        (
+            Training {
+                optimizer: Sgd::new(f32::NAN),
+                ..image.clone()
+            },
+            "learning rate: expected a finite number of at least 0, got NaN",
+        ),
+        (
+            Training {
+                optimizer: Sgd::new(0.1).momentum(-1.0),
+                ..image.clone()
+            },
+            "momentum: expected a finite number of at least 0, got -1",
+        ),
+        (
+            Training {
+                batch_size: 1 << 31,
+                ..image.clone()
+            },
+            "images: expected 1 to 4294967295 elements, got (2147483648, 1, 28, 28), 1683627180032 elements",
+        ),
+        (
+            Training {
+                batch_size: usize::MAX,
+                ..image.clone()
+            },
+            "images: expected 1 to 4294967295 elements, got (18446744073709551615, 1, 28, 28), \
+             18446744073709551615 elements",
+        ),
+        (
+            Training {
+                sample: [1, 0, 28].into(),
+                ..image
+            },
+            "images: expected 1 to 4294967295 elements, got (8, 1, 0, 28), 0 elements",
+        ),
+    ] {
+        assert_eq!(lowering_error(model(), &training), expected);
+    }
+}
+
+#[test]
+fn plans_beyond_the_adapters_limits_are_refused_by_name() {
+    let Some(device) = common::gpu() else { return };
+    let plan = Sequential::new()
+        .with(Flatten)
+        .with(Linear::new(10))
+        .lower(&Training {
+            batch_size: 1_500_000,
+            ..training([1, 28, 28])
+        })
+        .unwrap();
+    let error = wgrad::block_on(device.load(plan)).unwrap_err().to_string();
+    let name = device.adapter().unwrap().name();
+    assert!(
+        error.starts_with(&format!(
+            "images: needs 4704000000 bytes, but {name} offers "
+        )),
+        "{error}"
+    );
+}
+
+#[test]
+fn batches_that_do_not_fit_are_refused() {
+    let model = Sequential::new().with(Linear::new(3));
+    wgrad::block_on(async {
+        let mut session = Session::new(&Device::cpu(), &model, &training([2]), 0)
+            .await
+            .unwrap();
+        for (images, labels, expected) in [
+            (vec![], vec![], "batch: expected 1 to 8 rows, got 0"),
+            (
+                vec![0.0; 18],
+                vec![0; 9],
+                "batch: expected 1 to 8 rows, got 9",
+            ),
+            (
+                vec![0.0; 3],
+                vec![0; 2],
+                "batch images: expected 4 values, 2 rows of 2, got 3",
+            ),
+            (vec![0.0; 4], vec![0, 3], "label: expected below 3, got 3"),
+        ] {
+            assert_eq!(
+                session.set_batch(&images, &labels).unwrap_err().to_string(),
+                expected
+            );
+        }
+        let error = session
+            .read("linear2.weight")
+            .await
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            error,
+            "tensor: expected the name of a tensor of the plan, got `linear2.weight`"
+        );
+        let error = session
+            .write("linear1.weight", &[0.0])
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            error,
+            "writing linear1.weight: expected 6 words, got 1 words"
+        );
+    });
+}
+
+#[test]
+fn data_sets_that_do_not_fit_are_refused() {
+    let samples = |pixels, labels: &[u8]| Samples {
+        images: vec![0; pixels],
+        labels: labels.to_vec(),
+    };
+    let new = |train, test| Dataset::new([1, 2, 2], 3, train, test);
+    for (train, test, expected) in [
+        (
+            samples(0, &[]),
+            samples(0, &[]),
+            "training set: expected at least 1 sample, got 0",
+        ),
+        (
+            samples(7, &[0, 1]),
+            samples(0, &[]),
+            "training set: expected 8 bytes of images, 2 of (1, 2, 2), got 7 bytes",
+        ),
+        (
+            samples(8, &[0, 1]),
+            samples(4, &[3]),
+            "test set: expected labels below 3, got 3",
+        ),
+    ] {
+        assert_eq!(new(train, test).unwrap_err().to_string(), expected);
+    }
+    let data = new(samples(8, &[0, 1]), samples(0, &[])).unwrap();
+    let error = data.clone().with_train_len(3).unwrap_err().to_string();
+    assert_eq!(error, "training images: expected 1 to 2, got 3");
+
+    let config = Config {
+        loss: Loss::CrossEntropy,
+        optimizer: Sgd::new(0.1),
+        batch_size: 2,
+        seed: 0,
+        shuffle: true,
+    };
+    wgrad::block_on(async {
+        let four = Sequential::new().with(Flatten).with(Linear::new(4));
+        let trainer = Trainer::new(&Device::cpu(), &four, &data, config.clone()).await;
+        assert_eq!(
+            trainer.unwrap_err().to_string(),
+            "logits: expected (2, 3), a column for each class, got (2, 4)"
+        );
+        let three = Sequential::new().with(Flatten).with(Linear::new(3));
+        let mut trainer = Trainer::new(&Device::cpu(), &three, &data, config)
+            .await
+            .unwrap();
+        let error = trainer
+            .evaluate(wgrad::Split::Test)
+            .await
+            .unwrap_err()
+            .to_string();
+        assert_eq!(error, "test set: expected at least 1 sample, got 0");
+    });
+}
+
+#[test]
+fn adapters_that_do_not_exist_are_refused_with_those_that_do() {
+    let error = wgrad::block_on(Device::gpu(Some("no such card")))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("no adapter for `no such card`; found: "),
+        "{error}"
+    );
+}
+
+#[test]
+fn idx_content_is_checked_before_it_is_parsed() {
+    let path = Path::new("labels");
+    let dims = [3];
+    let expected = Expected {
+        dims: &dims,
+        below: 10,
+    };
+    let file = |magic: u32, count: u32, content: &[u8]| {
+        [&magic.to_be_bytes(), &count.to_be_bytes(), content].concat()
+    };
+    assert!(validate(path, &file(0x0801, 3, &[0, 5, 9]), expected).is_ok());
+    for (bytes, message) in [
+        (
+            vec![],
+            "labels: expected an IDX header of 8 bytes, got 0 bytes",
+        ),
+        (
+            vec![0, 0, 8, 1, 0, 0, 0],
+            "labels: expected an IDX header of 8 bytes, got 7 bytes",
+        ),
+        (
+            file(0x0803, 3, &[0; 3]),
+            "labels: expected magic number 0x00000801, got 0x00000803",
+        ),
+        (
+            file(0x0801, 4, &[0; 4]),
+            "labels: expected extents [3], got [4]",
+        ),
+        (
+            file(0x0801, 3, &[0; 2]),
+            "labels: expected 11 bytes, got 10 bytes",
+        ),
+        (
+            file(0x0801, 3, &[0; 4]),
+            "labels: expected 11 bytes, got more",
+        ),
+        (
+            file(0x0801, 3, &[0, 10, 0]),
+            "labels: expected values below 10, got 10 in item 1",
+        ),
+    ] {
+        assert_eq!(
+            validate(path, &bytes, expected).unwrap_err().to_string(),
+            message
+        );
+    }
+}
+
+/// A folder with the bundled files, of which `name` is replaced by `bytes`.
+fn folder_with(test: &str, name: &str, bytes: Option<&[u8]>) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    for entry in fs::read_dir(common::MNIST).unwrap() {
+        let path = entry.unwrap().path();
+        let file = path.file_name().unwrap().to_str().unwrap();
+        if file.ends_with(".gz") && !file.starts_with(name.trim_end_matches(".gz")) {
+            fs::copy(&path, folder.join(file)).unwrap();
+        }
+    }
+    if let Some(bytes) = bytes {
+        fs::write(folder.join(name), bytes).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn plain_files_load_as_gzipped_ones_do() {
+    let name = "t10k-labels-idx1-ubyte";
+    let packed = fs::read(format!("{}/{name}.gz", common::MNIST)).unwrap();
+    let mut plain = Vec::new();
+    std::io::copy(&mut flate2::read::GzDecoder::new(&packed[..]), &mut plain).unwrap();
+    let folder = folder_with("plain", name, Some(&plain));
+    let (ours, bundled) = (
+        load_mnist(&folder).unwrap(),
+        load_mnist(common::MNIST).unwrap(),
+    );
+    assert_eq!((ours.train, ours.test), (bundled.train, bundled.test));
+}
+
+#[test]
+fn bad_files_are_refused_by_name() {
+    let gz = |bytes: &[u8]| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let error = |test: &str, name: &str, bytes: Option<&[u8]>| {
+        let folder = folder_with(test, name, bytes);
+        let error = load_mnist(&folder).unwrap_err().to_string();
+        let prefix = format!("{}", folder.display());
+        assert!(
+            error.starts_with(&prefix) && !error.contains('\n'),
+            "{error}"
+        );
+        error[prefix.len()..].to_owned()
+    };
+    let name = "t10k-labels-idx1-ubyte";
+    let packed_name = format!("{name}.gz");
+    let packed = fs::read(format!("{}/{packed_name}", common::MNIST)).unwrap();
+
+    assert_eq!(
+        error("missing", name, None),
+        ": expected t10k-labels-idx1-ubyte or t10k-labels-idx1-ubyte.gz, got neither"
+    );
+    assert_eq!(
+        error("truncated", &packed_name, Some(&packed[..packed.len() / 2])),
+        format!("/{packed_name}: expected a whole gzip stream, got incomplete deflate stream")
+    );
+    assert_eq!(
+        error("no-gzip", &packed_name, Some(b"labels")),
+        format!("/{packed_name}: expected a whole gzip stream, got unexpected end of file")
+    );
+    assert_eq!(
+        error("garbage", &packed_name, Some(&[7; 100])),
+        format!("/{packed_name}: expected a whole gzip stream, got invalid gzip header")
+    );
+    assert_eq!(
+        error("magic", &packed_name, Some(&gz(&[0; 10_008]))),
+        format!("/{packed_name}: expected magic number 0x00000801, got 0x00000000")
+    );
+    // A gzip bomb: 64 MiB of zeros in 64 KiB are read no further than one byte past what is expected.
+    let mut bomb = vec![0u8; 1 << 26];
+    bomb[..8].copy_from_slice(&[0, 0, 8, 1, 0, 0, 0x27, 0x10]);
+    assert_eq!(
+        error("bomb", &packed_name, Some(&gz(&bomb))),
+        format!("/{packed_name}: expected 10008 bytes, got more")
+    );
+    let error = load_mnist("no/such/folder").unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "no/such/folder: expected train-images-idx3-ubyte or train-images-idx3-ubyte.gz, got neither"
+    );
+}

@@ -1,0 +1,380 @@
+//! Whole training steps and epochs: the GPU against the CPU, against itself, and on real digits.
+
+mod common;
+
+use rand::RngExt;
+use wgrad::data::{Dataset, Samples};
+use wgrad::executor::Executor;
+use wgrad::nn::{
+    Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Ties, Training, initial_parameters,
+};
+use wgrad::ops::Step;
+use wgrad::plan::Phase;
+use wgrad::verify::lockstep;
+use wgrad::{Config, Device, Loss, Reduction, Session, Sgd, Split, Trainer};
+
+const TUTORIAL_LOSS: Loss = Loss::Mse(Reduction::BatchMean);
+
+/// Two convolutions, so that one of them has an input gradient, of uneven strides and paddings;
+/// overlapping pools of both tie rules; input (2, 12, 11).
+fn uneven_model(ties: Ties) -> Sequential {
+    Sequential::new()
+        .with(Conv2d::new(2, 5, (3, 2)).padding((1, 1)))
+        .with(ReLU)
+        .with(MaxPool2d::new(3).stride((2, 1)).padding(1).ties(ties))
+        .with(
+            Conv2d::new(5, 3, 3)
+                .stride((1, 2))
+                .padding((0, 2))
+                .bias(false),
+        )
+        .with(ReLU)
+        .with(Flatten)
+        .with(Linear::new(7))
+        .with(ReLU)
+        .with(Linear::new(4).bias(false))
+}
+
+/// Random bytes with labels below `classes`; a third of the pixels are black, so that pools tie.
+fn random_samples(len: usize, sample_len: usize, classes: u8, seed: u64) -> Samples {
+    let mut generator = common::generator(seed);
+    let mut pixel = || {
+        if generator.random_range(0..3) == 0 {
+            0
+        } else {
+            generator.random()
+        }
+    };
+    let images = (0..len * sample_len).map(|_| pixel()).collect();
+    let labels = (0..len)
+        .map(|_| generator.random_range(0..classes))
+        .collect();
+    Samples { images, labels }
+}
+
+fn random_data(train: usize, test: usize) -> Dataset {
+    let sample = |len, seed| random_samples(len, 2 * 12 * 11, 4, seed);
+    Dataset::new([2, 12, 11], 4, sample(train, 1), sample(test, 2)).unwrap()
+}
+
+fn mnist(train: usize) -> Dataset {
+    let data = wgrad::data::load_mnist(common::MNIST).unwrap();
+    data.with_train_len(train).unwrap()
+}
+
+fn config(loss: Loss, optimizer: Sgd, batch_size: usize) -> Config {
+    Config {
+        loss,
+        optimizer,
+        batch_size,
+        seed: 3,
+        shuffle: true,
+    }
+}
+
+/// The bits of the parameters after training for so many epochs.
+fn trained(
+    device: &Device,
+    model: &Sequential,
+    data: &Dataset,
+    config: Config,
+    epochs: u32,
+) -> Vec<u32> {
+    wgrad::block_on(async {
+        let mut trainer = Trainer::new(device, model, data, config).await.unwrap();
+        for _ in 0..epochs {
+            trainer.train_epoch(|_| {}).await.unwrap();
+        }
+        let arena = trainer.plan().find("parameters").unwrap();
+        trainer.executor().read_words(arena).await.unwrap()
+    })
+}
+
+/// Three training steps, the last of a partial batch, op by op.
+fn lockstep_of_steps(
+    model: &Sequential,
+    data: &Dataset,
+    loss: Loss,
+    optimizer: Sgd,
+    accumulate: bool,
+) {
+    let Some(device) = common::gpu() else { return };
+    let samples = data.train.len();
+    let plan = model
+        .lower(&Training {
+            sample: data.sample.clone(),
+            batch_size: 5,
+            loss,
+            optimizer,
+            dataset: Some(samples),
+            accumulate,
+        })
+        .unwrap();
+    wgrad::block_on(async {
+        let parameters = initial_parameters(&plan, 0);
+        let mut executor = device.load(plan).await.unwrap();
+        let plan = executor.plan().clone();
+        let padded = |bytes: &[u8]| -> Vec<u32> {
+            let mut bytes = bytes.to_vec();
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+            bytemuck::pod_collect_to_vec(&bytes)
+        };
+        let find = |name: &str| plan.find(name).unwrap();
+        executor.write(find("parameters"), &parameters).unwrap();
+        executor
+            .write_words(find("dataset.images"), &padded(&data.train.images))
+            .unwrap();
+        executor
+            .write_words(find("dataset.labels"), &padded(&data.train.labels))
+            .unwrap();
+        let order: Vec<u32> = (0..samples as u32).rev().collect();
+        executor.write_words(find("dataset.order"), &order).unwrap();
+        let Executor::Gpu(gpu) = &mut executor else {
+            panic!("the device is no adapter");
+        };
+        let mut phases = Phase::TRAIN.to_vec();
+        phases.push(Phase::ZeroGrad);
+        for (offset, rows) in [(0, 5), (5, 5), (10, 3)] {
+            let step = Step::new(offset, rows, offset, 0.05);
+            let reports = lockstep(gpu, &phases, &step).await.unwrap();
+            assert!(reports.len() > plan.nodes().len());
+            for report in reports {
+                assert!(report.is_right(), "rows {rows}: {report}");
+            }
+        }
+    });
+}
+
+#[test]
+fn every_op_of_the_tutorials_step_is_right() {
+    lockstep_of_steps(
+        &common::tutorial_model(),
+        &mnist(13),
+        TUTORIAL_LOSS,
+        Sgd::new(0.01),
+        false,
+    );
+}
+
+#[test]
+fn every_op_of_an_uneven_models_step_is_right() {
+    let optimizer = Sgd::new(0.05).momentum(0.9).weight_decay(0.01);
+    for (ties, accumulate) in [(Ties::First, true), (Ties::All, false)] {
+        let model = uneven_model(ties);
+        lockstep_of_steps(
+            &model,
+            &random_data(13, 0),
+            Loss::CrossEntropy,
+            optimizer,
+            accumulate,
+        );
+    }
+}
+
+#[test]
+fn one_seed_gives_the_same_bits_twice_and_another_seed_gives_others() {
+    let Some(device) = common::gpu() else { return };
+    let data = random_data(203, 0);
+    let model = uneven_model(Ties::First);
+    let config = config(Loss::CrossEntropy, Sgd::new(0.05).momentum(0.9), 16);
+    let first = trained(&device, &model, &data, config.clone(), 3);
+    let second = trained(&device, &model, &data, config.clone(), 3);
+    assert!(first == second, "two runs of one seed differ");
+    let other = Config { seed: 4, ..config };
+    assert!(
+        first != trained(&device, &model, &data, other, 3),
+        "two seeds agree"
+    );
+}
+
+/// Each step rounds a parameter, of magnitude one at most, once on either side: by up to 6e-8. A
+/// hundred such roundings, independent, come to some 6e-7; their feedback through the gradients and
+/// the gradients' own errors, which the learning rate shrinks, are smaller. 2e-6 is three times that,
+/// and below what a gradient that is wrong in a single step leaves.
+#[test]
+fn gpu_and_cpu_agree_after_100_steps() {
+    let Some(device) = common::gpu() else { return };
+    let data = mnist(32 * 100);
+    for (loss, rate) in [(TUTORIAL_LOSS, 0.01), (Loss::CrossEntropy, 0.05)] {
+        let config = config(loss, Sgd::new(rate), 32);
+        let model = common::tutorial_model();
+        let gpu = trained(&device, &model, &data, config.clone(), 1);
+        let cpu = trained(&Device::cpu(), &model, &data, config, 1);
+        let pairs = gpu
+            .iter()
+            .zip(&cpu)
+            .map(|(&g, &c)| (f32::from_bits(g), f32::from_bits(c)));
+        let worst = pairs.map(|(g, c)| (g - c).abs()).fold(0f32, f32::max);
+        println!("{loss}: {worst:e}");
+        assert!(worst < 2e-6, "{loss}: parameters differ by {worst:e}");
+    }
+}
+
+#[test]
+fn a_short_run_learns_real_digits() {
+    let Some(device) = common::gpu() else { return };
+    wgrad::block_on(async {
+        let config = config(Loss::CrossEntropy, Sgd::new(0.05), 32);
+        let model = common::tutorial_model();
+        let mut trainer = Trainer::new(&device, &model, &mnist(6400), config)
+            .await
+            .unwrap();
+        let before = trainer.evaluate(Split::Test).await.unwrap();
+        let mut seen = 0;
+        for _ in 0..3 {
+            let on_progress = |progress: &wgrad::Progress| seen = progress.samples;
+            trainer.train_epoch(on_progress).await.unwrap();
+            assert_eq!(seen, 6400);
+        }
+        let after = trainer.evaluate(Split::Test).await.unwrap();
+        assert!(
+            before.accuracy < 0.3 && after.accuracy > 0.85,
+            "{before:?} {after:?}"
+        );
+        assert!(after.loss < 0.5 * before.loss);
+    });
+}
+
+/// A batch of fewer rows is a smaller batch: the same bits as a model lowered for that size.
+#[test]
+fn a_partial_batch_trains_as_a_batch_of_its_own_size() {
+    let Some(device) = common::gpu() else { return };
+    let data = random_data(3, 0);
+    for device in [device, Device::cpu()] {
+        let step = |batch_size| {
+            let training = Training {
+                sample: data.sample.clone(),
+                batch_size,
+                loss: TUTORIAL_LOSS,
+                optimizer: Sgd::new(0.1),
+                dataset: None,
+                accumulate: true,
+            };
+            wgrad::block_on(async {
+                let model = uneven_model(Ties::First);
+                let mut session = Session::new(&device, &model, &training, 0).await.unwrap();
+                let images: Vec<f32> = data
+                    .train
+                    .images
+                    .iter()
+                    .map(|&b| f32::from(b) / 255.0)
+                    .collect();
+                let labels: Vec<u32> = data.train.labels.iter().map(|&l| l.into()).collect();
+                session.set_batch(&images, &labels).unwrap();
+                session.forward().unwrap();
+                let loss = session.loss().await.unwrap();
+                session.backward().unwrap();
+                session.step().unwrap();
+                (loss, session.read("parameters").await.unwrap())
+            })
+        };
+        assert_eq!(step(8), step(3), "{device}");
+    }
+}
+
+/// 101 training and 37 test samples in batches of 32: nothing is dropped, nothing counted twice.
+#[test]
+fn uneven_splits_are_evaluated_exactly() {
+    let Some(device) = common::gpu() else { return };
+    let data = random_data(101, 37);
+    let evaluate = |device: &Device, batch_size| {
+        wgrad::block_on(async {
+            let config = config(Loss::CrossEntropy, Sgd::new(0.05), batch_size);
+            let model = uneven_model(Ties::First);
+            let mut trainer = Trainer::new(device, &model, &data, config).await.unwrap();
+            let mut found = Vec::new();
+            for split in [Split::Train, Split::Test] {
+                let report = trainer.evaluate(split).await.unwrap();
+                found.push((report.accuracy, report.loss));
+            }
+            found
+        })
+    };
+    let expected = evaluate(&Device::cpu(), 1);
+    assert_eq!((101.0 * expected[0].0).fract(), 0.0);
+    for (device, batch_size) in [
+        (&device, 32),
+        (&device, 1),
+        (&Device::cpu(), 32),
+        (&device, 200),
+    ] {
+        for (found, expected) in evaluate(device, batch_size).iter().zip(&expected) {
+            assert_eq!(found.0, expected.0, "{device}, batch {batch_size}");
+            assert!(
+                (found.1 - expected.1).abs() < 1e-6 * expected.1,
+                "{found:?} {expected:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn gradients_accumulate_until_they_are_cleared_or_are_overwritten() {
+    let Some(device) = common::gpu() else { return };
+    let data = random_data(4, 0);
+    for device in [device, Device::cpu()] {
+        for accumulate in [true, false] {
+            let training = Training {
+                sample: data.sample.clone(),
+                batch_size: 4,
+                loss: TUTORIAL_LOSS,
+                optimizer: Sgd::new(0.1),
+                dataset: None,
+                accumulate,
+            };
+            wgrad::block_on(async {
+                let model = uneven_model(Ties::First);
+                let mut session = Session::new(&device, &model, &training, 0).await.unwrap();
+                let images: Vec<f32> = data
+                    .train
+                    .images
+                    .iter()
+                    .map(|&b| f32::from(b) / 255.0)
+                    .collect();
+                session.set_batch(&images, &[0, 1, 2, 3]).unwrap();
+                session.forward().unwrap();
+                session.loss().await.unwrap();
+                session.backward().unwrap();
+                let once = session.read("gradients").await.unwrap();
+                session.backward().unwrap();
+                let twice = session.read("gradients").await.unwrap();
+                let factor = if accumulate { 2.0 } else { 1.0 };
+                let largest = once.iter().fold(0f32, |max, g| max.max(g.abs()));
+                assert!(largest > 0.0);
+                for (once, twice) in once.iter().zip(&twice) {
+                    // The second pass adds its terms one by one to the first's sum.
+                    assert!(
+                        (factor * once - twice).abs() <= 1e-5 * largest,
+                        "{once} {twice}"
+                    );
+                }
+                session.zero_grad().unwrap();
+                let cleared = session.read("gradients").await.unwrap();
+                assert!(cleared.iter().all(|&gradient| gradient == 0.0));
+            });
+        }
+    }
+}
+
+/// A run of 300 steps takes more than one submit's worth of slots, whatever their length.
+#[test]
+fn epochs_longer_than_a_submit_count_every_row() {
+    let data = random_data(300, 0);
+    for device in common::gpu().into_iter().chain([Device::cpu()]) {
+        wgrad::block_on(async {
+            let config = config(TUTORIAL_LOSS, Sgd::new(0.01), 1);
+            let model = uneven_model(Ties::First);
+            let mut trainer = Trainer::new(&device, &model, &data, config).await.unwrap();
+            let mut samples = Vec::new();
+            let report = trainer
+                .train_epoch(|p| samples.push(p.samples))
+                .await
+                .unwrap();
+            assert!(
+                samples.is_sorted() && samples.last() == Some(&300),
+                "{samples:?}"
+            );
+            assert!(report.loss.is_finite());
+        });
+    }
+}
