@@ -1,13 +1,16 @@
 //! Lists the adapters of this machine, numbered as `--adapter` counts them.
 
+mod common;
+
 fn main() -> std::process::ExitCode {
-    let adapters = wgrad::block_on(wgrad::Device::list());
-    for line in &adapters {
-        println!("{line}");
+    common::quiet_drivers();
+    match wgrad::block_on(wgrad::Device::all()) {
+        Ok(devices) => {
+            for (number, device) in devices.iter().enumerate() {
+                println!("{number}: {device}");
+            }
+            common::exit(Ok(()))
+        }
+        Err(error) => common::exit(Err(error)),
     }
-    if adapters.is_empty() {
-        eprintln!("no adapter found: no Vulkan, Metal, DX12 or GL driver answers");
-        return std::process::ExitCode::FAILURE;
-    }
-    std::process::ExitCode::SUCCESS
 }

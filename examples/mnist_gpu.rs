@@ -1,14 +1,15 @@
 //! The tutorial's training loop on MNIST, on a GPU: `cargo run --release --example mnist_gpu`.
 
 mod cli;
+mod common;
 
 use clap::Parser;
 use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential};
 use wgrad::{Config, Result, Sgd, Split, Trainer, data};
 
 fn main() -> std::process::ExitCode {
-    cli::quiet_drivers();
-    cli::exit(wgrad::block_on(run(&cli::Args::parse())))
+    common::quiet_drivers();
+    common::exit(wgrad::block_on(run(&cli::Args::parse())))
 }
 
 async fn run(args: &cli::Args) -> Result<()> {

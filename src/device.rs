@@ -32,8 +32,8 @@ impl Device {
         }
     }
 
-    /// The adapter that `name` means (part of an adapter's name or backend, or its number in
-    /// [`Device::list`]), or the best one.
+    /// The adapter that `name` means (part of an adapter's name or backend, or its place in
+    /// [`Device::all`]), or the best one.
     ///
     /// # Errors
     /// No adapter, or none that `name` fits; the error lists those found.
@@ -53,9 +53,24 @@ impl Device {
         }
     }
 
-    /// One numbered line for each adapter of this machine.
-    pub async fn list() -> Vec<String> {
-        gpu::list().await
+    /// Every adapter of this machine, GL's included: the driver of GL may print to the terminal when
+    /// it is asked.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn all() -> Result<Vec<Self>> {
+        let adapters = gpu::enumerate_all().await;
+        if adapters.is_empty() {
+            return Err(Error::NoAdapter {
+                asked: "GPU computation".to_owned(),
+                found: "none".to_owned(),
+            });
+        }
+        let devices = adapters.into_iter().enumerate().map(|(i, adapter)| Device {
+            adapter: Some(adapter),
+            reason: format!("number {i} of all"),
+        });
+        Ok(devices.collect())
     }
 
     /// Why this device.

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -73,17 +72,6 @@ pub enum ReductionName {
     BatchMean,
 }
 
-/// Mesa's drivers look for a desktop, and complain on the terminal where the variable that would
-/// lead them to it is missing. Call it before anything else.
-pub fn quiet_drivers() {
-    const DESKTOP: &str = "XDG_RUNTIME_DIR";
-    if std::env::var_os(DESKTOP).is_none() {
-        // SAFETY: the first statement of `main`; no other thread exists that could read the
-        // environment meanwhile.
-        unsafe { std::env::set_var(DESKTOP, std::env::temp_dir()) };
-    }
-}
-
 /// `data/mnist` of the source tree, wherever the example is started from.
 fn bundled_data() -> &'static str {
     concat!(env!("CARGO_MANIFEST_DIR"), "/data/mnist")
@@ -118,17 +106,6 @@ impl Args {
         match self.train_images {
             Some(count) => data.with_train_len(count),
             None => Ok(data),
-        }
-    }
-}
-
-/// Exit status 0, or 1 with the error on one line.
-pub fn exit(result: Result<()>) -> ExitCode {
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
         }
     }
 }

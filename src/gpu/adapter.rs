@@ -123,22 +123,13 @@ pub async fn enumerate(backends: Backends) -> Vec<Adapter> {
 
 /// Every adapter: Vulkan, Metal, DX12 and WebGPU first, then GL, whose driver may print to the
 /// terminal when asked.
-async fn enumerate_all() -> Vec<Adapter> {
+pub(crate) async fn enumerate_all() -> Vec<Adapter> {
     let mut adapters = enumerate(Backends::PRIMARY).await;
     adapters.extend(enumerate(Backends::GL).await);
     adapters
 }
 
-/// One numbered line for each adapter, GL's included.
-pub(crate) async fn list() -> Vec<String> {
-    let adapters = enumerate_all().await;
-    let lines = adapters.iter().enumerate();
-    lines
-        .map(|(i, adapter)| format!("{i}: {adapter}"))
-        .collect()
-}
-
-/// The adapter that `wanted` names (part of a name or backend, or an index into [`list`]), or the
+/// The adapter that `wanted` names (part of a name or backend, or an index into [`enumerate_all`]), or the
 /// best one, and why. GL is asked only where nothing better is there, or where nothing better
 /// answers to the name.
 ///

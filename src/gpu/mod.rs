@@ -8,7 +8,7 @@ mod pipelines;
 mod readback;
 
 pub use adapter::{Adapter, enumerate};
-pub(crate) use adapter::{choose, list};
+pub(crate) use adapter::{choose, enumerate_all};
 pub use executor::Executor;
 pub(crate) use readback::PendingMetrics;
 

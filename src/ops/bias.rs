@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::case::{Case, Random, Read};
 use super::{Args, Bindings, Cost, ErrorBound, Op};
 
 const SHADER: &str = include_str!("../../shaders/bias.wgsl");
@@ -120,4 +121,23 @@ impl Op for BiasBackward {
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
         vec![ErrorBound::Sum { terms: self.area }]
     }
+}
+
+pub(super) fn cases(random: &mut Random) -> Vec<Case> {
+    let (batch, channels, area) = (random.size(5), random.size(7), random.size(40));
+    let forward = BiasForward {
+        batch,
+        channels,
+        area,
+    };
+    let sum = BiasBackward {
+        rows: batch * channels,
+        area,
+    };
+    let mut forward = Case::of_floats(forward, random);
+    if batch == 1 {
+        // Of more images, the gradient is the sum that `ReduceSum` makes of this.
+        forward = forward.with_gradient(1, sum.clone(), &[Read::OutputGradient]);
+    }
+    vec![forward, Case::of_floats(sum, random)]
 }

@@ -2,7 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::{Args, Bindings, Cost, ErrorBound, Op};
+use super::case::{Case, Random, Read};
+use super::{Args, Bindings, Cost, ErrorBound, Im2col, Op};
 use crate::shape::WindowedPlanes;
 
 /// `d_input[plane, pixel] = Σ d_columns[plane, cell, position]` over the cells and positions that
@@ -69,4 +70,10 @@ impl Op for Col2im {
         let terms = self.geometry.kernel_area();
         vec![ErrorBound::Sum { terms }]
     }
+}
+
+pub(super) fn cases(random: &mut Random) -> Vec<Case> {
+    let geometry = random.geometry();
+    let case = Case::of_floats(Col2im { geometry }, random);
+    vec![case.with_gradient(0, Im2col { geometry }, &[Read::OutputGradient])]
 }

@@ -1,6 +1,7 @@
 //! Softmax cross-entropy against class labels.
 
 use super::bound::EPSILON;
+use super::case::{Case, Gradient, Random};
 use super::{Args, Bindings, Cost, ErrorBound, Op};
 
 /// For each row, `row_loss = −log softmax(logits)[label]` and
@@ -90,4 +91,16 @@ impl Op for CrossEntropy {
             ErrorBound::Absolute(gradient * EPSILON),
         ]
     }
+}
+
+pub(super) fn cases(random: &mut Random) -> Vec<Case> {
+    let (rows, classes) = (random.size(70), random.size(11));
+    let inputs = vec![random.floats(rows * classes), random.indices(rows, classes)];
+    let mut case = Case::of(CrossEntropy { rows, classes }, inputs).in_step(random.step(rows, 1));
+    case.gradients.push(Gradient::Own {
+        input: 0,
+        output: 1,
+        upstream: case.step.inverse_rows,
+    });
+    vec![case]
 }

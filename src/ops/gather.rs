@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::case::{Case, Random};
 use super::{Args, Bindings, Cost, ErrorBound, Op};
 
 /// Turns a byte into [0, 1]. A product, unlike a quotient, is correctly rounded on every adapter.
@@ -94,4 +95,20 @@ impl Op for Gather {
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
         vec![ErrorBound::Exact; 2]
     }
+}
+
+pub(super) fn cases(random: &mut Random) -> Vec<Case> {
+    let (rows, sample_len) = (random.size(9), random.size(50));
+    let samples = rows + random.below(30);
+    let op = Gather {
+        rows,
+        sample_len,
+        samples,
+    };
+    let bindings = op.bindings().inputs;
+    let mut bytes = |i: usize| -> Vec<u32> { (0..bindings[i].1).map(|_| random.word()).collect() };
+    let inputs = vec![bytes(0), bytes(1), random.permutation(samples)];
+    let mut step = random.step(rows, 1);
+    step.offset = random.below(samples - step.rows as usize + 1) as u32;
+    vec![Case::of(op, inputs).in_step(step)]
 }

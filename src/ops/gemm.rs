@@ -3,6 +3,7 @@
 
 use rayon::prelude::*;
 
+use super::case::{Case, Random, Read};
 use super::{Args, Bindings, Cost, ErrorBound, Op, flag};
 
 /// The rows and columns of the product that one invocation computes; as in the shader.
@@ -37,6 +38,14 @@ impl Operand {
     pub const fn shared(self) -> Operand {
         Operand {
             shared: true,
+            ..self
+        }
+    }
+
+    /// The layout under which the same memory is the transposed factor.
+    const fn flipped(self) -> Operand {
+        Operand {
+            transposed: !self.transposed,
             ..self
         }
     }
@@ -204,4 +213,72 @@ fn dot(a: &[f64], b: &[f32]) -> f64 {
         }
     }
     sums.iter().sum::<f64>() + rest
+}
+
+pub(super) fn cases(random: &mut Random) -> Vec<Case> {
+    let operand = |random: &mut Random| Operand {
+        transposed: random.flag(),
+        shared: random.below(4) == 0,
+    };
+    let gemm = Gemm {
+        batch: random.size(4),
+        m: random.size(19),
+        n: random.size(19),
+        k: random.size(40),
+        a: operand(random),
+        b: operand(random),
+        split_k: [1, 1, 2, 5][random.below(4)],
+        accumulate: random.below(4) == 0,
+    };
+    let mut case = Case::of_floats(gemm.clone(), random);
+    // The gradient of a shared factor is a sum over the batch, that of a split product one over its
+    // parts: more than one op.
+    if gemm.split_k == 1 && !gemm.accumulate {
+        if !gemm.a.shared || gemm.batch == 1 {
+            let (op, reads) = gemm.gradient_of_a();
+            case = case.with_gradient(0, op, &reads);
+        }
+        if !gemm.b.shared || gemm.batch == 1 {
+            let (op, reads) = gemm.gradient_of_b();
+            case = case.with_gradient(1, op, &reads);
+        }
+    }
+    vec![case]
+}
+
+impl Gemm {
+    /// `dA = dC × Bᵀ`, or where A is stored transposed `dAᵀ = B × dCᵀ`.
+    fn gradient_of_a(&self) -> (Gemm, [Read; 2]) {
+        let (m, n, k) = (self.m, self.n, self.k);
+        if self.a.transposed {
+            let op = self.product_of([k, m, n], self.b, Operand::TRANSPOSED);
+            (op, [Read::Input(1), Read::OutputGradient])
+        } else {
+            let op = self.product_of([m, k, n], Operand::PLAIN, self.b.flipped());
+            (op, [Read::OutputGradient, Read::Input(1)])
+        }
+    }
+
+    /// `dB = Aᵀ × dC`, or where B is stored transposed `dBᵀ = dCᵀ × A`.
+    fn gradient_of_b(&self) -> (Gemm, [Read; 2]) {
+        let (m, n, k) = (self.m, self.n, self.k);
+        if self.b.transposed {
+            let op = self.product_of([n, k, m], Operand::TRANSPOSED, self.a);
+            (op, [Read::OutputGradient, Read::Input(0)])
+        } else {
+            let op = self.product_of([k, n, m], self.a.flipped(), Operand::PLAIN);
+            (op, [Read::Input(0), Read::OutputGradient])
+        }
+    }
+
+    fn product_of(&self, [m, n, k]: [usize; 3], a: Operand, b: Operand) -> Gemm {
+        Gemm {
+            m,
+            n,
+            k,
+            a,
+            b,
+            ..self.clone()
+        }
+    }
 }

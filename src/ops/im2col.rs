@@ -2,7 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::{Args, Bindings, Cost, ErrorBound, Op};
+use super::case::{Case, Random, Read};
+use super::{Args, Bindings, Col2im, Cost, ErrorBound, Op};
 use crate::shape::WindowedPlanes;
 
 /// `columns[plane, cell, position] = input[plane, pixel under that cell at that position]`, zero on
@@ -60,4 +61,10 @@ impl Op for Im2col {
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
         vec![ErrorBound::Exact]
     }
+}
+
+pub(super) fn cases(random: &mut Random) -> Vec<Case> {
+    let geometry = random.geometry();
+    let case = Case::of_floats(Im2col { geometry }, random);
+    vec![case.with_gradient(0, Col2im { geometry }, &[Read::OutputGradient])]
 }

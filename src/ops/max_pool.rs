@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::bound::{EPSILON, SMALLEST_NORMAL};
+use super::case::{Case, Random, Read};
 use super::{Args, Bindings, Cost, ErrorBound, Op, ordered_key};
 use crate::shape::WindowedPlanes;
 
@@ -234,4 +235,26 @@ impl Op for MaxPoolBackwardAll {
         };
         vec![bound]
     }
+}
+
+pub(super) fn cases(random: &mut Random) -> Vec<Case> {
+    let geometry = random.geometry();
+    let forward = Case::of_floats(MaxPoolForward { geometry }, random);
+    let (input, mut pooled) = (forward.inputs[0].clone(), vec![0; output_len(&geometry)]);
+    let mut indices = pooled.clone();
+    forward.op.reference(&mut Args {
+        inputs: vec![&input],
+        outputs: vec![&mut pooled, &mut indices],
+        step: &forward.step,
+    });
+    let gradients = random.floats(output_len(&geometry));
+    let first = [Read::Output(1), Read::OutputGradient];
+    let all = [Read::Input(0), Read::Output(0), Read::OutputGradient];
+    vec![
+        forward
+            .with_gradient(0, MaxPoolBackward { geometry }, &first)
+            .with_gradient(0, MaxPoolBackwardAll { geometry }, &all),
+        Case::of(MaxPoolBackward { geometry }, vec![indices, gradients.clone()]),
+        Case::of(MaxPoolBackwardAll { geometry }, vec![input, pooled, gradients]),
+    ]
 }

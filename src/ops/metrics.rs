@@ -1,5 +1,6 @@
 //! What a step says of itself: its loss, and how many of its rows it classified right.
 
+use super::case::{Case, Random};
 use super::{Args, Bindings, Cost, ErrorBound, Op, WORKGROUP_SIZE, ordered_key};
 
 /// Words that one step's metrics take: the loss sum and the count of right answers.
@@ -80,4 +81,19 @@ fn first_largest(logits: &[f32]) -> u32 {
         }
     }
     best as u32
+}
+
+pub(super) fn cases(random: &mut Random) -> Vec<Case> {
+    let (rows, classes, slots) = (random.size(200), random.size(11), random.size(5));
+    let inputs = vec![
+        random.floats(rows),
+        random.floats(rows * classes),
+        random.indices(rows, classes),
+    ];
+    let op = Metrics {
+        rows,
+        classes,
+        slots,
+    };
+    vec![Case::of(op, inputs).in_step(random.step(rows, slots))]
 }

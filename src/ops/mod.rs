@@ -5,39 +5,42 @@
 //! launch with which constants, what the kernel costs, what the right answer is (the CPU
 //! reference: f32 in, f64 inside, rounded once to f32), and how far from it a correct GPU may be.
 
-mod bias;
 mod bound;
-mod col2im;
-mod cross_entropy;
-mod gather;
-mod gemm;
-mod im2col;
-mod max_pool;
-mod metrics;
-mod mse;
-mod reduce;
-mod relu;
-mod sgd;
-mod zero;
+pub mod case;
 
 use std::fmt::Debug;
 
 use bytemuck::{Pod, Zeroable};
 
-pub use bias::{BiasBackward, BiasForward};
 pub use bound::ErrorBound;
-pub use col2im::Col2im;
-pub use cross_entropy::CrossEntropy;
-pub use gather::Gather;
-pub use gemm::{Gemm, Operand};
-pub use im2col::Im2col;
-pub use max_pool::{MaxPoolBackward, MaxPoolBackwardAll, MaxPoolForward};
-pub use metrics::{METRIC_WORDS, Metrics};
-pub use mse::Mse;
-pub use reduce::ReduceSum;
-pub use relu::{ReluBackward, ReluForward};
-pub use sgd::{Sgd, SgdMomentum};
-pub use zero::Zero;
+use case::{Case, Random};
+
+/// Declares the files of this folder, what each exports, and [`FAMILIES`], the list of their cases.
+macro_rules! op_list {
+    ($($family:ident: $($export:ident),+;)+) => {
+        $(mod $family; pub use $family::{$($export),+};)+
+
+        /// Every file of ops: its name, and a source of cases of each of its ops.
+        pub const FAMILIES: &[(&str, fn(&mut Random) -> Vec<Case>)] =
+            &[$((stringify!($family), $family::cases)),+];
+    };
+}
+
+op_list! {
+    bias: BiasForward, BiasBackward;
+    col2im: Col2im;
+    cross_entropy: CrossEntropy;
+    gather: Gather;
+    gemm: Gemm, Operand;
+    im2col: Im2col;
+    max_pool: MaxPoolForward, MaxPoolBackward, MaxPoolBackwardAll;
+    metrics: Metrics, METRIC_WORDS;
+    mse: Mse;
+    reduce: ReduceSum;
+    relu: ReluForward, ReluBackward;
+    sgd: Sgd, SgdMomentum;
+    zero: Zero;
+}
 
 /// Invocations of one workgroup, in every kernel.
 pub const WORKGROUP_SIZE: u64 = 64;

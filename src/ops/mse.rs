@@ -1,5 +1,6 @@
 //! Mean squared error against one-hot targets that are never materialised.
 
+use super::case::{Case, Gradient, Random};
 use super::{Args, Bindings, Cost, ErrorBound, Op};
 
 /// For each row, `row_loss = Σ_c (logit_c − t_c)²` and `d_logits = (logit_c − t_c)·scale / rows`,
@@ -78,4 +79,22 @@ impl Op for Mse {
             ErrorBound::Relative(4.0),
         ]
     }
+}
+
+pub(super) fn cases(random: &mut Random) -> Vec<Case> {
+    let (rows, classes) = (random.size(70), random.size(11));
+    let scale = [2.0, 2.0 / classes as f32][random.below(2)];
+    let op = Mse {
+        rows,
+        classes,
+        scale,
+    };
+    let inputs = vec![random.floats(rows * classes), random.indices(rows, classes)];
+    let mut case = Case::of(op, inputs).in_step(random.step(rows, 1));
+    case.gradients.push(Gradient::Own {
+        input: 0,
+        output: 1,
+        upstream: scale * case.step.inverse_rows / 2.0,
+    });
+    vec![case]
 }

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::case::{Case, Random};
 use super::{Args, Bindings, Cost, ErrorBound, Op, flag};
 
 /// `sum[i] (+)= Σₛ partials[s, i]`, from the first part to the last, whatever the adapter.
@@ -67,4 +68,13 @@ impl Op for ReduceSum {
         let terms = self.parts + 1;
         vec![ErrorBound::Sum { terms }]
     }
+}
+
+pub(super) fn cases(random: &mut Random) -> Vec<Case> {
+    let reduce = ReduceSum {
+        parts: random.size(40),
+        len: random.size(70),
+        accumulate: random.flag(),
+    };
+    vec![Case::of_floats(reduce, random)]
 }

@@ -1,5 +1,6 @@
 //! `max(0, x)` and its gradient.
 
+use super::case::{Case, Random, Read};
 use super::{Args, Bindings, Cost, ErrorBound, Op};
 
 const SHADER: &str = include_str!("../../shaders/relu.wgsl");
@@ -105,4 +106,16 @@ impl Op for ReluBackward {
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
         vec![ErrorBound::Exact]
     }
+}
+
+pub(super) fn cases(random: &mut Random) -> Vec<Case> {
+    let len = random.size(300);
+    let reads = [Read::Output(0), Read::OutputGradient];
+    let forward = Case::of_floats(ReluForward { len }, random);
+    let backward = Case::of_floats(ReluBackward { len }, random);
+    let linear = [Read::Input(0), Read::OutputGradient];
+    vec![
+        forward.with_gradient(0, ReluBackward { len }, &reads),
+        backward.with_gradient(1, ReluBackward { len }, &linear),
+    ]
 }

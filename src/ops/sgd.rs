@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::case::{Case, Random};
 use super::{Args, Bindings, Cost, ErrorBound, Op};
 
 const SHADER: &str = include_str!("../../shaders/sgd.wgsl");
@@ -132,4 +133,21 @@ impl Op for SgdMomentum {
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
         vec![ErrorBound::Products { terms: 6 }; 2]
     }
+}
+
+pub(super) fn cases(random: &mut Random) -> Vec<Case> {
+    let len = random.size(300);
+    let weight_decay = [0.0, 0.01][random.below(2)];
+    let momentum = 0.9;
+    vec![
+        Case::of_floats(Sgd { len, weight_decay }, random),
+        Case::of_floats(
+            SgdMomentum {
+                len,
+                weight_decay,
+                momentum,
+            },
+            random,
+        ),
+    ]
 }

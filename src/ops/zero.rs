@@ -1,5 +1,6 @@
 //! Clears an array.
 
+use super::case::{Case, Random};
 use super::{Args, Bindings, Cost, ErrorBound, Op};
 
 /// `values = 0`: `zero_grad`, one dispatch over the arena of gradients.
@@ -44,4 +45,9 @@ impl Op for Zero {
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
         vec![ErrorBound::Exact]
     }
+}
+
+pub(super) fn cases(random: &mut Random) -> Vec<Case> {
+    let len = random.size(300);
+    vec![Case::of_floats(Zero { len }, random)]
 }

@@ -239,6 +239,22 @@ impl Builder {
         inputs: &[TensorId],
         outputs: &[TensorId],
     ) -> Result<()> {
+        self.boxed_op(phase, Box::new(op), inputs, outputs)?;
+        Ok(())
+    }
+
+    /// As [`Builder::op`], of an op whose type is not known here; returns its place in
+    /// [`Plan::nodes`].
+    ///
+    /// # Errors
+    /// As [`Builder::op`].
+    pub fn boxed_op(
+        &mut self,
+        phase: Phase,
+        op: Box<dyn Op>,
+        inputs: &[TensorId],
+        outputs: &[TensorId],
+    ) -> Result<usize> {
         let bindings = op.bindings();
         let wanted = bindings.inputs.iter().chain(&bindings.outputs);
         let given = inputs.iter().chain(outputs);
@@ -284,11 +300,11 @@ impl Builder {
         }
         self.plan.nodes.push(Node {
             phase,
-            op: Box::new(op),
+            op,
             inputs: inputs.to_vec(),
             outputs: outputs.to_vec(),
         });
-        Ok(())
+        Ok(self.plan.nodes.len() - 1)
     }
 
     /// The plan.

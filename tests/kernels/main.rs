@@ -61,7 +61,7 @@ fn check(device: &Device, op: impl Op + Clone + 'static, inputs: &[Vec<u32>], st
         .map(|(_, len)| common::words(&common::floats(*len, &mut generator)))
         .collect();
     for report in reports(device, op.clone(), inputs, &before, step) {
-        assert!(report.is_right(), "{op:?}\n{report}");
+        assert!(report.is_right(), "{op:?}\n{report:?}");
     }
 }
 

@@ -1,0 +1,53 @@
+//! A report as JSON.
+
+use serde_json::{Value, json};
+use wgrad::verify::{GradientReport, ModelReport, OutputReport, Report};
+
+pub fn of_report(report: &Report) -> Value {
+    json!({
+        "adapter": report.adapter,
+        "right": report.is_right(),
+        "models": Value::from_iter(report.models.iter().map(model)),
+        "ops": Value::from_iter(report.ops.iter().map(output)),
+        "gradients": Value::from_iter(report.gradients.iter().map(gradient)),
+    })
+}
+
+fn model(model: &ModelReport) -> Value {
+    json!({
+        "model": model.name,
+        "outputs": Value::from_iter(model.outputs.iter().map(output)),
+        "drift": {
+            "steps": model.drift.steps,
+            "loss": model.drift.loss,
+            "parameters": model.drift.parameters,
+            "largest_parameter": model.drift.largest_parameter,
+        },
+    })
+}
+
+/// JSON has no infinity: an output that must be equal and is not has errors of `null`.
+fn output(report: &OutputReport) -> Value {
+    let (index, got, expected) = report.at;
+    json!({
+        "op": report.op,
+        "tensor": report.tensor,
+        "shape": report.shape,
+        "ulp": report.ulp,
+        "of_bound": report.of_bound,
+        "at": { "index": index, "got": got, "expected": expected },
+        "right": report.is_right(),
+    })
+}
+
+fn gradient(report: &GradientReport) -> Value {
+    json!({
+        "op": report.op,
+        "of": report.of,
+        "by": report.by,
+        "gradient": report.gradient,
+        "difference": report.difference,
+        "of_bound": report.of_bound(),
+        "right": report.is_right(),
+    })
+}

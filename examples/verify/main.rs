@@ -1,0 +1,70 @@
+//! Proves, on each adapter of this machine, that every kernel is right:
+//! `cargo run --release --example verify`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use wgrad::verify::{self, Options};
+use wgrad::{Device, Error, Result};
+
+#[path = "../common/mod.rs"]
+mod common;
+mod json;
+
+/// Compare every kernel with the CPU reference, on one adapter or on all.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    /// Part of an adapter's name or backend, or its index [default: every adapter]
+    #[arg(long, value_name = "NAME")]
+    adapter: Option<String>,
+    /// Draws sizes, inputs and parameters
+    #[arg(long, default_value_t = Options::default().seed)]
+    seed: u64,
+    /// Random cases of each op
+    #[arg(long, value_name = "N", default_value_t = Options::default().rounds)]
+    rounds: u32,
+    /// Steps of the free-running trajectories
+    #[arg(long, value_name = "N", default_value_t = Options::default().steps)]
+    steps: usize,
+    /// Write every figure, as a JSON array of one object for each adapter
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    common::quiet_drivers();
+    match wgrad::block_on(run(&Args::parse())) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => common::exit(Err(error)),
+    }
+}
+
+/// Whether every result on every adapter is right.
+async fn run(args: &Args) -> Result<bool> {
+    let devices = match &args.adapter {
+        Some(name) => vec![Device::gpu(Some(name)).await?],
+        None => Device::all().await?,
+    };
+    let options = Options {
+        seed: args.seed,
+        rounds: args.rounds,
+        steps: args.steps,
+    };
+    let mut reports = Vec::new();
+    for device in devices {
+        let report = verify::adapter(&device, &options).await?;
+        println!("{report}\n");
+        reports.push(report);
+    }
+    if let Some(path) = &args.json {
+        let json = serde_json::Value::from_iter(reports.iter().map(json::of_report));
+        std::fs::write(path, format!("{json:#}\n")).map_err(|source| Error::Io {
+            path: path.clone(),
+            source,
+        })?;
+    }
+    Ok(reports.iter().all(verify::Report::is_right))
+}

@@ -1,0 +1,225 @@
+//! Instances of ops with sizes and inputs drawn at random: what verification feeds to an adapter, to
+//! the reference, and to other programs.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::{Op, Step};
+use crate::shape::{Size2d, Window, WindowedPlanes};
+
+/// An op, what it reads, and which ops compute its gradients.
+#[derive(Debug)]
+pub struct Case {
+    /// The op.
+    pub op: Box<dyn Op>,
+    /// The words of its inputs.
+    pub inputs: Vec<Vec<u32>>,
+    /// The step that it runs in.
+    pub step: Step,
+    /// Its gradients, with respect to those inputs that have one.
+    pub gradients: Vec<Gradient>,
+}
+
+/// How the gradient of an op with respect to one of its inputs is computed.
+#[derive(Debug)]
+pub enum Gradient {
+    /// By another op.
+    By {
+        /// The input that the gradient is of.
+        input: usize,
+        /// The op whose first output it is.
+        op: Box<dyn Op>,
+        /// What that op reads, in binding order.
+        reads: Vec<Read>,
+    },
+    /// By the op itself, a loss, which writes it beside its first output.
+    Own {
+        /// The input that the gradient is of.
+        input: usize,
+        /// The output that holds it.
+        output: usize,
+        /// The gradient of each element of the first output that it stands for.
+        upstream: f32,
+    },
+}
+
+/// What a gradient op reads.
+#[derive(Debug, Clone, Copy)]
+pub enum Read {
+    /// The input of that number of the op it differentiates.
+    Input(usize),
+    /// The output of that number.
+    Output(usize),
+    /// The gradient of the first output.
+    OutputGradient,
+}
+
+impl Case {
+    /// A case whose inputs are all floats.
+    pub(super) fn of_floats(op: impl Op + 'static, random: &mut Random) -> Self {
+        let inputs = op.bindings().inputs;
+        let inputs = inputs.iter().map(|(_, len)| random.floats(*len)).collect();
+        Case::of(op, inputs)
+    }
+
+    /// A case with those inputs.
+    pub(super) fn of(op: impl Op + 'static, inputs: Vec<Vec<u32>>) -> Self {
+        Case {
+            op: Box::new(op),
+            inputs,
+            step: Step::new(0, 1, 0, 0.0625),
+            gradients: Vec::new(),
+        }
+    }
+
+    /// The same in another step.
+    #[must_use]
+    pub(super) fn in_step(mut self, step: Step) -> Self {
+        self.step = step;
+        self
+    }
+
+    /// The same, whose gradient with respect to `input` is the first output of `op`.
+    #[must_use]
+    pub(super) fn with_gradient(
+        mut self,
+        input: usize,
+        op: impl Op + 'static,
+        reads: &[Read],
+    ) -> Self {
+        self.gradients.push(Gradient::By {
+            input,
+            op: Box::new(op),
+            reads: reads.to_vec(),
+        });
+        self
+    }
+}
+
+/// What floats are drawn from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Floats {
+    /// Ties, both zeros, subnormals, small and large magnitudes: what finds faults.
+    Hostile,
+    /// Distinct odd multiples of [`SPACING`] in random order, of both signs: half a step in any
+    /// direction passes no kink, and ties nothing.
+    Spaced,
+}
+
+/// Half the distance between two [`Floats::Spaced`] values: a power of two, so that sums of a few are
+/// exact.
+pub const SPACING: f32 = 1.0 / 64.0;
+
+/// A portable source of sizes and inputs.
+#[derive(Debug)]
+pub struct Random {
+    generator: ChaCha8Rng,
+    floats: Floats,
+}
+
+impl Random {
+    /// The same seed gives the same draws on every machine.
+    pub fn new(seed: u64, floats: Floats) -> Self {
+        Random {
+            generator: ChaCha8Rng::seed_from_u64(seed),
+            floats,
+        }
+    }
+
+    /// A size from 1 to `largest`; often one, often the largest.
+    pub fn size(&mut self, largest: usize) -> usize {
+        match self.generator.random_range(0..8) {
+            0 => 1,
+            1 => largest,
+            _ => self.below(largest) + 1,
+        }
+    }
+
+    /// A number below `end`.
+    pub fn below(&mut self, end: usize) -> usize {
+        self.generator.random_range(0..end as u64) as usize
+    }
+
+    /// True or false.
+    pub fn flag(&mut self) -> bool {
+        self.generator.random()
+    }
+
+    /// Any word.
+    pub fn word(&mut self) -> u32 {
+        self.generator.random()
+    }
+
+    /// The bits of `len` floats.
+    pub fn floats(&mut self, len: usize) -> Vec<u32> {
+        match self.floats {
+            Floats::Hostile => (0..len).map(|_| self.hostile().to_bits()).collect(),
+            Floats::Spaced => {
+                let odd = |i: usize| 2.0 * i as f32 + 1.0 - len as f32 - (len % 2) as f32;
+                let mut values: Vec<u32> = (0..len).map(|i| (odd(i) * SPACING).to_bits()).collect();
+                for i in (1..len).rev() {
+                    values.swap(i, self.below(i + 1));
+                }
+                values
+            }
+        }
+    }
+
+    /// `len` numbers below `end`.
+    pub fn indices(&mut self, len: usize, end: usize) -> Vec<u32> {
+        (0..len).map(|_| self.below(end) as u32).collect()
+    }
+
+    /// The numbers below `len` in random order.
+    pub fn permutation(&mut self, len: usize) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..len as u32).collect();
+        for i in (1..len).rev() {
+            order.swap(i, self.below(i + 1));
+        }
+        order
+    }
+
+    /// A step in which some of `rows` rows count, filling one of `slots` slots.
+    pub fn step(&mut self, rows: usize, slots: usize) -> Step {
+        Step::new(0, self.size(rows) as u32, self.below(slots) as u32, 0.0625)
+    }
+
+    /// Windows over up to seven planes of up to 13×13, of uneven kernels, strides and paddings. A
+    /// padding of at most half the kernel suits pooling too.
+    pub fn geometry(&mut self) -> WindowedPlanes {
+        let mut axis = || {
+            let kernel = self.size(4);
+            let padding = self.below(kernel / 2 + 1);
+            let input = kernel + self.below(10);
+            [input, kernel, self.size(3), padding]
+        };
+        let ([h, kh, sh, ph], [w, kw, sw, pw]) = (axis(), axis());
+        let window = Window {
+            kernel: (kh, kw).into(),
+            stride: (sh, sw).into(),
+            padding: (ph, pw).into(),
+        };
+        let input = Size2d::from((h, w));
+        // The plane is at least as large as the kernel, so the window fits.
+        let output = window.output(input, "").unwrap_or(input);
+        WindowedPlanes {
+            planes: self.size(7),
+            input,
+            output,
+            window,
+        }
+    }
+
+    fn hostile(&mut self) -> f32 {
+        let sign = if self.flag() { 1.0f32 } else { -1.0 };
+        let uniform: f32 = self.generator.random();
+        sign * match self.below(10) {
+            0 => 0.0,
+            1 => f32::from_bits(self.generator.random_range(1..0x0080_0000)),
+            2 => [0.25, 0.5, 1.0, 2.0][self.below(4)],
+            3 => uniform * 1e-6,
+            4 => uniform * 1e4,
+            _ => uniform,
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! How far the adapter and the reference come apart when both train freely from one state.
+
+use super::models::BuiltIn;
+use crate::device::Device;
+use crate::error::Result;
+use crate::executor::{Executor, StepMetrics};
+use crate::nn::{Training, initial_parameters};
+use crate::ops::Step;
+use crate::ops::case::{Floats, Random};
+use crate::plan::{Phase, STEPS_PER_RUN};
+
+/// The distance between two trajectories.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Drift {
+    /// Steps that both took.
+    pub steps: usize,
+    /// The largest difference of a step's loss, relative to that loss.
+    pub loss: f64,
+    /// The largest difference of a parameter after the last step.
+    pub parameters: f64,
+    /// The largest parameter then, to compare with.
+    pub largest_parameter: f64,
+}
+
+/// Trains `built_in` for so many steps on random images, on `device` and on the CPU reference.
+///
+/// # Errors
+/// A device that is lost or reports a fault, or that the plan does not fit.
+pub async fn drift(device: &Device, built_in: &BuiltIn, seed: u64, steps: usize) -> Result<Drift> {
+    let ours = train(device, built_in, seed, steps).await?;
+    let reference = train(&Device::cpu(), built_in, seed, steps).await?;
+    let losses = ours.0.iter().zip(&reference.0);
+    let loss = losses.map(|(ours, reference)| {
+        (ours.loss_sum - reference.loss_sum).abs() / reference.loss_sum.abs()
+    });
+    let pairs = ours.1.iter().zip(&reference.1);
+    let parameters = pairs.map(|(&ours, &reference)| f64::from((ours - reference).abs()));
+    let magnitudes = reference.1.iter().map(|&p| f64::from(p.abs()));
+    Ok(Drift {
+        steps,
+        loss: loss.fold(0.0, f64::max),
+        parameters: parameters.fold(0.0, f64::max),
+        largest_parameter: magnitudes.fold(0.0, f64::max),
+    })
+}
+
+/// The metrics of each step, and the parameters after the last.
+async fn train(
+    device: &Device,
+    built_in: &BuiltIn,
+    seed: u64,
+    steps: usize,
+) -> Result<(Vec<StepMetrics>, Vec<f32>)> {
+    let batch = built_in.training.batch_size;
+    let mut executor = load(device, built_in, seed, 8 * batch).await?;
+    let rate = built_in.training.optimizer.learning_rate();
+    let mut phases = Phase::TRAIN.to_vec();
+    phases.push(Phase::ZeroGrad);
+    let mut metrics = Vec::new();
+    for first in (0..steps).step_by(STEPS_PER_RUN) {
+        let burst: Vec<Step> = (first..steps.min(first + STEPS_PER_RUN))
+            .map(|i| {
+                Step::new(
+                    (i % 8 * batch) as u32,
+                    batch as u32,
+                    (i - first) as u32,
+                    rate,
+                )
+            })
+            .collect();
+        metrics.extend(executor.run(&phases, &burst)?.wait().await?);
+    }
+    let arena = executor.plan().find("parameters")?;
+    Ok((metrics, executor.read(arena).await?))
+}
+
+/// The model with its initial parameters and a data set of `samples` random images, a third of
+/// whose pixels are black, in an order drawn at random.
+pub(super) async fn load(
+    device: &Device,
+    built_in: &BuiltIn,
+    seed: u64,
+    samples: usize,
+) -> Result<Executor> {
+    let plan = built_in.model.lower(&Training {
+        dataset: Some(samples),
+        ..built_in.training.clone()
+    })?;
+    let parameters = initial_parameters(&plan, seed);
+    let classes = plan.tensor(plan.find("logits")?).shape.dims()[1];
+    let mut executor = device.load(plan).await?;
+    let plan = executor.plan().clone();
+    let mut random = Random::new(seed, Floats::Hostile);
+    let mut bytes = |name: &str, draw: &mut dyn FnMut(&mut Random) -> u8| {
+        let tensor = plan.find(name)?;
+        let words = 0..plan.tensor(tensor).words();
+        let words: Vec<u32> = words
+            .map(|_| u32::from_le_bytes([(); 4].map(|()| draw(&mut random))))
+            .collect();
+        executor.write_words(tensor, &words)
+    };
+    bytes("dataset.images", &mut |random| match random.below(3) {
+        0 => 0,
+        _ => random.below(256) as u8,
+    })?;
+    bytes("dataset.labels", &mut |random| random.below(classes) as u8)?;
+    let order = random.permutation(samples);
+    executor.write_words(plan.find("dataset.order")?, &order)?;
+    executor.write(plan.find("parameters")?, &parameters)?;
+    Ok(executor)
+}

@@ -1,0 +1,66 @@
+//! Every op by itself, over random sizes and hostile inputs.
+
+use super::compare::{OutputReport, check_node, on_gpu};
+use crate::device::Device;
+use crate::error::Result;
+use crate::ops::case::{Case, Floats, Random};
+use crate::ops::{FAMILIES, Op};
+use crate::plan::{Builder, Element, Phase, Role, TensorId};
+
+/// Runs `rounds` random cases of every op on the adapter, and compares each output.
+///
+/// # Errors
+/// A device that is no adapter, is lost or reports a fault; a wrong result is no error but a report.
+pub async fn fuzz(device: &Device, seed: u64, rounds: u32) -> Result<Vec<OutputReport>> {
+    let mut random = Random::new(seed, Floats::Hostile);
+    let mut plan = Builder::new(false);
+    let (mut steps, mut written) = (Vec::new(), Vec::new());
+    for round in 0..rounds {
+        for (family, draw) in FAMILIES {
+            for (number, case) in draw(&mut random).into_iter().enumerate() {
+                plan.set_scope(&format!("{family}.{round}.{number}"));
+                let Case {
+                    op,
+                    inputs: words,
+                    step,
+                    ..
+                } = case;
+                let (inputs, outputs) = bindings(&mut plan, op.as_ref())?;
+                written.extend(inputs.iter().copied().zip(words));
+                // What an output held before must be added to, or must not matter.
+                for (&output, (_, len)) in outputs.iter().zip(op.bindings().outputs) {
+                    written.push((output, random.floats(len)));
+                }
+                plan.boxed_op(Phase::Forward, op, &inputs, &outputs)?;
+                steps.push(step);
+            }
+        }
+    }
+    let mut executor = device.load(plan.finish()).await?;
+    for (tensor, words) in written {
+        executor.write_words(tensor, &words)?;
+    }
+    let plan = executor.plan().clone();
+    let mut reports = Vec::new();
+    for (number, step) in steps.iter().enumerate() {
+        let checked = check_node(on_gpu(&mut executor)?, number, step).await?;
+        let op = &plan.nodes()[number].op;
+        reports.extend(checked.into_iter().map(|report| OutputReport {
+            shape: format!("{op:?}"),
+            ..report
+        }));
+    }
+    Ok(reports)
+}
+
+/// A tensor for each binding of `op`: its inputs, its outputs.
+pub(super) fn bindings(plan: &mut Builder, op: &dyn Op) -> Result<(Vec<TensorId>, Vec<TensorId>)> {
+    let bindings = op.bindings();
+    let mut make = |list: Vec<(&str, usize)>| {
+        let tensors = list.into_iter();
+        let tensors =
+            tensors.map(|(name, len)| plan.tensor(name, [len], Element::U32, Role::Input));
+        tensors.collect::<Result<Vec<_>>>()
+    };
+    Ok((make(bindings.inputs)?, make(bindings.outputs)?))
+}

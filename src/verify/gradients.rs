@@ -1,0 +1,278 @@
+//! Every op that has a gradient, against central differences, both on the adapter.
+//!
+//! For an op `f`, weights `w` on its output and a direction `v` of its input, the gradient `g` of
+//! `Σ wⱼ fⱼ` must satisfy `Σ gᵢ vᵢ = Σ wⱼ (fⱼ(x + hv) − fⱼ(x − hv)) / 2h`. All numbers are chosen so
+//! that the right side is nearly exact: `x` lies on a grid of odd multiples of [`SPACING`], each
+//! entry of `v` is ±1 and `h` is half of it, so that `x ± hv` is exact in f32 and passes no kink of
+//! ReLU and no tie of max-pool. Between kinks every op is a polynomial of degree two at most in the
+//! input that moves, for which central differences have no error of their own, but for
+//! cross-entropy, whose third derivative along `v` is below 0.77 (the third central moment of ±1).
+//! What remains is the rounding of `f` and `g`, which the ops' own bounds state.
+
+use super::compare::{expect, on_gpu};
+use super::fuzz::bindings;
+use crate::device::Device;
+use crate::error::Result;
+use crate::executor::Executor;
+use crate::ops::case::{Case, Floats, Gradient, Random, Read, SPACING};
+use crate::ops::{FAMILIES, Op, Step};
+use crate::plan::{Builder, Element, Phase, Role, TensorId};
+
+/// Half of [`SPACING`]: the length of a difference to either side.
+const H: f32 = SPACING / 2.0;
+
+/// The largest third derivative of an op's output along a direction of ±1, cross-entropy's:
+/// `8·p·q·|p − q|` with p + q = 1.
+const THIRD_DERIVATIVE: f64 = 0.77;
+
+/// Directions tried for each gradient.
+const DIRECTIONS: usize = 3;
+
+/// How the gradient of an op, along one direction, compares with the central difference.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GradientReport {
+    /// The op that computes the gradient.
+    pub op: &'static str,
+    /// The op that is differentiated, with its sizes.
+    pub of: String,
+    /// The name of the input that it is differentiated by.
+    pub by: &'static str,
+    /// The gradient along the direction, as the op computes it.
+    pub gradient: f64,
+    /// The central difference along the direction.
+    pub difference: f64,
+    /// How far the two may be apart.
+    pub allowed: f64,
+}
+
+impl GradientReport {
+    /// The error in units of what is allowed: right up to 1.
+    pub fn of_bound(&self) -> f64 {
+        let ratio = (self.gradient - self.difference).abs() / self.allowed;
+        if ratio.is_nan() { f64::INFINITY } else { ratio }
+    }
+
+    /// Whether the two agree.
+    pub fn is_right(&self) -> bool {
+        self.of_bound() <= 1.0
+    }
+}
+
+/// Differentiates `rounds` random cases of every op that has a gradient.
+///
+/// # Errors
+/// A device that is no adapter, is lost or reports a fault; a wrong gradient is no error but a report.
+pub async fn differentiate(device: &Device, seed: u64, rounds: u32) -> Result<Vec<GradientReport>> {
+    let mut random = Random::new(seed, Floats::Spaced);
+    let mut plan = Builder::new(false);
+    let mut checks = Vec::new();
+    for round in 0..rounds {
+        for (family, draw) in FAMILIES {
+            for (number, case) in draw(&mut random).into_iter().enumerate() {
+                plan.set_scope(&format!("{family}.{round}.{number}"));
+                if !case.gradients.is_empty() {
+                    checks.push(Check::lower(&mut plan, case)?);
+                }
+            }
+        }
+    }
+    let mut executor = device.load(plan.finish()).await?;
+    let mut reports = Vec::new();
+    for check in &checks {
+        check.run(&mut executor, &mut random, &mut reports).await?;
+    }
+    Ok(reports)
+}
+
+/// One op in a plan, and the ops that compute its gradients.
+struct Check {
+    node: usize,
+    inputs: Vec<TensorId>,
+    outputs: Vec<TensorId>,
+    words: Vec<Vec<u32>>,
+    step: Step,
+    d_output: TensorId,
+    gradients: Vec<LoweredGradient>,
+}
+
+/// Where a gradient is found.
+enum LoweredGradient {
+    By {
+        input: usize,
+        node: usize,
+        reads: Vec<TensorId>,
+        d_input: TensorId,
+    },
+    Own {
+        input: usize,
+        output: usize,
+        upstream: f32,
+    },
+}
+
+impl Check {
+    fn lower(plan: &mut Builder, case: Case) -> Result<Self> {
+        let Case {
+            op,
+            inputs: words,
+            step,
+            gradients,
+        } = case;
+        let scope = plan.scope().to_owned();
+        let (inputs, outputs) = bindings(plan, op.as_ref())?;
+        let len = op.bindings().outputs[0].1;
+        let d_output = plan.tensor("upstream", [len], Element::F32, Role::Input)?;
+        let node = plan.boxed_op(Phase::Forward, op, &inputs, &outputs)?;
+        let mut lowered = Vec::new();
+        for (number, gradient) in gradients.into_iter().enumerate() {
+            lowered.push(match gradient {
+                Gradient::Own {
+                    input,
+                    output,
+                    upstream,
+                } => LoweredGradient::Own {
+                    input,
+                    output,
+                    upstream,
+                },
+                Gradient::By { input, op, reads } => {
+                    plan.set_scope(&format!("{scope}.gradient{number}"));
+                    let (name, len) = op.bindings().outputs[0];
+                    let d_input = plan.tensor(name, [len], Element::F32, Role::Input)?;
+                    let from = |read: &Read| match *read {
+                        Read::Input(i) => inputs[i],
+                        Read::Output(i) => outputs[i],
+                        Read::OutputGradient => d_output,
+                    };
+                    let reads: Vec<TensorId> = reads.iter().map(from).collect();
+                    let node = plan.boxed_op(Phase::Backward, op, &reads, &[d_input])?;
+                    LoweredGradient::By {
+                        input,
+                        node,
+                        reads,
+                        d_input,
+                    }
+                }
+            });
+        }
+        Ok(Check {
+            node,
+            inputs,
+            outputs,
+            words,
+            step,
+            d_output,
+            gradients: lowered,
+        })
+    }
+
+    async fn run(
+        &self,
+        executor: &mut Executor,
+        random: &mut Random,
+        reports: &mut Vec<GradientReport>,
+    ) -> Result<()> {
+        let plan = executor.plan().clone();
+        let op = plan.nodes()[self.node].op.as_ref();
+        for (&input, words) in self.inputs.iter().zip(&self.words) {
+            executor.write_words(input, words)?;
+        }
+        for gradient in &self.gradients {
+            for _ in 0..DIRECTIONS {
+                let len = op.bindings().outputs[0].1;
+                let weights: Vec<f32> = match *gradient {
+                    LoweredGradient::Own { upstream, .. } => vec![upstream; len],
+                    LoweredGradient::By { .. } => {
+                        (0..len).map(|_| random.below(3) as f32 - 1.0).collect()
+                    }
+                };
+                executor.write(self.d_output, &weights)?;
+                on_gpu(executor)?.run_node(self.node, &self.step)?;
+                let (name, input, values, errors) = self.gradient(executor, gradient).await?;
+
+                let direction: Vec<f32> = values
+                    .iter()
+                    .map(|_| if random.flag() { 1.0 } else { -1.0 })
+                    .collect();
+                let (difference, error) = self
+                    .difference(executor, op, input, &direction, &weights)
+                    .await?;
+                let along = values.iter().zip(&direction);
+                let gradient = along.map(|(&g, &v)| f64::from(g) * f64::from(v)).sum();
+                reports.push(GradientReport {
+                    op: name,
+                    of: format!("{op:?}"),
+                    by: op.bindings().inputs[input].0,
+                    gradient,
+                    difference,
+                    allowed: error + errors.iter().sum::<f64>(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Who computes the gradient, of which input, its values, and how far each may be off.
+    async fn gradient(
+        &self,
+        executor: &mut Executor,
+        gradient: &LoweredGradient,
+    ) -> Result<(&'static str, usize, Vec<f32>, Vec<f64>)> {
+        let plan = executor.plan().clone();
+        match gradient {
+            LoweredGradient::By {
+                input,
+                node,
+                reads,
+                d_input,
+            } => {
+                on_gpu(executor)?.run_node(*node, &self.step)?;
+                let mut words = Vec::new();
+                for &read in reads {
+                    words.push(executor.read_words(read).await?);
+                }
+                let op = plan.nodes()[*node].op.as_ref();
+                let (_, allowed) = expect(op, &words, 0, &self.step);
+                Ok((op.name(), *input, executor.read(*d_input).await?, allowed))
+            }
+            LoweredGradient::Own { input, output, .. } => {
+                let op = plan.nodes()[self.node].op.as_ref();
+                let (_, allowed) = expect(op, &self.words, *output, &self.step);
+                let values = executor.read(self.outputs[*output]).await?;
+                Ok((op.name(), *input, values, allowed))
+            }
+        }
+    }
+
+    /// The central difference of `Σ wⱼ fⱼ` along `direction` of `input`, and its error.
+    async fn difference(
+        &self,
+        executor: &mut Executor,
+        op: &dyn Op,
+        input: usize,
+        direction: &[f32],
+        weights: &[f32],
+    ) -> Result<(f64, f64)> {
+        let (mut sum, mut error) = (0f64, 0f64);
+        for side in [1.0, -1.0] {
+            let mut words = self.words.clone();
+            for (word, v) in words[input].iter_mut().zip(direction) {
+                *word = (f32::from_bits(*word) + side * H * v).to_bits();
+            }
+            executor.write_words(self.inputs[input], &words[input])?;
+            on_gpu(executor)?.run_node(self.node, &self.step)?;
+            let values = executor.read(self.outputs[0]).await?;
+            let (_, allowed) = expect(op, &words, 0, &self.step);
+            for ((&w, value), allowed) in weights.iter().zip(values).zip(allowed) {
+                let w = f64::from(w);
+                sum += w * f64::from(side) * f64::from(value);
+                error += w.abs() * allowed;
+            }
+        }
+        executor.write_words(self.inputs[input], &self.words[input])?;
+        let h = f64::from(H);
+        let weight: f64 = weights.iter().map(|w| f64::from(w.abs())).sum();
+        let truncation = weight * THIRD_DERIVATIVE * h * h / 6.0;
+        Ok((sum / (2.0 * h), error / (2.0 * h) + truncation))
+    }
+}

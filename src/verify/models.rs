@@ -1,0 +1,109 @@
+//! The models that verification goes through: together they use every layer, loss and option.
+
+use crate::loss::{Loss, Reduction};
+use crate::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Ties, Training};
+use crate::optim::Sgd;
+
+/// A model, and what it is lowered for.
+#[derive(Debug)]
+pub struct BuiltIn {
+    /// What reports call it.
+    pub name: &'static str,
+    /// The model.
+    pub model: Sequential,
+    /// How it is trained.
+    pub training: Training,
+}
+
+/// The tutorial's network, a larger one, and two that use what those leave out.
+pub fn built_in() -> Vec<BuiltIn> {
+    let batch_mean = Loss::Mse(Reduction::BatchMean);
+    let mean = Loss::Mse(Reduction::Mean);
+    vec![
+        BuiltIn {
+            name: "tutorial",
+            model: tutorial(),
+            training: training([1, 28, 28], 32, batch_mean, Sgd::new(0.01)),
+        },
+        BuiltIn {
+            name: "larger",
+            model: larger(),
+            training: training([1, 28, 28], 8, Loss::CrossEntropy, Sgd::new(0.01)),
+        },
+        BuiltIn {
+            name: "uneven",
+            model: uneven(Ties::First),
+            training: training(
+                [2, 12, 11],
+                7,
+                Loss::CrossEntropy,
+                Sgd::new(0.05).momentum(0.9).weight_decay(0.01),
+            ),
+        },
+        BuiltIn {
+            name: "uneven, all ties",
+            model: uneven(Ties::All),
+            training: Training {
+                accumulate: true,
+                ..training([2, 12, 11], 5, mean, Sgd::new(0.05).weight_decay(0.01))
+            },
+        },
+    ]
+}
+
+fn training(sample: [usize; 3], batch_size: usize, loss: Loss, optimizer: Sgd) -> Training {
+    Training {
+        sample: sample.into(),
+        batch_size,
+        loss,
+        optimizer,
+        dataset: None,
+        accumulate: false,
+    }
+}
+
+/// The tutorial's network.
+fn tutorial() -> Sequential {
+    Sequential::new()
+        .with(Conv2d::new(1, 4, 3))
+        .with(ReLU)
+        .with(MaxPool2d::new(2))
+        .with(Flatten)
+        .with(Linear::new(32))
+        .with(ReLU)
+        .with(Linear::new(10))
+}
+
+/// Two convolutions of 32 and 64 channels: 421,642 parameters.
+fn larger() -> Sequential {
+    Sequential::new()
+        .with(Conv2d::new(1, 32, 3).padding(1))
+        .with(ReLU)
+        .with(MaxPool2d::new(2))
+        .with(Conv2d::new(32, 64, 3).padding(1))
+        .with(ReLU)
+        .with(MaxPool2d::new(2))
+        .with(Flatten)
+        .with(Linear::new(128))
+        .with(ReLU)
+        .with(Linear::new(10))
+}
+
+/// Uneven kernels, strides and paddings, overlapping pools, layers without bias.
+fn uneven(ties: Ties) -> Sequential {
+    Sequential::new()
+        .with(Conv2d::new(2, 5, (3, 2)).padding((1, 1)))
+        .with(ReLU)
+        .with(MaxPool2d::new(3).stride((2, 1)).padding(1).ties(ties))
+        .with(
+            Conv2d::new(5, 3, 3)
+                .stride((1, 2))
+                .padding((0, 2))
+                .bias(false),
+        )
+        .with(ReLU)
+        .with(Flatten)
+        .with(Linear::new(7))
+        .with(ReLU)
+        .with(Linear::new(4).bias(false))
+}

@@ -1,0 +1,120 @@
+//! Everything that verification has to say of an adapter.
+
+use super::compare::{OutputReport, check_node, on_gpu};
+use super::drift::load;
+use super::{BuiltIn, Drift, GradientReport, built_in, differentiate, drift, fuzz};
+use crate::device::Device;
+use crate::error::Result;
+use crate::ops::Step;
+use crate::ops::case::{Floats, Random};
+use crate::plan::Phase;
+
+/// How much to verify.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Draws sizes, inputs and parameters.
+    pub seed: u64,
+    /// Random cases of each op.
+    pub rounds: u32,
+    /// Steps of the free-running trajectories.
+    pub steps: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            seed: 0,
+            rounds: 12,
+            steps: 100,
+        }
+    }
+}
+
+/// A model's ops on an adapter.
+#[derive(Debug, Clone)]
+pub struct ModelReport {
+    /// The model's name.
+    pub name: &'static str,
+    /// Each output of each op, on digits-like and on hostile inputs.
+    pub outputs: Vec<OutputReport>,
+    /// How far the free-running trajectories came apart.
+    pub drift: Drift,
+}
+
+/// What verification found on one adapter.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The adapter: name, backend, driver, kind.
+    pub adapter: String,
+    /// Every op by itself, over random sizes.
+    pub ops: Vec<OutputReport>,
+    /// Every gradient against central differences.
+    pub gradients: Vec<GradientReport>,
+    /// The built-in models, op by op.
+    pub models: Vec<ModelReport>,
+}
+
+impl Report {
+    /// Whether every output and every gradient is within its bound.
+    pub fn is_right(&self) -> bool {
+        let outputs = self.models.iter().flat_map(|model| &model.outputs);
+        self.ops.iter().chain(outputs).all(OutputReport::is_right)
+            && self.gradients.iter().all(GradientReport::is_right)
+    }
+}
+
+/// Verifies every op by itself, every gradient, and every op of the built-in models.
+///
+/// # Errors
+/// A device that is no adapter, is lost or reports a fault; a wrong result is no error but a report.
+pub async fn adapter(device: &Device, options: &Options) -> Result<Report> {
+    let mut models = Vec::new();
+    for built_in in built_in() {
+        models.push(model(device, &built_in, options).await?);
+    }
+    Ok(Report {
+        adapter: device.to_string(),
+        ops: fuzz(device, options.seed, options.rounds).await?,
+        gradients: differentiate(device, options.seed, options.rounds).await?,
+        models,
+    })
+}
+
+/// Verifies a model op by op over two steps: one on a gathered batch that is not full, one on a full
+/// batch of hostile images with hostile parameters among its own. Then lets it train.
+///
+/// # Errors
+/// As [`adapter`].
+pub async fn model(device: &Device, built_in: &BuiltIn, options: &Options) -> Result<ModelReport> {
+    let batch = built_in.training.batch_size as u32;
+    let mut executor = load(device, built_in, options.seed, 2 * batch as usize).await?;
+    let plan = executor.plan().clone();
+    let rate = built_in.training.optimizer.learning_rate();
+    let mut phases = Phase::TRAIN.to_vec();
+    phases.push(Phase::ZeroGrad);
+
+    let partial = Step::new(batch, batch.div_ceil(2), 1, rate);
+    let mut outputs = Vec::new();
+    for number in plan.nodes_of(&phases) {
+        outputs.extend(check_node(on_gpu(&mut executor)?, number, &partial).await?);
+    }
+
+    let mut random = Random::new(options.seed, Floats::Hostile);
+    let (images, arena) = (plan.find("images")?, plan.find("parameters")?);
+    executor.write_words(images, &random.floats(plan.tensor(images).words()))?;
+    let mut parameters = executor.read_words(arena).await?;
+    let hostile = random.floats(parameters.len());
+    for (parameter, hostile) in parameters.iter_mut().zip(hostile).step_by(3) {
+        *parameter = hostile;
+    }
+    executor.write_words(arena, &parameters)?;
+    let full = Step::new(0, batch, 2, rate);
+    for number in plan.nodes_of(&phases[1..]) {
+        outputs.extend(check_node(on_gpu(&mut executor)?, number, &full).await?);
+    }
+    Ok(ModelReport {
+        name: built_in.name,
+        outputs,
+        drift: drift(device, built_in, options.seed, options.steps).await?,
+    })
+}

@@ -1,0 +1,131 @@
+//! A report as a table.
+
+use std::fmt;
+
+use super::{Drift, GradientReport, ModelReport, OutputReport, Report};
+
+impl fmt::Display for Report {
+    /// For each model each op's outputs, the worse of the two steps; for each op and each gradient
+    /// the worst of its random cases.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}\n", self.adapter)?;
+        for model in &self.models {
+            write_model(f, model)?;
+        }
+        write_ops(f, &self.ops)?;
+        write_gradients(f, &self.gradients)?;
+        f.write_str(match self.is_right() {
+            true => "Every result is within its bound.",
+            false => "WRONG RESULTS: see above.",
+        })
+    }
+}
+
+fn write_model(f: &mut fmt::Formatter<'_>, model: &ModelReport) -> fmt::Result {
+    let what = format!("model \"{}\": tensor, shape", model.name);
+    heading(f, "op", &what)?;
+    let key = |report: &OutputReport| (report.op, report.tensor.clone());
+    for group in groups(&model.outputs, key) {
+        let worst = worst(&group, |report| report.of_bound);
+        let what = format!("{} {}", worst.tensor, worst.shape);
+        line(f, worst.op, &what, worst.ulp, worst.of_bound)?;
+        write_fault(f, worst)?;
+    }
+    let Drift {
+        steps,
+        loss,
+        parameters,
+        largest_parameter,
+    } = model.drift;
+    writeln!(
+        f,
+        "after {steps} free steps losses differ by {loss:.1e} of their value, parameters, of up to \
+         {largest_parameter:.2}, by {parameters:.1e}\n"
+    )
+}
+
+fn write_ops(f: &mut fmt::Formatter<'_>, reports: &[OutputReport]) -> fmt::Result {
+    heading(f, "op by itself", "output, random cases")?;
+    // A tensor is named `gemm.3.0.product`: family, round, number, binding.
+    let binding = |report: &OutputReport| report.tensor.rsplit('.').next().map(str::to_owned);
+    for group in groups(reports, |report| (report.op, binding(report))) {
+        let worst = worst(&group, |report| report.of_bound);
+        let what = format!("{}, {}", binding(worst).unwrap_or_default(), group.len());
+        line(f, worst.op, &what, worst.ulp, worst.of_bound)?;
+        write_fault(f, worst)?;
+    }
+    writeln!(f)
+}
+
+fn write_gradients(f: &mut fmt::Formatter<'_>, reports: &[GradientReport]) -> fmt::Result {
+    heading(f, "gradient", "of op, by input, random directions")?;
+    // An op prints as `Gemm { batch: 2, … }`.
+    let op = |report: &GradientReport| report.of.split(' ').next().map(str::to_owned);
+    for group in groups(reports, |report| (report.op, op(report), report.by)) {
+        let worst = worst(&group, GradientReport::of_bound);
+        let of = op(worst).unwrap_or_default();
+        let what = format!("{of}, {}, {}", worst.by, group.len());
+        line(f, worst.op, &what, f64::NAN, worst.of_bound())?;
+        if !worst.is_right() {
+            let GradientReport {
+                of,
+                gradient,
+                difference,
+                ..
+            } = worst;
+            writeln!(f, "    expected {difference:e}, got {gradient:e}: {of}")?;
+        }
+    }
+    writeln!(f)
+}
+
+fn heading(f: &mut fmt::Formatter<'_>, first: &str, second: &str) -> fmt::Result {
+    writeln!(f, "{first:<22} {second:<48} {:>8} {:>9}", "ulp", "of bound")
+}
+
+/// A line of a table; an error in ulp that is not a number is left out.
+fn line(f: &mut fmt::Formatter<'_>, op: &str, what: &str, ulp: f64, of_bound: f64) -> fmt::Result {
+    let verdict = if of_bound <= 1.0 { "right" } else { "WRONG" };
+    let ulp = match ulp.is_nan() {
+        true => String::new(),
+        false if ulp < 1e5 => format!("{ulp:.1}"),
+        false => format!("{ulp:.0e}"),
+    };
+    writeln!(f, "{op:<22} {what:<48} {ulp:>8} {of_bound:>9.4} {verdict}")
+}
+
+fn write_fault(f: &mut fmt::Formatter<'_>, report: &OutputReport) -> fmt::Result {
+    if report.is_right() {
+        return Ok(());
+    }
+    let (at, got, expected) = report.at;
+    writeln!(
+        f,
+        "    at {at}: expected {expected:e}, got {got:e}: {}",
+        report.shape
+    )
+}
+
+/// The items of each key together, in the order in which keys appear.
+fn groups<T, K: PartialEq>(items: &[T], key: impl Fn(&T) -> K) -> Vec<Vec<&T>> {
+    let mut groups: Vec<(K, Vec<&T>)> = Vec::new();
+    for item in items {
+        let key = key(item);
+        match groups.iter_mut().find(|(found, _)| *found == key) {
+            Some((_, group)) => group.push(item),
+            None => groups.push((key, vec![item])),
+        }
+    }
+    groups.into_iter().map(|(_, group)| group).collect()
+}
+
+/// The item of the largest value, of a group that is not empty.
+fn worst<'a, T>(group: &[&'a T], value: impl Fn(&T) -> f64) -> &'a T {
+    let mut worst = group[0];
+    for item in &group[1..] {
+        if value(item) > value(worst) {
+            worst = item;
+        }
+    }
+    worst
+}
