@@ -37,7 +37,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 15)]
     pub epochs: u32,
     /// Draws the initial weights and the order of the images
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// Train on the first N images only
     #[arg(long, value_name = "N")]

@@ -28,7 +28,7 @@ pub fn built_in() -> Vec<BuiltIn> {
         BuiltIn {
             name: "larger",
             model: larger(),
-            training: training([1, 28, 28], 8, Loss::CrossEntropy, Sgd::new(0.01)),
+            training: training([1, 28, 28], 8, Loss::CrossEntropy, Sgd::new(0.002)),
         },
         BuiltIn {
             name: "uneven",
