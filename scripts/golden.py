@@ -1,23 +1,56 @@
 #!/usr/bin/env python3
-"""Makes tests/golden/*.safetensors: losses of the first ten steps of two networks, by PyTorch.
+"""Makes tests/golden/*.safetensors: what PyTorch, in double precision, says of the same inputs.
 
     python3 -m venv venv && venv/bin/pip install torch numpy safetensors
-    venv/bin/python scripts/golden.py data/mnist tests/golden
+    venv/bin/python scripts/golden.py
 
-Weights and batches are drawn by NumPy in f32; PyTorch computes in f64, so that the losses are right
-far beyond f32. The tests read the files; nothing needs PyTorch to build or to run.
+- `ops`: the outputs of random cases of every op. The cases come from `verify --dump`.
+- `tutorial`, `uneven`, `strided`: the losses of 200 training steps on MNIST of three small networks,
+  from weights and batches that NumPy draws in f32.
+
+The tests read the files; nothing needs PyTorch to build or to run.
 """
 
 import gzip
-import sys
+import json
+import subprocess
+import tempfile
+import zlib
 from pathlib import Path
 
+import golden_ops
 import numpy as np
 import torch
+from safetensors import safe_open
 from safetensors.numpy import save_file
 from torch import nn
 
-STEPS = 10
+ROOT = Path(__file__).parent.parent
+GOLDEN = ROOT / "tests" / "golden"
+ROUNDS = 4
+STEPS = 200
+
+
+def ops():
+    """Every case of every op, and a checksum of what it read."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "cases.safetensors"
+        command = ["cargo", "run", "--release", "--example", "verify", "--"]
+        command += ["--rounds", str(ROUNDS), "--dump", str(path)]
+        subprocess.run(command, cwd=ROOT, check=True)
+        expected, checksums = {}, {}
+        with safe_open(path, "numpy") as file:
+            for name, case in json.loads(file.metadata()["cases"]).items():
+                read = {b: file.get_tensor(f"{name}.{b}") for b in case["inputs"]}
+                before = {b: file.get_tensor(f"{name}.{b}") for b in case["outputs"]}
+                words = [*read.values(), *before.values()]
+                checksums[name] = str(zlib.crc32(b"".join(w.tobytes() for w in words)))
+                outputs = golden_ops.compute(case, read, before)
+                for binding, values in zip(case["outputs"], outputs, strict=True):
+                    values = np.asarray(values, dtype=np.float64).ravel()
+                    expected[f"{name}.{binding}"] = np.ascontiguousarray(values)
+        save_file(expected, GOLDEN / "ops.safetensors", metadata=checksums)
+        print(f"ops: {len(checksums)} cases")
 
 
 def mnist(folder):
@@ -61,15 +94,18 @@ def mse(logits, labels):
     return nn.functional.mse_loss(logits, nn.functional.one_hot(labels, 10).to(logits.dtype))
 
 
-def main(data, out):
-    images, labels = mnist(data)
-    order = np.random.default_rng(1000).permutation(len(labels))
+def batch_mean_mse(logits, labels):
+    return 10 * mse(logits, labels)
 
+
+def networks():
+    """Name, network, loss, batch size, options of SGD."""
     # The tutorial's network and recipe.
     tutorial = nn.Sequential(
         nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
         nn.Linear(676, 32), nn.ReLU(), nn.Linear(32, 10),
     )
+    yield "tutorial", tutorial, mse, 32, dict(lr=0.01)
     # Uneven kernels, strides and paddings, overlapping pools, a convolution behind another one,
     # layers without bias, momentum and weight decay.
     uneven = nn.Sequential(
@@ -79,20 +115,29 @@ def main(data, out):
         nn.MaxPool2d(3, stride=2, padding=1), nn.Flatten(),
         nn.Linear(140, 16, bias=False), nn.ReLU(), nn.Linear(16, 10),
     )
-    for name, net, loss_of, batch, options in [
-        ("tutorial", tutorial, mse, 32, dict(lr=0.01)),
-        ("uneven", uneven, nn.functional.cross_entropy, 24,
-         dict(lr=0.05, momentum=0.9, weight_decay=0.01)),
-    ]:
+    options = dict(lr=0.01, momentum=0.9, weight_decay=0.01)
+    yield "uneven", uneven, nn.functional.cross_entropy, 24, options
+    # Strides instead of pools, and the other reduction of MSE.
+    strided = nn.Sequential(
+        nn.Conv2d(1, 4, 5, stride=2, padding=2), nn.ReLU(),
+        nn.Conv2d(4, 6, 3, stride=2, padding=1), nn.ReLU(), nn.Flatten(),
+        nn.Linear(294, 20), nn.ReLU(), nn.Linear(20, 10),
+    )
+    yield "strided", strided, batch_mean_mse, 16, dict(lr=0.01, weight_decay=0.001)
+
+
+def trajectories():
+    images, labels = mnist(ROOT / "data" / "mnist")
+    order = np.random.default_rng(1000).permutation(len(labels))
+    for name, net, loss_of, batch, options in networks():
         tensors = he_normal(net, 0)
         optimizer = torch.optim.SGD(net.parameters(), **options)
         tensors["order"] = order[: STEPS * batch].astype(np.int32)
         tensors["losses"] = losses(net, loss_of, optimizer, images, labels, order, batch)
-        for parameter, values in net.named_parameters():
-            tensors[f"trained.{parameter}"] = values.detach().numpy()
-        save_file(tensors, out / f"{name}.safetensors")
-        print(name, " ".join(f"{loss:.6f}" for loss in tensors["losses"]))
+        save_file(tensors, GOLDEN / f"{name}.safetensors")
+        print(name, " ".join(f"{loss:.6f}" for loss in tensors["losses"][:10]), "...")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    ops()
+    trajectories()

@@ -50,3 +50,8 @@ pub use train::{Config, EpochReport, Progress, Session, Split, Trainer};
 /// library that is. A browser must not block; there, await instead.
 #[cfg(not(target_arch = "wasm32"))]
 pub use pollster::block_on;
+
+/// The program in the README must compile and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

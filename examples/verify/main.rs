@@ -10,6 +10,7 @@ use wgrad::{Device, Error, Result};
 
 #[path = "../common/mod.rs"]
 mod common;
+mod dump;
 mod json;
 
 /// Compare every kernel with the CPU reference, on one adapter or on all.
@@ -31,6 +32,9 @@ struct Args {
     /// Write every figure, as a JSON array of one object for each adapter
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Only write the random cases of each op, as safetensors, for another program to compute
+    #[arg(long, value_name = "FILE")]
+    dump: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -44,6 +48,10 @@ fn main() -> ExitCode {
 
 /// Whether every result on every adapter is right.
 async fn run(args: &Args) -> Result<bool> {
+    if let Some(path) = &args.dump {
+        dump::write(path, args.seed, args.rounds)?;
+        return Ok(true);
+    }
     let devices = match &args.adapter {
         Some(name) => vec![Device::gpu(Some(name)).await?],
         None => Device::all().await?,

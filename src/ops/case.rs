@@ -14,6 +14,8 @@ pub struct Case {
     pub op: Box<dyn Op>,
     /// The words of its inputs.
     pub inputs: Vec<Vec<u32>>,
+    /// The words of its outputs beforehand: added to, or of no matter.
+    pub outputs: Vec<Vec<u32>>,
     /// The step that it runs in.
     pub step: Step,
     /// Its gradients, with respect to those inputs that have one.
@@ -59,14 +61,17 @@ impl Case {
     pub(super) fn of_floats(op: impl Op + 'static, random: &mut Random) -> Self {
         let inputs = op.bindings().inputs;
         let inputs = inputs.iter().map(|(_, len)| random.floats(*len)).collect();
-        Case::of(op, inputs)
+        Case::of(op, inputs, random)
     }
 
     /// A case with those inputs.
-    pub(super) fn of(op: impl Op + 'static, inputs: Vec<Vec<u32>>) -> Self {
+    pub(super) fn of(op: impl Op + 'static, inputs: Vec<Vec<u32>>, random: &mut Random) -> Self {
+        let outputs = op.bindings().outputs;
+        let outputs = outputs.iter().map(|(_, len)| random.floats(*len)).collect();
         Case {
             op: Box::new(op),
             inputs,
+            outputs,
             step: Step::new(0, 1, 0, 0.0625),
             gradients: Vec::new(),
         }

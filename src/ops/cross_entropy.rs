@@ -96,7 +96,7 @@ impl Op for CrossEntropy {
 pub(super) fn cases(random: &mut Random) -> Vec<Case> {
     let (rows, classes) = (random.size(70), random.size(11));
     let inputs = vec![random.floats(rows * classes), random.indices(rows, classes)];
-    let mut case = Case::of(CrossEntropy { rows, classes }, inputs).in_step(random.step(rows, 1));
+    let mut case = Case::of(CrossEntropy { rows, classes }, inputs, random).in_step(random.step(rows, 1));
     case.gradients.push(Gradient::Own {
         input: 0,
         output: 1,

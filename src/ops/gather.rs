@@ -110,5 +110,5 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
     let inputs = vec![bytes(0), bytes(1), random.permutation(samples)];
     let mut step = random.step(rows, 1);
     step.offset = random.below(samples - step.rows as usize + 1) as u32;
-    vec![Case::of(op, inputs).in_step(step)]
+    vec![Case::of(op, inputs, random).in_step(step)]
 }

@@ -254,7 +254,7 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
         forward
             .with_gradient(0, MaxPoolBackward { geometry }, &first)
             .with_gradient(0, MaxPoolBackwardAll { geometry }, &all),
-        Case::of(MaxPoolBackward { geometry }, vec![indices, gradients.clone()]),
-        Case::of(MaxPoolBackwardAll { geometry }, vec![input, pooled, gradients]),
+        Case::of(MaxPoolBackward { geometry }, vec![indices, gradients.clone()], random),
+        Case::of(MaxPoolBackwardAll { geometry }, vec![input, pooled, gradients], random),
     ]
 }

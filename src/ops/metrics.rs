@@ -95,5 +95,5 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
         classes,
         slots,
     };
-    vec![Case::of(op, inputs).in_step(random.step(rows, slots))]
+    vec![Case::of(op, inputs, random).in_step(random.step(rows, slots))]
 }

@@ -90,7 +90,7 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
         scale,
     };
     let inputs = vec![random.floats(rows * classes), random.indices(rows, classes)];
-    let mut case = Case::of(op, inputs).in_step(random.step(rows, 1));
+    let mut case = Case::of(op, inputs, random).in_step(random.step(rows, 1));
     case.gradients.push(Gradient::Own {
         input: 0,
         output: 1,

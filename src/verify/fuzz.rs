@@ -7,34 +7,35 @@ use crate::ops::case::{Case, Floats, Random};
 use crate::ops::{FAMILIES, Op};
 use crate::plan::{Builder, Element, Phase, Role, TensorId};
 
+/// `rounds` random cases of every op, named `gemm.3.0`: family, round, number. The same seed gives the
+/// same cases on every machine.
+pub fn cases(seed: u64, rounds: u32, floats: Floats) -> Vec<(String, Case)> {
+    let mut random = Random::new(seed, floats);
+    let mut cases = Vec::new();
+    for round in 0..rounds {
+        for (family, draw) in FAMILIES {
+            for (number, case) in draw(&mut random).into_iter().enumerate() {
+                cases.push((format!("{family}.{round}.{number}"), case));
+            }
+        }
+    }
+    cases
+}
+
 /// Runs `rounds` random cases of every op on the adapter, and compares each output.
 ///
 /// # Errors
 /// A device that is no adapter, is lost or reports a fault; a wrong result is no error but a report.
 pub async fn fuzz(device: &Device, seed: u64, rounds: u32) -> Result<Vec<OutputReport>> {
-    let mut random = Random::new(seed, Floats::Hostile);
     let mut plan = Builder::new(false);
     let (mut steps, mut written) = (Vec::new(), Vec::new());
-    for round in 0..rounds {
-        for (family, draw) in FAMILIES {
-            for (number, case) in draw(&mut random).into_iter().enumerate() {
-                plan.set_scope(&format!("{family}.{round}.{number}"));
-                let Case {
-                    op,
-                    inputs: words,
-                    step,
-                    ..
-                } = case;
-                let (inputs, outputs) = bindings(&mut plan, op.as_ref())?;
-                written.extend(inputs.iter().copied().zip(words));
-                // What an output held before must be added to, or must not matter.
-                for (&output, (_, len)) in outputs.iter().zip(op.bindings().outputs) {
-                    written.push((output, random.floats(len)));
-                }
-                plan.boxed_op(Phase::Forward, op, &inputs, &outputs)?;
-                steps.push(step);
-            }
-        }
+    for (name, case) in cases(seed, rounds, Floats::Hostile) {
+        plan.set_scope(&name);
+        let (inputs, outputs) = bindings(&mut plan, case.op.as_ref())?;
+        written.extend(inputs.iter().copied().zip(case.inputs));
+        written.extend(outputs.iter().copied().zip(case.outputs));
+        plan.boxed_op(Phase::Forward, case.op, &inputs, &outputs)?;
+        steps.push(case.step);
     }
     let mut executor = device.load(plan.finish()).await?;
     for (tensor, words) in written {

@@ -10,12 +10,12 @@
 //! What remains is the rounding of `f` and `g`, which the ops' own bounds state.
 
 use super::compare::{expect, on_gpu};
-use super::fuzz::bindings;
+use super::fuzz::{bindings, cases};
 use crate::device::Device;
 use crate::error::Result;
 use crate::executor::Executor;
 use crate::ops::case::{Case, Floats, Gradient, Random, Read, SPACING};
-use crate::ops::{FAMILIES, Op, Step};
+use crate::ops::{Op, Step};
 use crate::plan::{Builder, Element, Phase, Role, TensorId};
 
 /// Half of [`SPACING`]: the length of a difference to either side.
@@ -63,19 +63,15 @@ impl GradientReport {
 /// # Errors
 /// A device that is no adapter, is lost or reports a fault; a wrong gradient is no error but a report.
 pub async fn differentiate(device: &Device, seed: u64, rounds: u32) -> Result<Vec<GradientReport>> {
-    let mut random = Random::new(seed, Floats::Spaced);
     let mut plan = Builder::new(false);
     let mut checks = Vec::new();
-    for round in 0..rounds {
-        for (family, draw) in FAMILIES {
-            for (number, case) in draw(&mut random).into_iter().enumerate() {
-                plan.set_scope(&format!("{family}.{round}.{number}"));
-                if !case.gradients.is_empty() {
-                    checks.push(Check::lower(&mut plan, case)?);
-                }
-            }
+    for (name, case) in cases(seed, rounds, Floats::Spaced) {
+        plan.set_scope(&name);
+        if !case.gradients.is_empty() {
+            checks.push(Check::lower(&mut plan, case)?);
         }
     }
+    let mut random = Random::new(seed, Floats::Spaced);
     let mut executor = device.load(plan.finish()).await?;
     let mut reports = Vec::new();
     for check in &checks {
@@ -117,6 +113,7 @@ impl Check {
             inputs: words,
             step,
             gradients,
+            ..
         } = case;
         let scope = plan.scope().to_owned();
         let (inputs, outputs) = bindings(plan, op.as_ref())?;

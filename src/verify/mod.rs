@@ -4,6 +4,7 @@
 //!   reference and the op's error bound;
 //! - [`fuzz`]: every op there is, alone, over random sizes and hostile inputs;
 //! - [`differentiate`]: every op that has a gradient, against central differences on the adapter;
+//! - [`cases`]: the cases of both, for other programs to compute;
 //! - [`drift`]: how far the adapter and the reference come apart when both train freely.
 //!
 //! [`adapter`] does all of it for the built-in models and returns a typed [`Report`].
@@ -18,7 +19,7 @@ mod table;
 
 pub use compare::{OutputReport, lockstep};
 pub use drift::{Drift, drift};
-pub use fuzz::fuzz;
+pub use fuzz::{cases, fuzz};
 pub use gradients::{GradientReport, differentiate};
 pub use models::{BuiltIn, built_in};
 pub use report::{ModelReport, Options, Report, adapter, model};

@@ -1,0 +1,54 @@
+//! The cases of every op as a safetensors file, for another program to compute.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, TensorView};
+use serde_json::json;
+use wgrad::ops::case::Floats;
+use wgrad::verify::cases;
+use wgrad::{Error, Result};
+
+/// Writes the inputs of each case, and its outputs beforehand, as 32-bit words; sizes and step are in
+/// the file's metadata.
+pub fn write(path: &Path, seed: u64, rounds: u32) -> Result<()> {
+    let (mut tensors, mut described) = (Vec::new(), serde_json::Map::new());
+    for (name, case) in cases(seed, rounds, Floats::Hostile) {
+        let bindings = case.op.bindings();
+        let named = bindings.inputs.iter().chain(&bindings.outputs);
+        for ((binding, _), words) in named.zip(case.inputs.iter().chain(&case.outputs)) {
+            let bytes: Vec<u8> = bytemuck::cast_slice(words).to_vec();
+            tensors.push((format!("{name}.{binding}"), words.len(), bytes));
+        }
+        let names = |list: &[(&str, usize)]| -> Vec<String> {
+            list.iter()
+                .map(|(binding, _)| (*binding).to_owned())
+                .collect()
+        };
+        let case = json!({
+            "op": case.op.name(),
+            "constants": case.op.constants().into_iter().collect::<HashMap<_, _>>(),
+            "inputs": names(&bindings.inputs),
+            "outputs": names(&bindings.outputs),
+            "step": {
+                "offset": case.step.offset,
+                "rows": case.step.rows,
+                "slot": case.step.slot,
+                "learning_rate": case.step.learning_rate,
+                "inverse_rows": case.step.inverse_rows,
+            },
+        });
+        described.insert(name, case);
+    }
+    let views = tensors.iter().map(|(name, len, bytes)| {
+        let view = TensorView::new(Dtype::U32, vec![*len], bytes);
+        (name, view.expect("as many bytes as words say"))
+    });
+    let cases = serde_json::Value::Object(described).to_string();
+    let metadata = HashMap::from([("cases".to_owned(), cases)]);
+    let file = safetensors::serialize(views, Some(metadata)).expect("names differ");
+    std::fs::write(path, file).map_err(|source| Error::Io {
+        path: path.to_owned(),
+        source,
+    })
+}

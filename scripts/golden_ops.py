@@ -1,0 +1,200 @@
+"""Each op by PyTorch or NumPy in double precision. Used by golden.py.
+
+An op's function gets its constants, its step, and a function that reads a binding (inputs, and outputs
+as they were) as f64; it returns its outputs.
+"""
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+OPS = {}
+
+
+def op(function):
+    OPS[function.__name__] = function
+    return function
+
+
+def compute(case, read, before):
+    words = read | before
+    constants = {name: float(value) for name, value in case["constants"].items()}
+    constants |= {name: int(value) for name, value in constants.items() if value == int(value)}
+
+    def floats(binding):
+        return torch.from_numpy(words[binding].view(np.float32).astype(np.float64))
+
+    floats.words = lambda binding: torch.from_numpy(words[binding].astype(np.int64))
+    with np.errstate(all="ignore"):
+        return OPS[case["op"]](constants, case["step"], floats)
+
+
+def window(c):
+    return dict(
+        kernel_size=(c["KH"], c["KW"]),
+        stride=(c["STRIDE_H"], c["STRIDE_W"]),
+        padding=(c["PAD_H"], c["PAD_W"]),
+    )
+
+
+@op
+def im2col(c, step, x):
+    return [F.unfold(x("input").reshape(c["PLANES"], 1, c["H"], c["W"]), **window(c))]
+
+
+@op
+def col2im(c, step, x):
+    columns = x("d_columns").reshape(c["PLANES"], c["KH"] * c["KW"], c["OH"] * c["OW"])
+    return [F.fold(columns, (c["H"], c["W"]), **window(c))]
+
+
+@op
+def max_pool_forward(c, step, x):
+    planes = x("input").reshape(c["PLANES"], 1, c["H"], c["W"])
+    return F.max_pool2d(planes, **window(c), return_indices=True)
+
+
+@op
+def max_pool_backward(c, step, x):
+    gradients = x("d_output").reshape(c["PLANES"], -1)
+    indices = x.words("indices").reshape(c["PLANES"], -1)
+    zeros = torch.zeros(c["PLANES"], c["H"] * c["W"], dtype=torch.float64)
+    return [zeros.scatter_add(1, indices, gradients)]
+
+
+@op
+def max_pool_backward_all(c, step, x):
+    """The tutorial's loop: the mask of each window's maxima times the window's gradient."""
+    pad = ((0, 0), (c["PAD_H"],) * 2, (c["PAD_W"],) * 2)
+    planes = x("input").reshape(c["PLANES"], c["H"], c["W"]).numpy()
+    planes = np.pad(planes, pad, constant_values=-np.inf)
+    gradients = x("d_output").reshape(c["PLANES"], c["OH"], c["OW"]).numpy()
+    d_input = np.zeros_like(planes)
+    for p, i, j in np.ndindex(gradients.shape):
+        y, z = i * c["STRIDE_H"], j * c["STRIDE_W"]
+        region = planes[p, y : y + c["KH"], z : z + c["KW"]]
+        mask = region == region.max()
+        d_input[p, y : y + c["KH"], z : z + c["KW"]] += mask * gradients[p, i, j]
+    h, w = c["PAD_H"], c["PAD_W"]
+    return [d_input[:, h : h + c["H"], w : w + c["W"]]]
+
+
+@op
+def gemm(c, step, x):
+    def factor(name, rows, columns):
+        strides = [c[f"{name.upper()}_{axis}"] for axis in ("BATCH", "ROW", "COLUMN")]
+        return torch.as_strided(x(name), (c["BATCH"], rows, columns), strides)
+
+    a, b = factor("a", c["M"], c["K"]), factor("b", c["K"], c["N"])
+    part = -(-c["K"] // c["SPLIT_K"])
+    parts = []
+    for s in range(c["SPLIT_K"]):
+        k = slice(s * part, (s + 1) * part)
+        parts.append(a[:, :, k] @ b[:, k, :])
+    product = torch.stack(parts, dim=1)
+    return [product + x("product").reshape(product.shape) if c["ACCUMULATE"] else product]
+
+
+@op
+def reduce_sum(c, step, x):
+    total = x("partials").reshape(c["PARTS"], c["LEN"]).sum(0)
+    return [total + x("sum") if c["ACCUMULATE"] else total]
+
+
+@op
+def bias_forward(c, step, x):
+    values = x("input").reshape(-1, c["CHANNELS"], c["AREA"])
+    return [values + x("bias")[None, :, None]]
+
+
+@op
+def bias_backward(c, step, x):
+    return [x("d_output").reshape(c["ROWS"], c["AREA"]).sum(1)]
+
+
+@op
+def relu_forward(c, step, x):
+    return [torch.relu(x("input"))]
+
+
+@op
+def relu_backward(c, step, x):
+    values = x("activated").requires_grad_()
+    torch.relu(values).backward(x("d_output"))
+    return [values.grad]
+
+
+def loss(c, step, x, row_losses, gradient_of):
+    """Losses of the step's rows and the gradient of their reduction; zeros for the other rows."""
+    rows = step["rows"]
+    logits = x("logits").reshape(c["ROWS"], c["CLASSES"]).requires_grad_()
+    labels = x.words("labels")[:rows]
+    row_loss = torch.zeros(c["ROWS"], dtype=torch.float64)
+    row_loss[:rows] = row_losses(logits[:rows], labels)
+    gradient_of(logits[:rows], labels).backward()
+    return [row_loss.detach(), logits.grad]
+
+
+@op
+def mse(c, step, x):
+    one_hot = lambda labels: F.one_hot(labels, c["CLASSES"]).double()
+    squares = lambda p, labels: F.mse_loss(p, one_hot(labels), reduction="none").sum(1)
+    # SCALE is 2 for the sum over classes, 2/C for the mean over them.
+    reduced = lambda p, labels: squares(p, labels).mean() * c["SCALE"] / 2
+    return loss(c, step, x, squares, reduced)
+
+
+@op
+def cross_entropy(c, step, x):
+    rows = lambda p, labels: F.cross_entropy(p, labels, reduction="none")
+    return loss(c, step, x, rows, F.cross_entropy)
+
+
+@op
+def metrics(c, step, x):
+    rows, slot = step["rows"], step["slot"]
+    loss_sum, correct = x("loss_sum"), x.words("correct")
+    logits = x("logits").reshape(-1, c["CLASSES"]).numpy()
+    loss_sum[slot] = x("row_loss")[:rows].sum()
+    correct[slot] = int((logits.argmax(1)[:rows] == x.words("labels")[:rows].numpy()).sum())
+    return [loss_sum, correct]
+
+
+def optimize(c, step, x, momentum):
+    parameter = torch.nn.Parameter(x("parameters"))
+    parameter.grad = x("gradients")
+    options = dict(lr=step["learning_rate"], weight_decay=c["WEIGHT_DECAY"], momentum=momentum)
+    optimizer = torch.optim.SGD([parameter], **options)
+    if momentum:
+        optimizer.state[parameter]["momentum_buffer"] = x("velocity")
+    optimizer.step()
+    state = [optimizer.state[parameter]["momentum_buffer"]] if momentum else []
+    return [parameter.detach(), *state]
+
+
+@op
+def sgd(c, step, x):
+    return optimize(c, step, x, 0)
+
+
+@op
+def sgd_momentum(c, step, x):
+    return optimize(c, step, x, c["MOMENTUM"])
+
+
+@op
+def gather(c, step, x):
+    as_bytes = lambda name: x.words(name).numpy().astype(np.uint32).view(np.uint8)
+    rows = np.arange(step["offset"], step["offset"] + step["rows"])
+    samples = x.words("order").numpy()[rows]
+    images = np.zeros((c["ROWS"], c["SAMPLE_LEN"]))
+    pixels = samples[:, None] * c["SAMPLE_LEN"] + np.arange(c["SAMPLE_LEN"])
+    images[: step["rows"]] = as_bytes("images")[pixels] / 255
+    labels = np.zeros(c["ROWS"])
+    labels[: step["rows"]] = as_bytes("labels")[samples]
+    return [images, labels]
+
+
+@op
+def zero(c, step, x):
+    return [torch.zeros(c["LEN"])]
