@@ -187,6 +187,34 @@ fn one_seed_gives_the_same_bits_twice_and_another_seed_gives_others() {
     );
 }
 
+/// Shown by a checksum of the arenas, which is printed: the same on every run of one driver.
+#[test]
+fn a_thousand_steps_give_the_same_bits_twice() {
+    let Some(device) = common::gpu() else { return };
+    let data = mnist(32 * 500);
+    let run = || {
+        wgrad::block_on(async {
+            let optimizer = Sgd::new(0.01).momentum(0.5);
+            let config = config(TUTORIAL_LOSS, optimizer, 32);
+            let model = common::tutorial_model();
+            let mut trainer = Trainer::new(&device, &model, &data, config).await.unwrap();
+            for _ in 0..2 {
+                trainer.train_epoch(|_| {}).await.unwrap();
+            }
+            let mut checksum = flate2::Crc::new();
+            for arena in ["parameters", "gradients", "velocity"] {
+                let arena = trainer.plan().find(arena).unwrap();
+                let words = trainer.executor().read_words(arena).await.unwrap();
+                checksum.update(bytemuck::cast_slice(&words));
+            }
+            checksum.sum()
+        })
+    };
+    let (first, second) = (run(), run());
+    println!("{device}: after 1,000 steps {first:08x} and {second:08x}");
+    assert_eq!(first, second);
+}
+
 /// Each step rounds a parameter, of magnitude one at most, once on either side: by up to 6e-8. A
 /// hundred such roundings, independent, come to some 6e-7; their feedback through the gradients and
 /// the gradients' own errors, which the learning rate shrinks, are smaller. 2e-6 is three times that,

@@ -61,6 +61,13 @@ impl Sequential {
         self
     }
 
+    /// The model with the layers of `other` after its own.
+    #[must_use]
+    pub fn then(mut self, other: Sequential) -> Self {
+        self.layers.extend(other.layers);
+        self
+    }
+
     /// How many layers there are.
     pub fn len(&self) -> usize {
         self.layers.len()

@@ -218,7 +218,7 @@ fn dot(a: &[f64], b: &[f32]) -> f64 {
 pub(super) fn cases(random: &mut Random) -> Vec<Case> {
     let operand = |random: &mut Random| Operand {
         transposed: random.flag(),
-        shared: random.below(4) == 0,
+        shared: random.below(5) == 0,
     };
     let gemm = Gemm {
         batch: random.size(4),
@@ -227,8 +227,8 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
         k: random.size(40),
         a: operand(random),
         b: operand(random),
-        split_k: [1, 1, 2, 5][random.below(4)],
-        accumulate: random.below(4) == 0,
+        split_k: [1, 1, 1, 2, 5][random.below(5)],
+        accumulate: random.below(5) == 0,
     };
     let mut case = Case::of_floats(gemm.clone(), random);
     // The gradient of a shared factor is a sum over the batch, that of a split product one over its

@@ -270,7 +270,13 @@ fn mutants() -> Vec<(&'static str, Box<dyn Op>, &'static str, &'static str)> {
             "sum",
         ),
         (
-            "a barrier missing, and a lane too few",
+            "a barrier missing",
+            metrics(),
+            "        workgroupBarrier();\n",
+            "",
+        ),
+        (
+            "half of the lanes not added",
             metrics(),
             "WORKGROUP_SIZE / 2u; half > 0u",
             "WORKGROUP_SIZE / 4u; half > 0u",
