@@ -411,3 +411,17 @@ fn bad_files_are_refused_by_name() {
         "no/such/folder: expected train-images-idx3-ubyte or train-images-idx3-ubyte.gz, got neither"
     );
 }
+
+/// Two threads that unpack the same files at once do not see each other's halves.
+#[test]
+fn files_are_unpacked_by_several_threads_at_once() {
+    let folder = folder_with("threads", "none", None);
+    std::thread::scope(|scope| {
+        let loads: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| load_mnist(&folder).map(|data| data.train.len())))
+            .collect();
+        for load in loads {
+            assert_eq!(load.join().unwrap().unwrap(), 60_000);
+        }
+    });
+}

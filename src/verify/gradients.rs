@@ -48,8 +48,13 @@ pub struct GradientReport {
 impl GradientReport {
     /// The error in units of what is allowed: right up to 1.
     pub fn of_bound(&self) -> f64 {
-        let ratio = (self.gradient - self.difference).abs() / self.allowed;
-        if ratio.is_nan() { f64::INFINITY } else { ratio }
+        let error = (self.gradient - self.difference).abs();
+        let ratio = error / self.allowed;
+        match error {
+            0.0 => 0.0,
+            _ if ratio.is_nan() => f64::INFINITY,
+            _ => ratio,
+        }
     }
 
     /// Whether the two agree.
@@ -271,5 +276,27 @@ impl Check {
         let weight: f64 = weights.iter().map(|w| f64::from(w.abs())).sum();
         let truncation = weight * THIRD_DERIVATIVE * h * h / 6.0;
         Ok((sum / (2.0 * h), error / (2.0 * h) + truncation))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::GradientReport;
+
+    #[test]
+    fn agreement_is_right_even_where_nothing_is_allowed() {
+        let report = |gradient, difference, allowed| GradientReport {
+            op: "op",
+            of: String::new(),
+            by: "input",
+            gradient,
+            difference,
+            allowed,
+        };
+        assert!(report(0.0, -0.0, 0.0).is_right());
+        assert!(!report(1.0, 0.0, 0.0).is_right());
+        assert!(!report(f64::NAN, 0.0, 1.0).is_right());
+        assert!(!report(1.0, 1.5, f64::NAN).is_right());
+        assert_eq!(report(1.0, 1.5, 0.25).of_bound(), 2.0);
     }
 }
