@@ -355,5 +355,6 @@ fn every_wrong_kernel_is_caught() {
                 .any(|report| !report.is_right() && report.op == name),
             "{name}: {what}: not caught\n{from} → {to}"
         );
+        println!("caught in {name}: {what}");
     }
 }
