@@ -2,8 +2,7 @@
 
 mod common;
 
-use rand::RngExt;
-use wgrad::data::{Dataset, Samples};
+use wgrad::data::Dataset;
 use wgrad::executor::Executor;
 use wgrad::nn::{
     Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Ties, Training, initial_parameters,
@@ -33,28 +32,6 @@ fn uneven_model(ties: Ties) -> Sequential {
         .with(Linear::new(7))
         .with(ReLU)
         .with(Linear::new(4).bias(false))
-}
-
-/// Random bytes with labels below `classes`; a third of the pixels are black, so that pools tie.
-fn random_samples(len: usize, sample_len: usize, classes: u8, seed: u64) -> Samples {
-    let mut generator = common::generator(seed);
-    let mut pixel = || {
-        if generator.random_range(0..3) == 0 {
-            0
-        } else {
-            generator.random()
-        }
-    };
-    let images = (0..len * sample_len).map(|_| pixel()).collect();
-    let labels = (0..len)
-        .map(|_| generator.random_range(0..classes))
-        .collect();
-    Samples { images, labels }
-}
-
-fn random_data(train: usize, test: usize) -> Dataset {
-    let sample = |len, seed| random_samples(len, 2 * 12 * 11, 4, seed);
-    Dataset::new([2, 12, 11], 4, sample(train, 1), sample(test, 2)).unwrap()
 }
 
 fn mnist(train: usize) -> Dataset {
@@ -163,7 +140,7 @@ fn every_op_of_an_uneven_models_step_is_right() {
         let model = uneven_model(ties);
         lockstep_of_steps(
             &model,
-            &random_data(13, 0),
+            &common::random_data(13, 0),
             Loss::CrossEntropy,
             optimizer,
             accumulate,
@@ -174,7 +151,7 @@ fn every_op_of_an_uneven_models_step_is_right() {
 #[test]
 fn one_seed_gives_the_same_bits_twice_and_another_seed_gives_others() {
     let Some(device) = common::gpu() else { return };
-    let data = random_data(203, 0);
+    let data = common::random_data(203, 0);
     let model = uneven_model(Ties::First);
     let config = config(Loss::CrossEntropy, Sgd::new(0.05).momentum(0.9), 16);
     let first = trained(&device, &model, &data, config.clone(), 3);
@@ -267,7 +244,7 @@ fn a_short_run_learns_real_digits() {
 #[test]
 fn a_partial_batch_trains_as_a_batch_of_its_own_size() {
     let Some(device) = common::gpu() else { return };
-    let data = random_data(3, 0);
+    let data = common::random_data(3, 0);
     for device in [device, Device::cpu()] {
         let step = |batch_size| {
             let training = Training {
@@ -304,7 +281,7 @@ fn a_partial_batch_trains_as_a_batch_of_its_own_size() {
 #[test]
 fn uneven_splits_are_evaluated_exactly() {
     let Some(device) = common::gpu() else { return };
-    let data = random_data(101, 37);
+    let data = common::random_data(101, 37);
     let evaluate = |device: &Device, batch_size| {
         wgrad::block_on(async {
             let config = config(Loss::CrossEntropy, Sgd::new(0.05), batch_size);
@@ -339,7 +316,7 @@ fn uneven_splits_are_evaluated_exactly() {
 #[test]
 fn gradients_accumulate_until_they_are_cleared_or_are_overwritten() {
     let Some(device) = common::gpu() else { return };
-    let data = random_data(4, 0);
+    let data = common::random_data(4, 0);
     for device in [device, Device::cpu()] {
         for accumulate in [true, false] {
             let training = Training {
@@ -387,7 +364,7 @@ fn gradients_accumulate_until_they_are_cleared_or_are_overwritten() {
 /// A run of 300 steps takes more than one submit's worth of slots, whatever their length.
 #[test]
 fn epochs_longer_than_a_submit_count_every_row() {
-    let data = random_data(300, 0);
+    let data = common::random_data(300, 0);
     for device in common::gpu().into_iter().chain([Device::cpu()]) {
         wgrad::block_on(async {
             let config = config(TUTORIAL_LOSS, Sgd::new(0.01), 1);

@@ -3,6 +3,7 @@
 
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use wgrad::data::{Dataset, Samples};
 use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential};
 use wgrad::{Device, Error};
 
@@ -66,4 +67,27 @@ pub fn floats(len: usize, generator: &mut impl Rng) -> Vec<f32> {
 /// The bits of `values`.
 pub fn words(values: &[f32]) -> Vec<u32> {
     bytemuck::cast_slice(values).to_vec()
+}
+
+/// Random bytes with labels below `classes`; a third of the pixels are black, so that pools tie.
+fn random_samples(len: usize, sample_len: usize, classes: u8, seed: u64) -> Samples {
+    let mut generator = generator(seed);
+    let mut pixel = || {
+        if generator.random_range(0..3) == 0 {
+            0
+        } else {
+            generator.random()
+        }
+    };
+    let images = (0..len * sample_len).map(|_| pixel()).collect();
+    let labels = (0..len)
+        .map(|_| generator.random_range(0..classes))
+        .collect();
+    Samples { images, labels }
+}
+
+/// Random images of (2, 12, 11) in four classes.
+pub fn random_data(train: usize, test: usize) -> Dataset {
+    let sample = |len, seed| random_samples(len, 2 * 12 * 11, 4, seed);
+    Dataset::new([2, 12, 11], 4, sample(train, 1), sample(test, 2)).unwrap()
 }

@@ -1,0 +1,161 @@
+//! Data files: what is read, and the one line that says what is wrong with them.
+
+mod common;
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use flate2::{Compression, write::GzEncoder};
+use wgrad::data::idx::{Expected, validate};
+use wgrad::data::load_mnist;
+
+#[test]
+fn idx_content_is_checked_before_it_is_parsed() {
+    let path = Path::new("labels");
+    let dims = [3];
+    let expected = Expected {
+        dims: &dims,
+        below: 10,
+    };
+    let file = |magic: u32, count: u32, content: &[u8]| {
+        [&magic.to_be_bytes(), &count.to_be_bytes(), content].concat()
+    };
+    assert!(validate(path, &file(0x0801, 3, &[0, 5, 9]), expected).is_ok());
+    for (bytes, message) in [
+        (
+            vec![],
+            "labels: expected an IDX header of 8 bytes, got 0 bytes",
+        ),
+        (
+            vec![0, 0, 8, 1, 0, 0, 0],
+            "labels: expected an IDX header of 8 bytes, got 7 bytes",
+        ),
+        (
+            file(0x0803, 3, &[0; 3]),
+            "labels: expected magic number 0x00000801, got 0x00000803",
+        ),
+        (
+            file(0x0801, 4, &[0; 4]),
+            "labels: expected extents [3], got [4]",
+        ),
+        (
+            file(0x0801, 3, &[0; 2]),
+            "labels: expected 11 bytes, got 10 bytes",
+        ),
+        (
+            file(0x0801, 3, &[0; 4]),
+            "labels: expected 11 bytes, got more",
+        ),
+        (
+            file(0x0801, 3, &[0, 10, 0]),
+            "labels: expected values below 10, got 10 in item 1",
+        ),
+    ] {
+        assert_eq!(
+            validate(path, &bytes, expected).unwrap_err().to_string(),
+            message
+        );
+    }
+}
+
+/// A folder with the bundled files, of which `name` is replaced by `bytes`.
+fn folder_with(test: &str, name: &str, bytes: Option<&[u8]>) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    for entry in fs::read_dir(common::MNIST).unwrap() {
+        let path = entry.unwrap().path();
+        let file = path.file_name().unwrap().to_str().unwrap();
+        if file.ends_with(".gz") && !file.starts_with(name.trim_end_matches(".gz")) {
+            fs::copy(&path, folder.join(file)).unwrap();
+        }
+    }
+    if let Some(bytes) = bytes {
+        fs::write(folder.join(name), bytes).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn plain_files_load_as_gzipped_ones_do() {
+    let name = "t10k-labels-idx1-ubyte";
+    let packed = fs::read(format!("{}/{name}.gz", common::MNIST)).unwrap();
+    let mut plain = Vec::new();
+    std::io::copy(&mut flate2::read::GzDecoder::new(&packed[..]), &mut plain).unwrap();
+    let folder = folder_with("plain", name, Some(&plain));
+    let (ours, bundled) = (
+        load_mnist(&folder).unwrap(),
+        load_mnist(common::MNIST).unwrap(),
+    );
+    assert_eq!((ours.train, ours.test), (bundled.train, bundled.test));
+}
+
+#[test]
+fn bad_files_are_refused_by_name() {
+    let gz = |bytes: &[u8]| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let error = |test: &str, name: &str, bytes: Option<&[u8]>| {
+        let folder = folder_with(test, name, bytes);
+        let error = load_mnist(&folder).unwrap_err().to_string();
+        let prefix = format!("{}", folder.display());
+        assert!(
+            error.starts_with(&prefix) && !error.contains('\n'),
+            "{error}"
+        );
+        error[prefix.len()..].to_owned()
+    };
+    let name = "t10k-labels-idx1-ubyte";
+    let packed_name = format!("{name}.gz");
+    let packed = fs::read(format!("{}/{packed_name}", common::MNIST)).unwrap();
+
+    assert_eq!(
+        error("missing", name, None),
+        ": expected t10k-labels-idx1-ubyte or t10k-labels-idx1-ubyte.gz, got neither"
+    );
+    assert_eq!(
+        error("truncated", &packed_name, Some(&packed[..packed.len() / 2])),
+        format!("/{packed_name}: expected a whole gzip stream, got incomplete deflate stream")
+    );
+    assert_eq!(
+        error("no-gzip", &packed_name, Some(b"labels")),
+        format!("/{packed_name}: expected a whole gzip stream, got unexpected end of file")
+    );
+    assert_eq!(
+        error("garbage", &packed_name, Some(&[7; 100])),
+        format!("/{packed_name}: expected a whole gzip stream, got invalid gzip header")
+    );
+    assert_eq!(
+        error("magic", &packed_name, Some(&gz(&[0; 10_008]))),
+        format!("/{packed_name}: expected magic number 0x00000801, got 0x00000000")
+    );
+    // A gzip bomb: 64 MiB of zeros in 64 KiB are read no further than one byte past what is expected.
+    let mut bomb = vec![0u8; 1 << 26];
+    bomb[..8].copy_from_slice(&[0, 0, 8, 1, 0, 0, 0x27, 0x10]);
+    assert_eq!(
+        error("bomb", &packed_name, Some(&gz(&bomb))),
+        format!("/{packed_name}: expected 10008 bytes, got more")
+    );
+    let error = load_mnist("no/such/folder").unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "no/such/folder: expected train-images-idx3-ubyte or train-images-idx3-ubyte.gz, got neither"
+    );
+}
+
+/// Two threads that unpack the same files at once do not see each other's halves.
+#[test]
+fn files_are_unpacked_by_several_threads_at_once() {
+    let folder = folder_with("threads", "none", None);
+    std::thread::scope(|scope| {
+        let loads: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| load_mnist(&folder).map(|data| data.train.len())))
+            .collect();
+        for load in loads {
+            assert_eq!(load.join().unwrap().unwrap(), 60_000);
+        }
+    });
+}
