@@ -30,6 +30,7 @@ pub mod data;
 pub mod device;
 pub mod error;
 pub mod executor;
+mod files;
 pub mod gpu;
 pub mod loss;
 pub mod nn;
@@ -44,7 +45,7 @@ pub use device::Device;
 pub use error::{Error, Result};
 pub use loss::{Loss, Reduction};
 pub use optim::Sgd;
-pub use train::{Config, EpochReport, Progress, Session, Split, Trainer};
+pub use train::{Checkpoint, Config, EpochReport, Progress, Session, Split, Trainer};
 
 /// Runs a future to its end on this thread: the edge where a program that is not async meets a
 /// library that is. A browser must not block; there, await instead.

@@ -29,7 +29,7 @@ fn this_adapter_is_right() {
     // Every family of ops has cases, and those with adjoints have gradients.
     let outputs = verify::cases(1, 6, Floats::Hostile);
     let outputs = outputs.iter().map(|(_, case)| case.outputs.len());
-    assert_eq!(report.ops.len(), outputs.sum());
+    assert_eq!(report.ops.len(), outputs.sum::<usize>());
     let gradients: std::collections::BTreeSet<_> = report.gradients.iter().map(|g| g.op).collect();
     for op in [
         "im2col",

@@ -3,13 +3,14 @@
 //! Format: LeCun, Cortes and Burges, *The MNIST database of handwritten digits*.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use flate2::read::GzDecoder;
 
 use crate::error::{Error, Result};
+use crate::files;
 
 /// What an IDX file of bytes must hold.
 #[derive(Debug, Clone, Copy)]
@@ -148,19 +149,12 @@ fn holds(path: &Path, bytes: &[u8]) -> bool {
     std::fs::read(path).is_ok_and(|found| found == bytes)
 }
 
-/// Writes a file under a temporary name and renames it, so that nobody ever sees half of it.
+/// Writes a file that threads or processes may write at the same time.
 fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     static WRITERS: AtomicU32 = AtomicU32::new(0);
     let writer = WRITERS.fetch_add(1, Ordering::Relaxed);
     let temporary = path.with_extension(format!("{}-{writer}.part", std::process::id()));
-    let write = || {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        File::create(&temporary)?.write_all(bytes)?;
-        std::fs::rename(&temporary, path)
-    };
-    write().map_err(|source| io_error(path, source))
+    files::replace(path, &temporary, bytes).map_err(|source| io_error(path, source))
 }
 
 fn io_error(path: &Path, source: std::io::Error) -> Error {

@@ -93,6 +93,12 @@ impl Executor {
         &self.plan
     }
 
+    /// Gives the device up: everything after this is [`Error::DeviceLost`]. This is how a driver's
+    /// reset is rehearsed.
+    pub fn destroy_device(&self) {
+        self.device.device.destroy();
+    }
+
     /// Overwrites a tensor with `words`; the caller has checked their number.
     pub(crate) fn write(&mut self, tensor: TensorId, words: &[u32]) {
         let tensor = self.plan.tensor(tensor);

@@ -54,6 +54,10 @@ impl Mapping {
             submission_index: Some(self.submission),
             timeout: None,
         });
+        if polled.is_err() {
+            // A device that was lost says so in a callback of its own, which takes another look.
+            let _ = device.poll(wgpu::PollType::Poll);
+        }
         faults.check()?;
         polled.map_err(|error| Error::gpu("waiting for the adapter", error))?;
         let mapped = self.mapped.receive().await;

@@ -2,6 +2,7 @@
 //! of a plan; it knows nothing of devices.
 
 mod conv2d;
+mod description;
 mod flatten;
 mod init;
 mod linear;

@@ -68,6 +68,11 @@ impl Sequential {
         self
     }
 
+    /// The layers, in order.
+    pub fn layers(&self) -> impl Iterator<Item = &dyn Layer> {
+        self.layers.iter().map(AsRef::as_ref)
+    }
+
     /// How many layers there are.
     pub fn len(&self) -> usize {
         self.layers.len()

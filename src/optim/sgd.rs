@@ -1,5 +1,7 @@
 //! Stochastic gradient descent.
 
+use std::fmt;
+
 use crate::error::{Error, Result};
 use crate::ops;
 use crate::plan::{Builder, Element, Phase, Role, TensorId};
@@ -10,6 +12,20 @@ pub struct Sgd {
     learning_rate: f32,
     momentum: f32,
     weight_decay: f32,
+}
+
+impl fmt::Display for Sgd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Sgd {
+            learning_rate,
+            momentum,
+            weight_decay,
+        } = self;
+        write!(
+            f,
+            "SGD, learning rate {learning_rate}, momentum {momentum}, weight decay {weight_decay}"
+        )
+    }
 }
 
 impl Sgd {

@@ -1,6 +1,7 @@
 //! Many steps a submit: as many as keep the adapter busy for a while, and no more.
 
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
@@ -29,7 +30,8 @@ impl Bursts {
         Bursts { len: FIRST }
     }
 
-    /// Runs `phases` for every step, and calls `on_done` with the metrics of each burst.
+    /// Runs `phases` for every step, and calls `on_done` with the metrics of each burst. Where that
+    /// breaks, no other burst is begun, and those under way are waited for. Returns the steps run.
     ///
     /// # Errors
     /// As [`Executor::run`] and [`Pending::wait`].
@@ -38,12 +40,14 @@ impl Bursts {
         executor: &mut Executor,
         phases: &[Phase],
         mut steps: impl Iterator<Item = Step>,
-        mut on_done: impl FnMut(&[StepMetrics]),
-    ) -> Result<()> {
+        mut on_done: impl FnMut(&[StepMetrics]) -> ControlFlow<()>,
+    ) -> Result<usize> {
+        let (mut done, mut stop) = (0, false);
         let mut in_flight: VecDeque<Pending> = VecDeque::new();
         let mut last_done = Instant::now();
         loop {
-            let mut burst: Vec<Step> = steps.by_ref().take(self.len).collect();
+            let next = if stop { 0 } else { self.len };
+            let mut burst: Vec<Step> = steps.by_ref().take(next).collect();
             for (slot, step) in burst.iter_mut().enumerate() {
                 step.slot = slot as u32;
             }
@@ -58,10 +62,11 @@ impl Bursts {
                 let metrics = oldest.wait().await?;
                 self.adapt(metrics.len(), last_done.elapsed());
                 last_done = Instant::now();
-                on_done(&metrics);
+                done += metrics.len();
+                stop |= on_done(&metrics).is_break();
             }
             if is_last {
-                return Ok(());
+                return Ok(done);
             }
         }
     }

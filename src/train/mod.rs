@@ -1,8 +1,11 @@
 //! Training: step by step, as in the tutorial, or whole epochs.
 
 mod bursts;
+mod checkpoint;
+mod resume;
 mod session;
 mod trainer;
 
+pub use checkpoint::Checkpoint;
 pub use session::Session;
 pub use trainer::{Config, EpochReport, Progress, Split, Trainer};

@@ -1,5 +1,6 @@
 //! Whole epochs over a data set that lives on the device.
 
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 use rand::SeedableRng;
@@ -69,15 +70,23 @@ pub struct EpochReport {
 /// parameters updated on the device, and no step is waited for.
 #[derive(Debug)]
 pub struct Trainer {
-    executor: Executor,
-    config: Config,
+    pub(super) executor: Executor,
+    pub(super) config: Config,
     order: TensorId,
-    train_len: usize,
+    pub(super) train_len: usize,
     test_len: usize,
     classes: usize,
-    epoch: u64,
-    learning_rate: f32,
+    pub(super) description: String,
+    pub(super) position: Position,
+    pub(super) learning_rate: f32,
     bursts: Bursts,
+}
+
+/// Where training stands: complete epochs, and steps of the one begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Position {
+    pub epoch: u64,
+    pub step: u64,
 }
 
 impl Trainer {
@@ -136,7 +145,8 @@ impl Trainer {
             train_len: data.train.len(),
             test_len: data.test.len(),
             classes,
-            epoch: 0,
+            description: model.to_string(),
+            position: Position::default(),
             bursts: Bursts::new(),
             config,
         };
@@ -159,17 +169,57 @@ impl Trainer {
         self.learning_rate = learning_rate;
     }
 
-    /// Trains on every training sample once. The report is of the epoch as it went: each batch
-    /// before the update that it led to.
+    /// How many epochs are complete.
+    pub fn epochs(&self) -> u64 {
+        self.position.epoch
+    }
+
+    /// Whether an epoch was begun and not completed.
+    pub fn is_within_epoch(&self) -> bool {
+        self.position.step > 0
+    }
+
+    /// Trains on every training sample once, or on those that are left of an epoch that was stopped.
+    /// The report is of these samples as it went: each batch before the update that it led to.
     ///
     /// # Errors
     /// A device that is lost or reports a fault.
-    pub async fn train_epoch(&mut self, on_progress: impl FnMut(&Progress)) -> Result<EpochReport> {
+    pub async fn train_epoch(
+        &mut self,
+        mut on_progress: impl FnMut(&Progress),
+    ) -> Result<EpochReport> {
+        self.train_until(|progress| {
+            on_progress(progress);
+            ControlFlow::Continue(())
+        })
+        .await
+    }
+
+    /// As [`Trainer::train_epoch`], but where `on_progress` breaks, training stops after the steps
+    /// that are under way. [`Trainer::is_within_epoch`] tells if any are left; the next call goes on
+    /// with them.
+    ///
+    /// # Errors
+    /// As [`Trainer::train_epoch`].
+    pub async fn train_until(
+        &mut self,
+        on_progress: impl FnMut(&Progress) -> ControlFlow<()>,
+    ) -> Result<EpochReport> {
         if self.config.shuffle {
             self.write_order(true)?;
         }
-        self.epoch += 1;
-        self.run(&Phase::TRAIN, Split::Train, on_progress).await
+        let first = self.position.step as usize;
+        let (report, steps) = self
+            .run(&Phase::TRAIN, Split::Train, first, on_progress)
+            .await?;
+        self.position.step += steps as u64;
+        if self.position.step as usize >= self.train_len.div_ceil(self.config.batch_size) {
+            self.position = Position {
+                epoch: self.position.epoch + 1,
+                step: 0,
+            };
+        }
+        Ok(report)
     }
 
     /// Loss and accuracy over a whole split, with the parameters as they are.
@@ -177,15 +227,18 @@ impl Trainer {
     /// # Errors
     /// A split without samples; a device that is lost or reports a fault.
     pub async fn evaluate(&mut self, split: Split) -> Result<EpochReport> {
-        self.run(&Phase::EVALUATE, split, |_| {}).await
+        let go_on = |_: &Progress| ControlFlow::Continue(());
+        let (report, _) = self.run(&Phase::EVALUATE, split, 0, go_on).await?;
+        Ok(report)
     }
 
     async fn run(
         &mut self,
         phases: &[Phase],
         split: Split,
-        mut on_progress: impl FnMut(&Progress),
-    ) -> Result<EpochReport> {
+        first_step: usize,
+        mut on_progress: impl FnMut(&Progress) -> ControlFlow<()>,
+    ) -> Result<(EpochReport, usize)> {
         let (first, len) = match split {
             Split::Train => (0, self.train_len),
             Split::Test => (self.train_len, self.test_len),
@@ -194,7 +247,8 @@ impl Trainer {
             return Err(Error::value("test set", "at least 1 sample", 0));
         }
         let (batch, rate) = (self.config.batch_size, self.learning_rate);
-        let steps = (0..len).step_by(batch).map(|at| {
+        let skipped = (first_step * batch).min(len);
+        let steps = (skipped..len).step_by(batch).map(|at| {
             let rows = batch.min(len - at);
             Step::new((first + at) as u32, rows as u32, 0, rate)
         });
@@ -208,20 +262,22 @@ impl Trainer {
             }
             total += burst;
             on_progress(&Progress {
-                samples: total.rows,
+                samples: skipped as u64 + total.rows,
                 total: len as u64,
                 loss: loss.of_sum(burst.loss_sum, burst.rows, classes),
                 samples_per_second: total.rows as f64 / begun.elapsed().as_secs_f64(),
-            });
+            })
         };
-        self.bursts
+        let steps_run = self
+            .bursts
             .run(&mut self.executor, phases, steps, on_done)
             .await?;
-        Ok(EpochReport {
+        let report = EpochReport {
             loss: loss.of_sum(total.loss_sum, total.rows, classes),
             accuracy: total.accuracy(),
             samples_per_second: total.rows as f64 / begun.elapsed().as_secs_f64(),
-        })
+        };
+        Ok((report, steps_run))
     }
 
     /// The order in which samples are visited: the training samples, shuffled by seed and epoch or
@@ -231,7 +287,7 @@ impl Trainer {
         if shuffle {
             let mut generator = ChaCha8Rng::seed_from_u64(self.config.seed);
             // Stream 0 and those after it draw parameters; the orders count from the other end.
-            generator.set_stream(u64::MAX - self.epoch);
+            generator.set_stream(u64::MAX - self.position.epoch);
             order[..self.train_len].shuffle(&mut generator);
         }
         self.executor.write_words(self.order, &order)

@@ -1,0 +1,121 @@
+//! Models as text: a line for each layer, as it prints, and back.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Ties};
+use crate::error::{Error, Result};
+use crate::shape::Size2d;
+
+impl fmt::Display for Sequential {
+    /// A line for each layer: `Conv2d(1 → 4, 3×3)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, layer) in self.layers().enumerate() {
+            let end_of_last = if i == 0 { "" } else { "\n" };
+            write!(f, "{end_of_last}{layer}")?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Sequential {
+    type Err = Error;
+
+    /// Reads what [`Sequential`] prints. `->` and `x` do for `→` and `×`.
+    ///
+    /// ```
+    /// use wgrad::nn::Sequential;
+    /// let model: Sequential = "Conv2d(1 -> 4, 3x3)\nReLU\nMaxPool2d(2x2)\nFlatten\nLinear(10)".parse()?;
+    /// assert_eq!(model.len(), 5);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The first line that is no layer.
+    fn from_str(text: &str) -> Result<Self> {
+        let mut model = Sequential::new();
+        for (i, line) in text.lines().enumerate() {
+            model = add(model, line).ok_or_else(|| {
+                let shown: String = line.chars().take(60).collect();
+                Error::value(
+                    format!("model, line {}", i + 1),
+                    "a layer such as `Conv2d(1 → 4, 3×3)`",
+                    format!("`{shown}`"),
+                )
+            })?;
+        }
+        Ok(model)
+    }
+}
+
+fn add(model: Sequential, line: &str) -> Option<Sequential> {
+    let line = line
+        .trim()
+        .replace("->", "→")
+        .replace('x', "×")
+        .replace("Ma×", "Max");
+    let Some((kind, arguments)) = line.split_once('(') else {
+        return match line.as_str() {
+            "ReLU" => Some(model.with(ReLU)),
+            "Flatten" => Some(model.with(Flatten)),
+            _ => None,
+        };
+    };
+    let mut arguments = arguments.strip_suffix(')')?.split(", ");
+    let first = arguments.next()?;
+    match kind {
+        "Conv2d" => {
+            let (inputs, outputs) = first.split_once(" → ")?;
+            let kernel = size(arguments.next()?)?;
+            let mut layer = Conv2d::new(number(inputs)?, number(outputs)?, kernel);
+            for option in arguments {
+                layer = match option.split_once(' ')? {
+                    ("stride", value) => layer.stride(size(value)?),
+                    ("padding", value) => layer.padding(size(value)?),
+                    ("no", "bias") => layer.bias(false),
+                    _ => return None,
+                };
+            }
+            Some(model.with(layer))
+        }
+        "MaxPool2d" => {
+            let mut layer = MaxPool2d::new(size(first)?);
+            for option in arguments {
+                layer = match option.split_once(' ')? {
+                    ("stride", value) => layer.stride(size(value)?),
+                    ("padding", value) => layer.padding(size(value)?),
+                    ("all", "ties") => layer.ties(Ties::All),
+                    _ => return None,
+                };
+            }
+            Some(model.with(layer))
+        }
+        "Linear" => {
+            let mut layer = match first.split_once(" → ") {
+                Some((inputs, outputs)) => {
+                    Linear::new(number(outputs)?).in_features(number(inputs)?)
+                }
+                None => Linear::new(number(first)?),
+            };
+            for option in arguments {
+                layer = match option {
+                    "no bias" => layer.bias(false),
+                    _ => return None,
+                };
+            }
+            Some(model.with(layer))
+        }
+        _ => None,
+    }
+}
+
+/// Digits only: no sign, no space.
+fn number(text: &str) -> Option<usize> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().ok())?
+}
+
+fn size(text: &str) -> Option<Size2d> {
+    let (height, width) = text.split_once('×')?;
+    Some((number(height)?, number(width)?).into())
+}

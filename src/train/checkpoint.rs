@@ -1,0 +1,151 @@
+//! Checkpoints: safetensors files that say what they hold, replaced in one step and checked by sum.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+use crate::error::{Error, Result};
+use crate::files;
+use crate::shape::Shape;
+
+/// The metadata key of the checksum of everything else.
+const CHECKSUM: &str = "crc32";
+
+/// The metadata key and name of the format: a file that carries it must carry a checksum too.
+const FORMAT: (&str, &str) = ("format", "wgrad checkpoint 1");
+
+/// The largest file read: far above any model that fits an adapter's default limits.
+const LARGEST: u64 = 4 << 30;
+
+/// Named arrays of f32, and what they belong to.
+///
+/// Parameters carry PyTorch's names and layouts for the same `nn.Sequential`: `0.weight`, `0.bias`,
+/// `4.weight`, …, so that `load_state_dict` takes them as they are. The state of the optimizer is
+/// named `optimizer.velocity.0.weight` and so on.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Checkpoint {
+    /// The arrays, by name.
+    pub tensors: BTreeMap<String, (Shape, Vec<f32>)>,
+    /// What a trainer writes beside them: model, training options, seed, epoch, step. Empty in files
+    /// that other programs wrote.
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl Checkpoint {
+    /// Writes the file under a temporary name beside `path`, has it on the disk, and renames it: at
+    /// any moment `path` is the old file or the new one, whole.
+    ///
+    /// # Errors
+    /// The disk's, or the format's where a name or a size does not fit it.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let mut metadata: HashMap<String, String> = self
+            .metadata
+            .iter()
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
+        metadata.insert(CHECKSUM.to_owned(), self.checksum());
+        metadata.insert(FORMAT.0.to_owned(), FORMAT.1.to_owned());
+        let views = self.tensors.iter().map(|(name, (shape, values))| {
+            let bytes = bytemuck::cast_slice(values);
+            TensorView::new(Dtype::F32, shape.dims().to_vec(), bytes).map(|view| (name, view))
+        });
+        let bytes = views
+            .collect::<Result<Vec<_>, _>>()
+            .and_then(|views| safetensors::serialize(views, Some(metadata)))
+            .map_err(|error| Error::Data {
+                path: path.to_owned(),
+                expected: "tensors that fit the safetensors format".to_owned(),
+                got: error.to_string(),
+            })?;
+        // One name, so that a process which is killed leaves one file at most.
+        let mut temporary = path.as_os_str().to_owned();
+        temporary.push(".part");
+        files::replace(path, Path::new(&temporary), &bytes).map_err(|source| Error::Io {
+            path: path.to_owned(),
+            source,
+        })
+    }
+
+    /// Reads a file, and checks its sum where it has one.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is no safetensors file of f32, or whose content is not what was
+    /// written.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let io = |source| Error::Io {
+            path: path.to_owned(),
+            source,
+        };
+        let mut bytes = Vec::new();
+        let file = File::open(path).map_err(io)?;
+        file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(io)?;
+        let wrong = |expected: &str, got: String| Error::Data {
+            path: path.to_owned(),
+            expected: expected.to_owned(),
+            got,
+        };
+        if bytes.len() as u64 > LARGEST {
+            return Err(wrong("at most 4 GiB", "more".to_owned()));
+        }
+        Checkpoint::from_bytes(&bytes).map_err(|(expected, got)| wrong(expected, got))
+    }
+
+    /// What `bytes` hold, or what they were expected to hold and what they do.
+    fn from_bytes(bytes: &[u8]) -> std::result::Result<Self, (&'static str, String)> {
+        let format = "a safetensors file";
+        let file = SafeTensors::deserialize(bytes).map_err(|error| (format, error.to_string()))?;
+        let (_, header) =
+            SafeTensors::read_metadata(bytes).map_err(|error| (format, error.to_string()))?;
+        let mut checkpoint = Checkpoint::default();
+        for (name, view) in file.iter() {
+            if view.dtype() != Dtype::F32 {
+                return Err(("tensors of F32", format!("{name} of {:?}", view.dtype())));
+            }
+            let values = bytemuck::pod_collect_to_vec(view.data());
+            let shape = Shape::new(view.shape().to_vec());
+            checkpoint.tensors.insert(name.to_owned(), (shape, values));
+        }
+        let metadata = header.metadata().iter().flatten();
+        checkpoint.metadata = metadata
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
+        let written = checkpoint.metadata.remove(CHECKSUM);
+        let format = checkpoint.metadata.get(FORMAT.0);
+        if format.is_some_and(|format| format == FORMAT.1) {
+            checkpoint.metadata.remove(FORMAT.0);
+        } else if written.is_none() {
+            return Ok(checkpoint);
+        }
+        let found = checkpoint.checksum();
+        if written.as_ref() != Some(&found) {
+            let written = written.unwrap_or_else(|| "none".to_owned());
+            let got = format!("{written}, where the content has {found}");
+            return Err(("the checksum of its content", got));
+        }
+        Ok(checkpoint)
+    }
+
+    /// CRC-32 of the metadata and the tensors, in the order of their names.
+    fn checksum(&self) -> String {
+        let mut crc = flate2::Crc::new();
+        let mut update = |bytes: &[u8]| {
+            crc.update(&(bytes.len() as u64).to_le_bytes());
+            crc.update(bytes);
+        };
+        for (key, value) in &self.metadata {
+            update(key.as_bytes());
+            update(value.as_bytes());
+        }
+        for (name, (shape, values)) in &self.tensors {
+            update(name.as_bytes());
+            update(shape.to_string().as_bytes());
+            update(bytemuck::cast_slice(values));
+        }
+        format!("{:08x}", crc.sum())
+    }
+}

@@ -1,0 +1,171 @@
+//! From a trainer to a checkpoint, and back.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::str::FromStr;
+
+use super::trainer::Position;
+use super::{Checkpoint, Trainer};
+use crate::error::{Error, Result};
+use crate::plan::{Plan, Role, Tensor};
+
+/// What the names of the optimizer's arrays begin with.
+const OPTIMIZER: &str = "optimizer.";
+
+impl Trainer {
+    /// Everything that training goes on from: parameters, optimizer state, epoch and step, and what
+    /// they belong to. It waits for the device.
+    ///
+    /// # Errors
+    /// A device that is lost or reports a fault.
+    pub async fn checkpoint(&self) -> Result<Checkpoint> {
+        let plan = self.executor.plan();
+        let mut tensors = BTreeMap::new();
+        for (prefix, arena) in arenas(plan) {
+            let values = self.executor.read(plan.find(&arena)?).await?;
+            for (name, tensor) in parameters(plan) {
+                let own = values[tensor.offset..][..tensor.words()].to_vec();
+                tensors.insert(format!("{prefix}{name}"), (tensor.shape.clone(), own));
+            }
+        }
+        let mut metadata = self.options();
+        metadata.insert("epoch".to_owned(), self.position.epoch.to_string());
+        metadata.insert("step".to_owned(), self.position.step.to_string());
+        metadata.insert("learning_rate".to_owned(), self.learning_rate.to_string());
+        Ok(Checkpoint { tensors, metadata })
+    }
+
+    /// Goes back to where `checkpoint` was taken, or forward: the steps to come give the same bits as
+    /// they did then on the same adapter.
+    ///
+    /// # Errors
+    /// A checkpoint of another model, other training options or another data set, by name.
+    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        for (key, ours) in self.options() {
+            let theirs = checkpoint
+                .metadata
+                .get(&key)
+                .map_or("nothing", String::as_str);
+            if theirs != ours {
+                let on_one_line = |text: &str| text.replace('\n', "; ");
+                let what = format!("checkpoint's {key}");
+                return Err(Error::value(what, on_one_line(&ours), on_one_line(theirs)));
+            }
+        }
+        let position = Position {
+            epoch: number(checkpoint, "epoch")?,
+            step: number(checkpoint, "step")?,
+        };
+        let steps = self.train_len.div_ceil(self.config.batch_size) as u64;
+        if position.step >= steps {
+            return Err(Error::value(
+                "checkpoint's step",
+                format!("below {steps}"),
+                position.step,
+            ));
+        }
+        let learning_rate = number(checkpoint, "learning_rate")?;
+        for (prefix, arena) in arenas(self.executor.plan()) {
+            self.write_arena(checkpoint, &prefix, &arena)?;
+        }
+        self.position = position;
+        self.learning_rate = learning_rate;
+        Ok(())
+    }
+
+    /// Takes the parameters of a checkpoint, and nothing else of it. They may come from PyTorch: the
+    /// `state_dict` of the same `nn.Sequential`, saved by its safetensors package.
+    ///
+    /// # Errors
+    /// A parameter that is missing, of another shape or none of this model's, by name.
+    pub fn load_parameters(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        self.write_arena(checkpoint, "", "parameters")
+    }
+
+    /// Fills an arena with the arrays of the checkpoint whose names begin with `prefix`.
+    fn write_arena(&mut self, checkpoint: &Checkpoint, prefix: &str, arena: &str) -> Result<()> {
+        let plan = self.executor.plan().clone();
+        let arena = plan.find(arena)?;
+        let mut values = vec![0f32; plan.tensor(arena).words()];
+        let mut expected = Vec::new();
+        for (name, tensor) in parameters(&plan) {
+            let name = format!("{prefix}{name}");
+            let wrong = |got: String| Error::Shape {
+                at: format!("checkpoint's {name}"),
+                expected: tensor.shape.to_string(),
+                got,
+            };
+            let Some((shape, own)) = checkpoint.tensors.get(&name) else {
+                return Err(wrong("no such tensor".to_owned()));
+            };
+            if *shape != tensor.shape || own.len() != tensor.words() {
+                return Err(wrong(shape.to_string()));
+            }
+            values[tensor.offset..][..own.len()].copy_from_slice(own);
+            expected.push(name);
+        }
+        let of_arena = |name: &&String| name.starts_with(OPTIMIZER) == !prefix.is_empty();
+        let names = checkpoint.tensors.keys().filter(of_arena);
+        if let Some(other) = names.into_iter().find(|name| !expected.contains(name)) {
+            return Err(Error::value(
+                "checkpoint's tensors",
+                expected.join(", "),
+                other,
+            ));
+        }
+        self.executor.write(arena, &values)
+    }
+
+    /// What must be the same for a checkpoint to be of this training.
+    fn options(&self) -> BTreeMap<String, String> {
+        let config = &self.config;
+        let entries = [
+            ("model", self.description.clone()),
+            ("loss", config.loss.to_string()),
+            ("optimizer", config.optimizer.to_string()),
+            ("batch_size", config.batch_size.to_string()),
+            ("seed", config.seed.to_string()),
+            ("shuffle", config.shuffle.to_string()),
+            ("training_samples", self.train_len.to_string()),
+        ];
+        entries.map(|(key, value)| (key.to_owned(), value)).into()
+    }
+}
+
+/// The arrays of the layout of all parameters, with the prefix of their names: the parameters, and
+/// each state of the optimizer.
+fn arenas(plan: &Plan) -> Vec<(String, String)> {
+    let states = plan
+        .tensors()
+        .iter()
+        .filter(|tensor| tensor.role == Role::OptimizerState);
+    let states = states.map(|tensor| (format!("{OPTIMIZER}{}.", tensor.name), tensor.name.clone()));
+    std::iter::once((String::new(), "parameters".to_owned()))
+        .chain(states)
+        .collect()
+}
+
+/// Each parameter under PyTorch's name for it: the place of its layer in the model, then its own name.
+fn parameters(plan: &Plan) -> Vec<(String, &Tensor)> {
+    let place = |scope: &str| plan.layers().iter().position(|layer| layer.name == scope);
+    let named = plan.parameters().filter_map(|(_, tensor)| {
+        let (scope, name) = tensor.name.rsplit_once('.')?;
+        Some((format!("{}.{name}", place(scope)?), tensor))
+    });
+    named.collect()
+}
+
+fn number<T: FromStr<Err: Debug>>(checkpoint: &Checkpoint, key: &str) -> Result<T> {
+    let text = checkpoint
+        .metadata
+        .get(key)
+        .map_or("nothing", String::as_str);
+    let wrong = |_| {
+        Error::value(
+            format!("checkpoint's {key}"),
+            "a number",
+            format!("`{text}`"),
+        )
+    };
+    text.parse().map_err(wrong)
+}
