@@ -9,7 +9,12 @@ use wgrad::{Config, Result, Sgd, Split, Trainer, data};
 
 fn main() -> std::process::ExitCode {
     common::quiet_drivers();
-    common::exit(wgrad::block_on(run(&cli::Args::parse())))
+    let mut args = cli::Args::parse();
+    let mut result = wgrad::block_on(run(&args));
+    while args.goes_on_after(&result) {
+        result = wgrad::block_on(run(&args));
+    }
+    common::exit(result)
 }
 
 async fn run(args: &cli::Args) -> Result<()> {
@@ -32,24 +37,26 @@ async fn run(args: &cli::Args) -> Result<()> {
         seed: args.seed,
         shuffle: !args.no_shuffle,
     };
-    let mut metrics = cli::MetricsFile::create(args.metrics.as_deref(), &device)?;
+    let mut metrics = cli::MetricsFile::open(args.metrics.as_deref(), args.resume, &device)?;
     let mut trainer = Trainer::new(&device, &model, &data, config).await?;
     cli::print_model(trainer.plan(), &data);
 
-    for epoch in 1..=args.epochs {
-        let bar = cli::progress_bar(epoch, args.epochs, &data);
-        let trained = trainer
-            .train_epoch(|progress| cli::advance(&bar, progress))
-            .await?;
-        bar.finish_and_clear();
-
+    let checkpoints = cli::Checkpoints::begin(args, &mut trainer)?;
+    while trainer.epochs() < args.epochs {
+        let Some(trained) = checkpoints
+            .train_epoch(&mut trainer, args.epochs, &data)
+            .await?
+        else {
+            return Ok(());
+        };
         let train = trainer.evaluate(Split::Train).await?;
         let test = trainer.evaluate(Split::Test).await?;
+        let epoch = trainer.epochs();
         println!(
             "Epoch {epoch} Summary: Train Acc={:.4}, Train Loss={:.4}, Test Acc={:.4}, Test Loss={:.4}",
             train.accuracy, train.loss, test.accuracy, test.loss
         );
         metrics.write(epoch, &trained, &train, &test)?;
     }
-    Ok(())
+    checkpoints.finish(args, &trainer).await
 }

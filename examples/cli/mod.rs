@@ -1,9 +1,12 @@
 //! What `mnist_gpu` needs besides the training loop: flags, a progress bar, tables, files.
 
+mod checkpoints;
+
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+pub use checkpoints::Checkpoints;
 use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use wgrad::data::Dataset;
@@ -35,7 +38,7 @@ pub struct Args {
     pub batch_size: usize,
     /// Passes over the training set
     #[arg(long, value_name = "N", default_value_t = 15)]
-    pub epochs: u32,
+    pub epochs: u64,
     /// Draws the initial weights and the order of the images
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -51,6 +54,31 @@ pub struct Args {
     /// Write one JSON object a line for each epoch
     #[arg(long, value_name = "FILE")]
     pub metrics: Option<PathBuf>,
+    /// Keep a checkpoint in DIR: after each epoch, when Ctrl-C is pressed, and every now and then
+    #[arg(long, value_name = "DIR")]
+    pub checkpoint: Option<PathBuf>,
+    /// How often, within an epoch
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = seconds)]
+    pub checkpoint_seconds: f64,
+    /// Go on from the checkpoint in DIR, if there is one
+    #[arg(long)]
+    pub resume: bool,
+    /// After a driver's reset, go on from the checkpoint on a new device
+    #[arg(long, requires = "checkpoint")]
+    pub recover: bool,
+    /// Begin with the weights of a safetensors file: a checkpoint, or PyTorch's state_dict
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    pub init: Option<PathBuf>,
+    /// Write the trained weights to a safetensors file that PyTorch reads too
+    #[arg(long, value_name = "FILE")]
+    pub save: Option<PathBuf>,
+}
+
+fn seconds(text: &str) -> std::result::Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.0..1e9).contains(&seconds) => Ok(seconds),
+        _ => Err("expected a number of seconds from 0 to 1e9".to_owned()),
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -102,6 +130,16 @@ impl Args {
         }
     }
 
+    /// Whether the device was lost and `--recover` asks to go on from the checkpoint.
+    pub fn goes_on_after(&mut self, result: &Result<()>) -> bool {
+        let lost = self.recover && matches!(result, Err(Error::DeviceLost(_)));
+        if lost {
+            (self.resume, self.init) = (true, None);
+            println!("The device was lost: going on from the checkpoint");
+        }
+        lost
+    }
+
     pub fn truncate(&self, data: Dataset) -> Result<Dataset> {
         match self.train_images {
             Some(count) => data.with_train_len(count),
@@ -151,14 +189,14 @@ pub fn print_model(plan: &Plan, data: &Dataset) {
     println!("{:<12} {:<32} {:>18} {total:>11}", "total", "", "");
 }
 
-pub fn progress_bar(epoch: u32, epochs: u32, data: &Dataset) -> ProgressBar {
+fn progress_bar(epoch: u64, epochs: u64, data: &Dataset) -> ProgressBar {
     let style = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} {msg}");
     ProgressBar::new(data.train.len() as u64)
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         .with_prefix(format!("Epoch {epoch}/{epochs}"))
 }
 
-pub fn advance(bar: &ProgressBar, progress: &Progress) {
+fn advance(bar: &ProgressBar, progress: &Progress) {
     bar.set_position(progress.samples);
     bar.set_message(format!(
         "{:.0} images/s, loss {:.4}",
@@ -173,8 +211,14 @@ pub struct MetricsFile {
 }
 
 impl MetricsFile {
-    pub fn create(path: Option<&Path>, device: &Device) -> Result<Self> {
-        let open = |path: &Path| match File::create(path) {
+    pub fn open(path: Option<&Path>, append: bool, device: &Device) -> Result<Self> {
+        let mut options = File::options();
+        options
+            .create(true)
+            .write(true)
+            .append(append)
+            .truncate(!append);
+        let open = |path: &Path| match options.open(path) {
             Ok(file) => Ok((path.to_owned(), file)),
             Err(source) => Err(Error::Io {
                 path: path.to_owned(),
@@ -189,7 +233,7 @@ impl MetricsFile {
 
     pub fn write(
         &mut self,
-        epoch: u32,
+        epoch: u64,
         trained: &EpochReport,
         train: &EpochReport,
         test: &EpochReport,
