@@ -73,6 +73,15 @@ impl Device {
         Ok(devices.collect())
     }
 
+    /// The same adapter, as if it offered no more than `limits`: what a smaller one would say of a plan.
+    #[must_use]
+    pub fn with_limits(mut self, limits: wgpu::Limits) -> Self {
+        if let Some(adapter) = &mut self.adapter {
+            adapter.limit(limits);
+        }
+        self
+    }
+
     /// Why this device.
     pub fn reason(&self) -> &str {
         &self.reason

@@ -47,6 +47,9 @@ pub use loss::{Loss, Reduction};
 pub use optim::Sgd;
 pub use train::{Checkpoint, Config, EpochReport, Progress, Session, Split, Trainer};
 
+/// The crate that reaches the adapters, for its types in this one's interface.
+pub use wgpu;
+
 /// Runs a future to its end on this thread: the edge where a program that is not async meets a
 /// library that is. A browser must not block; there, await instead.
 #[cfg(not(target_arch = "wasm32"))]

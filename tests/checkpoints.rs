@@ -302,3 +302,63 @@ proptest! {
         prop_assert_eq!(parsed.to_string(), printed);
     }
 }
+
+/// PyTorch's state_dict gives PyTorch's logits; and what is saved here goes the other way, as
+/// `scripts/torch_exchange.py check` shows.
+#[test]
+fn weights_are_exchanged_with_pytorch() {
+    let golden = |name: &str| {
+        let path = format!(
+            "{}/tests/golden/{name}.safetensors",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        Checkpoint::load(path).unwrap()
+    };
+    let data = wgrad::data::load_mnist(common::MNIST).unwrap();
+    let eight = wgrad::data::Samples {
+        images: data.test.images[..8 * 784].to_vec(),
+        labels: data.test.labels[..8].to_vec(),
+    };
+    let none = wgrad::data::Samples::default();
+    let data = wgrad::data::Dataset::new([1, 28, 28], 10, eight, none).unwrap();
+    for device in devices() {
+        wgrad::block_on(async {
+            let model = common::tutorial_model();
+            let config = Config {
+                shuffle: false,
+                ..config()
+            };
+            let mut trainer = Trainer::new(&device, &model, &data, config).await.unwrap();
+            let logits = |trainer: &Trainer| trainer.plan().find("logits").unwrap();
+            trainer.load_parameters(&golden("torch_state")).unwrap();
+            trainer.evaluate(wgrad::Split::Train).await.unwrap();
+            let tensor = logits(&trainer);
+            let found = trainer.executor().read(tensor).await.unwrap();
+            let (_, expected) = &golden("torch_logits").tensors["logits"];
+            assert_eq!(found.len(), expected.len());
+            for (found, expected) in found.iter().zip(expected) {
+                assert!(
+                    (found - expected).abs() < 1e-5,
+                    "{device}: {found} {expected}"
+                );
+            }
+
+            for _ in 0..3 {
+                trainer.train_epoch(|_| {}).await.unwrap();
+            }
+            trainer.evaluate(wgrad::Split::Train).await.unwrap();
+            let trained = trainer.executor().read(tensor).await.unwrap();
+            trainer
+                .checkpoint()
+                .await
+                .unwrap()
+                .save(scratch("exchange.safetensors"))
+                .unwrap();
+            let mut saved = Checkpoint::default();
+            saved
+                .tensors
+                .insert("logits".to_owned(), ([8, 10].into(), trained));
+            saved.save(scratch("exchange_logits.safetensors")).unwrap();
+        });
+    }
+}

@@ -12,7 +12,7 @@ use wgrad::Checkpoint;
 
 const KILLS: usize = 50;
 
-/// A run of 24 epochs that writes a checkpoint after every few steps.
+/// A run of twelve epochs that writes a checkpoint after every few steps.
 fn start(folder: &Path, more: &[&str]) -> Child {
     let tests = std::env::current_exe().unwrap();
     let program = tests
@@ -26,7 +26,7 @@ fn start(folder: &Path, more: &[&str]) -> Child {
             "--device",
             "cpu",
             "--epochs",
-            "8",
+            "12",
             "--train-images",
             "6400",
             "--checkpoint-seconds",
@@ -126,6 +126,6 @@ fn ctrl_c_saves_and_ends_cleanly() {
             .starts_with("Interrupted: go on with --resume"),
         "{text}"
     );
-    assert!(position(&folder) < (24, 0));
+    assert!(position(&folder) < (12, 0));
     assert!(finish(&folder).tensors == expected.tensors);
 }

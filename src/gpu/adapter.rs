@@ -19,6 +19,8 @@ const BACKENDS: [Backend; 5] = [
 pub struct Adapter {
     pub(super) inner: wgpu::Adapter,
     info: wgpu::AdapterInfo,
+    /// What it offers.
+    pub(super) limits: wgpu::Limits,
 }
 
 impl Adapter {
@@ -46,6 +48,11 @@ impl Adapter {
             DeviceType::Cpu => "software",
             DeviceType::Other => "of unknown kind",
         }
+    }
+
+    /// Offers no more than `limits` from here on.
+    pub(crate) fn limit(&mut self, limits: wgpu::Limits) {
+        self.limits = limits.or_worse_values_from(&self.limits);
     }
 
     /// Discrete, integrated, virtual, unknown, software: lower is better.
@@ -109,6 +116,7 @@ pub async fn enumerate(backends: Backends) -> Vec<Adapter> {
         .into_iter()
         .map(|inner| Adapter {
             info: inner.get_info(),
+            limits: inner.limits(),
             inner,
         })
         .filter(|adapter| adapter.info.backend != Backend::Noop)

@@ -100,8 +100,8 @@ impl Faults {
 
 /// WebGPU's defaults, less what the adapter lacks and no kernel uses, plus what the plan needs.
 fn required_limits(adapter: &Adapter, plan: &Plan) -> Result<wgpu::Limits> {
-    let offered = adapter.inner.limits();
-    let mut limits = wgpu::Limits::default().or_worse_values_from(&offered);
+    let offered = &adapter.limits;
+    let mut limits = wgpu::Limits::default().or_worse_values_from(offered);
     let refuse = |what: &str, needed: u64, unit, limit: u64, name| {
         if needed <= limit {
             return Ok(());

@@ -104,7 +104,7 @@ impl Trainer {
             values[tensor.offset..][..own.len()].copy_from_slice(own);
             expected.push(name);
         }
-        let of_arena = |name: &&String| name.starts_with(OPTIMIZER) == !prefix.is_empty();
+        let of_arena = |name: &&String| name.starts_with(OPTIMIZER) != prefix.is_empty();
         let names = checkpoint.tensors.keys().filter(of_arena);
         if let Some(other) = names.into_iter().find(|name| !expected.contains(name)) {
             return Err(Error::value(
