@@ -7,7 +7,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use flate2::{Compression, write::GzEncoder};
-use wgrad::data::idx::{Expected, validate};
+use proptest::prelude::*;
+use wgrad::data::idx::{Expected, plain_file, validate};
 use wgrad::data::load_mnist;
 
 #[test]
@@ -158,4 +159,49 @@ fn files_are_unpacked_by_several_threads_at_once() {
             assert_eq!(load.join().unwrap().unwrap(), 60_000);
         }
     });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..Default::default() })]
+
+    /// Random bytes, or a true file with a part replaced, plain or gzipped: loaded as what it should be,
+    /// or refused in one line that begins with the path; never more read than what is expected.
+    #[test]
+    fn hostile_idx_files_are_errors(noise in prop::collection::vec(any::<u8>(), 0..60), at in 0usize..40, kind in 0..4) {
+        let dims = [4, 3];
+        let expected = Expected { dims: &dims, below: 200 };
+        let mut bytes = vec![0, 0, 8, 2, 0, 0, 0, 4, 0, 0, 0, 3];
+        bytes.extend((0..12).map(|i| i * 16));
+        if kind % 2 == 1 {
+            let end = (at + noise.len() / 6).min(bytes.len());
+            bytes.splice(at.min(end)..end, noise.iter().copied().take(10));
+        } else {
+            bytes = noise;
+        }
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hostile-idx");
+        fs::create_dir_all(&folder).unwrap();
+        let (plain, packed) = (folder.join("file"), folder.join("file.gz"));
+        let _ = (fs::remove_file(&plain), fs::remove_file(&packed));
+        if kind < 2 {
+            fs::write(&plain, &bytes).unwrap();
+        } else {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+            encoder.write_all(&bytes).unwrap();
+            let mut packed_bytes = encoder.finish().unwrap();
+            let place = at.min(packed_bytes.len() - 1);
+            packed_bytes[place] ^= (at % 3) as u8;
+            fs::write(&packed, packed_bytes).unwrap();
+        }
+        match plain_file(&folder, "file", &folder.join("cache"), expected) {
+            Ok(path) => {
+                let read = fs::read(path).unwrap();
+                prop_assert!(validate(&plain, &read, expected).is_ok());
+            }
+            Err(error) => {
+                let error = error.to_string();
+                prop_assert!(error.starts_with(&folder.display().to_string()), "{}", error);
+                prop_assert!(!error.contains('\n'), "{}", error);
+            }
+        }
+    }
 }
