@@ -141,17 +141,18 @@ impl WindowedPlanes {
 
     /// H·W.
     pub fn input_area(&self) -> usize {
-        self.input.height * self.input.width
+        self.input.height.saturating_mul(self.input.width)
     }
 
     /// OH·OW.
     pub fn output_area(&self) -> usize {
-        self.output.height * self.output.width
+        self.output.height.saturating_mul(self.output.width)
     }
 
     /// KH·KW.
     pub fn kernel_area(&self) -> usize {
-        self.window.kernel.height * self.window.kernel.width
+        let Size2d { height, width } = self.window.kernel;
+        height.saturating_mul(width)
     }
 
     /// The sizes as the `override` constants that the WGSL files declare.

@@ -23,6 +23,9 @@ fn lowering_error(model: Sequential, training: &Training) -> String {
     error
 }
 
+/// An extent whose square does not fit 64 bits.
+const HUGE: usize = 10_000_000_000;
+
 #[test]
 fn shapes_that_do_not_fit_name_the_layer_and_both_shapes() {
     let image = training([1, 28, 28]);
@@ -44,6 +47,11 @@ fn shapes_that_do_not_fit_name_the_layer_and_both_shapes() {
         (
             classify(Sequential::new().with(Conv2d::new(1, 4, 3).stride((1, 0)))),
             "conv1: Conv2d(1 → 4, 3×3, stride 1×0): stride: expected at least 1×1, got 1×0",
+        ),
+        (
+            classify(Sequential::new().with(Conv2d::new(1, 4, HUGE).padding(HUGE))),
+            "conv1.weight: expected 1 to 4294967294 elements, got (4, 1, 10000000000, 10000000000), \
+             18446744073709551615 elements",
         ),
         (
             classify(Sequential::new().with(Conv2d::new(1, 0, 3))),
@@ -113,14 +121,14 @@ fn options_out_of_range_are_named() {
                 batch_size: 1 << 31,
                 ..image.clone()
             },
-            "images: expected 1 to 4294967295 elements, got (2147483648, 1, 28, 28), 1683627180032 elements",
+            "images: expected 1 to 4294967294 elements, got (2147483648, 1, 28, 28), 1683627180032 elements",
         ),
         (
             Training {
                 batch_size: usize::MAX,
                 ..image.clone()
             },
-            "images: expected 1 to 4294967295 elements, got (18446744073709551615, 1, 28, 28), \
+            "images: expected 1 to 4294967294 elements, got (18446744073709551615, 1, 28, 28), \
              18446744073709551615 elements",
         ),
         (
@@ -128,7 +136,7 @@ fn options_out_of_range_are_named() {
                 sample: [1, 0, 28].into(),
                 ..image
             },
-            "images: expected 1 to 4294967295 elements, got (8, 1, 0, 28), 0 elements",
+            "images: expected 1 to 4294967294 elements, got (8, 1, 0, 28), 0 elements",
         ),
     ] {
         assert_eq!(lowering_error(model(), &training), expected);

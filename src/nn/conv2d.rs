@@ -6,7 +6,7 @@ use super::{Around, Layer, images, place};
 use crate::error::{Error, Result};
 use crate::ops::{BiasBackward, BiasForward, Col2im, Gemm, Im2col, Operand, ReduceSum};
 use crate::plan::{Builder, Init, Phase, TensorId};
-use crate::shape::{Size2d, Window, WindowedPlanes};
+use crate::shape::{Shape, Size2d, Window, WindowedPlanes};
 
 /// `output[n, o] = Σ_c input[n, c] ⋆ weight[o, c] + bias[o]`, the cross-correlation that deep
 /// learning calls convolution. Input (N, C, H, W), weight (O, C, KH, KW), output (N, O, OH, OW).
@@ -70,7 +70,8 @@ impl Conv2d {
 
     /// C·KH·KW: the weights of one output channel.
     fn fan_in(&self) -> usize {
-        self.in_channels * self.window.kernel.height * self.window.kernel.width
+        let Size2d { height, width } = self.window.kernel;
+        Shape::from([self.in_channels, height, width]).elements()
     }
 
     /// A product of the batch: (m, k) × (k, n), image by image.

@@ -146,8 +146,12 @@ impl Op for Gemm {
     }
 
     fn cost(&self) -> Cost {
-        let flop = 2 * self.batch * self.m * self.n * self.k;
-        Cost::new(flop, &self.bindings())
+        let products = [self.batch, self.m, self.n, self.k];
+        let products = products.iter().fold(1u64, |all, &size| all.saturating_mul(size as u64));
+        Cost {
+            flop: products.saturating_mul(2),
+            ..Cost::new(0, &self.bindings())
+        }
     }
 
     fn reference(&self, args: &mut Args<'_>) {

@@ -322,10 +322,11 @@ impl Builder {
 
     fn push(&mut self, tensor: Tensor) -> Result<TensorId> {
         let elements = tensor.shape.elements();
-        if elements == 0 || elements > u32::MAX as usize {
+        // A product that saturates, which on a 32-bit host is this largest number, is refused with it.
+        if elements == 0 || elements >= u32::MAX as usize {
             return Err(Error::Shape {
                 at: tensor.name,
-                expected: format!("1 to {} elements", u32::MAX),
+                expected: format!("1 to {} elements", u32::MAX - 1),
                 got: format!("{}, {elements} elements", tensor.shape),
             });
         }
