@@ -3,12 +3,11 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use wgrad::executor::Executor;
-use wgrad::nn::{
-    Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Training, initial_parameters,
-};
+use wgrad::nn::{Training, initial_parameters};
 use wgrad::ops::Step;
 use wgrad::plan::Phase;
-use wgrad::{Device, Loss, Reduction, Result, Sgd, block_on};
+use wgrad::verify::built_in;
+use wgrad::{Device, Result, block_on};
 
 /// Steps of one submit.
 const STEPS: usize = 32;
@@ -16,21 +15,11 @@ const STEPS: usize = 32;
 const SAMPLES: usize = 256 * STEPS;
 
 async fn load(device: &Device, batch_size: usize) -> Result<Executor> {
-    let model = Sequential::new()
-        .with(Conv2d::new(1, 4, 3))
-        .with(ReLU)
-        .with(MaxPool2d::new(2))
-        .with(Flatten)
-        .with(Linear::new(32))
-        .with(ReLU)
-        .with(Linear::new(10));
-    let plan = model.lower(&Training {
-        sample: [1, 28, 28].into(),
+    let tutorial = built_in().remove(0);
+    let plan = tutorial.model.lower(&Training {
         batch_size,
-        loss: Loss::Mse(Reduction::Mean),
-        optimizer: Sgd::new(0.01),
         dataset: Some(SAMPLES),
-        accumulate: false,
+        ..tutorial.training
     })?;
     let parameters = initial_parameters(&plan, 0);
     let mut executor = device.load(plan).await?;

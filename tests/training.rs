@@ -4,9 +4,7 @@ mod common;
 
 use wgrad::data::Dataset;
 use wgrad::executor::Executor;
-use wgrad::nn::{
-    Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Ties, Training, initial_parameters,
-};
+use wgrad::nn::{Sequential, Ties, Training, initial_parameters};
 use wgrad::ops::Step;
 use wgrad::plan::Phase;
 use wgrad::verify::lockstep;
@@ -15,23 +13,12 @@ use wgrad::{Config, Device, Loss, Reduction, Session, Sgd, Split, Trainer};
 const TUTORIAL_LOSS: Loss = Loss::Mse(Reduction::BatchMean);
 
 /// Two convolutions, so that one of them has an input gradient, of uneven strides and paddings;
-/// overlapping pools of both tie rules; input (2, 12, 11).
+/// overlapping pools; input (2, 12, 11), four classes.
 fn uneven_model(ties: Ties) -> Sequential {
-    Sequential::new()
-        .with(Conv2d::new(2, 5, (3, 2)).padding((1, 1)))
-        .with(ReLU)
-        .with(MaxPool2d::new(3).stride((2, 1)).padding(1).ties(ties))
-        .with(
-            Conv2d::new(5, 3, 3)
-                .stride((1, 2))
-                .padding((0, 2))
-                .bias(false),
-        )
-        .with(ReLU)
-        .with(Flatten)
-        .with(Linear::new(7))
-        .with(ReLU)
-        .with(Linear::new(4).bias(false))
+    common::built_in(match ties {
+        Ties::First => "uneven",
+        Ties::All => "uneven, all ties",
+    })
 }
 
 fn mnist(train: usize) -> Dataset {

@@ -8,7 +8,7 @@ use wgrad::nn::{Around, Conv2d, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequent
 use wgrad::ops::case::Floats;
 use wgrad::ops::{Args, Bindings, Cost, ErrorBound, Op, ReluForward};
 use wgrad::plan::{Builder, Phase, TensorId};
-use wgrad::verify::{self, BuiltIn, Options, built_in};
+use wgrad::verify::{self, Options, Subject, built_in};
 use wgrad::{Device, Result};
 
 /// Fewer rounds than the example's, more in total over its four models.
@@ -138,12 +138,12 @@ fn in_a_model_only_the_wrong_op_is_named() {
         .with(Flatten)
         .with(Linear::new(10));
     let training = built_in().remove(0).training;
-    let built_in = BuiltIn {
-        name: "wrong",
+    let subject = Subject {
+        name: "wrong".to_owned(),
         model,
         training,
     };
-    let report = wgrad::block_on(verify::model(&device, &built_in, &options())).unwrap();
+    let report = wgrad::block_on(verify::model(&device, &subject, &options())).unwrap();
     let wrong: Vec<_> = report
         .outputs
         .iter()

@@ -1,6 +1,6 @@
 //! How far the adapter and the reference come apart when both train freely from one state.
 
-use super::models::BuiltIn;
+use super::models::Subject;
 use crate::device::Device;
 use crate::error::Result;
 use crate::executor::{Executor, StepMetrics};
@@ -22,13 +22,13 @@ pub struct Drift {
     pub largest_parameter: f64,
 }
 
-/// Trains `built_in` for so many steps on random images, on `device` and on the CPU reference.
+/// Trains `subject` for so many steps on random images, on `device` and on the CPU reference.
 ///
 /// # Errors
 /// A device that is lost or reports a fault, or that the plan does not fit.
-pub async fn drift(device: &Device, built_in: &BuiltIn, seed: u64, steps: usize) -> Result<Drift> {
-    let ours = train(device, built_in, seed, steps).await?;
-    let reference = train(&Device::cpu(), built_in, seed, steps).await?;
+pub async fn drift(device: &Device, subject: &Subject, seed: u64, steps: usize) -> Result<Drift> {
+    let ours = train(device, subject, seed, steps).await?;
+    let reference = train(&Device::cpu(), subject, seed, steps).await?;
     let losses = ours.0.iter().zip(&reference.0);
     let loss = losses.map(|(ours, reference)| {
         (ours.loss_sum - reference.loss_sum).abs() / reference.loss_sum.abs()
@@ -47,13 +47,13 @@ pub async fn drift(device: &Device, built_in: &BuiltIn, seed: u64, steps: usize)
 /// The metrics of each step, and the parameters after the last.
 async fn train(
     device: &Device,
-    built_in: &BuiltIn,
+    subject: &Subject,
     seed: u64,
     steps: usize,
 ) -> Result<(Vec<StepMetrics>, Vec<f32>)> {
-    let batch = built_in.training.batch_size;
-    let mut executor = load(device, built_in, seed, 8 * batch).await?;
-    let rate = built_in.training.optimizer.learning_rate();
+    let batch = subject.training.batch_size;
+    let mut executor = load(device, subject, seed, 8 * batch).await?;
+    let rate = subject.training.optimizer.learning_rate();
     let mut phases = Phase::TRAIN.to_vec();
     phases.push(Phase::ZeroGrad);
     let mut metrics = Vec::new();
@@ -78,13 +78,13 @@ async fn train(
 /// whose pixels are black, in an order drawn at random.
 pub(super) async fn load(
     device: &Device,
-    built_in: &BuiltIn,
+    subject: &Subject,
     seed: u64,
     samples: usize,
 ) -> Result<Executor> {
-    let plan = built_in.model.lower(&Training {
+    let plan = subject.model.lower(&Training {
         dataset: Some(samples),
-        ..built_in.training.clone()
+        ..subject.training.clone()
     })?;
     let parameters = initial_parameters(&plan, seed);
     let classes = plan.tensor(plan.find("logits")?).shape.dims()[1];

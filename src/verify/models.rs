@@ -4,11 +4,11 @@ use crate::loss::{Loss, Reduction};
 use crate::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Ties, Training};
 use crate::optim::Sgd;
 
-/// A model, and what it is lowered for.
+/// A model to verify: one of [`built_in`], or your own.
 #[derive(Debug)]
-pub struct BuiltIn {
+pub struct Subject {
     /// What reports call it.
-    pub name: &'static str,
+    pub name: String,
     /// The model.
     pub model: Sequential,
     /// How it is trained.
@@ -16,22 +16,22 @@ pub struct BuiltIn {
 }
 
 /// The tutorial's network, a larger one, and two that use what those leave out.
-pub fn built_in() -> Vec<BuiltIn> {
+pub fn built_in() -> Vec<Subject> {
     let batch_mean = Loss::Mse(Reduction::BatchMean);
     let mean = Loss::Mse(Reduction::Mean);
     vec![
-        BuiltIn {
-            name: "tutorial",
+        Subject {
+            name: "tutorial".to_owned(),
             model: tutorial(),
             training: training([1, 28, 28], 32, batch_mean, Sgd::new(0.01)),
         },
-        BuiltIn {
-            name: "larger",
+        Subject {
+            name: "larger".to_owned(),
             model: larger(),
             training: training([1, 28, 28], 8, Loss::CrossEntropy, Sgd::new(0.002)),
         },
-        BuiltIn {
-            name: "uneven",
+        Subject {
+            name: "uneven".to_owned(),
             model: uneven(Ties::First),
             training: training(
                 [2, 12, 11],
@@ -40,8 +40,8 @@ pub fn built_in() -> Vec<BuiltIn> {
                 Sgd::new(0.05).momentum(0.9).weight_decay(0.01),
             ),
         },
-        BuiltIn {
-            name: "uneven, all ties",
+        Subject {
+            name: "uneven, all ties".to_owned(),
             model: uneven(Ties::All),
             training: Training {
                 accumulate: true,

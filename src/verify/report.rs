@@ -2,7 +2,7 @@
 
 use super::compare::{OutputReport, check_node, on_gpu};
 use super::drift::load;
-use super::{BuiltIn, Drift, GradientReport, built_in, differentiate, drift, fuzz};
+use super::{Drift, GradientReport, Subject, built_in, differentiate, drift, fuzz};
 use crate::device::Device;
 use crate::error::Result;
 use crate::ops::Step;
@@ -34,7 +34,7 @@ impl Default for Options {
 #[derive(Debug, Clone)]
 pub struct ModelReport {
     /// The model's name.
-    pub name: &'static str,
+    pub name: String,
     /// Each output of each op, on digits-like and on hostile inputs.
     pub outputs: Vec<OutputReport>,
     /// How far the free-running trajectories came apart.
@@ -69,8 +69,8 @@ impl Report {
 /// A device that is no adapter, is lost or reports a fault; a wrong result is no error but a report.
 pub async fn adapter(device: &Device, options: &Options) -> Result<Report> {
     let mut models = Vec::new();
-    for built_in in built_in() {
-        models.push(model(device, &built_in, options).await?);
+    for subject in built_in() {
+        models.push(model(device, &subject, options).await?);
     }
     Ok(Report {
         adapter: device.to_string(),
@@ -85,11 +85,11 @@ pub async fn adapter(device: &Device, options: &Options) -> Result<Report> {
 ///
 /// # Errors
 /// As [`adapter`].
-pub async fn model(device: &Device, built_in: &BuiltIn, options: &Options) -> Result<ModelReport> {
-    let batch = built_in.training.batch_size as u32;
-    let mut executor = load(device, built_in, options.seed, 2 * batch as usize).await?;
+pub async fn model(device: &Device, subject: &Subject, options: &Options) -> Result<ModelReport> {
+    let batch = subject.training.batch_size as u32;
+    let mut executor = load(device, subject, options.seed, 2 * batch as usize).await?;
     let plan = executor.plan().clone();
-    let rate = built_in.training.optimizer.learning_rate();
+    let rate = subject.training.optimizer.learning_rate();
     let mut phases = Phase::TRAIN.to_vec();
     phases.push(Phase::ZeroGrad);
 
@@ -113,8 +113,8 @@ pub async fn model(device: &Device, built_in: &BuiltIn, options: &Options) -> Re
         outputs.extend(check_node(on_gpu(&mut executor)?, number, &full).await?);
     }
     Ok(ModelReport {
-        name: built_in.name,
+        name: subject.name.clone(),
         outputs,
-        drift: drift(device, built_in, options.seed, options.steps).await?,
+        drift: drift(device, subject, options.seed, options.steps).await?,
     })
 }

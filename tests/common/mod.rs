@@ -4,7 +4,7 @@
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use wgrad::data::{Dataset, Samples};
-use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential};
+use wgrad::nn::Sequential;
 use wgrad::{Device, Error};
 
 /// The adapter under test: the one that `WGRAD_ADAPTER` names, or the best.
@@ -26,16 +26,16 @@ pub fn gpu() -> Option<Device> {
     }
 }
 
+/// The model that verification knows by that name.
+pub fn built_in(name: &str) -> Sequential {
+    let models = wgrad::verify::built_in().into_iter();
+    let mut named = models.filter(|built_in| built_in.name == name);
+    named.next().expect("a built-in model").model
+}
+
 /// The tutorial's network.
 pub fn tutorial_model() -> Sequential {
-    Sequential::new()
-        .with(Conv2d::new(1, 4, 3))
-        .with(ReLU)
-        .with(MaxPool2d::new(2))
-        .with(Flatten)
-        .with(Linear::new(32))
-        .with(ReLU)
-        .with(Linear::new(10).in_features(32))
+    built_in("tutorial")
 }
 
 /// The folder of the MNIST files in the source tree.

@@ -1,0 +1,29 @@
+//! Any text as a model: what it parses to prints, parses again and lowers without a panic.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use wgrad::nn::{Sequential, Training};
+use wgrad::{Loss, Sgd};
+
+fuzz_target!(|text: &str| {
+    match text.parse::<Sequential>() {
+        Ok(model) => {
+            let printed = model.to_string();
+            let again: Sequential = printed.parse().expect("what is printed parses");
+            assert_eq!(again.to_string(), printed);
+            // The plan is a description: nothing of its size is made.
+            let plan = model.lower(&Training {
+                sample: [1, 28, 28].into(),
+                batch_size: 2,
+                loss: Loss::CrossEntropy,
+                optimizer: Sgd::new(0.1),
+                dataset: None,
+                accumulate: false,
+            });
+            if let Err(error) = plan {
+                assert!(!error.to_string().contains('\n'), "{error}");
+            }
+        }
+        Err(error) => assert!(!error.to_string().contains('\n'), "{error}"),
+    }
+});
