@@ -54,6 +54,11 @@ fn shapes_that_do_not_fit_name_the_layer_and_both_shapes() {
              18446744073709551615 elements",
         ),
         (
+            classify(Sequential::new().with(Conv2d::new(1, usize::MAX, 3))),
+            "conv1.weight: expected 1 to 4294967294 elements, got (18446744073709551615, 1, 3, 3), \
+             18446744073709551615 elements",
+        ),
+        (
             classify(Sequential::new().with(Conv2d::new(1, 0, 3))),
             "conv1: Conv2d(1 → 0, 3×3): channels: expected at least 1, got 0",
         ),

@@ -152,9 +152,10 @@ impl Builder {
             init: None,
             ..parameter.clone()
         };
-        let end = parameter.offset + parameter.words().next_multiple_of(ARENA_ALIGNMENT);
         let parameter = self.push(parameter)?;
         let gradient = self.push(gradient)?;
+        let last = self.plan.tensor(parameter);
+        let end = last.offset + last.words().next_multiple_of(ARENA_ALIGNMENT);
         for arena in [PARAMETERS, GRADIENTS] {
             self.plan.buffers[arena.0].words = end;
         }
