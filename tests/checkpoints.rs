@@ -112,6 +112,7 @@ fn a_lost_device_is_an_error_and_a_new_one_goes_on_with_the_same_bits() {
         gpu.destroy_device();
         let error = first.train_epoch(|_| {}).await.unwrap_err();
         assert!(matches!(error, Error::DeviceLost(_)), "{error}");
+        assert!(error.to_string().starts_with("device lost: "), "{error}");
         assert!(first.checkpoint().await.is_err());
 
         let mut second = trainer(&device).await;

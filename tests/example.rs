@@ -134,11 +134,50 @@ fn bad_flags_and_files_end_in_one_line() {
         "error: nowhere: expected train-images-idx3-ubyte or train-images-idx3-ubyte.gz, the MNIST \
          files (put them there or name their folder with --data), got neither"
     );
+    assert_eq!(
+        cpu(&["--resume"]),
+        "error: --resume: expected --checkpoint DIR beside it, got none"
+    );
+    let missing = cpu(&["--init", "nowhere.safetensors"]);
+    assert!(
+        missing.starts_with("error: nowhere.safetensors: "),
+        "{missing}"
+    );
+    let garbage = scratch("garbage.safetensors");
+    std::fs::write(&garbage, [7; 30]).unwrap();
+    let refused = cpu(&["--init", garbage.to_str().unwrap()]);
+    let expected = format!(
+        "error: {}: expected a safetensors file, got ",
+        garbage.display()
+    );
+    assert!(refused.starts_with(&expected), "{refused}");
     let missing = cpu(&["--metrics", "no/such/folder/file"]);
     assert!(
         missing.starts_with("error: no/such/folder/file: "),
         "{missing}"
     );
+}
+
+/// What `--save` wrote is what `--init` begins with.
+#[test]
+fn saved_weights_are_where_training_begins() {
+    let saved = scratch("saved.safetensors");
+    let saved = saved.to_str().unwrap();
+    let short = ["--device", "cpu", "--train-images", "640", "--epochs", "1"];
+    let run = |more: &[&str]| {
+        let output = example(&[&short, more].concat(), &[]);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .lines()
+            .last()
+            .unwrap()
+            .to_owned()
+    };
+    let first = run(&["--save", saved]);
+    // At a learning rate of zero an epoch changes nothing.
+    assert_eq!(run(&["--init", saved, "--lr", "0"]), first);
+    assert_ne!(run(&["--lr", "0"]), first);
 }
 
 #[test]
@@ -158,6 +197,12 @@ fn help_explains_every_flag() {
         "--no-shuffle",
         "--data",
         "--metrics",
+        "--checkpoint",
+        "--checkpoint-seconds",
+        "--resume",
+        "--recover",
+        "--init",
+        "--save",
     ] {
         let line = text
             .lines()

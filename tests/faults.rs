@@ -129,3 +129,33 @@ fn ctrl_c_saves_and_ends_cleanly() {
     assert!(position(&folder) < (12, 0));
     assert!(finish(&folder).tensors == expected.tensors);
 }
+
+/// Memory that runs out is an error that names the buffer. Provoked with a limit on this process's
+/// addresses, where the adapter's memory is the process's: Mesa's software Vulkan driver.
+#[test]
+#[cfg(target_os = "linux")]
+fn memory_that_runs_out_is_an_error() {
+    let Some(device) = common::gpu() else { return };
+    let adapter = device.adapter().unwrap();
+    if !adapter.name().contains("llvmpipe") || adapter.backend() != "vulkan" {
+        eprintln!("SKIPPED: {device} has memory of its own, or ends the process when it runs out");
+        return;
+    }
+    let tests = std::env::current_exe().unwrap();
+    let program = tests
+        .parent()
+        .unwrap()
+        .parent()
+        .unwrap()
+        .join("examples/mnist_gpu");
+    let run = "ulimit -v 1100000; exec \"$0\" --adapter vulkan --batch-size 5000 --epochs 1";
+    let output = Command::new("sh")
+        .args(["-c", run])
+        .arg(program)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.starts_with("error: making buffer "), "{text}");
+    assert!(text.trim_end().ends_with(" bytes: Out of Memory"), "{text}");
+}

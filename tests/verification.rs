@@ -67,16 +67,16 @@ fn the_reference_is_no_adapter_to_verify() {
     );
 }
 
-/// ReLU whose kernel lets negative numbers pass.
-#[derive(Debug)]
-struct WrongRelu(ReluForward);
+/// ReLU with a part of its kernel replaced: `!= 0` for `> 0` lets negative numbers pass.
+#[derive(Debug, Clone)]
+struct WrongRelu(ReluForward, &'static str);
 
 impl Op for WrongRelu {
     fn name(&self) -> &'static str {
         self.0.name()
     }
     fn shader(&self) -> &'static str {
-        Box::leak(self.0.shader().replace("> 0;", "!= 0;").into_boxed_str())
+        Box::leak(self.0.shader().replace("> 0;", self.1).into_boxed_str())
     }
     fn bindings(&self) -> Bindings {
         self.0.bindings()
@@ -114,9 +114,8 @@ impl Layer for WrongReluLayer {
 
     fn forward(&self, plan: &mut Builder, input: TensorId) -> Result<TensorId> {
         let shape = plan.get(input).shape.clone();
-        let op = WrongRelu(ReluForward {
-            len: shape.elements(),
-        });
+        let len = shape.elements();
+        let op = WrongRelu(ReluForward { len }, "!= 0;");
         let output = plan.activation("output", shape)?;
         plan.op(Phase::Forward, op, &[input], &[output])?;
         Ok(output)
@@ -157,4 +156,26 @@ fn in_a_model_only_the_wrong_op_is_named() {
         );
         assert!(output.at.1 < 0.0 && output.at.2 == 0.0, "{output:?}");
     }
+}
+
+/// A kernel that the compiler refuses is an error on one line, by the kernel's name.
+#[test]
+fn a_kernel_that_does_not_compile_is_named() {
+    let Some(device) = common::gpu() else { return };
+    let mut plan = Builder::new(false);
+    let input = plan.activation("input", [4]).unwrap();
+    let output = plan.activation("output", [4]).unwrap();
+    let op = WrongRelu(ReluForward { len: 4 }, "> nothing;");
+    plan.op(Phase::Forward, op, &[input], &[output]).unwrap();
+    let error = wgrad::block_on(device.load(plan.finish()))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("compiling kernel `relu_forward`: "),
+        "{error}"
+    );
+    assert!(
+        error.contains("nothing") && !error.contains('\n'),
+        "{error}"
+    );
 }
