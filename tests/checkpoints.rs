@@ -41,6 +41,12 @@ async fn bits(trainer: &mut Trainer) -> Vec<u32> {
     trainer.executor().read_words(arena).await.unwrap()
 }
 
+fn checksum(words: &[u32]) -> u32 {
+    let mut crc = flate2::Crc::new();
+    crc.update(bytemuck::cast_slice(words));
+    crc.sum()
+}
+
 /// Trains until `samples` of the epoch are seen, or a little longer.
 async fn train_some(trainer: &mut Trainer, samples: u64) {
     let stop = |progress: &wgrad::Progress| match progress.samples >= samples {
