@@ -3,13 +3,15 @@
 mod cli;
 mod common;
 
-use clap::Parser;
 use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential};
 use wgrad::{Config, Result, Sgd, Split, Trainer, data};
 
 fn main() -> std::process::ExitCode {
     common::quiet_drivers();
-    let mut args = cli::Args::parse();
+    let mut args: cli::Args = match common::parse() {
+        Ok(args) => args,
+        Err(status) => return status,
+    };
     let mut result = wgrad::block_on(run(&args));
     while args.goes_on_after(&result) {
         result = wgrad::block_on(run(&args));
@@ -42,13 +44,11 @@ async fn run(args: &cli::Args) -> Result<()> {
     cli::print_model(trainer.plan(), &data);
 
     let checkpoints = cli::Checkpoints::begin(args, &mut trainer)?;
-    while trainer.epochs() < args.epochs {
-        let Some(trained) = checkpoints
+    while trainer.epochs() < args.epochs && !checkpoints.stop() {
+        let trained = checkpoints
             .train_epoch(&mut trainer, args.epochs, &data)
-            .await?
-        else {
-            return Ok(());
-        };
+            .await?;
+        let Some(trained) = trained else { continue };
         let train = trainer.evaluate(Split::Train).await?;
         let test = trainer.evaluate(Split::Test).await?;
         let epoch = trainer.epochs();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::ops::Step;
-use crate::plan::{Phase, Plan, TensorId};
+use crate::plan::{Phase, Plan, STEPS_PER_RUN, TensorId};
 use crate::{cpu, gpu};
 
 /// What one or more steps say of themselves.
@@ -88,22 +88,43 @@ impl Executor {
     /// work is done; the metrics tell when it is.
     ///
     /// # Errors
-    /// A slot that the metrics' tables do not have, no steps or too many; a device that was lost or
-    /// reported a fault before.
+    /// More than [`STEPS_PER_RUN`] steps, a step whose slot, rows or samples the plan does not have; a
+    /// device that was lost or reported a fault before.
     pub fn run(&mut self, phases: &[Phase], steps: &[Step]) -> Result<Pending> {
-        let slots = crate::plan::STEPS_PER_RUN;
-        if let Some(step) = steps.iter().find(|step| step.slot as usize >= slots) {
-            return Err(Error::value(
-                "metrics slot",
-                format!("below {slots}"),
-                step.slot,
-            ));
-        }
+        self.check_steps(steps)?;
         let source = match self {
             Executor::Gpu(executor) => executor.run(phases, steps)?.map(Source::Gpu),
-            Executor::Cpu(executor) => executor.run(phases, steps)?.map(Source::Here),
+            Executor::Cpu(executor) => executor.run(phases, steps).map(Source::Here),
         };
         Ok(Pending(source.unwrap_or(Source::Here(Vec::new()))))
+    }
+
+    fn check_steps(&self, steps: &[Step]) -> Result<()> {
+        let plan = self.plan();
+        let len = |name: &str| {
+            let tensor = plan.find(name).ok();
+            tensor.map(|tensor| plan.tensor(tensor).shape.elements() as u64)
+        };
+        let (batch, samples) = (len("labels"), len("dataset.order"));
+        let at_most = |what: &str, found: u64, most: Option<u64>| match most {
+            Some(most) if found > most => Err(Error::value(
+                format!("step's {what}"),
+                format!("at most {most}"),
+                found,
+            )),
+            _ => Ok(()),
+        };
+        at_most("number", steps.len() as u64, Some(STEPS_PER_RUN as u64))?;
+        for step in steps {
+            at_most("slot", step.slot.into(), Some(STEPS_PER_RUN as u64 - 1))?;
+            at_most("rows", step.rows.into(), batch)?;
+            at_most(
+                "last sample",
+                u64::from(step.offset) + u64::from(step.rows),
+                samples,
+            )?;
+        }
+        Ok(())
     }
 
     /// Overwrites a tensor with 32-bit words.

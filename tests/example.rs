@@ -135,6 +135,14 @@ fn bad_flags_and_files_end_in_one_line() {
          files (put them there or name their folder with --data), got neither"
     );
     assert_eq!(
+        cpu(&["--lr", "fast"]),
+        "error: invalid value 'fast' for '--lr <LR>': invalid float literal (--help explains the flags)"
+    );
+    assert_eq!(
+        cpu(&["--epoch", "3"]),
+        "error: unexpected argument '--epoch' found (--help explains the flags)"
+    );
+    assert_eq!(
         cpu(&["--resume"]),
         "error: --resume: expected --checkpoint DIR beside it, got none"
     );

@@ -133,7 +133,9 @@ fn errors(device: &Device, golden: &Golden) -> Vec<f64> {
             session.backward().unwrap();
             session.step().unwrap();
             session.zero_grad().unwrap();
-            errors.push((loss - expected).abs() / expected);
+            let error = (loss - expected).abs() / expected;
+            assert!(error.is_finite(), "{}: a loss of {loss}", golden.name);
+            errors.push(error);
         }
         errors
     })
@@ -228,6 +230,7 @@ fn cpu_reference_computes_every_op_as_pytorch_does() {
                     true => f64::from(word),
                     false => f64::from(f32::from_bits(word)),
                 };
+                assert!(got.is_finite(), "{name}.{binding}[{at}]: {got}");
                 let negligible = 1e-15 * largest + f64::from(f32::from_bits(1));
                 let error = ((got - expected).abs() - negligible).max(0.0);
                 let relative = if error == 0.0 {

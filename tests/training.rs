@@ -196,7 +196,12 @@ fn gpu_and_cpu_agree_after_100_steps() {
             .iter()
             .zip(&cpu)
             .map(|(&g, &c)| (f32::from_bits(g), f32::from_bits(c)));
-        let worst = pairs.map(|(g, c)| (g - c).abs()).fold(0f32, f32::max);
+        let differences: Vec<f32> = pairs.map(|(g, c)| (g - c).abs()).collect();
+        assert!(
+            differences.iter().all(|difference| difference.is_finite()),
+            "{loss}"
+        );
+        let worst = differences.into_iter().fold(0f32, f32::max);
         println!("{loss}: {worst:e}");
         assert!(worst < 2e-6, "{loss}: parameters differ by {worst:e}");
     }

@@ -18,8 +18,11 @@ pub struct Checkpoints {
     every: Duration,
 }
 
-/// Whether Ctrl-C was pressed.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+fn is_interrupted() -> bool {
+    INTERRUPTED.load(Ordering::Relaxed)
+}
 
 impl Checkpoints {
     /// Takes over what `--init` or `--resume` name, and Ctrl-C.
@@ -66,7 +69,8 @@ impl Checkpoints {
         })
     }
 
-    /// Trains an epoch, or what is left of it, under a progress bar. `None` where Ctrl-C was pressed.
+    /// Trains an epoch, or what is left of it, under a progress bar. `None` where Ctrl-C was pressed
+    /// before its end.
     pub async fn train_epoch(
         &self,
         trainer: &mut Trainer,
@@ -74,36 +78,45 @@ impl Checkpoints {
         data: &Dataset,
     ) -> Result<Option<EpochReport>> {
         let bar = progress_bar(trainer.epochs() + 1, epochs, data);
+        let (mut samples, mut seconds) = (0.0, 0.0);
         loop {
             let begun = Instant::now();
             let is_due = || self.file.is_some() && begun.elapsed() >= self.every;
-            let report = trainer
+            let mut report = trainer
                 .train_until(|progress: &Progress| {
                     advance(&bar, progress);
-                    match INTERRUPTED.load(Ordering::Relaxed) || is_due() {
+                    match is_interrupted() || is_due() {
                         true => ControlFlow::Break(()),
                         false => ControlFlow::Continue(()),
                     }
                 })
                 .await?;
+            // What was trained since the last checkpoint: its rate says how long it took.
+            seconds += begun.elapsed().as_secs_f64();
+            samples += report.samples_per_second * begun.elapsed().as_secs_f64();
             if let Some(file) = &self.file {
                 trainer.checkpoint().await?.save(file)?;
             }
-            if INTERRUPTED.load(Ordering::Relaxed) {
-                bar.finish_and_clear();
-                match &self.file {
-                    Some(file) => {
-                        println!("Interrupted: go on with --resume from {}", file.display())
-                    }
-                    None => println!("Interrupted: nothing is saved without --checkpoint DIR"),
-                }
-                return Ok(None);
-            }
             if !trainer.is_within_epoch() {
                 bar.finish_and_clear();
+                report.samples_per_second = samples / seconds;
                 return Ok(Some(report));
             }
+            if is_interrupted() {
+                bar.finish_and_clear();
+                return Ok(None);
+            }
         }
+    }
+
+    /// Whether Ctrl-C was pressed; says what it left behind.
+    pub fn stop(&self) -> bool {
+        match &self.file {
+            _ if !is_interrupted() => return false,
+            Some(file) => println!("Interrupted: go on with --resume from {}", file.display()),
+            None => println!("Interrupted: nothing is saved without --checkpoint DIR"),
+        }
+        true
     }
 
     /// Writes what `--save` names.

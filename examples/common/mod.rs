@@ -15,6 +15,24 @@ pub fn quiet_drivers() {
     }
 }
 
+/// The arguments, or how to end: with the help that was asked for, or with one line that says what is
+/// wrong.
+#[allow(dead_code, reason = "not every example has arguments")]
+pub fn parse<Args: clap::Parser>() -> std::result::Result<Args, ExitCode> {
+    Args::try_parse().map_err(|error| {
+        if !error.use_stderr() {
+            print!("{error}");
+            return ExitCode::SUCCESS;
+        }
+        let text = error.to_string();
+        eprintln!(
+            "{} (--help explains the flags)",
+            text.lines().next().unwrap_or("error")
+        );
+        ExitCode::FAILURE
+    })
+}
+
 /// Exit status 0, or 1 with the error on one line.
 pub fn exit(result: Result<()>) -> ExitCode {
     match result {

@@ -39,7 +39,11 @@ struct Args {
 
 fn main() -> ExitCode {
     common::quiet_drivers();
-    match wgrad::block_on(run(&Args::parse())) {
+    let args: Args = match common::parse() {
+        Ok(args) => args,
+        Err(status) => return status,
+    };
+    match wgrad::block_on(run(&args)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => common::exit(Err(error)),
@@ -62,10 +66,18 @@ async fn run(args: &Args) -> Result<bool> {
         steps: args.steps,
     };
     let mut reports = Vec::new();
+    let mut failed = false;
     for device in devices {
-        let report = verify::adapter(&device, &options).await?;
-        println!("{report}\n");
-        reports.push(report);
+        match verify::adapter(&device, &options).await {
+            Ok(report) => {
+                println!("{report}\n");
+                reports.push(report);
+            }
+            Err(error) => {
+                eprintln!("error: {device}: {error}");
+                failed = true;
+            }
+        }
     }
     if let Some(path) = &args.json {
         let json = serde_json::Value::from_iter(reports.iter().map(json::of_report));
@@ -74,5 +86,5 @@ async fn run(args: &Args) -> Result<bool> {
             source,
         })?;
     }
-    Ok(reports.iter().all(verify::Report::is_right))
+    Ok(!failed && reports.iter().all(verify::Report::is_right))
 }

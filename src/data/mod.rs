@@ -27,6 +27,14 @@ impl Samples {
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
+
+    /// CRC-32 of images and labels.
+    pub(crate) fn checksum(&self) -> u32 {
+        let mut crc = flate2::Crc::new();
+        crc.update(&self.images);
+        crc.update(&self.labels);
+        crc.sum()
+    }
 }
 
 /// Samples to train on and samples to test on.
@@ -53,11 +61,28 @@ impl Dataset {
         train: Samples,
         test: Samples,
     ) -> Result<Self> {
-        let sample = sample.into();
+        let dataset = Dataset {
+            sample: sample.into(),
+            classes,
+            train,
+            test,
+        };
+        dataset.check()?;
+        Ok(dataset)
+    }
+
+    /// What [`Dataset::new`] checks: the fields are open, and may have changed since.
+    pub(crate) fn check(&self) -> Result<()> {
+        let Dataset {
+            sample,
+            classes,
+            train,
+            test,
+        } = self;
         if train.is_empty() {
             return Err(Error::value("training set", "at least 1 sample", 0));
         }
-        for (name, samples) in [("training set", &train), ("test set", &test)] {
+        for (name, samples) in [("training set", train), ("test set", test)] {
             let bytes = samples.len().saturating_mul(sample.elements());
             if samples.images.len() != bytes {
                 let expected = format!("{bytes} bytes of images, {} of {sample}", samples.len());
@@ -70,17 +95,12 @@ impl Dataset {
             if let Some(&label) = samples
                 .labels
                 .iter()
-                .find(|&&label| usize::from(label) >= classes)
+                .find(|&&label| usize::from(label) >= *classes)
             {
                 return Err(Error::value(name, format!("labels below {classes}"), label));
             }
         }
-        Ok(Dataset {
-            sample,
-            classes,
-            train,
-            test,
-        })
+        Ok(())
     }
 
     /// The same with only the first `count` training samples.

@@ -46,7 +46,7 @@ impl Adapter {
             DeviceType::IntegratedGpu => "integrated GPU",
             DeviceType::VirtualGpu => "virtual GPU",
             DeviceType::Cpu => "software",
-            DeviceType::Other => "of unknown kind",
+            DeviceType::Other => "GPU of unknown kind",
         }
     }
 
@@ -138,17 +138,19 @@ pub(crate) async fn enumerate_all() -> Vec<Adapter> {
 }
 
 /// The adapter that `wanted` names (part of a name or backend, or an index into [`enumerate_all`]), or the
-/// best one, and why. GL is asked only where nothing better is there, or where nothing better
+/// best one, and why. GL is asked only where no GPU is reached otherwise, or where nothing else
 /// answers to the name.
 ///
 /// # Errors
 /// No adapter at all, or none that `wanted` fits.
 pub(crate) async fn choose(wanted: Option<&str>) -> Result<(Adapter, String)> {
     let mut adapters = enumerate(Backends::PRIMARY).await;
-    if let Some(found) = pick(&adapters, wanted) {
-        return Ok(found);
+    match pick(&adapters, wanted) {
+        Some((adapter, reason)) if wanted.is_some() || !adapter.is_software() => {
+            return Ok((adapter, reason));
+        }
+        _ => adapters.extend(enumerate(Backends::GL).await),
     }
-    adapters.extend(enumerate(Backends::GL).await);
     pick(&adapters, wanted).ok_or_else(|| Error::NoAdapter {
         asked: match wanted {
             Some(wanted) => format!("`{wanted}`"),
@@ -168,31 +170,24 @@ pub(crate) async fn choose(wanted: Option<&str>) -> Result<(Adapter, String)> {
 }
 
 fn pick(adapters: &[Adapter], wanted: Option<&str>) -> Option<(Adapter, String)> {
-    let (adapter, reason) = match wanted {
-        None => (adapters.first()?, reason_for_best(adapters)),
-        Some(text) => match text.parse::<usize>() {
-            Ok(index) => (
-                adapters.get(index)?,
-                format!("number {index} was asked for"),
-            ),
-            Err(_) => {
-                let named = adapters.iter().find(|adapter| adapter.answers_to(text))?;
-                (named, format!("`{text}` was asked for"))
-            }
-        },
+    let Some(text) = wanted else {
+        let best = adapters.iter().min_by_key(|adapter| adapter.rank())?;
+        return Some((best.clone(), reason_for_best(best, adapters.len())));
     };
-    Some((adapter.clone(), reason))
+    // A number counts adapters, unless there are not so many: then it is part of a name, as in
+    // "RTX 4090".
+    let index = text.parse::<usize>().ok();
+    if let Some((index, adapter)) = index.and_then(|index| Some((index, adapters.get(index)?))) {
+        return Some((adapter.clone(), format!("number {index} was asked for")));
+    }
+    let named = adapters.iter().find(|adapter| adapter.answers_to(text))?;
+    Some((named.clone(), format!("`{text}` was asked for")))
 }
 
-/// Why the first of `adapters`, the best first, was taken.
-fn reason_for_best(adapters: &[Adapter]) -> String {
-    match adapters {
-        [_] => "the only adapter found".to_owned(),
-        [first, ..] => format!(
-            "the best of {} adapters: {} before the others",
-            adapters.len(),
-            first.kind()
-        ),
-        [] => String::new(),
+fn reason_for_best(best: &Adapter, count: usize) -> String {
+    match (best.is_software(), count) {
+        (true, _) => "no GPU was found, only software".to_owned(),
+        (false, 1) => "the only adapter found".to_owned(),
+        (false, _) => format!("the best of {count} adapters, a {}", best.kind()),
     }
 }

@@ -9,13 +9,16 @@ use crate::ops::{Op, Step, WORKGROUP_SIZE};
 /// The group of the uniform `this_step`, in every kernel.
 pub(super) const STEP_GROUP: u32 = 1;
 
+/// What makes a pipeline: WGSL text, entry point, constants.
+type Key = (&'static str, &'static str, Vec<u64>);
+
 /// Makes each pipeline once.
 #[derive(Debug)]
 pub(super) struct Pipelines {
     step_layout: wgpu::BindGroupLayout,
     layouts: HashMap<(usize, usize), wgpu::BindGroupLayout>,
     modules: HashMap<&'static str, wgpu::ShaderModule>,
-    pipelines: HashMap<(&'static str, Vec<u64>), wgpu::ComputePipeline>,
+    pipelines: HashMap<Key, wgpu::ComputePipeline>,
 }
 
 impl Pipelines {
@@ -92,10 +95,8 @@ impl Pipelines {
     ) -> Result<wgpu::ComputePipeline> {
         let mut constants = op.constants();
         constants.push(("WORKGROUP_SIZE", WORKGROUP_SIZE as f64));
-        let key = (
-            op.name(),
-            constants.iter().map(|(_, value)| value.to_bits()).collect(),
-        );
+        let values = constants.iter().map(|(_, value)| value.to_bits());
+        let key = (op.shader(), op.name(), values.collect());
         if let Some(pipeline) = self.pipelines.get(&key) {
             return Ok(pipeline.clone());
         }

@@ -123,8 +123,16 @@ impl Sequential {
                 needs_d_input: trained_before[number],
             };
             match layer.backward(&mut plan, around)? {
-                Some(d_input) if around.needs_d_input => d_flowing = d_input,
-                _ => break,
+                Some(d_input) => d_flowing = d_input,
+                None if !around.needs_d_input => break,
+                None => {
+                    let what = format!("{}: gradient of the input", super::place(&plan, layer));
+                    return Err(Error::value(
+                        what,
+                        "a tensor, for the layers before it",
+                        "none",
+                    ));
+                }
             }
         }
 

@@ -40,10 +40,6 @@ impl Op for CrossEntropy {
         self.rows as u64
     }
 
-    fn uses_step(&self) -> bool {
-        true
-    }
-
     fn cost(&self) -> Cost {
         Cost::new(8 * self.rows * self.classes, &self.bindings())
     }

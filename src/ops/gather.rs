@@ -54,10 +54,6 @@ impl Op for Gather {
         (self.rows * self.sample_len) as u64
     }
 
-    fn uses_step(&self) -> bool {
-        true
-    }
-
     /// Each batch reads and writes its own rows only.
     fn cost(&self) -> Cost {
         let pixels = (self.rows * self.sample_len) as u64;

@@ -46,10 +46,6 @@ impl Op for Metrics {
         WORKGROUP_SIZE
     }
 
-    fn uses_step(&self) -> bool {
-        true
-    }
-
     fn cost(&self) -> Cost {
         Cost::new(self.rows * (self.classes + 1), &self.bindings())
     }

@@ -62,11 +62,6 @@ pub trait Op: Debug + Send + Sync {
     /// How many invocations the kernel needs; the executor rounds up to whole workgroups.
     fn invocations(&self) -> u64;
 
-    /// Whether the kernel reads the [`Step`] of the moment (group 1).
-    fn uses_step(&self) -> bool {
-        false
-    }
-
     /// Floating-point operations and bytes moved.
     fn cost(&self) -> Cost;
 

@@ -44,10 +44,6 @@ impl Op for Mse {
         self.rows as u64
     }
 
-    fn uses_step(&self) -> bool {
-        true
-    }
-
     fn cost(&self) -> Cost {
         Cost::new(4 * self.rows * self.classes, &self.bindings())
     }

@@ -54,10 +54,6 @@ impl Op for Sgd {
         self.len as u64
     }
 
-    fn uses_step(&self) -> bool {
-        true
-    }
-
     fn cost(&self) -> Cost {
         Cost::new(4 * self.len, &self.bindings())
     }
@@ -106,10 +102,6 @@ impl Op for SgdMomentum {
 
     fn invocations(&self) -> u64 {
         self.len as u64
-    }
-
-    fn uses_step(&self) -> bool {
-        true
     }
 
     fn cost(&self) -> Cost {

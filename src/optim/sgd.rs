@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::error::{Error, Result};
+use super::check_rate;
+use crate::error::Result;
 use crate::ops;
 use crate::plan::{Builder, Element, Phase, Role, TensorId};
 
@@ -72,9 +73,7 @@ impl Sgd {
             ("momentum", self.momentum),
             ("weight decay", self.weight_decay),
         ] {
-            if !(value.is_finite() && value >= 0.0) {
-                return Err(Error::value(what, "a finite number of at least 0", value));
-            }
+            check_rate(what, value)?;
         }
         let len = plan.get(parameters).words();
         let weight_decay = self.weight_decay;

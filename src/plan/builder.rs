@@ -15,6 +15,10 @@ const PARAMETERS: BufferId = BufferId(0);
 /// The arena of gradients.
 const GRADIENTS: BufferId = BufferId(1);
 
+/// Elements of a tensor: kernels count in u32, and the rectangle of workgroups that covers a tensor
+/// counts a little further than its end.
+const MOST_ELEMENTS: usize = 1 << 31;
+
 /// A plan in the making.
 #[derive(Debug)]
 pub struct Builder {
@@ -323,11 +327,10 @@ impl Builder {
 
     fn push(&mut self, tensor: Tensor) -> Result<TensorId> {
         let elements = tensor.shape.elements();
-        // A product that saturates, which on a 32-bit host is this largest number, is refused with it.
-        if elements == 0 || elements >= u32::MAX as usize {
+        if elements == 0 || elements > MOST_ELEMENTS {
             return Err(Error::Shape {
                 at: tensor.name,
-                expected: format!("1 to {} elements", u32::MAX - 1),
+                expected: format!("1 to {MOST_ELEMENTS} elements"),
                 got: format!("{}, {elements} elements", tensor.shape),
             });
         }

@@ -4,8 +4,6 @@
 mod builder;
 mod display;
 
-use std::fmt;
-
 pub use builder::Builder;
 
 use crate::error::{Error, Result};
@@ -52,22 +50,6 @@ pub enum Role {
     Scratch,
     /// Read by the host while training goes on.
     Metric,
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Role::Dataset => "data set",
-            Role::Input => "input",
-            Role::Parameter => "parameter",
-            Role::Gradient => "gradient",
-            Role::Arena => "arena",
-            Role::OptimizerState => "optimizer state",
-            Role::Activation => "activation",
-            Role::Scratch => "scratch",
-            Role::Metric => "metric",
-        })
-    }
 }
 
 /// How the elements of a tensor lie in 32-bit words.

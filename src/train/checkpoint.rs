@@ -114,12 +114,18 @@ impl Checkpoint {
         checkpoint.metadata = metadata
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect();
+        let is_ours = checkpoint
+            .metadata
+            .get(FORMAT.0)
+            .is_some_and(|format| format == FORMAT.1);
         let written = checkpoint.metadata.remove(CHECKSUM);
-        let format = checkpoint.metadata.get(FORMAT.0);
-        if format.is_some_and(|format| format == FORMAT.1) {
-            checkpoint.metadata.remove(FORMAT.0);
-        } else if written.is_none() {
-            return Ok(checkpoint);
+        match (is_ours, &written) {
+            (false, None) => return Ok(checkpoint),
+            (false, Some(_)) => {
+                let format = checkpoint.metadata.remove(FORMAT.0);
+                return Err((FORMAT.1, format.unwrap_or_else(|| "no format".to_owned())));
+            }
+            (true, _) => drop(checkpoint.metadata.remove(FORMAT.0)),
         }
         let found = checkpoint.checksum();
         if written.as_ref() != Some(&found) {
@@ -130,14 +136,16 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    /// CRC-32 of the metadata and the tensors, in the order of their names.
+    /// CRC-32 of the metadata, but for the keys that [`Checkpoint::save`] writes itself, and of the
+    /// tensors, in the order of their names.
     fn checksum(&self) -> String {
         let mut crc = flate2::Crc::new();
         let mut update = |bytes: &[u8]| {
             crc.update(&(bytes.len() as u64).to_le_bytes());
             crc.update(bytes);
         };
-        for (key, value) in &self.metadata {
+        let own = |key: &str| key == CHECKSUM || key == FORMAT.0;
+        for (key, value) in self.metadata.iter().filter(|(key, _)| !own(key)) {
             update(key.as_bytes());
             update(value.as_bytes());
         }

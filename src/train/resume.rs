@@ -7,7 +7,8 @@ use std::str::FromStr;
 use super::trainer::Position;
 use super::{Checkpoint, Trainer};
 use crate::error::{Error, Result};
-use crate::plan::{Plan, Role, Tensor};
+use crate::optim::check_rate;
+use crate::plan::{Plan, Role, Tensor, TensorId};
 
 /// What the names of the optimizer's arrays begin with.
 const OPTIMIZER: &str = "optimizer.";
@@ -65,8 +66,12 @@ impl Trainer {
             ));
         }
         let learning_rate = number(checkpoint, "learning_rate")?;
-        for (prefix, arena) in arenas(self.executor.plan()) {
-            self.write_arena(checkpoint, &prefix, &arena)?;
+        check_rate("checkpoint's learning rate", learning_rate)?;
+        let arenas = arenas(self.executor.plan()).into_iter();
+        let arenas = arenas.map(|(prefix, arena)| self.read_arena(checkpoint, &prefix, &arena));
+        // All are read before one is written: a checkpoint that is refused changes nothing.
+        for (arena, values) in arenas.collect::<Result<Vec<_>>>()? {
+            self.executor.write(arena, &values)?;
         }
         self.position = position;
         self.learning_rate = learning_rate;
@@ -79,16 +84,22 @@ impl Trainer {
     /// # Errors
     /// A parameter that is missing, of another shape or none of this model's, by name.
     pub fn load_parameters(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        self.write_arena(checkpoint, "", "parameters")
+        let (arena, values) = self.read_arena(checkpoint, "", "parameters")?;
+        self.executor.write(arena, &values)
     }
 
-    /// Fills an arena with the arrays of the checkpoint whose names begin with `prefix`.
-    fn write_arena(&mut self, checkpoint: &Checkpoint, prefix: &str, arena: &str) -> Result<()> {
-        let plan = self.executor.plan().clone();
+    /// An arena, and what the arrays of the checkpoint whose names begin with `prefix` make of it.
+    fn read_arena(
+        &self,
+        checkpoint: &Checkpoint,
+        prefix: &str,
+        arena: &str,
+    ) -> Result<(TensorId, Vec<f32>)> {
+        let plan = self.executor.plan();
         let arena = plan.find(arena)?;
         let mut values = vec![0f32; plan.tensor(arena).words()];
         let mut expected = Vec::new();
-        for (name, tensor) in parameters(&plan) {
+        for (name, tensor) in parameters(plan) {
             let name = format!("{prefix}{name}");
             let wrong = |got: String| Error::Shape {
                 at: format!("checkpoint's {name}"),
@@ -113,7 +124,7 @@ impl Trainer {
                 other,
             ));
         }
-        self.executor.write(arena, &values)
+        Ok((arena, values))
     }
 
     /// What must be the same for a checkpoint to be of this training.
@@ -126,7 +137,10 @@ impl Trainer {
             ("batch_size", config.batch_size.to_string()),
             ("seed", config.seed.to_string()),
             ("shuffle", config.shuffle.to_string()),
-            ("training_samples", self.train_len.to_string()),
+            (
+                "training_set",
+                format!("{} samples, CRC-32 {:08x}", self.train_len, self.train_sum),
+            ),
         ];
         entries.map(|(key, value)| (key.to_owned(), value)).into()
     }

@@ -6,6 +6,7 @@ use crate::executor::{Executor, StepMetrics};
 use crate::loss::Loss;
 use crate::nn::{Sequential, Training, initial_parameters};
 use crate::ops::Step;
+use crate::optim::check_rate;
 use crate::plan::{Phase, Plan, TensorId};
 
 /// A model in a device's memory, driven by its owner: `forward`, `loss`, `backward`, `step`,
@@ -122,8 +123,13 @@ impl Session {
     }
 
     /// The learning rate of the steps to come.
-    pub fn set_learning_rate(&mut self, learning_rate: f32) {
+    ///
+    /// # Errors
+    /// A rate that is not finite and at least zero.
+    pub fn set_learning_rate(&mut self, learning_rate: f32) -> Result<()> {
+        check_rate("learning rate", learning_rate)?;
         self.step.learning_rate = learning_rate;
+        Ok(())
     }
 
     /// From the batch to the logits.

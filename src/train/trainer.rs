@@ -1,11 +1,11 @@
 //! Whole epochs over a data set that lives on the device.
 
 use std::ops::ControlFlow;
-use std::time::Instant;
 
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use web_time::Instant;
 
 use super::bursts::Bursts;
 use crate::data::Dataset;
@@ -15,7 +15,7 @@ use crate::executor::{Executor, StepMetrics};
 use crate::loss::Loss;
 use crate::nn::{Sequential, Training, initial_parameters};
 use crate::ops::Step;
-use crate::optim::Sgd;
+use crate::optim::{Sgd, check_rate};
 use crate::plan::{Phase, Plan, TensorId};
 
 /// How to train.
@@ -74,6 +74,7 @@ pub struct Trainer {
     pub(super) config: Config,
     order: TensorId,
     pub(super) train_len: usize,
+    pub(super) train_sum: u32,
     test_len: usize,
     classes: usize,
     pub(super) description: String,
@@ -101,6 +102,7 @@ impl Trainer {
         data: &Dataset,
         config: Config,
     ) -> Result<Self> {
+        data.check()?;
         let plan = model.lower(&Training {
             sample: data.sample.clone(),
             batch_size: config.batch_size,
@@ -143,6 +145,7 @@ impl Trainer {
             learning_rate: config.optimizer.learning_rate(),
             order,
             train_len: data.train.len(),
+            train_sum: data.train.checksum(),
             test_len: data.test.len(),
             classes,
             description: model.to_string(),
@@ -165,8 +168,13 @@ impl Trainer {
     }
 
     /// The learning rate of the steps to come.
-    pub fn set_learning_rate(&mut self, learning_rate: f32) {
+    ///
+    /// # Errors
+    /// A rate that is not finite and at least zero.
+    pub fn set_learning_rate(&mut self, learning_rate: f32) -> Result<()> {
+        check_rate("learning rate", learning_rate)?;
         self.learning_rate = learning_rate;
+        Ok(())
     }
 
     /// How many epochs are complete.
@@ -215,7 +223,7 @@ impl Trainer {
         self.position.step += steps as u64;
         if self.position.step as usize >= self.train_len.div_ceil(self.config.batch_size) {
             self.position = Position {
-                epoch: self.position.epoch + 1,
+                epoch: self.position.epoch.saturating_add(1),
                 step: 0,
             };
         }

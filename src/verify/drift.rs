@@ -38,9 +38,17 @@ pub async fn drift(device: &Device, subject: &Subject, seed: u64, steps: usize) 
     let magnitudes = reference.1.iter().map(|&p| f64::from(p.abs()));
     Ok(Drift {
         steps,
-        loss: loss.fold(0.0, f64::max),
-        parameters: parameters.fold(0.0, f64::max),
-        largest_parameter: magnitudes.fold(0.0, f64::max),
+        loss: largest(loss),
+        parameters: largest(parameters),
+        largest_parameter: largest(magnitudes),
+    })
+}
+
+/// The largest of `values`; infinite if one is no number, which `f64::max` would pass over.
+fn largest(values: impl Iterator<Item = f64>) -> f64 {
+    values.fold(0.0, |largest, value| match value.is_nan() {
+        true => f64::INFINITY,
+        false => largest.max(value),
     })
 }
 

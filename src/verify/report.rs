@@ -105,7 +105,8 @@ pub async fn model(device: &Device, subject: &Subject, options: &Options) -> Res
     let mut parameters = executor.read_words(arena).await?;
     let hostile = random.floats(parameters.len());
     for (parameter, hostile) in parameters.iter_mut().zip(hostile).step_by(3) {
-        *parameter = hostile;
+        // Larger ones would grow with every layer, beyond f32 in a deep model; `fuzz` has them.
+        *parameter = f32::from_bits(hostile).clamp(-1.0, 1.0).to_bits();
     }
     executor.write_words(arena, &parameters)?;
     let full = Step::new(0, batch, 2, rate);

@@ -2,12 +2,16 @@
 
 use wgrad::ops::{
     Args, BiasBackward, BiasForward, Bindings, Col2im, Cost, CrossEntropy, ErrorBound, Gather,
-    Gemm, Im2col, MaxPoolBackward, MaxPoolForward, Metrics, Mse, Op, Operand, ReduceSum,
-    ReluBackward, ReluForward, SgdMomentum, Step,
+    Gemm, Im2col, MaxPoolBackward, MaxPoolBackwardAll, MaxPoolForward, Metrics, Mse, Op, Operand,
+    ReduceSum, ReluBackward, ReluForward, Sgd, SgdMomentum, Step, Zero,
 };
 use wgrad::shape::{Window, WindowedPlanes};
 
-use super::{common, reports};
+use wgrad::executor::Executor;
+use wgrad::plan::{Builder, Element, Phase, Role, TensorId};
+use wgrad::verify::lockstep;
+
+use super::common;
 
 /// An op with its kernel's text changed in one place, and the true reference.
 #[derive(Debug)]
@@ -40,9 +44,6 @@ impl Op for Mutant {
     }
     fn invocations(&self) -> u64 {
         self.op.invocations()
-    }
-    fn uses_step(&self) -> bool {
-        self.op.uses_step()
     }
     fn cost(&self) -> Cost {
         self.op.cost()
@@ -112,12 +113,33 @@ fn mutants() -> Vec<(&'static str, Box<dyn Op>, &'static str, &'static str)> {
     };
     let gather = || {
         Box::new(Gather {
-            rows: 5,
+            rows: 70,
             sample_len: 7,
             samples: 70,
         })
     };
     vec![
+        (
+            "all but the ties",
+            Box::new(MaxPoolBackwardAll { geometry }),
+            "key == ordered_key",
+            "key != ordered_key",
+        ),
+        (
+            "learning rate ignored",
+            Box::new(Sgd {
+                len: 70,
+                weight_decay: 0.1,
+            }),
+            "this_step.learning_rate * gradient",
+            "gradient",
+        ),
+        (
+            "not cleared",
+            Box::new(Zero { len: 70 }),
+            "= 0.0",
+            "= 0.5 * values[index]",
+        ),
         (
             "axes of the stride swapped",
             Box::new(Im2col { geometry }),
@@ -315,46 +337,105 @@ fn mutants() -> Vec<(&'static str, Box<dyn Op>, &'static str, &'static str)> {
     ]
 }
 
+/// What a right max-pool reads and writes: input, output, indices.
+fn pooled() -> (Vec<u32>, Vec<u32>, Vec<u32>) {
+    let op = MaxPoolForward {
+        geometry: geometry(),
+    };
+    let input = super::random_inputs(&op, 11).remove(0);
+    let mut output = vec![0; op.bindings().outputs[0].1];
+    let mut indices = output.clone();
+    op.reference(&mut Args {
+        inputs: vec![&input],
+        outputs: vec![&mut output, &mut indices],
+        step: &Step::new(0, 1, 0, 0.1),
+    });
+    (input, output, indices)
+}
+
+/// Inputs on which each fault shows.
+fn inputs_of(op: &dyn Op) -> Vec<Vec<u32>> {
+    let mut inputs = super::random_inputs(op, 11);
+    let labels: Vec<u32> = (0..70).map(|i| i % 5).collect();
+    match op.name() {
+        "max_pool_backward" => inputs[0] = pooled().2,
+        "max_pool_backward_all" => (inputs[0], inputs[1], _) = pooled(),
+        "mse" => inputs[1] = labels,
+        "cross_entropy" => {
+            let logits = (0..350).map(|i| (0.3 * (i % 7) as f32 + 1.0).to_bits());
+            inputs = vec![logits.collect(), labels];
+        }
+        "metrics" => {
+            inputs[1] = vec![1f32.to_bits(); 350];
+            inputs[2] = labels;
+        }
+        "gather" => inputs[2] = (0..70).rev().collect(),
+        "relu_forward" => inputs[0][0] = (-f32::NAN).to_bits(),
+        _ => {}
+    }
+    inputs
+}
+
+/// One plan with every op twice, right and with a fault planted: verification names the planted ones,
+/// all of them and no other.
 #[test]
-fn every_wrong_kernel_is_caught() {
+fn every_planted_fault_is_named_and_no_right_op_is() {
     let Some(device) = common::gpu() else { return };
-    let step = Step::new(3, 66, 2, 0.1);
-    let gather_step = Step::new(3, 4, 2, 0.1);
-    for (what, op, from, to) in mutants() {
-        let name = op.name();
-        let mut inputs = super::random_inputs(op.as_ref(), 11);
-        match name {
-            "max_pool_backward" => {
-                inputs[0] = (0..inputs[0].len() as u32).map(|i| i % 72).collect()
-            }
-            "mse" | "cross_entropy" => inputs[1] = (0..70).map(|i| i % 5).collect(),
-            "metrics" => {
-                inputs[1] = vec![0x3f80_0000; 350];
-                inputs[2] = (0..70).map(|i| i % 5).collect();
-            }
-            "gather" => inputs[2] = (0..70).rev().collect(),
-            "relu_forward" => inputs[0][0] = (-f32::NAN).to_bits(),
-            _ => {}
-        }
-        if name == "cross_entropy" {
-            inputs[0] = (0..350)
-                .map(|i| (0.3 * (i % 7) as f32 + 1.0).to_bits())
-                .collect();
-        }
-        let outputs = op.bindings().outputs;
-        let before: Vec<Vec<u32>> = outputs
-            .iter()
-            .map(|(_, len)| vec![0x3f80_0000; *len])
+    let mut plan = Builder::new(false);
+    let mut written = Vec::new();
+    let mut add = |scope: String, op: Box<dyn Op>| {
+        plan.set_scope(&scope);
+        let outputs = op.bindings().outputs.into_iter();
+        let before = outputs.map(|(_, len)| vec![1f32.to_bits(); len]);
+        let words = inputs_of(op.as_ref()).into_iter().chain(before);
+        let tensors: Vec<TensorId> = words
+            .enumerate()
+            .map(|(i, words)| {
+                let name = format!("binding{i}");
+                let tensor = plan
+                    .tensor(&name, [words.len()], Element::U32, Role::Input)
+                    .unwrap();
+                written.push((tensor, words));
+                tensor
+            })
             .collect();
-        let step = if name == "gather" { gather_step } else { step };
-        let mutant = Mutant::new(op, from, to);
-        let found = reports(&device, mutant, &inputs, &before, &step);
-        assert!(
-            found
-                .iter()
-                .any(|report| !report.is_right() && report.op == name),
-            "{name}: {what}: not caught\n{from} → {to}"
+        let (inputs, outputs) = tensors.split_at(op.bindings().inputs.len());
+        plan.boxed_op(Phase::Forward, op, inputs, outputs).unwrap();
+    };
+    for (number, (_, op, _, _)) in mutants().into_iter().enumerate() {
+        add(format!("right{number}"), op);
+    }
+    for (number, (_, op, from, to)) in mutants().into_iter().enumerate() {
+        add(
+            format!("planted{number}"),
+            Box::new(Mutant::new(op, from, to)),
         );
-        println!("caught in {name}: {what}");
+    }
+    let reports = wgrad::block_on(async {
+        let mut executor = device.load(plan.finish()).await.unwrap();
+        for (tensor, words) in written {
+            executor.write_words(tensor, &words).unwrap();
+        }
+        let Executor::Gpu(gpu) = &mut executor else {
+            panic!("the device is no adapter");
+        };
+        let step = Step::new(3, 66, 2, 0.1);
+        lockstep(gpu, &[Phase::Forward], &step).await.unwrap()
+    });
+    for report in &reports {
+        let is_planted = report.tensor.starts_with("planted");
+        assert!(
+            is_planted || report.is_right(),
+            "a right op is named: {report:?}"
+        );
+    }
+    for (number, (what, op, from, to)) in mutants().into_iter().enumerate() {
+        let scope = format!("planted{number}.");
+        let mut own = reports
+            .iter()
+            .filter(|report| report.tensor.starts_with(&scope));
+        let named = own.any(|report| !report.is_right() && report.op == op.name());
+        assert!(named, "{}: {what}: not caught\n{from} → {to}", op.name());
+        println!("caught in {}: {what}", op.name());
     }
 }
