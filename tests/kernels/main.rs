@@ -5,6 +5,7 @@ mod common;
 
 mod losses;
 mod mutants;
+mod planted;
 mod pointwise;
 mod products;
 mod windows;
