@@ -93,7 +93,7 @@ impl Executor {
         &self.plan
     }
 
-    /// Gives the device up: everything after this is [`Error::DeviceLost`]. This is how a driver's
+    /// Gives the device up: everything after this is [`DeviceLost`](crate::Error::DeviceLost). This is how a driver's
     /// reset is rehearsed.
     pub fn destroy_device(&self) {
         self.device.device.destroy();
