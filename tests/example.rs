@@ -5,16 +5,9 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// `mnist_gpu`, which `cargo test` builds beside the tests.
+/// Runs `mnist_gpu`.
 fn example(args: &[&str], environment: &[(&str, &str)]) -> Output {
-    let tests = std::env::current_exe().unwrap();
-    let folder = tests.parent().unwrap().parent().unwrap().join("examples");
-    let program = folder.join(format!("mnist_gpu{}", std::env::consts::EXE_SUFFIX));
-    assert!(
-        program.exists(),
-        "build it first: cargo build --release --example mnist_gpu"
-    );
-    Command::new(program)
+    Command::new(common::example())
         .args(args)
         .envs(environment.iter().copied())
         .env_remove("XDG_RUNTIME_DIR")

@@ -14,14 +14,7 @@ const KILLS: usize = 50;
 
 /// A run of twelve epochs that writes a checkpoint after every few steps.
 fn start(folder: &Path, more: &[&str]) -> Child {
-    let tests = std::env::current_exe().unwrap();
-    let program = tests
-        .parent()
-        .unwrap()
-        .parent()
-        .unwrap()
-        .join("examples/mnist_gpu");
-    Command::new(program)
+    Command::new(common::example())
         .args([
             "--device",
             "cpu",
@@ -37,7 +30,7 @@ fn start(folder: &Path, more: &[&str]) -> Child {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("build it first: cargo build --release --example mnist_gpu")
+        .unwrap()
 }
 
 fn folder(name: &str) -> PathBuf {
@@ -141,17 +134,10 @@ fn memory_that_runs_out_is_an_error() {
         eprintln!("SKIPPED: {device} has memory of its own, or ends the process when it runs out");
         return;
     }
-    let tests = std::env::current_exe().unwrap();
-    let program = tests
-        .parent()
-        .unwrap()
-        .parent()
-        .unwrap()
-        .join("examples/mnist_gpu");
     let run = "ulimit -v 1100000; exec \"$0\" --adapter vulkan --batch-size 5000 --epochs 1";
     let output = Command::new("sh")
         .args(["-c", run])
-        .arg(program)
+        .arg(common::example())
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");

@@ -1,6 +1,8 @@
 //! What several test programs share: the adapter to test on, and random numbers.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+use std::path::PathBuf;
+
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use wgrad::data::{Dataset, Samples};
@@ -90,4 +92,16 @@ fn random_samples(len: usize, sample_len: usize, classes: u8, seed: u64) -> Samp
 pub fn random_data(train: usize, test: usize) -> Dataset {
     let sample = |len, seed| random_samples(len, 2 * 12 * 11, 4, seed);
     Dataset::new([2, 12, 11], 4, sample(train, 1), sample(test, 2)).unwrap()
+}
+
+/// `mnist_gpu`, which `cargo test` builds beside the tests.
+pub fn example() -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    let folder = tests.parent().unwrap().parent().unwrap().join("examples");
+    let program = folder.join(format!("mnist_gpu{}", std::env::consts::EXE_SUFFIX));
+    assert!(
+        program.exists(),
+        "build it first: cargo build --release --example mnist_gpu"
+    );
+    program
 }
