@@ -21,6 +21,11 @@ fn uneven_model(ties: Ties) -> Sequential {
     })
 }
 
+/// Bytes as a batch that the host writes: in [0, 1].
+fn scaled(bytes: &[u8]) -> Vec<f32> {
+    bytes.iter().map(|&byte| f32::from(byte) / 255.0).collect()
+}
+
 fn mnist(train: usize) -> Dataset {
     let data = wgrad::data::load_mnist(common::MNIST).unwrap();
     data.with_train_len(train).unwrap()
@@ -250,12 +255,7 @@ fn a_partial_batch_trains_as_a_batch_of_its_own_size() {
             wgrad::block_on(async {
                 let model = uneven_model(Ties::First);
                 let mut session = Session::new(&device, &model, &training, 0).await.unwrap();
-                let images: Vec<f32> = data
-                    .train
-                    .images
-                    .iter()
-                    .map(|&b| f32::from(b) / 255.0)
-                    .collect();
+                let images = scaled(&data.train.images);
                 let labels: Vec<u32> = data.train.labels.iter().map(|&l| l.into()).collect();
                 session.set_batch(&images, &labels).unwrap();
                 session.forward().unwrap();
@@ -322,12 +322,7 @@ fn gradients_accumulate_until_they_are_cleared_or_are_overwritten() {
             wgrad::block_on(async {
                 let model = uneven_model(Ties::First);
                 let mut session = Session::new(&device, &model, &training, 0).await.unwrap();
-                let images: Vec<f32> = data
-                    .train
-                    .images
-                    .iter()
-                    .map(|&b| f32::from(b) / 255.0)
-                    .collect();
+                let images = scaled(&data.train.images);
                 session.set_batch(&images, &[0, 1, 2, 3]).unwrap();
                 session.forward().unwrap();
                 session.loss().await.unwrap();

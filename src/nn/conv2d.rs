@@ -73,20 +73,6 @@ impl Conv2d {
         let Size2d { height, width } = self.window.kernel;
         Shape::from([self.in_channels, height, width]).elements()
     }
-
-    /// A product of the batch: (m, k) × (k, n), image by image.
-    fn product(&self, batch: usize, [m, n, k]: [usize; 3], a: Operand, b: Operand) -> Gemm {
-        Gemm {
-            batch,
-            m,
-            n,
-            k,
-            a,
-            b,
-            split_k: 1,
-            accumulate: false,
-        }
-    }
 }
 
 impl fmt::Display for Conv2d {
@@ -140,7 +126,7 @@ impl Layer for Conv2d {
 
         let product_name = if self.bias { "product" } else { "output" };
         let product = plan.activation(product_name, [n, oc, height, width])?;
-        let gemm = self.product(n, [oc, area, k], Operand::PLAIN.shared(), Operand::PLAIN);
+        let gemm = Gemm::new(n, [oc, area, k], Operand::PLAIN.shared(), Operand::PLAIN);
         plan.op(Phase::Forward, gemm, &[weight, columns], &[product])?;
         if !self.bias {
             return Ok(product);
@@ -179,7 +165,7 @@ impl Layer for Conv2d {
 
         let (columns, d_weight) = (plan.own("columns")?, plan.own("d_weight")?);
         let partials = plan.scratch("d_weight_partials", [n, oc, k])?;
-        let gemm = self.product(n, [oc, k, area], Operand::PLAIN, Operand::TRANSPOSED);
+        let gemm = Gemm::new(n, [oc, k, area], Operand::PLAIN, Operand::TRANSPOSED);
         plan.op(Phase::Backward, gemm, &[d_output, columns], &[partials])?;
         let reduce = ReduceSum {
             parts: n,
@@ -193,7 +179,7 @@ impl Layer for Conv2d {
         }
         let weight = plan.own("weight")?;
         let d_columns = plan.scratch("d_columns", [n, k, area])?;
-        let gemm = self.product(
+        let gemm = Gemm::new(
             n,
             [k, area, oc],
             Operand::TRANSPOSED.shared(),

@@ -87,16 +87,7 @@ impl Layer for Linear {
         let (weight, _) = plan.parameter("weight", [o, i], Init::HeNormal { fan_in: i })?;
         let product_name = if self.bias { "product" } else { "output" };
         let product = plan.activation(product_name, [n, o])?;
-        let gemm = Gemm {
-            batch: 1,
-            m: n,
-            n: o,
-            k: i,
-            a: Operand::PLAIN,
-            b: Operand::TRANSPOSED,
-            split_k: 1,
-            accumulate: false,
-        };
+        let gemm = Gemm::new(1, [n, o, i], Operand::PLAIN, Operand::TRANSPOSED);
         plan.op(Phase::Forward, gemm, &[input, weight], &[product])?;
         if !self.bias {
             return Ok(product);
@@ -130,14 +121,8 @@ impl Layer for Linear {
 
         let d_weight = plan.own("d_weight")?;
         let gemm = Gemm {
-            batch: 1,
-            m: o,
-            n: i,
-            k: n,
-            a: Operand::TRANSPOSED,
-            b: Operand::PLAIN,
-            split_k: 1,
             accumulate,
+            ..Gemm::new(1, [o, i, n], Operand::TRANSPOSED, Operand::PLAIN)
         };
         plan.op(
             Phase::Backward,
@@ -151,16 +136,7 @@ impl Layer for Linear {
         }
         let weight = plan.own("weight")?;
         let d_input = plan.scratch("d_input", [n, i])?;
-        let gemm = Gemm {
-            batch: 1,
-            m: n,
-            n: i,
-            k: o,
-            a: Operand::PLAIN,
-            b: Operand::PLAIN,
-            split_k: 1,
-            accumulate: false,
-        };
+        let gemm = Gemm::new(1, [n, i, o], Operand::PLAIN, Operand::PLAIN);
         plan.op(Phase::Backward, gemm, &[d_output, weight], &[d_input])?;
         Ok(Some(d_input))
     }

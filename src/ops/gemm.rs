@@ -86,6 +86,21 @@ pub struct Gemm {
 }
 
 impl Gemm {
+    /// `product[n] = A[n] (m, k) × B[n] (k, n)` for each of `batch`, whole and overwriting; the sizes are
+    /// `[m, n, k]`.
+    pub fn new(batch: usize, [m, n, k]: [usize; 3], a: Operand, b: Operand) -> Self {
+        Gemm {
+            batch,
+            m,
+            n,
+            k,
+            a,
+            b,
+            split_k: 1,
+            accumulate: false,
+        }
+    }
+
     fn part_len(&self) -> usize {
         self.k.div_ceil(self.split_k)
     }

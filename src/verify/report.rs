@@ -1,6 +1,6 @@
 //! Everything that verification has to say of an adapter.
 
-use super::compare::{OutputReport, check_node, on_gpu};
+use super::compare::{OutputReport, lockstep, on_gpu};
 use super::drift::load;
 use super::{Drift, GradientReport, Subject, built_in, differentiate, drift, fuzz};
 use crate::device::Device;
@@ -94,10 +94,7 @@ pub async fn model(device: &Device, subject: &Subject, options: &Options) -> Res
     phases.push(Phase::ZeroGrad);
 
     let partial = Step::new(batch, batch.div_ceil(2), 1, rate);
-    let mut outputs = Vec::new();
-    for number in plan.nodes_of(&phases) {
-        outputs.extend(check_node(on_gpu(&mut executor)?, number, &partial).await?);
-    }
+    let mut outputs = lockstep(on_gpu(&mut executor)?, &phases, &partial).await?;
 
     let mut random = Random::new(options.seed, Floats::Hostile);
     let (images, arena) = (plan.find("images")?, plan.find("parameters")?);
@@ -110,9 +107,8 @@ pub async fn model(device: &Device, subject: &Subject, options: &Options) -> Res
     }
     executor.write_words(arena, &parameters)?;
     let full = Step::new(0, batch, 2, rate);
-    for number in plan.nodes_of(&phases[1..]) {
-        outputs.extend(check_node(on_gpu(&mut executor)?, number, &full).await?);
-    }
+    // All phases but the first: the images are already there.
+    outputs.extend(lockstep(on_gpu(&mut executor)?, &phases[1..], &full).await?);
     Ok(ModelReport {
         name: subject.name.clone(),
         outputs,

@@ -7,26 +7,13 @@ use super::{check_random, common};
 const PLAIN: Operand = Operand::PLAIN;
 const TRANSPOSED: Operand = Operand::TRANSPOSED;
 
-fn gemm(batch: usize, [m, n, k]: [usize; 3], a: Operand, b: Operand) -> Gemm {
-    Gemm {
-        batch,
-        m,
-        n,
-        k,
-        a,
-        b,
-        split_k: 1,
-        accumulate: false,
-    }
-}
-
 #[test]
 fn gemm_of_every_layout() {
     let Some(device) = common::gpu() else { return };
     let layouts = [PLAIN, TRANSPOSED, PLAIN.shared(), TRANSPOSED.shared()];
     for a in layouts {
         for b in layouts {
-            check_random(&device, gemm(3, [5, 7, 11], a, b));
+            check_random(&device, Gemm::new(3, [5, 7, 11], a, b));
         }
     }
 }
@@ -47,8 +34,8 @@ fn gemm_of_odd_prime_tiny_and_large_shapes() {
         [127, 131, 137],
     ];
     for shape in shapes {
-        check_random(&device, gemm(1, shape, PLAIN, PLAIN));
-        check_random(&device, gemm(2, shape, TRANSPOSED, TRANSPOSED));
+        check_random(&device, Gemm::new(1, shape, PLAIN, PLAIN));
+        check_random(&device, Gemm::new(2, shape, TRANSPOSED, TRANSPOSED));
     }
 }
 
@@ -58,7 +45,7 @@ fn gemm_accumulates_and_splits_its_inner_dimension() {
     for split_k in [1, 2, 3, 7, 8] {
         for accumulate in [false, true] {
             for b in [PLAIN, TRANSPOSED] {
-                let whole = gemm(2, [6, 5, 23], PLAIN, b);
+                let whole = Gemm::new(2, [6, 5, 23], PLAIN, b);
                 check_random(
                     &device,
                     Gemm {
@@ -73,7 +60,7 @@ fn gemm_accumulates_and_splits_its_inner_dimension() {
     // More parts than there is to split: the last ones are empty.
     let split = Gemm {
         split_k: 5,
-        ..gemm(1, [2, 3, 6], PLAIN, PLAIN)
+        ..Gemm::new(1, [2, 3, 6], PLAIN, PLAIN)
     };
     check_random(&device, split);
 }
@@ -82,7 +69,7 @@ fn gemm_accumulates_and_splits_its_inner_dimension() {
 fn gemm_past_65535_workgroups() {
     let Some(device) = common::gpu() else { return };
     let batch = 65_535 * 64 + 77;
-    check_random(&device, gemm(batch, [1, 1, 2], PLAIN, PLAIN.shared()));
+    check_random(&device, Gemm::new(batch, [1, 1, 2], PLAIN, PLAIN.shared()));
 }
 
 #[test]
