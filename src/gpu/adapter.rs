@@ -50,6 +50,16 @@ impl Adapter {
         }
     }
 
+    /// The feature of subgroups, if it has them.
+    pub(super) fn subgroups(&self) -> wgpu::Features {
+        self.inner.features() & wgpu::Features::SUBGROUP
+    }
+
+    /// Whether kernels can use subgroups.
+    pub fn has_subgroups(&self) -> bool {
+        !self.subgroups().is_empty()
+    }
+
     /// Offers no more than `limits` from here on.
     pub(crate) fn limit(&mut self, limits: wgpu::Limits) {
         self.limits = limits.or_worse_values_from(&self.limits);

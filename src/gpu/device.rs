@@ -24,6 +24,7 @@ impl Device {
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),
             required_limits: required_limits(adapter, plan)?,
+            required_features: adapter.subgroups(),
             ..Default::default()
         };
         let opened = adapter.inner.request_device(&descriptor).await;
@@ -147,7 +148,7 @@ fn required_limits(adapter: &Adapter, plan: &Plan) -> Result<wgpu::Limits> {
             name,
         )?;
         let per_dimension = u64::from(limits.max_compute_workgroups_per_dimension);
-        let workgroups = node.op.invocations().div_ceil(WORKGROUP_SIZE);
+        let workgroups = node.op.invocations().div_ceil(node.op.workgroup_size());
         let name = "max_compute_workgroups_per_dimension, squared";
         refuse(
             op,

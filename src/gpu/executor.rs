@@ -7,7 +7,7 @@ use super::pipelines::{Pipelines, STEP_GROUP};
 use super::readback::{Mapping, MetricsPool, PendingMetrics, staging_buffer};
 use super::{Adapter, WORD};
 use crate::error::Result;
-use crate::ops::{Step, WORKGROUP_SIZE};
+use crate::ops::Step;
 use crate::plan::{Node, Phase, Plan, STEPS_PER_RUN, TensorId};
 
 /// Bytes between two steps of the table: WebGPU's largest alignment of a dynamic offset.
@@ -52,7 +52,7 @@ impl Executor {
                 pipeline,
                 tensors: bind(&device, &plan, node, layout, &buffers),
                 workgroups: fold(
-                    node.op.invocations().div_ceil(WORKGROUP_SIZE),
+                    node.op.invocations().div_ceil(node.op.workgroup_size()),
                     per_dimension,
                 ),
             });

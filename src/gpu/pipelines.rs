@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::device::Device;
 use crate::error::Result;
-use crate::ops::{Op, Step, WORKGROUP_SIZE};
+use crate::ops::{Op, Step};
 
 /// The group of the uniform `this_step`, in every kernel.
 pub(super) const STEP_GROUP: u32 = 1;
@@ -94,7 +94,7 @@ impl Pipelines {
         op: &dyn Op,
     ) -> Result<wgpu::ComputePipeline> {
         let mut constants = op.constants();
-        constants.push(("WORKGROUP_SIZE", WORKGROUP_SIZE as f64));
+        constants.push(("WORKGROUP_SIZE", op.workgroup_size() as f64));
         let values = constants.iter().map(|(_, value)| value.to_bits());
         let key = (op.shader(), op.name(), values.collect());
         if let Some(pipeline) = self.pipelines.get(&key) {

@@ -10,7 +10,7 @@ pub(super) const EPSILON: f64 = (f32::EPSILON / 2.0) as f64;
 pub(super) const SMALLEST_NORMAL: f64 = f32::MIN_POSITIVE as f64;
 
 /// A bound on the error of each element of one output.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum ErrorBound {
     /// The same bits: data movement, comparisons and single correctly rounded operations.
     Exact,
@@ -31,6 +31,8 @@ pub enum ErrorBound {
     },
     /// The same absolute error everywhere.
     Absolute(f64),
+    /// Any of these words, for each element: an index whose choice depends on inexact values.
+    OneOf(Vec<Vec<u32>>),
 }
 
 impl ErrorBound {
@@ -44,7 +46,7 @@ impl ErrorBound {
         expected: &[f32],
     ) -> Vec<f64> {
         match *self {
-            ErrorBound::Exact => vec![0.0; expected.len()],
+            ErrorBound::Exact | ErrorBound::OneOf(_) => vec![0.0; expected.len()],
             ErrorBound::Relative(n) => expected
                 .iter()
                 .map(|&e| n * EPSILON * f64::from(e).abs() + (n + 2.0) * SMALLEST_NORMAL)

@@ -183,7 +183,8 @@ impl Op for Gemm {
             let a_row: Vec<f64> = (begin..end)
                 .map(|k| f64::from(a[a_at + k * a_column]))
                 .collect();
-            let sums = self.row_times_matrix(&a_row, &b[batch * b_batch..], begin);
+            let sizes = [begin, self.k, self.n];
+            let sums = row_times_matrix(&a_row, &b[batch * b_batch..], sizes, self.b.transposed);
             for (product, sum) in product.iter_mut().zip(sums) {
                 let before = if self.accumulate {
                     f64::from(*product)
@@ -201,22 +202,24 @@ impl Op for Gemm {
     }
 }
 
-impl Gemm {
-    /// One row of A times B, whose rows start at `begin`, walking B in the order it is stored.
-    fn row_times_matrix(&self, a_row: &[f64], b: &[f32], begin: usize) -> Vec<f64> {
-        if self.b.transposed {
-            let columns = b.chunks(self.k).take(self.n);
-            columns.map(|column| dot(a_row, &column[begin..])).collect()
-        } else {
-            let mut sums = vec![0f64; self.n];
-            for (a, b_row) in a_row.iter().zip(b[begin * self.n..].chunks(self.n)) {
-                for (sum, &b) in sums.iter_mut().zip(b_row) {
-                    *sum += a * f64::from(b);
-                }
-            }
-            sums
+/// One row of A, from column `begin` of K on, times B (K, N), walking B in the order it is stored.
+pub(super) fn row_times_matrix(
+    a_row: &[f64],
+    b: &[f32],
+    [begin, k, n]: [usize; 3],
+    transposed: bool,
+) -> Vec<f64> {
+    if transposed {
+        let columns = b.chunks(k).take(n);
+        return columns.map(|column| dot(a_row, &column[begin..])).collect();
+    }
+    let mut sums = vec![0f64; n];
+    for (a, b_row) in a_row.iter().zip(b[begin * n..].chunks(n)) {
+        for (sum, &b) in sums.iter_mut().zip(b_row) {
+            *sum += a * f64::from(b);
         }
     }
+    sums
 }
 
 /// Σ aᵢ·bᵢ over the length of `a`.

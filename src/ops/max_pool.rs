@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::bound::{EPSILON, SMALLEST_NORMAL};
 use super::case::{Case, Random, Read};
-use super::{Args, Bindings, Cost, ErrorBound, Op, ordered_key};
+use super::{Args, Bindings, Cost, ErrorBound, NO_PIXEL, Op, ordered_key};
 use crate::shape::WindowedPlanes;
 
 const SHADER: &str = include_str!("../../shaders/max_pool.wgsl");
@@ -18,7 +18,8 @@ pub struct MaxPoolForward {
 }
 
 /// `d_input[pixel]` = the sum of `d_output` over the windows whose index is that pixel: PyTorch's
-/// rule.
+/// rule. An index past the plane is no pixel's: [`NO_PIXEL`](super::NO_PIXEL), where a rectifier before
+/// the pool let nothing pass.
 #[derive(Debug, Clone)]
 pub struct MaxPoolBackward {
     /// (N·C, H, W) and the window.
@@ -165,7 +166,9 @@ impl Op for MaxPoolBackward {
         scatter_planes(&g, args.output(), |plane, sums| {
             let area = plane * g.output_area()..(plane + 1) * g.output_area();
             for (&pixel, &gradient) in indices[area.clone()].iter().zip(&d_output[area]) {
-                sums[pixel as usize] += f64::from(gradient);
+                if let Some(sum) = sums.get_mut(pixel as usize) {
+                    *sum += f64::from(gradient);
+                }
             }
         });
     }
@@ -248,6 +251,11 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
         step: &forward.step,
     });
     let gradients = random.floats(output_len(&geometry));
+    for index in &mut indices {
+        if random.below(8) == 0 {
+            *index = NO_PIXEL;
+        }
+    }
     let first = [Read::Output(1), Read::OutputGradient];
     let all = [Read::Input(0), Read::Output(0), Read::OutputGradient];
     vec![

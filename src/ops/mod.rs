@@ -7,18 +7,21 @@
 
 mod bound;
 pub mod case;
+mod product;
 
+use std::any::Any;
 use std::fmt::Debug;
 
 use bytemuck::{Pod, Zeroable};
 
 pub use bound::ErrorBound;
+pub use product::{Epilogue, Kernel, Product};
 use case::{Case, Random};
 
 /// Declares the files of this folder, what each exports, and [`FAMILIES`], the list of their cases.
 macro_rules! op_list {
-    ($($family:ident: $($export:ident),+;)+) => {
-        $(mod $family; pub use $family::{$($export),+};)+
+    ($($family:ident$(: $($export:ident),+)?;)+) => {
+        $(mod $family; $(pub use $family::{$($export),+};)?)+
 
         /// Every file of ops: its name, and a source of cases of each of its ops.
         pub const FAMILIES: &[(&str, fn(&mut Random) -> Vec<Case>)] =
@@ -29,9 +32,17 @@ macro_rules! op_list {
 op_list! {
     bias: BiasForward, BiasBackward;
     col2im: Col2im;
+    conv: ConvForward, ConvBackwardInput, ConvBackwardWeight, ConvSizes;
+    conv_pool: ConvPoolForward, ConvPoolBackwardWeight, NO_PIXEL;
     cross_entropy: CrossEntropy;
+    fused_loss: FusedLoss, RowLoss;
     gather: Gather;
     gemm: Gemm, Operand;
+    gemm_4x4;
+    gemm_8x8;
+    gemm_lanes;
+    gemm_subgroup;
+    gemm_workgroup;
     im2col: Im2col;
     max_pool: MaxPoolForward, MaxPoolBackward, MaxPoolBackwardAll;
     metrics: Metrics, METRIC_WORDS;
@@ -42,11 +53,11 @@ op_list! {
     zero: Zero;
 }
 
-/// Invocations of one workgroup, in every kernel.
+/// Invocations of one workgroup, unless an op says otherwise.
 pub const WORKGROUP_SIZE: u64 = 64;
 
 /// One operation over flat arrays of 32-bit words.
-pub trait Op: Debug + Send + Sync {
+pub trait Op: Any + Debug + Send + Sync {
     /// The op's name, which is also the kernel's entry point and the pipeline's label.
     fn name(&self) -> &'static str;
 
@@ -62,6 +73,22 @@ pub trait Op: Debug + Send + Sync {
     /// How many invocations the kernel needs; the executor rounds up to whole workgroups.
     fn invocations(&self) -> u64;
 
+    /// Invocations of one workgroup.
+    fn workgroup_size(&self) -> u64 {
+        WORKGROUP_SIZE
+    }
+
+    /// Whether only adapters that have subgroups run it.
+    fn needs_subgroups(&self) -> bool {
+        false
+    }
+
+    /// The same op by each kernel that can compute it, itself among them; none where there is only
+    /// one. All are under the same bound.
+    fn variants(&self) -> Vec<Variant> {
+        Vec::new()
+    }
+
     /// Floating-point operations and bytes moved.
     fn cost(&self) -> Cost;
 
@@ -71,6 +98,15 @@ pub trait Op: Debug + Send + Sync {
     /// How far a correct f32 kernel may be from [`Op::reference`], one bound for each output.
     /// `args` holds the inputs, and the outputs as they were before the op.
     fn error_bounds(&self, args: &Args<'_>) -> Vec<ErrorBound>;
+}
+
+/// One of several kernels that compute the same.
+#[derive(Debug)]
+pub struct Variant {
+    /// What choices call it.
+    pub name: String,
+    /// The op by that kernel.
+    pub op: Box<dyn Op>,
 }
 
 /// The names and lengths, in 32-bit words, of an op's inputs and outputs.

@@ -68,7 +68,10 @@ pub(super) async fn check_node(
     for (index, bound) in node.op.error_bounds(&args).into_iter().enumerate() {
         let (got, expected) = (&outputs[index], &expected[index]);
         let worst = match bound {
-            ErrorBound::Exact => Worst::of_words(got, expected),
+            ErrorBound::Exact => Worst::of_words(got, |at, word| word == expected[at]),
+            ErrorBound::OneOf(ref choices) => {
+                Worst::of_words(got, |at, word| choices[at].contains(&word))
+            }
             _ => {
                 let expected = bytemuck::cast_slice(expected);
                 let allowed = bound.allowed(node.op.as_ref(), &args, index, expected);
@@ -146,13 +149,10 @@ struct Worst {
 }
 
 impl Worst {
-    /// Infinite if any word differs.
-    fn of_words(got: &[u32], expected: &[u32]) -> Self {
-        let differ = got
-            .iter()
-            .zip(expected)
-            .position(|(got, expected)| got != expected);
-        differ.map_or_else(Worst::default, |at| Worst {
+    /// Infinite if any word is not right.
+    fn of_words(got: &[u32], is_right: impl Fn(usize, u32) -> bool) -> Self {
+        let wrong = (0..got.len()).find(|&at| !is_right(at, got[at]));
+        wrong.map_or_else(Worst::default, |at| Worst {
             ulp: f64::INFINITY,
             of_bound: f64::INFINITY,
             at,

@@ -139,20 +139,22 @@ impl Check {
                 },
                 Gradient::By { input, op, reads } => {
                     plan.set_scope(&format!("{scope}.gradient{number}"));
-                    let (name, len) = op.bindings().outputs[0];
-                    let d_input = plan.tensor(name, [len], Element::F32, Role::Input)?;
+                    let written = op.bindings().outputs.into_iter();
+                    let written = written
+                        .map(|(name, len)| plan.tensor(name, [len], Element::F32, Role::Input))
+                        .collect::<Result<Vec<_>>>()?;
                     let from = |read: &Read| match *read {
                         Read::Input(i) => inputs[i],
                         Read::Output(i) => outputs[i],
                         Read::OutputGradient => d_output,
                     };
                     let reads: Vec<TensorId> = reads.iter().map(from).collect();
-                    let node = plan.boxed_op(Phase::Backward, op, &reads, &[d_input])?;
+                    let node = plan.boxed_op(Phase::Backward, op, &reads, &written)?;
                     LoweredGradient::By {
                         input,
                         node,
                         reads,
-                        d_input,
+                        d_input: written[0],
                     }
                 }
             });

@@ -1,0 +1,294 @@
+// Convolution and its gradients as matrix products that read im2col's columns from the image where they
+// stand. One invocation computes a tile of 8×8 in registers: 16 loads feed 64 multiply-adds.
+
+const TILE: u32 = 8u;
+
+override BATCH: u32; // N
+override C: u32;
+override O: u32;
+override H: u32;
+override W: u32;
+override OH: u32;
+override OW: u32;
+override KH: u32;
+override KW: u32;
+override STRIDE_H: u32;
+override STRIDE_W: u32;
+override PAD_H: u32;
+override PAD_W: u32;
+override RELU: bool; // the rectifier follows
+override PARTS: u32; // groups of images that the weight's gradient is summed over
+override WORKGROUP_SIZE: u32 = 64;
+
+@group(0) @binding(0) var<storage, read> input: array<f32>; // (N, C, H, W)
+@group(0) @binding(1) var<storage, read> weight: array<f32>; // (O, C, KH, KW)
+@group(0) @binding(2) var<storage, read> bias: array<f32>; // (O)
+@group(0) @binding(3) var<storage, read_write> output: array<f32>; // (N, O, OH, OW)
+
+@group(0) @binding(0) var<storage, read> kernels: array<f32>; // (O, C, KH, KW)
+@group(0) @binding(1) var<storage, read> d_output: array<f32>; // (N, O, OH, OW)
+@group(0) @binding(2) var<storage, read_write> d_input: array<f32>; // (N, C, H, W)
+
+@group(0) @binding(2) var<storage, read_write> d_weight: array<f32>; // (PARTS, O, C, KH, KW)
+@group(0) @binding(3) var<storage, read_write> d_bias: array<f32>; // (PARTS, O)
+
+const FOUR = vec4<u32>(0u, 1u, 2u, 3u);
+
+// A tile of a product: column i of a matrix is row i of a block of 4×4.
+struct Blocks {
+    top_left: mat4x4<f32>,
+    top_right: mat4x4<f32>,
+    bottom_left: mat4x4<f32>,
+    bottom_right: mat4x4<f32>,
+}
+
+fn outer(column: vec4<f32>, row: vec4<f32>) -> mat4x4<f32> {
+    return mat4x4<f32>(column.x * row, column.y * row, column.z * row, column.w * row);
+}
+
+// Four images' pixels: the plane of the image's first channel, and a place on it.
+struct Pixels {
+    plane: vec4<u32>,
+    h: vec4<u32>,
+    w: vec4<u32>,
+}
+
+// Four of the N·height·width pixels from `first` on; past the end the last one again.
+fn pixels_from(first: u32, height: u32, width: u32, channels: u32) -> Pixels {
+    let index = min(first + FOUR, vec4<u32>(BATCH * height * width - 1u));
+    let image = index / (height * width);
+    return Pixels(image * channels, index / width % height, index % width);
+}
+
+// Four input values; zero on the padding. Below zero wraps past H and W.
+fn input_at(plane: vec4<u32>, h: vec4<u32>, w: vec4<u32>) -> vec4<f32> {
+    let inside = (h < vec4<u32>(H)) & (w < vec4<u32>(W));
+    let at = select(vec4<u32>(), (plane * H + h) * W + w, inside);
+    return select(vec4<f32>(), vec4<f32>(input[at.x], input[at.y], input[at.z], input[at.w]), inside);
+}
+
+// Whether the rectifier passes it: above zero, or NaN, which only the bits tell.
+fn passes(value: f32) -> bool {
+    let bits = bitcast<u32>(value);
+    return (bits & 0x7fffffffu) > 0x7f800000u || bitcast<i32>(bits) > 0;
+}
+
+fn store_output(o: u32, index: u32, sum: f32) {
+    if o >= O || index >= BATCH * OH * OW {
+        return;
+    }
+    var value = sum + bias[o];
+    if RELU && !passes(value) {
+        value = 0.0;
+    }
+    output[(index / (OH * OW) * O + o) * (OH * OW) + index % (OH * OW)] = value;
+}
+
+fn store_output_row(o: u32, index: u32, row: vec4<f32>) {
+    store_output(o, index, row.x);
+    store_output(o, index + 1u, row.y);
+    store_output(o, index + 2u, row.z);
+    store_output(o, index + 3u, row.w);
+}
+
+fn store_output_block(o: u32, index: u32, rows: mat4x4<f32>) {
+    store_output_row(o, index, rows[0]);
+    store_output_row(o + 1u, index, rows[1]);
+    store_output_row(o + 2u, index, rows[2]);
+    store_output_row(o + 3u, index, rows[3]);
+}
+
+// Rows: output channels. Columns: output pixels of all images. Summed over (c, kh, kw).
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn conv_forward(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+) {
+    let tile = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    let tiles = (BATCH * OH * OW + TILE - 1u) / TILE;
+    let o = tile / tiles * TILE;
+    let first = tile % tiles * TILE;
+    if o >= O {
+        return;
+    }
+    let left = pixels_from(first, OH, OW, C);
+    let right = pixels_from(first + 4u, OH, OW, C);
+    let top_row = min(o + FOUR, vec4<u32>(O - 1u)) * (C * KH * KW);
+    let bottom_row = min(o + 4u + FOUR, vec4<u32>(O - 1u)) * (C * KH * KW);
+    var sums = Blocks();
+    for (var c = 0u; c < C; c++) {
+        for (var kh = 0u; kh < KH; kh++) {
+            for (var kw = 0u; kw < KW; kw++) {
+                let x0 = input_at(left.plane + c, left.h * STRIDE_H + kh - PAD_H, left.w * STRIDE_W + kw - PAD_W);
+                let x1 = input_at(right.plane + c, right.h * STRIDE_H + kh - PAD_H, right.w * STRIDE_W + kw - PAD_W);
+                let at0 = top_row + ((c * KH + kh) * KW + kw);
+                let at1 = bottom_row + ((c * KH + kh) * KW + kw);
+                let w0 = vec4<f32>(weight[at0.x], weight[at0.y], weight[at0.z], weight[at0.w]);
+                let w1 = vec4<f32>(weight[at1.x], weight[at1.y], weight[at1.z], weight[at1.w]);
+                sums.top_left += outer(w0, x0);
+                sums.top_right += outer(w0, x1);
+                sums.bottom_left += outer(w1, x0);
+                sums.bottom_right += outer(w1, x1);
+            }
+        }
+    }
+    store_output_block(o, first, sums.top_left);
+    store_output_block(o, first + 4u, sums.top_right);
+    store_output_block(o + 4u, first, sums.bottom_left);
+    store_output_block(o + 4u, first + 4u, sums.bottom_right);
+}
+
+// The gradient of the output whose window has cell (kh, kw) on four input pixels; zero where none has.
+fn d_output_over(pixels: Pixels, o: u32, kh: u32, kw: u32) -> vec4<f32> {
+    let h = pixels.h + PAD_H - kh;
+    let w = pixels.w + PAD_W - kw;
+    let oh = h / STRIDE_H;
+    let ow = w / STRIDE_W;
+    let covered = (oh < vec4<u32>(OH)) & (ow < vec4<u32>(OW)) & (oh * STRIDE_H == h) & (ow * STRIDE_W == w);
+    let at = select(vec4<u32>(), ((pixels.plane + o) * OH + oh) * OW + ow, covered);
+    let values = vec4<f32>(d_output[at.x], d_output[at.y], d_output[at.z], d_output[at.w]);
+    return select(vec4<f32>(), values, covered);
+}
+
+fn store_d_input(c: u32, index: u32, sum: f32) {
+    if c < C && index < BATCH * H * W {
+        d_input[(index / (H * W) * C + c) * (H * W) + index % (H * W)] = sum;
+    }
+}
+
+fn store_d_input_row(c: u32, index: u32, row: vec4<f32>) {
+    store_d_input(c, index, row.x);
+    store_d_input(c, index + 1u, row.y);
+    store_d_input(c, index + 2u, row.z);
+    store_d_input(c, index + 3u, row.w);
+}
+
+fn store_d_input_block(c: u32, index: u32, rows: mat4x4<f32>) {
+    store_d_input_row(c, index, rows[0]);
+    store_d_input_row(c + 1u, index, rows[1]);
+    store_d_input_row(c + 2u, index, rows[2]);
+    store_d_input_row(c + 3u, index, rows[3]);
+}
+
+// Rows: input channels. Columns: input pixels of all images. Summed over (o, kh, kw).
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn conv_backward_input(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+) {
+    let tile = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    let tiles = (BATCH * H * W + TILE - 1u) / TILE;
+    let c = tile / tiles * TILE;
+    let first = tile % tiles * TILE;
+    if c >= C {
+        return;
+    }
+    let left = pixels_from(first, H, W, O);
+    let right = pixels_from(first + 4u, H, W, O);
+    let top_row = min(c + FOUR, vec4<u32>(C - 1u)) * (KH * KW);
+    let bottom_row = min(c + 4u + FOUR, vec4<u32>(C - 1u)) * (KH * KW);
+    var sums = Blocks();
+    for (var o = 0u; o < O; o++) {
+        for (var kh = 0u; kh < KH; kh++) {
+            for (var kw = 0u; kw < KW; kw++) {
+                let d0 = d_output_over(left, o, kh, kw);
+                let d1 = d_output_over(right, o, kh, kw);
+                let at0 = top_row + (o * C * KH + kh) * KW + kw;
+                let at1 = bottom_row + (o * C * KH + kh) * KW + kw;
+                let w0 = vec4<f32>(kernels[at0.x], kernels[at0.y], kernels[at0.z], kernels[at0.w]);
+                let w1 = vec4<f32>(kernels[at1.x], kernels[at1.y], kernels[at1.z], kernels[at1.w]);
+                sums.top_left += outer(w0, d0);
+                sums.top_right += outer(w0, d1);
+                sums.bottom_left += outer(w1, d0);
+                sums.bottom_right += outer(w1, d1);
+            }
+        }
+    }
+    store_d_input_block(c, first, sums.top_left);
+    store_d_input_block(c, first + 4u, sums.top_right);
+    store_d_input_block(c + 4u, first, sums.bottom_left);
+    store_d_input_block(c + 4u, first + 4u, sums.bottom_right);
+}
+
+// Where four of the C·KH·KW weights of an output channel lie on the input: channel and cell.
+fn cells_from(first: u32) -> Pixels {
+    let index = min(first + FOUR, vec4<u32>(C * KH * KW - 1u));
+    return Pixels(index / (KH * KW), index / KW % KH, index % KW);
+}
+
+fn store_d_weight(part: u32, o: u32, k: u32, sum: f32) {
+    if o < O && k < C * KH * KW {
+        d_weight[(part * O + o) * (C * KH * KW) + k] = sum;
+    }
+}
+
+fn store_d_weight_row(part: u32, o: u32, k: u32, row: vec4<f32>) {
+    store_d_weight(part, o, k, row.x);
+    store_d_weight(part, o, k + 1u, row.y);
+    store_d_weight(part, o, k + 2u, row.z);
+    store_d_weight(part, o, k + 3u, row.w);
+}
+
+fn store_d_weight_block(part: u32, o: u32, k: u32, rows: mat4x4<f32>) {
+    store_d_weight_row(part, o, k, rows[0]);
+    store_d_weight_row(part, o + 1u, k, rows[1]);
+    store_d_weight_row(part, o + 2u, k, rows[2]);
+    store_d_weight_row(part, o + 3u, k, rows[3]);
+}
+
+// Rows: output channels. Columns: (c, kh, kw). Summed over the pixels of the part's images.
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn conv_backward_weight(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+) {
+    let tile = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    let tiles_k = (C * KH * KW + TILE - 1u) / TILE;
+    let tiles_o = (O + TILE - 1u) / TILE;
+    let k = tile % tiles_k * TILE;
+    let o = tile / tiles_k % tiles_o * TILE;
+    let part = tile / (tiles_k * tiles_o);
+    if part >= PARTS {
+        return;
+    }
+    let images = (BATCH + PARTS - 1u) / PARTS;
+    let left = cells_from(k);
+    let right = cells_from(k + 4u);
+    let top_row = min(o + FOUR, vec4<u32>(O - 1u)) * (OH * OW);
+    let bottom_row = min(o + 4u + FOUR, vec4<u32>(O - 1u)) * (OH * OW);
+    var sums = Blocks();
+    var top_bias = vec4<f32>();
+    var bottom_bias = vec4<f32>();
+    for (var n = part * images; n < min(part * images + images, BATCH); n++) {
+        for (var oh = 0u; oh < OH; oh++) {
+            for (var ow = 0u; ow < OW; ow++) {
+                let h = oh * STRIDE_H - PAD_H;
+                let w = ow * STRIDE_W - PAD_W;
+                let x0 = input_at(left.plane + n * C, left.h + h, left.w + w);
+                let x1 = input_at(right.plane + n * C, right.h + h, right.w + w);
+                let at0 = top_row + (n * O * OH + oh) * OW + ow;
+                let at1 = bottom_row + (n * O * OH + oh) * OW + ow;
+                let d0 = vec4<f32>(d_output[at0.x], d_output[at0.y], d_output[at0.z], d_output[at0.w]);
+                let d1 = vec4<f32>(d_output[at1.x], d_output[at1.y], d_output[at1.z], d_output[at1.w]);
+                sums.top_left += outer(d0, x0);
+                sums.top_right += outer(d0, x1);
+                sums.bottom_left += outer(d1, x0);
+                sums.bottom_right += outer(d1, x1);
+                top_bias += d0;
+                bottom_bias += d1;
+            }
+        }
+    }
+    store_d_weight_block(part, o, k, sums.top_left);
+    store_d_weight_block(part, o, k + 4u, sums.top_right);
+    store_d_weight_block(part, o + 4u, k, sums.bottom_left);
+    store_d_weight_block(part, o + 4u, k + 4u, sums.bottom_right);
+    if k == 0u {
+        for (var i = 0u; i < min(4u, O - o); i++) {
+            d_bias[part * O + o + i] = top_bias[i];
+        }
+        for (var i = 4u; i < min(8u, O - o); i++) {
+            d_bias[part * O + o + i] = bottom_bias[i - 4u];
+        }
+    }
+}

@@ -1,0 +1,232 @@
+// Convolution of stride 1, bias, rectifier and 2×2 max-pool in one kernel, and the gradient of its weights
+// from the pooled gradient. Nothing of the size of the convolution's output is ever written.
+
+override BATCH: u32; // N
+override C: u32;
+override O: u32;
+override H: u32;
+override W: u32;
+override OH: u32; // of the convolution; the pool halves it, rounding down
+override OW: u32;
+override KH: u32;
+override KW: u32; // at most 4
+override PAD_H: u32;
+override PAD_W: u32;
+override ACCUMULATE: bool;
+override WORKGROUP_SIZE: u32 = 64; // a power of two
+
+@group(0) @binding(0) var<storage, read> input: array<f32>; // (N, C, H, W)
+@group(0) @binding(1) var<storage, read> weight: array<f32>; // (O, C, KH, KW)
+@group(0) @binding(2) var<storage, read> bias: array<f32>; // (O)
+@group(0) @binding(3) var<storage, read_write> pooled: array<f32>; // (N, O, OH/2, OW/2)
+@group(0) @binding(4) var<storage, read_write> indices: array<u32>; // as pooled: pixel of (OH, OW), or NONE
+
+@group(0) @binding(1) var<storage, read> winners: array<u32>; // forward's indices
+@group(0) @binding(2) var<storage, read> d_pooled: array<f32>; // (N, O, OH/2, OW/2)
+@group(0) @binding(3) var<storage, read_write> d_weight: array<f32>; // (O, C, KH, KW)
+@group(0) @binding(4) var<storage, read_write> d_bias: array<f32>; // (O)
+
+// The index where the rectifier let nothing pass, and no gradient goes.
+const NONE: u32 = 0xffffffff;
+const FOUR = vec4<u32>(0u, 1u, 2u, 3u);
+
+// Orders floats as integers: numbers by value, both zeros alike, NaN above all. WGSL may flush
+// subnormals and assume that no NaN occurs, so floats are not compared as floats.
+fn ordered_key(value: f32) -> u32 {
+    let bits = bitcast<u32>(value);
+    let magnitude = bits & 0x7fffffffu;
+    if magnitude > 0x7f800000u {
+        return 0xffffffffu;
+    }
+    return select(~bits, magnitude | 0x80000000u, bits == magnitude || magnitude == 0u);
+}
+
+// Four input values from (h, w) on; zero on the padding. Below zero wraps past H and W.
+fn input_at(plane: u32, h: u32, w: u32) -> vec4<f32> {
+    let columns = w + FOUR;
+    let inside = (columns < vec4<u32>(W)) & vec4<bool>(h < H);
+    let at = select(vec4<u32>(), (plane * H + h) * W + columns, inside);
+    return select(vec4<f32>(), vec4<f32>(input[at.x], input[at.y], input[at.z], input[at.w]), inside);
+}
+
+// A row of eight pixels of four channels: column i of a matrix is channel i.
+struct Row {
+    left: mat4x4<f32>,
+    right: mat4x4<f32>,
+}
+
+fn outer(channels: vec4<f32>, pixels: vec4<f32>) -> mat4x4<f32> {
+    return mat4x4<f32>(channels.x * pixels, channels.y * pixels, channels.z * pixels, channels.w * pixels);
+}
+
+// Adds one row of the kernel over eight outputs, whose inputs are `a`, `b` and the beginning of `c`.
+fn add_row(sums: Row, at: vec4<u32>, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>) -> Row {
+    let w0 = vec4<f32>(weight[at.x], weight[at.y], weight[at.z], weight[at.w]);
+    var left = sums.left + outer(w0, a);
+    var right = sums.right + outer(w0, b);
+    if KW > 1u {
+        let w1 = vec4<f32>(weight[at.x + 1u], weight[at.y + 1u], weight[at.z + 1u], weight[at.w + 1u]);
+        left += outer(w1, vec4<f32>(a.yzw, b.x));
+        right += outer(w1, vec4<f32>(b.yzw, c.x));
+    }
+    if KW > 2u {
+        let w2 = vec4<f32>(weight[at.x + 2u], weight[at.y + 2u], weight[at.z + 2u], weight[at.w + 2u]);
+        left += outer(w2, vec4<f32>(a.zw, b.xy));
+        right += outer(w2, vec4<f32>(b.zw, c.xy));
+    }
+    if KW > 3u {
+        let w3 = vec4<f32>(weight[at.x + 3u], weight[at.y + 3u], weight[at.z + 3u], weight[at.w + 3u]);
+        left += outer(w3, vec4<f32>(a.w, b.xyz));
+        right += outer(w3, vec4<f32>(b.w, c.xyz));
+    }
+    return Row(left, right);
+}
+
+// The first largest of a 2×2 window at (2·ph, 2·pw), and the rectifier.
+fn store_window(plane: u32, ph: u32, pw: u32, top: vec2<f32>, bottom: vec2<f32>) {
+    if pw >= OW / 2u {
+        return;
+    }
+    let first = 2u * ph * OW + 2u * pw;
+    var best = top.x;
+    var winner = first;
+    if ordered_key(top.y) > ordered_key(best) {
+        best = top.y;
+        winner = first + 1u;
+    }
+    if ordered_key(bottom.x) > ordered_key(best) {
+        best = bottom.x;
+        winner = first + OW;
+    }
+    if ordered_key(bottom.y) > ordered_key(best) {
+        best = bottom.y;
+        winner = first + OW + 1u;
+    }
+    let passes = ordered_key(best) > ordered_key(0.0);
+    let index = (plane * (OH / 2u) + ph) * (OW / 2u) + pw;
+    pooled[index] = select(0.0, best, passes);
+    indices[index] = select(NONE, winner, passes);
+}
+
+// Four windows of one channel, from eight outputs of two rows.
+fn store_windows(n: u32, o: u32, ph: u32, pw: u32, top: vec4<f32>, top_right: vec4<f32>, bottom: vec4<f32>, bottom_right: vec4<f32>) {
+    if o >= O {
+        return;
+    }
+    let plane = n * O + o;
+    store_window(plane, ph, pw, top.xy + bias[o], bottom.xy + bias[o]);
+    store_window(plane, ph, pw + 1u, top.zw + bias[o], bottom.zw + bias[o]);
+    store_window(plane, ph, pw + 2u, top_right.xy + bias[o], bottom_right.xy + bias[o]);
+    store_window(plane, ph, pw + 3u, top_right.zw + bias[o], bottom_right.zw + bias[o]);
+}
+
+// One invocation computes four windows in a row of four channels.
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn conv_pool_forward(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+) {
+    let index = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    let tiles_w = (OW / 2u + 3u) / 4u;
+    let tiles_o = (O + 3u) / 4u;
+    let pw = index % tiles_w * 4u;
+    let ph = index / tiles_w % (OH / 2u);
+    let o = index / (tiles_w * (OH / 2u)) % tiles_o * 4u;
+    let n = index / (tiles_w * (OH / 2u) * tiles_o);
+    if n >= BATCH {
+        return;
+    }
+    let weights = min(o + FOUR, vec4<u32>(O - 1u)) * (C * KH * KW);
+    var top = Row();
+    var bottom = Row();
+    for (var c = 0u; c < C; c++) {
+        for (var r = 0u; r <= KH; r++) {
+            let h = 2u * ph + r - PAD_H;
+            let w = 2u * pw - PAD_W;
+            let x0 = input_at(n * C + c, h, w);
+            let x1 = input_at(n * C + c, h, w + 4u);
+            let x2 = input_at(n * C + c, h, w + 8u);
+            if r < KH {
+                top = add_row(top, weights + (c * KH + r) * KW, x0, x1, x2);
+            }
+            if r > 0u {
+                bottom = add_row(bottom, weights + (c * KH + r - 1u) * KW, x0, x1, x2);
+            }
+        }
+    }
+    store_windows(n, o, ph, pw, top.left[0], top.right[0], bottom.left[0], bottom.right[0]);
+    store_windows(n, o + 1u, ph, pw, top.left[1], top.right[1], bottom.left[1], bottom.right[1]);
+    store_windows(n, o + 2u, ph, pw, top.left[2], top.right[2], bottom.left[2], bottom.right[2]);
+    store_windows(n, o + 3u, ph, pw, top.left[3], top.right[3], bottom.left[3], bottom.right[3]);
+}
+
+var<workgroup> lane_sums: array<vec4<f32>, WORKGROUP_SIZE>;
+
+// The sum over all lanes, in lane 0; a tree whose rounds add the upper half to the lower.
+fn all_lanes(own: vec4<f32>, lane: u32) -> vec4<f32> {
+    workgroupBarrier();
+    lane_sums[lane] = own;
+    for (var half = WORKGROUP_SIZE / 2u; half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if lane < half {
+            lane_sums[lane] += lane_sums[lane + half];
+        }
+    }
+    return lane_sums[0];
+}
+
+fn store_d_weight(index: u32, sum: f32) {
+    if ACCUMULATE {
+        d_weight[index] += sum;
+    } else {
+        d_weight[index] = sum;
+    }
+}
+
+// One workgroup computes one row of one kernel, (o, c, kh): each lane adds a part of the windows.
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn conv_pool_backward_weight(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let row = workgroup.x + workgroup.y * workgroups.x;
+    let o = row / (C * KH);
+    let c = row / KH % C;
+    let kh = row % KH;
+    let windows = (OH / 2u) * (OW / 2u);
+    var sums = vec4<f32>();
+    var total = 0.0;
+    if o < O {
+        for (var i = lane; i < BATCH * windows; i += WORKGROUP_SIZE) {
+            let n = i / windows;
+            let at = (n * O + o) * windows + i % windows;
+            let winner = winners[at];
+            if winner < OH * OW {
+                let gradient = d_pooled[at];
+                let h = winner / OW + kh - PAD_H;
+                sums += gradient * input_at(n * C + c, h, winner % OW - PAD_W);
+                total += gradient;
+            }
+        }
+    }
+    sums = all_lanes(sums, lane);
+    total = all_lanes(vec4<f32>(total), lane).x;
+    if lane > 0u || o >= O {
+        return;
+    }
+    let first = row * KW;
+    store_d_weight(first, sums.x);
+    if KW > 1u {
+        store_d_weight(first + 1u, sums.y);
+    }
+    if KW > 2u {
+        store_d_weight(first + 2u, sums.z);
+    }
+    if KW > 3u {
+        store_d_weight(first + 3u, sums.w);
+    }
+    if c == 0u && kh == 0u {
+        d_bias[o] = select(0.0, d_bias[o], ACCUMULATE) + total;
+    }
+}

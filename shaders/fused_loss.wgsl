@@ -1,0 +1,121 @@
+// The loss of each row, its gradient, and the step's metrics, by one workgroup in a fixed order. A lane
+// takes every WORKGROUP_SIZE-th row.
+
+override ROWS: u32; // N
+override CLASSES: u32; // C
+override SCALE: f32; // 2/C for the mean over all elements, 2 for the sum over classes
+override WORKGROUP_SIZE: u32 = 64; // a power of two
+
+struct Step {
+    offset: u32,
+    rows: u32,
+    slot: u32,
+    learning_rate: f32,
+    inverse_rows: f32,
+}
+
+@group(0) @binding(0) var<storage, read> logits: array<f32>; // (N, C)
+@group(0) @binding(1) var<storage, read> labels: array<u32>; // (N)
+@group(0) @binding(2) var<storage, read_write> d_logits: array<f32>; // (N, C)
+@group(0) @binding(3) var<storage, read_write> loss_sum: array<f32>; // (slots)
+@group(0) @binding(4) var<storage, read_write> correct: array<u32>; // (slots)
+@group(1) @binding(0) var<uniform> this_step: Step;
+
+var<workgroup> losses: array<f32, WORKGROUP_SIZE>;
+var<workgroup> counts: array<u32, WORKGROUP_SIZE>;
+
+// Orders floats as integers: numbers by value, both zeros alike, NaN above all. WGSL may flush
+// subnormals and assume that no NaN occurs, so floats are not compared as floats.
+fn ordered_key(bits: u32) -> u32 {
+    let magnitude = bits & 0x7fffffffu;
+    if magnitude > 0x7f800000u {
+        return 0xffffffffu;
+    }
+    if bits == magnitude || magnitude == 0u {
+        return magnitude | 0x80000000u;
+    }
+    return ~bits;
+}
+
+// 1 where the first largest logit of the row is the label's, else 0.
+fn is_right(row: u32) -> u32 {
+    let first = row * CLASSES;
+    var best = 0u;
+    var best_key = ordered_key(bitcast<u32>(logits[first]));
+    for (var c = 1u; c < CLASSES; c++) {
+        let key = ordered_key(bitcast<u32>(logits[first + c]));
+        if key > best_key {
+            best = c;
+            best_key = key;
+        }
+    }
+    return select(0u, 1u, best == labels[row]);
+}
+
+// Adds up what the lanes found and fills the step's slot.
+fn finish(lane: u32, loss: f32, count: u32) {
+    losses[lane] = loss;
+    counts[lane] = count;
+    // A tree: each round adds the upper half of the lanes to the lower.
+    for (var half = WORKGROUP_SIZE / 2u; half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if lane < half {
+            losses[lane] += losses[lane + half];
+            counts[lane] += counts[lane + half];
+        }
+    }
+    if lane == 0u {
+        loss_sum[this_step.slot] = losses[0];
+        correct[this_step.slot] = counts[0];
+    }
+}
+
+// Rows beyond the batch have no gradient.
+fn clear_rest(lane: u32) {
+    for (var i = this_step.rows * CLASSES + lane; i < ROWS * CLASSES; i += WORKGROUP_SIZE) {
+        d_logits[i] = 0.0;
+    }
+}
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn mse_metrics(@builtin(local_invocation_index) lane: u32) {
+    var loss = 0.0;
+    var count = 0u;
+    for (var row = lane; row < this_step.rows; row += WORKGROUP_SIZE) {
+        for (var c = 0u; c < CLASSES; c++) {
+            let index = row * CLASSES + c;
+            let error = logits[index] - select(0.0, 1.0, labels[row] == c);
+            loss += error * error;
+            d_logits[index] = error * (SCALE * this_step.inverse_rows);
+        }
+        count += is_right(row);
+    }
+    clear_rest(lane);
+    finish(lane, loss, count);
+}
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn cross_entropy_metrics(@builtin(local_invocation_index) lane: u32) {
+    var loss = 0.0;
+    var count = 0u;
+    for (var row = lane; row < this_step.rows; row += WORKGROUP_SIZE) {
+        let first = row * CLASSES;
+        // The largest logit is subtracted, so that no exponential overflows.
+        var largest = logits[first];
+        for (var c = 1u; c < CLASSES; c++) {
+            largest = max(largest, logits[first + c]);
+        }
+        var sum = 0.0;
+        for (var c = 0u; c < CLASSES; c++) {
+            sum += exp(logits[first + c] - largest);
+        }
+        for (var c = 0u; c < CLASSES; c++) {
+            let error = exp(logits[first + c] - largest) / sum - select(0.0, 1.0, labels[row] == c);
+            d_logits[first + c] = error * (SCALE * this_step.inverse_rows);
+        }
+        loss += log(sum) - (logits[first + labels[row]] - largest);
+        count += is_right(row);
+    }
+    clear_rest(lane);
+    finish(lane, loss, count);
+}

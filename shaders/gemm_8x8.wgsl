@@ -1,0 +1,167 @@
+// A matrix product of sizes that are multiples of four. One invocation computes a tile of 8×8 in
+// registers as four blocks of 4×4: 16 loads of four floats feed 256 multiply-adds.
+
+const TILE: u32 = 8u;
+
+override M: u32;
+override N: u32;
+override K: u32;
+override A_TRANSPOSED: bool; // A is stored (K, M)
+override B_TRANSPOSED: bool; // B is stored (N, K)
+override BIAS: bool; // extra is a bias (N)
+override RELU: bool; // the rectifier follows the bias
+override MASKED: bool; // extra (M, N) is what the rectifier let pass: zero elsewhere
+override ACCUMULATE: bool;
+override WORKGROUP_SIZE: u32 = 64;
+
+@group(0) @binding(0) var<storage, read> a: array<vec4<f32>>; // (M, K)
+@group(0) @binding(1) var<storage, read> b: array<vec4<f32>>; // (K, N)
+@group(0) @binding(2) var<storage, read> extra: array<f32>; // what the epilogue reads, or b
+@group(0) @binding(3) var<storage, read_write> product: array<f32>; // (M, N)
+@group(0) @binding(4) var<storage, read_write> row_sums: array<f32>; // (M), of A
+
+// Where the tile of an invocation begins: (m, n).
+fn tile_of(id: vec3<u32>, workgroups: vec3<u32>) -> vec2<u32> {
+    let index = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    let tiles_n = (N + TILE - 1u) / TILE;
+    return vec2<u32>(index / tiles_n, index % tiles_n) * TILE;
+}
+
+// A[m..m+4, k..k+4], its rows as the columns of the matrix.
+fn a_block(m: u32, k: u32) -> mat4x4<f32> {
+    if A_TRANSPOSED {
+        let at = (k * M + m) / 4u;
+        return transpose(mat4x4<f32>(a[at], a[at + M / 4u], a[at + M / 2u], a[at + M / 4u * 3u]));
+    }
+    let at = (m * K + k) / 4u;
+    return mat4x4<f32>(a[at], a[at + K / 4u], a[at + K / 2u], a[at + K / 4u * 3u]);
+}
+
+// B[k..k+4, n..n+4], its rows as the columns of the matrix.
+fn b_block(k: u32, n: u32) -> mat4x4<f32> {
+    if B_TRANSPOSED {
+        let at = (n * K + k) / 4u;
+        return transpose(mat4x4<f32>(b[at], b[at + K / 4u], b[at + K / 2u], b[at + K / 4u * 3u]));
+    }
+    let at = (k * N + n) / 4u;
+    return mat4x4<f32>(b[at], b[at + N / 4u], b[at + N / 2u], b[at + N / 4u * 3u]);
+}
+
+// Whether the rectifier passes it: above zero, or NaN, which only the bits tell.
+fn passes(value: f32) -> bool {
+    let bits = bitcast<u32>(value);
+    return (bits & 0x7fffffffu) > 0x7f800000u || bitcast<i32>(bits) > 0;
+}
+
+fn store(m: u32, n: u32, sum: f32) {
+    if m >= M || n >= N {
+        return;
+    }
+    let index = m * N + n;
+    var value = sum;
+    if ACCUMULATE {
+        value += product[index];
+    }
+    if BIAS {
+        value += extra[n];
+    }
+    if RELU && !passes(value) {
+        value = 0.0;
+    }
+    if MASKED && !passes(extra[index]) {
+        value = 0.0;
+    }
+    product[index] = value;
+}
+
+fn store_row(m: u32, n: u32, row: vec4<f32>) {
+    store(m, n, row.x);
+    store(m, n + 1u, row.y);
+    store(m, n + 2u, row.z);
+    store(m, n + 3u, row.w);
+}
+
+fn store_tile(m: u32, n: u32, rows: mat4x4<f32>) {
+    store_row(m, n, rows[0]);
+    store_row(m + 1u, n, rows[1]);
+    store_row(m + 2u, n, rows[2]);
+    store_row(m + 3u, n, rows[3]);
+}
+
+fn store_sum(m: u32, sum: f32) {
+    if m < M && ACCUMULATE {
+        row_sums[m] += sum;
+    } else if m < M {
+        row_sums[m] = sum;
+    }
+}
+
+fn store_sums(m: u32, sums: vec4<f32>) {
+    store_sum(m, sums.x);
+    store_sum(m + 1u, sums.y);
+    store_sum(m + 2u, sums.z);
+    store_sum(m + 3u, sums.w);
+}
+
+// Blocks hold rows as columns, so the block of the product is that of B times that of A.
+fn multiply(tile: vec2<u32>) {
+    // Past the edge the last block is computed again, and never stored.
+    let m = vec2<u32>(tile.x, min(tile.x + 4u, M - 4u));
+    let n = vec2<u32>(tile.y, min(tile.y + 4u, N - 4u));
+    var rows00 = mat4x4<f32>();
+    var rows01 = mat4x4<f32>();
+    var rows10 = mat4x4<f32>();
+    var rows11 = mat4x4<f32>();
+    for (var k = 0u; k < K; k += 4u) {
+        let a0 = a_block(m.x, k);
+        let a1 = a_block(m.y, k);
+        let b0 = b_block(k, n.x);
+        let b1 = b_block(k, n.y);
+        rows00 += b0 * a0;
+        rows01 += b1 * a0;
+        rows10 += b0 * a1;
+        rows11 += b1 * a1;
+    }
+    store_tile(tile.x, tile.y, rows00);
+    store_tile(tile.x, tile.y + 4u, rows01);
+    store_tile(tile.x + 4u, tile.y, rows10);
+    store_tile(tile.x + 4u, tile.y + 4u, rows11);
+}
+
+fn sum_rows(m: u32) {
+    if m >= M {
+        return;
+    }
+    var sums = vec4<f32>();
+    for (var k = 0u; k < K; k += 4u) {
+        sums += vec4<f32>(1.0) * a_block(m, k);
+    }
+    store_sums(m, sums);
+}
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn gemm_8x8(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+) {
+    let tile = tile_of(id, workgroups);
+    if tile.x < M {
+        multiply(tile);
+    }
+}
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn gemm_8x8_sums(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+) {
+    let tile = tile_of(id, workgroups);
+    if tile.x >= M {
+        return;
+    }
+    multiply(tile);
+    if tile.y == 0u {
+        sum_rows(tile.x);
+        sum_rows(tile.x + 4u);
+    }
+}

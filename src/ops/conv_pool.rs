@@ -1,0 +1,277 @@
+//! Convolution, bias, rectifier and 2×2 max-pool in one kernel, and the gradient of its weights: for few
+//! input channels, where the images are read directly.
+
+use rayon::prelude::*;
+
+use super::bound::{EPSILON, SMALLEST_NORMAL};
+use super::case::{Case, Random};
+use super::conv::ConvSizes;
+use super::{Args, Bindings, Cost, ErrorBound, Op, WORKGROUP_SIZE, flag};
+use crate::shape::{Size2d, Window, WindowedPlanes};
+
+const SHADER: &str = include_str!("../../shaders/conv_pool.wgsl");
+
+/// The index of a window that the rectifier let nothing pass of: no pixel, so no gradient goes there.
+pub const NO_PIXEL: u32 = u32::MAX;
+
+/// The widest kernel: its row is a vector of four.
+const WIDEST: usize = 4;
+
+/// Windows in a row that one invocation computes, and their channels; as in the shader.
+const TILE: usize = 4;
+
+/// `pooled` = the maximum of each 2×2 window of `relu(input ⋆ weight + bias)`, and `indices` = its pixel
+/// on the convolution's plane, or [`NO_PIXEL`] where that maximum is not above zero.
+#[derive(Debug, Clone)]
+pub struct ConvPoolForward {
+    /// The convolution's sizes, of stride 1.
+    pub sizes: ConvSizes,
+}
+
+/// The gradient of the convolution's weights and bias, from `indices` and the pooled gradient.
+#[derive(Debug, Clone)]
+pub struct ConvPoolBackwardWeight {
+    /// The convolution's sizes, of stride 1.
+    pub sizes: ConvSizes,
+    /// Add to what the gradients hold instead of overwriting it.
+    pub accumulate: bool,
+}
+
+impl ConvPoolForward {
+    /// Whether the kernels fit: stride 1, a kernel of at most four columns, an output that has a window.
+    pub fn fits(sizes: &ConvSizes) -> bool {
+        let WindowedPlanes { output, window, .. } = sizes.geometry;
+        window.stride == 1.into()
+            && window.kernel.width <= WIDEST
+            && output.height >= 2
+            && output.width >= 2
+    }
+}
+
+/// (OH/2, OW/2).
+fn pooled_size(sizes: &ConvSizes) -> (usize, usize) {
+    let Size2d { height, width } = sizes.geometry.output;
+    (height / 2, width / 2)
+}
+
+fn pooled_len(sizes: &ConvSizes) -> usize {
+    let (height, width) = pooled_size(sizes);
+    sizes.batch * sizes.out_channels * height * width
+}
+
+/// The four pixels of each window of a plane.
+fn windows(sizes: &ConvSizes) -> impl Iterator<Item = [usize; 4]> + use<> {
+    let ((height, width), row) = (pooled_size(sizes), sizes.geometry.output.width);
+    (0..height).flat_map(move |ph| {
+        (0..width).map(move |pw| {
+            let first = 2 * ph * row + 2 * pw;
+            [first, first + 1, first + row, first + row + 1]
+        })
+    })
+}
+
+fn constants(sizes: &ConvSizes, accumulate: bool) -> Vec<(&'static str, f64)> {
+    let mut constants = sizes.constants();
+    constants.retain(|(name, _)| !name.starts_with("STRIDE"));
+    constants.push(("ACCUMULATE", flag(accumulate)));
+    constants
+}
+
+impl Op for ConvPoolForward {
+    fn name(&self) -> &'static str {
+        "conv_pool_forward"
+    }
+
+    fn shader(&self) -> &'static str {
+        SHADER
+    }
+
+    fn bindings(&self) -> Bindings {
+        let (s, pooled) = (&self.sizes, pooled_len(&self.sizes));
+        Bindings {
+            inputs: vec![
+                ("input", s.input_len()),
+                ("weight", s.weight_len()),
+                ("bias", s.out_channels),
+            ],
+            outputs: vec![("pooled", pooled), ("indices", pooled)],
+        }
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        constants(&self.sizes, false)
+    }
+
+    fn invocations(&self) -> u64 {
+        let (height, width) = pooled_size(&self.sizes);
+        let tiles = self.sizes.out_channels.div_ceil(TILE) * height * width.div_ceil(TILE);
+        (self.sizes.batch * tiles) as u64
+    }
+
+    fn cost(&self) -> Cost {
+        Cost::new(self.sizes.flop(), &self.bindings())
+    }
+
+    fn reference(&self, args: &mut Args<'_>) {
+        let s = self.sizes;
+        let (factors, bias) = ([args.input(0), args.input(1)], args.input(2));
+        let taps = s.taps();
+        let area = pooled_len(&s) / (s.batch * s.out_channels);
+        let (pooled, indices) = args.outputs.split_at_mut(1);
+        let pooled = pooled[0].par_chunks_mut(area);
+        let planes = pooled.zip(indices[0].par_chunks_mut(area)).enumerate();
+        planes.for_each(|(plane, (pooled, indices))| {
+            let o = plane % s.out_channels;
+            let mut sums = s.output_plane([plane / s.out_channels, o], factors, &taps);
+            sums.iter_mut().for_each(|sum| *sum += f64::from(bias[o]));
+            for (at, window) in windows(&s).enumerate() {
+                let above = |best: usize, pixel: usize| match sums[best].is_nan() {
+                    true => best,
+                    false if sums[pixel] > sums[best] || sums[pixel].is_nan() => pixel,
+                    false => best,
+                };
+                let winner = window.into_iter().fold(window[0], above);
+                let passes = sums[winner] > 0.0 || sums[winner].is_nan();
+                let value = if passes { sums[winner] as f32 } else { 0.0 };
+                pooled[at] = value.to_bits();
+                indices[at] = if passes { winner as u32 } else { NO_PIXEL };
+            }
+        });
+    }
+
+    /// The maximum of sums is as right as the sums are. Which pixel has it may differ where two are
+    /// within their errors of each other; and whether one passes the rectifier, where it is within its
+    /// error of zero.
+    fn error_bounds(&self, args: &Args<'_>) -> Vec<ErrorBound> {
+        let s = self.sizes;
+        let n = (s.fan_in() + 3) as f64;
+        let taps = s.taps();
+        let flushed = |x: f32| if x.is_subnormal() { 0.0 } else { x.abs() };
+        let magnitudes_by = |magnitude: fn(f32) -> f32| {
+            [0, 1].map(|i| args.input(i).iter().map(|&x| magnitude(x)).collect::<Vec<f32>>())
+        };
+        let (all, kept) = (magnitudes_by(f32::abs), magnitudes_by(flushed));
+        let mut choices = Vec::with_capacity(pooled_len(&s));
+        for plane in 0..s.batch * s.out_channels {
+            let at = [plane / s.out_channels, plane % s.out_channels];
+            let bias = f64::from(args.input(2)[at[1]]);
+            let sums = s.output_plane(at, [args.input(0), args.input(1)], &taps);
+            let magnitudes = s.output_plane(at, [&all[0], &all[1]], &taps);
+            let unflushed = s.output_plane(at, [&kept[0], &kept[1]], &taps);
+            let error = |pixel: usize| {
+                n * EPSILON * (magnitudes[pixel] + bias.abs()) + magnitudes[pixel] - unflushed[pixel]
+                    + n * SMALLEST_NORMAL
+            };
+            choices.extend(windows(&s).map(|window| {
+                let lowest = |pixel: usize| sums[pixel] + bias - error(pixel);
+                let floor = window.iter().map(|&p| lowest(p)).fold(f64::NEG_INFINITY, f64::max);
+                let may_win = |&pixel: &usize| {
+                    let highest = sums[pixel] + bias + error(pixel);
+                    !(highest < floor || highest <= 0.0)
+                };
+                let mut words: Vec<u32> =
+                    window.into_iter().filter(may_win).map(|pixel| pixel as u32).collect();
+                if !(floor > 0.0) {
+                    words.push(NO_PIXEL);
+                }
+                words
+            }));
+        }
+        vec![ErrorBound::Products { terms: s.fan_in() + 1 }, ErrorBound::OneOf(choices)]
+    }
+}
+
+impl Op for ConvPoolBackwardWeight {
+    fn name(&self) -> &'static str {
+        "conv_pool_backward_weight"
+    }
+
+    fn shader(&self) -> &'static str {
+        SHADER
+    }
+
+    fn bindings(&self) -> Bindings {
+        let (s, pooled) = (&self.sizes, pooled_len(&self.sizes));
+        Bindings {
+            inputs: vec![("input", s.input_len()), ("indices", pooled), ("d_pooled", pooled)],
+            outputs: vec![("d_weight", s.weight_len()), ("d_bias", s.out_channels)],
+        }
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        constants(&self.sizes, self.accumulate)
+    }
+
+    fn invocations(&self) -> u64 {
+        let s = &self.sizes;
+        let rows = s.out_channels * s.in_channels * s.geometry.window.kernel.height;
+        rows as u64 * WORKGROUP_SIZE
+    }
+
+    fn cost(&self) -> Cost {
+        Cost::new(2 * pooled_len(&self.sizes) * (self.sizes.fan_in() + 1), &self.bindings())
+    }
+
+    fn reference(&self, args: &mut Args<'_>) {
+        let s = self.sizes;
+        let (input, indices, d_pooled) = (args.input(0), args.inputs[1], args.input(2));
+        let taps = s.taps();
+        let area = pooled_len(&s) / (s.batch * s.out_channels);
+        let before = |value: f32| if self.accumulate { f64::from(value) } else { 0.0 };
+        let (d_weight, d_bias) = args.two_outputs();
+        let kernels = d_weight.par_chunks_mut(s.fan_in()).zip(d_bias).enumerate();
+        kernels.for_each(|(o, (d_weight, d_bias))| {
+            let mut sums: Vec<f64> = d_weight.iter().map(|&value| before(value)).collect();
+            let mut total = before(*d_bias);
+            for n in 0..s.batch {
+                let planes = &input[n * s.in_channels * s.geometry.input_area()..];
+                let at = (n * s.out_channels + o) * area;
+                let gradients = indices[at..].iter().zip(&d_pooled[at..]).take(area);
+                let pixels = s.geometry.output_area() as u32;
+                for (&winner, &gradient) in gradients.filter(|(winner, _)| **winner < pixels) {
+                    total += f64::from(gradient);
+                    for (k, sum) in sums.iter_mut().enumerate() {
+                        let (c, cell) = (k / taps.len(), k % taps.len());
+                        if let Some(pixel) = taps[cell][winner as usize] {
+                            let value = planes[c * s.geometry.input_area() + pixel];
+                            *sum += f64::from(gradient) * f64::from(value);
+                        }
+                    }
+                }
+            }
+            for (value, sum) in d_weight.iter_mut().zip(sums) {
+                *value = sum as f32;
+            }
+            *d_bias = total as f32;
+        });
+    }
+
+    fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
+        let terms = pooled_len(&self.sizes) / self.sizes.out_channels + 1;
+        vec![ErrorBound::Products { terms }, ErrorBound::Sum { terms }]
+    }
+}
+
+pub(super) fn cases(random: &mut Random) -> Vec<Case> {
+    let drawn = ConvSizes::random(random);
+    let window = Window { stride: 1.into(), ..drawn.geometry.window };
+    let wider = |size: usize| size + 1;
+    let input = Size2d {
+        height: wider(drawn.geometry.input.height),
+        width: wider(drawn.geometry.input.width),
+    };
+    // A plane larger than the kernel has at least two positions along each axis.
+    let output = window.output(input, "").unwrap_or(input);
+    let geometry = WindowedPlanes { input, output, window, ..drawn.geometry };
+    let sizes = ConvSizes { geometry, ..drawn };
+    let forward = Case::of_floats(ConvPoolForward { sizes }, random);
+    let pixels: Vec<[usize; 4]> = windows(&sizes).collect();
+    let draw = |at: usize, random: &mut Random| match random.below(5) {
+        4 => NO_PIXEL,
+        corner => pixels[at % pixels.len()][corner] as u32,
+    };
+    let indices = (0..pooled_len(&sizes)).map(|at| draw(at, random)).collect();
+    let (input, d_pooled) = (random.floats(sizes.input_len()), random.floats(pooled_len(&sizes)));
+    let op = ConvPoolBackwardWeight { sizes, accumulate: random.flag() };
+    vec![forward, Case::of(op, vec![input, indices, d_pooled], random)]
+}

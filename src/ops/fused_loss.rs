@@ -1,0 +1,126 @@
+//! A loss, its gradient and the step's metrics in one kernel, by one workgroup.
+
+use super::bound::EPSILON;
+use super::case::{Case, Random};
+use super::{Args, Bindings, Cost, CrossEntropy, ErrorBound, Metrics, Mse, Op, WORKGROUP_SIZE};
+
+/// What [`Mse`] or [`CrossEntropy`] and then [`Metrics`] compute.
+#[derive(Debug, Clone)]
+pub struct FusedLoss {
+    /// The loss of each row, and its gradient.
+    pub loss: RowLoss,
+    /// Its sum, and the count of right answers.
+    pub metrics: Metrics,
+}
+
+/// The loss of a row.
+#[derive(Debug, Clone)]
+pub enum RowLoss {
+    /// Mean squared error.
+    Mse(Mse),
+    /// Softmax cross-entropy.
+    CrossEntropy(CrossEntropy),
+}
+
+impl RowLoss {
+    fn op(&self) -> &dyn Op {
+        match self {
+            RowLoss::Mse(mse) => mse,
+            RowLoss::CrossEntropy(cross_entropy) => cross_entropy,
+        }
+    }
+}
+
+impl FusedLoss {
+    /// The loss of each row by the op that computes nothing else.
+    fn row_losses(&self, args: &Args<'_>) -> (Vec<u32>, Vec<u32>) {
+        let mut row_loss = vec![0; self.metrics.rows];
+        let mut d_logits = vec![0; self.metrics.rows * self.metrics.classes];
+        self.loss.op().reference(&mut Args {
+            inputs: args.inputs.clone(),
+            outputs: vec![&mut row_loss, &mut d_logits],
+            step: args.step,
+        });
+        (row_loss, d_logits)
+    }
+}
+
+impl Op for FusedLoss {
+    fn name(&self) -> &'static str {
+        match self.loss {
+            RowLoss::Mse(_) => "mse_metrics",
+            RowLoss::CrossEntropy(_) => "cross_entropy_metrics",
+        }
+    }
+
+    fn shader(&self) -> &'static str {
+        include_str!("../../shaders/fused_loss.wgsl")
+    }
+
+    fn bindings(&self) -> Bindings {
+        let Metrics { rows, classes, slots } = self.metrics;
+        Bindings {
+            inputs: vec![("logits", rows * classes), ("labels", rows)],
+            outputs: vec![("d_logits", rows * classes), ("loss_sum", slots), ("correct", slots)],
+        }
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        let mut constants = self.loss.op().constants();
+        if let RowLoss::CrossEntropy(_) = self.loss {
+            constants.push(("SCALE", 1.0));
+        }
+        constants
+    }
+
+    fn invocations(&self) -> u64 {
+        WORKGROUP_SIZE
+    }
+
+    fn cost(&self) -> Cost {
+        Cost::new((self.loss.op().cost().flop + self.metrics.cost().flop) as usize, &self.bindings())
+    }
+
+    fn reference(&self, args: &mut Args<'_>) {
+        let (row_loss, d_logits) = self.row_losses(args);
+        args.outputs[0].copy_from_slice(&d_logits);
+        let [_, loss_sum, correct] = args.outputs.as_mut_slice() else { return };
+        self.metrics.reference(&mut Args {
+            inputs: vec![&row_loss, args.inputs[0], args.inputs[1]],
+            outputs: vec![loss_sum, correct],
+            step: args.step,
+        });
+    }
+
+    /// The sum errs by what its rows err and by what adding them errs.
+    fn error_bounds(&self, args: &Args<'_>) -> Vec<ErrorBound> {
+        let of_rows = self.loss.op().error_bounds(args);
+        let rows = self.metrics.rows as f64;
+        let of_sum = match of_rows[0] {
+            ErrorBound::Absolute(of_row) => {
+                let (row_loss, _) = self.row_losses(args);
+                let row_loss: &[f32] = bytemuck::cast_slice(&row_loss);
+                let sum: f64 = row_loss.iter().map(|loss| f64::from(loss.abs())).sum();
+                ErrorBound::Absolute(rows * of_row + (rows + 3.0) * EPSILON * sum)
+            }
+            ErrorBound::Relative(n) => ErrorBound::Relative(n + rows + 3.0),
+            ref other => other.clone(),
+        };
+        vec![of_rows[1].clone(), of_sum, ErrorBound::Exact]
+    }
+}
+
+pub(super) fn cases(random: &mut Random) -> Vec<Case> {
+    let (rows, classes, slots) = (random.size(200), random.size(11), random.size(5));
+    let metrics = Metrics { rows, classes, slots };
+    let mse = Mse { rows, classes, scale: 2.0 / classes as f32 };
+    let cross_entropy = CrossEntropy { rows, classes };
+    let losses = [RowLoss::Mse(mse), RowLoss::CrossEntropy(cross_entropy)];
+    let cases = losses.map(|loss| {
+        let metrics = metrics.clone();
+        let inputs = vec![random.floats(rows * classes), random.indices(rows, classes)];
+        let step = random.step(rows, slots);
+        Case::of(FusedLoss { loss, metrics }, inputs, random).in_step(step)
+    });
+    cases.into()
+}

@@ -1,0 +1,17 @@
+//! A product whose invocations each compute a tile of 4×4 in registers, of any size.
+
+use super::case::{Case, Random};
+use super::product::{Kernel, Worker, cases_of};
+
+pub(super) const KERNEL: Kernel = Kernel {
+    entry_points: ["gemm_4x4", "gemm_4x4_sums"],
+    shader: include_str!("../../shaders/gemm_4x4.wgsl"),
+    tile: [4, 4],
+    worker: Worker::Invocation,
+    multiple_of: 1,
+    subgroups: false,
+};
+
+pub(super) fn cases(random: &mut Random) -> Vec<Case> {
+    cases_of(&KERNEL, random)
+}

@@ -1,0 +1,17 @@
+//! A product whose invocations each compute a tile of 8×8 in registers, four floats a load.
+
+use super::case::{Case, Random};
+use super::product::{Kernel, Worker, cases_of};
+
+pub(super) const KERNEL: Kernel = Kernel {
+    entry_points: ["gemm_8x8", "gemm_8x8_sums"],
+    shader: include_str!("../../shaders/gemm_8x8.wgsl"),
+    tile: [8, 8],
+    worker: Worker::Invocation,
+    multiple_of: 4,
+    subgroups: false,
+};
+
+pub(super) fn cases(random: &mut Random) -> Vec<Case> {
+    cases_of(&KERNEL, random)
+}

@@ -1,0 +1,17 @@
+//! A product whose workgroups each compute a tile of 4×4: each lane takes a part of K.
+
+use super::case::{Case, Random};
+use super::product::{Kernel, Worker, cases_of};
+
+pub(super) const KERNEL: Kernel = Kernel {
+    entry_points: ["gemm_lanes", "gemm_lanes_sums"],
+    shader: include_str!("../../shaders/gemm_lanes.wgsl"),
+    tile: [4, 4],
+    worker: Worker::Workgroup,
+    multiple_of: 1,
+    subgroups: false,
+};
+
+pub(super) fn cases(random: &mut Random) -> Vec<Case> {
+    cases_of(&KERNEL, random)
+}

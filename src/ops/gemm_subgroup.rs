@@ -1,0 +1,17 @@
+//! As gemm_lanes, the lanes' parts added by subgroups.
+
+use super::case::{Case, Random};
+use super::product::{Kernel, Worker, cases_of};
+
+pub(super) const KERNEL: Kernel = Kernel {
+    entry_points: ["gemm_subgroup", "gemm_subgroup_sums"],
+    shader: include_str!("../../shaders/gemm_subgroup.wgsl"),
+    tile: [4, 4],
+    worker: Worker::Workgroup,
+    multiple_of: 1,
+    subgroups: true,
+};
+
+pub(super) fn cases(random: &mut Random) -> Vec<Case> {
+    cases_of(&KERNEL, random)
+}

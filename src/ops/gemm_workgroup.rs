@@ -1,0 +1,17 @@
+//! A product whose workgroups each compute a tile of 32×32, staged in workgroup memory.
+
+use super::case::{Case, Random};
+use super::product::{Kernel, Worker, cases_of};
+
+pub(super) const KERNEL: Kernel = Kernel {
+    entry_points: ["gemm_workgroup", "gemm_workgroup_sums"],
+    shader: include_str!("../../shaders/gemm_workgroup.wgsl"),
+    tile: [32, 32],
+    worker: Worker::Workgroup,
+    multiple_of: 1,
+    subgroups: false,
+};
+
+pub(super) fn cases(random: &mut Random) -> Vec<Case> {
+    cases_of(&KERNEL, random)
+}

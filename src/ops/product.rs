@@ -1,0 +1,260 @@
+//! Products of two matrices with what comes before or after them in the same kernel: a bias and the
+//! rectifier, the rectifier's mask, sums of rows. One definition, several kernels to choose from.
+
+use rayon::prelude::*;
+
+use super::case::{Case, Random};
+use super::gemm::row_times_matrix;
+use super::{Args, Bindings, Cost, ErrorBound, Op, Variant, WORKGROUP_SIZE, flag};
+use super::{gemm_4x4, gemm_8x8, gemm_lanes, gemm_subgroup, gemm_workgroup};
+
+/// A way to compute a [`Product`]: a file of `shaders/`, with two entry points.
+#[derive(Debug, PartialEq)]
+pub struct Kernel {
+    /// Its entry points: the product alone, and with the sums of A's rows.
+    pub(super) entry_points: [&'static str; 2],
+    /// Its WGSL.
+    pub(super) shader: &'static str,
+    /// Rows and columns of the product that one worker computes.
+    pub(super) tile: [usize; 2],
+    /// Who works on a tile.
+    pub(super) worker: Worker,
+    /// M, N and K must be multiples of this.
+    pub(super) multiple_of: usize,
+    /// It needs the adapter's subgroups.
+    pub(super) subgroups: bool,
+}
+
+/// Who computes a tile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Worker {
+    /// One invocation.
+    Invocation,
+    /// A whole workgroup.
+    Workgroup,
+}
+
+/// Every kernel; the first fits everything.
+pub(super) const KERNELS: [&Kernel; 5] = [
+    &gemm_4x4::KERNEL,
+    &gemm_8x8::KERNEL,
+    &gemm_lanes::KERNEL,
+    &gemm_subgroup::KERNEL,
+    &gemm_workgroup::KERNEL,
+];
+
+/// What else a product's kernel computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Epilogue {
+    /// Nothing.
+    Plain,
+    /// Adds `bias[n]`; with `relu`, then the rectifier.
+    Bias {
+        /// Whether the rectifier follows.
+        relu: bool,
+    },
+    /// Zero where `activated[m, n]` is not above zero: the rectifier's gradient.
+    Masked,
+    /// Beside the product, `row_sums[m] = Σₖ A[m, k]`: a bias's gradient beside its weight's.
+    Sums,
+}
+
+/// `product (M, N) = epilogue(A (M, K) × B (K, N))`, either factor stored transposed. What the epilogue
+/// reads is bound as `extra`; where it reads nothing, that is B again.
+#[derive(Debug, Clone)]
+pub struct Product {
+    /// Rows of A and of the product.
+    pub m: usize,
+    /// Columns of B and of the product.
+    pub n: usize,
+    /// Columns of A, rows of B.
+    pub k: usize,
+    /// A is stored (K, M).
+    pub a_transposed: bool,
+    /// B is stored (N, K).
+    pub b_transposed: bool,
+    /// What else is computed.
+    pub epilogue: Epilogue,
+    /// Add to what the outputs hold instead of overwriting it; not with a bias or a mask.
+    pub accumulate: bool,
+    /// How.
+    pub kernel: &'static Kernel,
+    /// Invocations of a workgroup.
+    pub workgroup: u64,
+}
+
+impl Product {
+    /// The product by the kernel that fits everything.
+    pub fn new([m, n, k]: [usize; 3], transposed: [bool; 2], epilogue: Epilogue) -> Self {
+        Product {
+            m,
+            n,
+            k,
+            a_transposed: transposed[0],
+            b_transposed: transposed[1],
+            epilogue,
+            accumulate: false,
+            kernel: KERNELS[0],
+            workgroup: WORKGROUP_SIZE,
+        }
+    }
+
+    /// The same by `kernel`, in workgroups of that size; none where it does not fit the sizes.
+    pub(super) fn by(&self, kernel: &'static Kernel, workgroup: u64) -> Option<Self> {
+        let fits = [self.m, self.n, self.k].iter().all(|size| size % kernel.multiple_of == 0);
+        fits.then(|| Product { kernel, workgroup, ..self.clone() })
+    }
+
+    fn a(&self, a: &[f32], m: usize, k: usize) -> f64 {
+        f64::from(if self.a_transposed { a[k * self.m + m] } else { a[m * self.k + k] })
+    }
+}
+
+impl Op for Product {
+    fn name(&self) -> &'static str {
+        let [alone, with_sums] = self.kernel.entry_points;
+        if self.epilogue == Epilogue::Sums { with_sums } else { alone }
+    }
+
+    fn shader(&self) -> &'static str {
+        self.kernel.shader
+    }
+
+    fn bindings(&self) -> Bindings {
+        let (b, product) = (self.k * self.n, self.m * self.n);
+        let extra = match self.epilogue {
+            Epilogue::Plain | Epilogue::Sums => b,
+            Epilogue::Bias { .. } => self.n,
+            Epilogue::Masked => product,
+        };
+        let mut bindings = Bindings {
+            inputs: vec![("a", self.m * self.k), ("b", b), ("extra", extra)],
+            outputs: vec![("product", product)],
+        };
+        if self.epilogue == Epilogue::Sums {
+            bindings.outputs.push(("row_sums", self.m));
+        }
+        bindings
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![
+            ("M", self.m as f64),
+            ("N", self.n as f64),
+            ("K", self.k as f64),
+            ("A_TRANSPOSED", flag(self.a_transposed)),
+            ("B_TRANSPOSED", flag(self.b_transposed)),
+            ("BIAS", flag(matches!(self.epilogue, Epilogue::Bias { .. }))),
+            ("MASKED", flag(self.epilogue == Epilogue::Masked)),
+            ("RELU", flag(self.epilogue == Epilogue::Bias { relu: true })),
+            ("ACCUMULATE", flag(self.accumulate)),
+        ]
+    }
+
+    fn invocations(&self) -> u64 {
+        let [rows, columns] = self.kernel.tile;
+        let tiles = (self.m.div_ceil(rows) * self.n.div_ceil(columns)) as u64;
+        match self.kernel.worker {
+            Worker::Invocation => tiles,
+            Worker::Workgroup => tiles * self.workgroup,
+        }
+    }
+
+    fn workgroup_size(&self) -> u64 {
+        self.workgroup
+    }
+
+    fn needs_subgroups(&self) -> bool {
+        self.kernel.subgroups
+    }
+
+    fn variants(&self) -> Vec<Variant> {
+        let mut variants = Vec::new();
+        for kernel in KERNELS {
+            for workgroup in [16, WORKGROUP_SIZE] {
+                // A tile of workgroup memory is made for one size of workgroup.
+                if kernel.worker == Worker::Workgroup && workgroup != WORKGROUP_SIZE {
+                    continue;
+                }
+                variants.extend(self.by(kernel, workgroup).map(|product| Variant {
+                    name: format!("{}/{workgroup}", kernel.entry_points[0]),
+                    op: Box::new(product),
+                }));
+            }
+        }
+        variants
+    }
+
+    fn cost(&self) -> Cost {
+        Cost::new(2 * self.m * self.n * self.k, &self.bindings())
+    }
+
+    fn reference(&self, args: &mut Args<'_>) {
+        let (a, b, extra) = (args.input(0), args.input(1), args.input(2));
+        let before = |value: f32| if self.accumulate { f64::from(value) } else { 0.0 };
+        if self.epilogue == Epilogue::Sums {
+            let sums: &mut [f32] = bytemuck::cast_slice_mut(args.outputs[1]);
+            for (m, sum) in sums.iter_mut().enumerate() {
+                let total: f64 = (0..self.k).map(|k| self.a(a, m, k)).sum();
+                *sum = (before(*sum) + total) as f32;
+            }
+        }
+        let rows = args.output().par_chunks_mut(self.n).enumerate();
+        rows.for_each(|(m, product)| {
+            let a_row: Vec<f64> = (0..self.k).map(|k| self.a(a, m, k)).collect();
+            let sums = row_times_matrix(&a_row, b, [0, self.k, self.n], self.b_transposed);
+            for (n, (product, sum)) in product.iter_mut().zip(sums).enumerate() {
+                let value = before(*product) + sum;
+                let passes = |x: f64| x > 0.0 || x.is_nan();
+                *product = match self.epilogue {
+                    Epilogue::Bias { relu } => {
+                        let biased = value + f64::from(extra[n]);
+                        if !relu || passes(biased) { biased as f32 } else { 0.0 }
+                    }
+                    Epilogue::Masked => {
+                        let active = passes(f64::from(extra[m * self.n + n]));
+                        if active { value as f32 } else { 0.0 }
+                    }
+                    _ => value as f32,
+                };
+            }
+        });
+    }
+
+    /// The bias is one more product, by one; the rectifier and the mask lose nothing.
+    fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
+        let mut bounds = vec![ErrorBound::Products { terms: self.k + 1 }];
+        if self.epilogue == Epilogue::Sums {
+            bounds.push(ErrorBound::Sum { terms: self.k + 1 });
+        }
+        bounds
+    }
+}
+
+/// Cases of one kernel, with every epilogue.
+pub(super) fn cases_of(kernel: &'static Kernel, random: &mut Random) -> Vec<Case> {
+    let epilogues = [
+        Epilogue::Plain,
+        Epilogue::Bias { relu: false },
+        Epilogue::Bias { relu: true },
+        Epilogue::Masked,
+        Epilogue::Sums,
+    ];
+    let step = kernel.multiple_of;
+    let mut size = |largest: usize| (random.size(largest.div_ceil(step))) * step;
+    let sizes = [size(37), size(37), size(70)];
+    let cases = epilogues.map(|epilogue| {
+        let workgroup = match kernel.worker {
+            Worker::Invocation => [16, 64][random.below(2)],
+            Worker::Workgroup => WORKGROUP_SIZE,
+        };
+        let product = Product {
+            kernel,
+            workgroup,
+            accumulate: matches!(epilogue, Epilogue::Plain | Epilogue::Sums) && random.flag(),
+            ..Product::new(sizes, [random.flag(), random.flag()], epilogue)
+        };
+        Case::of_floats(product, random)
+    });
+    cases.into()
+}
