@@ -19,7 +19,7 @@ override WORKGROUP_SIZE: u32 = 64; // a power of two
 @group(0) @binding(1) var<storage, read> weight: array<f32>; // (O, C, KH, KW)
 @group(0) @binding(2) var<storage, read> bias: array<f32>; // (O)
 @group(0) @binding(3) var<storage, read_write> pooled: array<f32>; // (N, O, OH/2, OW/2)
-@group(0) @binding(4) var<storage, read_write> indices: array<u32>; // as pooled: pixel of (OH, OW), or NONE
+@group(0) @binding(4) var<storage, read_write> indices: array<u32>; // as pooled: pixel of (OH, OW), or NO_PIXEL
 
 @group(0) @binding(1) var<storage, read> winners: array<u32>; // forward's indices
 @group(0) @binding(2) var<storage, read> d_pooled: array<f32>; // (N, O, OH/2, OW/2)
@@ -27,7 +27,7 @@ override WORKGROUP_SIZE: u32 = 64; // a power of two
 @group(0) @binding(4) var<storage, read_write> d_bias: array<f32>; // (O)
 
 // The index where the rectifier let nothing pass, and no gradient goes.
-const NONE: u32 = 0xffffffff;
+const NO_PIXEL: u32 = 0xffffffff;
 const FOUR = vec4<u32>(0u, 1u, 2u, 3u);
 
 // Orders floats as integers: numbers by value, both zeros alike, NaN above all. WGSL may flush
@@ -105,7 +105,7 @@ fn store_window(plane: u32, ph: u32, pw: u32, top: vec2<f32>, bottom: vec2<f32>)
     let passes = ordered_key(best) > ordered_key(0.0);
     let index = (plane * (OH / 2u) + ph) * (OW / 2u) + pw;
     pooled[index] = select(0.0, best, passes);
-    indices[index] = select(NONE, winner, passes);
+    indices[index] = select(NO_PIXEL, winner, passes);
 }
 
 // Four windows of one channel, from eight outputs of two rows.

@@ -3,47 +3,53 @@
 
 const TILE: u32 = 8u;
 
+override BATCH: u32;
 override M: u32;
 override N: u32;
 override K: u32;
 override A_TRANSPOSED: bool; // A is stored (K, M)
 override B_TRANSPOSED: bool; // B is stored (N, K)
+override A_SHARED: bool; // one A for the whole batch
 override BIAS: bool; // extra is a bias (N)
+override BIAS_OF_ROWS: bool; // or (M)
 override RELU: bool; // the rectifier follows the bias
-override MASKED: bool; // extra (M, N) is what the rectifier let pass: zero elsewhere
+override MASKED: bool; // extra (BATCH, M, N) is what the rectifier let pass: zero elsewhere
 override ACCUMULATE: bool;
 override WORKGROUP_SIZE: u32 = 64;
 
-@group(0) @binding(0) var<storage, read> a: array<vec4<f32>>; // (M, K)
-@group(0) @binding(1) var<storage, read> b: array<vec4<f32>>; // (K, N)
+@group(0) @binding(0) var<storage, read> a: array<vec4<f32>>; // (BATCH, M, K)
+@group(0) @binding(1) var<storage, read> b: array<vec4<f32>>; // (BATCH, K, N)
 @group(0) @binding(2) var<storage, read> extra: array<f32>; // what the epilogue reads, or b
-@group(0) @binding(3) var<storage, read_write> product: array<f32>; // (M, N)
-@group(0) @binding(4) var<storage, read_write> row_sums: array<f32>; // (M), of A
+@group(0) @binding(3) var<storage, read_write> product: array<f32>; // (BATCH, M, N)
+@group(0) @binding(4) var<storage, read_write> row_sums: array<f32>; // (BATCH, M), of A
 
-// Where the tile of an invocation begins: (m, n).
-fn tile_of(id: vec3<u32>, workgroups: vec3<u32>) -> vec2<u32> {
+// Where the tile of an invocation begins: (m, n), and of which product: z.
+fn tile_of(id: vec3<u32>, workgroups: vec3<u32>) -> vec3<u32> {
     let index = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
     let tiles_n = (N + TILE - 1u) / TILE;
-    return vec2<u32>(index / tiles_n, index % tiles_n) * TILE;
+    let tiles_m = (M + TILE - 1u) / TILE;
+    return vec3<u32>(index / tiles_n % tiles_m * TILE, index % tiles_n * TILE, index / (tiles_n * tiles_m));
 }
 
 // A[m..m+4, k..k+4], its rows as the columns of the matrix.
-fn a_block(m: u32, k: u32) -> mat4x4<f32> {
+fn a_block(batch: u32, m: u32, k: u32) -> mat4x4<f32> {
+    let first = select(batch * M * K, 0u, A_SHARED);
     if A_TRANSPOSED {
-        let at = (k * M + m) / 4u;
+        let at = (first + k * M + m) / 4u;
         return transpose(mat4x4<f32>(a[at], a[at + M / 4u], a[at + M / 2u], a[at + M / 4u * 3u]));
     }
-    let at = (m * K + k) / 4u;
+    let at = (first + m * K + k) / 4u;
     return mat4x4<f32>(a[at], a[at + K / 4u], a[at + K / 2u], a[at + K / 4u * 3u]);
 }
 
 // B[k..k+4, n..n+4], its rows as the columns of the matrix.
-fn b_block(k: u32, n: u32) -> mat4x4<f32> {
+fn b_block(batch: u32, k: u32, n: u32) -> mat4x4<f32> {
+    let first = batch * K * N;
     if B_TRANSPOSED {
-        let at = (n * K + k) / 4u;
+        let at = (first + n * K + k) / 4u;
         return transpose(mat4x4<f32>(b[at], b[at + K / 4u], b[at + K / 2u], b[at + K / 4u * 3u]));
     }
-    let at = (k * N + n) / 4u;
+    let at = (first + k * N + n) / 4u;
     return mat4x4<f32>(b[at], b[at + N / 4u], b[at + N / 2u], b[at + N / 4u * 3u]);
 }
 
@@ -53,17 +59,17 @@ fn passes(value: f32) -> bool {
     return (bits & 0x7fffffffu) > 0x7f800000u || bitcast<i32>(bits) > 0;
 }
 
-fn store(m: u32, n: u32, sum: f32) {
-    if m >= M || n >= N {
+fn store(batch: u32, m: u32, n: u32, sum: f32) {
+    if batch >= BATCH || m >= M || n >= N {
         return;
     }
-    let index = m * N + n;
+    let index = (batch * M + m) * N + n;
     var value = sum;
     if ACCUMULATE {
         value += product[index];
     }
     if BIAS {
-        value += extra[n];
+        value += extra[select(n, m, BIAS_OF_ROWS)];
     }
     if RELU && !passes(value) {
         value = 0.0;
@@ -74,37 +80,38 @@ fn store(m: u32, n: u32, sum: f32) {
     product[index] = value;
 }
 
-fn store_row(m: u32, n: u32, row: vec4<f32>) {
-    store(m, n, row.x);
-    store(m, n + 1u, row.y);
-    store(m, n + 2u, row.z);
-    store(m, n + 3u, row.w);
+fn store_row(batch: u32, m: u32, n: u32, row: vec4<f32>) {
+    store(batch, m, n, row.x);
+    store(batch, m, n + 1u, row.y);
+    store(batch, m, n + 2u, row.z);
+    store(batch, m, n + 3u, row.w);
 }
 
-fn store_tile(m: u32, n: u32, rows: mat4x4<f32>) {
-    store_row(m, n, rows[0]);
-    store_row(m + 1u, n, rows[1]);
-    store_row(m + 2u, n, rows[2]);
-    store_row(m + 3u, n, rows[3]);
+fn store_tile(batch: u32, m: u32, n: u32, rows: mat4x4<f32>) {
+    store_row(batch, m, n, rows[0]);
+    store_row(batch, m + 1u, n, rows[1]);
+    store_row(batch, m + 2u, n, rows[2]);
+    store_row(batch, m + 3u, n, rows[3]);
 }
 
-fn store_sum(m: u32, sum: f32) {
-    if m < M && ACCUMULATE {
-        row_sums[m] += sum;
-    } else if m < M {
-        row_sums[m] = sum;
+fn store_sum(batch: u32, m: u32, sum: f32) {
+    let is_real = batch < BATCH && m < M;
+    if is_real && ACCUMULATE {
+        row_sums[batch * M + m] += sum;
+    } else if is_real {
+        row_sums[batch * M + m] = sum;
     }
 }
 
-fn store_sums(m: u32, sums: vec4<f32>) {
-    store_sum(m, sums.x);
-    store_sum(m + 1u, sums.y);
-    store_sum(m + 2u, sums.z);
-    store_sum(m + 3u, sums.w);
+fn store_sums(batch: u32, m: u32, sums: vec4<f32>) {
+    store_sum(batch, m, sums.x);
+    store_sum(batch, m + 1u, sums.y);
+    store_sum(batch, m + 2u, sums.z);
+    store_sum(batch, m + 3u, sums.w);
 }
 
 // Blocks hold rows as columns, so the block of the product is that of B times that of A.
-fn multiply(tile: vec2<u32>) {
+fn multiply(tile: vec3<u32>) {
     // Past the edge the last block is computed again, and never stored.
     let m = vec2<u32>(tile.x, min(tile.x + 4u, M - 4u));
     let n = vec2<u32>(tile.y, min(tile.y + 4u, N - 4u));
@@ -113,30 +120,30 @@ fn multiply(tile: vec2<u32>) {
     var rows10 = mat4x4<f32>();
     var rows11 = mat4x4<f32>();
     for (var k = 0u; k < K; k += 4u) {
-        let a0 = a_block(m.x, k);
-        let a1 = a_block(m.y, k);
-        let b0 = b_block(k, n.x);
-        let b1 = b_block(k, n.y);
+        let a0 = a_block(tile.z, m.x, k);
+        let a1 = a_block(tile.z, m.y, k);
+        let b0 = b_block(tile.z, k, n.x);
+        let b1 = b_block(tile.z, k, n.y);
         rows00 += b0 * a0;
         rows01 += b1 * a0;
         rows10 += b0 * a1;
         rows11 += b1 * a1;
     }
-    store_tile(tile.x, tile.y, rows00);
-    store_tile(tile.x, tile.y + 4u, rows01);
-    store_tile(tile.x + 4u, tile.y, rows10);
-    store_tile(tile.x + 4u, tile.y + 4u, rows11);
+    store_tile(tile.z, tile.x, tile.y, rows00);
+    store_tile(tile.z, tile.x, tile.y + 4u, rows01);
+    store_tile(tile.z, tile.x + 4u, tile.y, rows10);
+    store_tile(tile.z, tile.x + 4u, tile.y + 4u, rows11);
 }
 
-fn sum_rows(m: u32) {
+fn sum_rows(batch: u32, m: u32) {
     if m >= M {
         return;
     }
     var sums = vec4<f32>();
     for (var k = 0u; k < K; k += 4u) {
-        sums += vec4<f32>(1.0) * a_block(m, k);
+        sums += vec4<f32>(1.0) * a_block(batch, m, k);
     }
-    store_sums(m, sums);
+    store_sums(batch, m, sums);
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -145,7 +152,7 @@ fn gemm_8x8(
     @builtin(num_workgroups) workgroups: vec3<u32>,
 ) {
     let tile = tile_of(id, workgroups);
-    if tile.x < M {
+    if tile.z < BATCH {
         multiply(tile);
     }
 }
@@ -156,12 +163,12 @@ fn gemm_8x8_sums(
     @builtin(num_workgroups) workgroups: vec3<u32>,
 ) {
     let tile = tile_of(id, workgroups);
-    if tile.x >= M {
+    if tile.z >= BATCH {
         return;
     }
     multiply(tile);
     if tile.y == 0u {
-        sum_rows(tile.x);
-        sum_rows(tile.x + 4u);
+        sum_rows(tile.z, tile.x);
+        sum_rows(tile.z, tile.x + 4u);
     }
 }

@@ -4,28 +4,32 @@
 const TILE: u32 = 32u;
 const SLICE: u32 = 16u; // of K, staged at once
 
+override BATCH: u32;
 override M: u32;
 override N: u32;
 override K: u32;
 override A_TRANSPOSED: bool; // A is stored (K, M)
 override B_TRANSPOSED: bool; // B is stored (N, K)
+override A_SHARED: bool; // one A for the whole batch
 override BIAS: bool; // extra is a bias (N)
+override BIAS_OF_ROWS: bool; // or (M)
 override RELU: bool; // the rectifier follows the bias
-override MASKED: bool; // extra (M, N) is what the rectifier let pass: zero elsewhere
+override MASKED: bool; // extra (BATCH, M, N) is what the rectifier let pass: zero elsewhere
 override ACCUMULATE: bool;
 override WORKGROUP_SIZE: u32 = 64; // as many as the tile has squares of 4×4
 
-@group(0) @binding(0) var<storage, read> a: array<f32>; // (M, K)
-@group(0) @binding(1) var<storage, read> b: array<f32>; // (K, N)
+@group(0) @binding(0) var<storage, read> a: array<f32>; // (BATCH, M, K)
+@group(0) @binding(1) var<storage, read> b: array<f32>; // (BATCH, K, N)
 @group(0) @binding(2) var<storage, read> extra: array<f32>; // what the epilogue reads, or b
-@group(0) @binding(3) var<storage, read_write> product: array<f32>; // (M, N)
-@group(0) @binding(4) var<storage, read_write> row_sums: array<f32>; // (M), of A
+@group(0) @binding(3) var<storage, read_write> product: array<f32>; // (BATCH, M, N)
+@group(0) @binding(4) var<storage, read_write> row_sums: array<f32>; // (BATCH, M), of A
 
-// Where the tile of a workgroup begins: (m, n).
-fn tile_of(workgroup: vec3<u32>, workgroups: vec3<u32>) -> vec2<u32> {
+// Where the tile of a workgroup begins: (m, n), and of which product: z.
+fn tile_of(workgroup: vec3<u32>, workgroups: vec3<u32>) -> vec3<u32> {
     let index = workgroup.x + workgroup.y * workgroups.x;
     let tiles_n = (N + TILE - 1u) / TILE;
-    return vec2<u32>(index / tiles_n, index % tiles_n) * TILE;
+    let tiles_m = (M + TILE - 1u) / TILE;
+    return vec3<u32>(index / tiles_n % tiles_m * TILE, index % tiles_n * TILE, index / (tiles_n * tiles_m));
 }
 
 // Column i of a tile's matrix is row i of the tile.
@@ -39,17 +43,17 @@ fn passes(value: f32) -> bool {
     return (bits & 0x7fffffffu) > 0x7f800000u || bitcast<i32>(bits) > 0;
 }
 
-fn store(m: u32, n: u32, sum: f32) {
-    if m >= M || n >= N {
+fn store(batch: u32, m: u32, n: u32, sum: f32) {
+    if batch >= BATCH || m >= M || n >= N {
         return;
     }
-    let index = m * N + n;
+    let index = (batch * M + m) * N + n;
     var value = sum;
     if ACCUMULATE {
         value += product[index];
     }
     if BIAS {
-        value += extra[n];
+        value += extra[select(n, m, BIAS_OF_ROWS)];
     }
     if RELU && !passes(value) {
         value = 0.0;
@@ -60,25 +64,26 @@ fn store(m: u32, n: u32, sum: f32) {
     product[index] = value;
 }
 
-fn store_row(m: u32, n: u32, row: vec4<f32>) {
-    store(m, n, row.x);
-    store(m, n + 1u, row.y);
-    store(m, n + 2u, row.z);
-    store(m, n + 3u, row.w);
+fn store_row(batch: u32, m: u32, n: u32, row: vec4<f32>) {
+    store(batch, m, n, row.x);
+    store(batch, m, n + 1u, row.y);
+    store(batch, m, n + 2u, row.z);
+    store(batch, m, n + 3u, row.w);
 }
 
-fn store_tile(m: u32, n: u32, rows: mat4x4<f32>) {
-    store_row(m, n, rows[0]);
-    store_row(m + 1u, n, rows[1]);
-    store_row(m + 2u, n, rows[2]);
-    store_row(m + 3u, n, rows[3]);
+fn store_tile(batch: u32, m: u32, n: u32, rows: mat4x4<f32>) {
+    store_row(batch, m, n, rows[0]);
+    store_row(batch, m + 1u, n, rows[1]);
+    store_row(batch, m + 2u, n, rows[2]);
+    store_row(batch, m + 3u, n, rows[3]);
 }
 
-fn store_sum(m: u32, sum: f32) {
-    if m < M && ACCUMULATE {
-        row_sums[m] += sum;
-    } else if m < M {
-        row_sums[m] = sum;
+fn store_sum(batch: u32, m: u32, sum: f32) {
+    let is_real = batch < BATCH && m < M;
+    if is_real && ACCUMULATE {
+        row_sums[batch * M + m] += sum;
+    } else if is_real {
+        row_sums[batch * M + m] = sum;
     }
 }
 
@@ -86,30 +91,31 @@ var<workgroup> a_slice: array<array<f32, TILE>, SLICE>; // (SLICE, TILE): column
 var<workgroup> b_slice: array<array<f32, TILE>, SLICE>; // (SLICE, TILE): rows of B
 
 // One element of A or B, zero past the edge.
-fn a_at(m: u32, k: u32) -> f32 {
+fn a_at(batch: u32, m: u32, k: u32) -> f32 {
     if m >= M || k >= K {
         return 0.0;
     }
-    return a[select(m * K + k, k * M + m, A_TRANSPOSED)];
+    let first = select(batch * M * K, 0u, A_SHARED);
+    return a[first + select(m * K + k, k * M + m, A_TRANSPOSED)];
 }
 
-fn b_at(k: u32, n: u32) -> f32 {
+fn b_at(batch: u32, k: u32, n: u32) -> f32 {
     if k >= K || n >= N {
         return 0.0;
     }
-    return b[select(k * N + n, n * K + k, B_TRANSPOSED)];
+    return b[batch * K * N + select(k * N + n, n * K + k, B_TRANSPOSED)];
 }
 
 // Stages the slice of A and B from k on: neighbouring lanes load neighbours in memory.
-fn stage(tile: vec2<u32>, k: u32, lane: u32) {
+fn stage(tile: vec3<u32>, k: u32, lane: u32) {
     workgroupBarrier();
     for (var i = lane; i < TILE * SLICE; i += WORKGROUP_SIZE) {
         let along_k = vec2<u32>(i % SLICE, i / SLICE);
         let along_mn = vec2<u32>(i / TILE, i % TILE);
         let a_from = select(along_k, along_mn, A_TRANSPOSED);
         let b_from = select(along_mn, along_k, B_TRANSPOSED);
-        a_slice[a_from.x][a_from.y] = a_at(tile.x + a_from.y, k + a_from.x);
-        b_slice[b_from.x][b_from.y] = b_at(k + b_from.x, tile.y + b_from.y);
+        a_slice[a_from.x][a_from.y] = a_at(tile.z, tile.x + a_from.y, k + a_from.x);
+        b_slice[b_from.x][b_from.y] = b_at(tile.z, k + b_from.x, tile.y + b_from.y);
     }
     workgroupBarrier();
 }
@@ -138,7 +144,7 @@ fn gemm_workgroup(
         stage(tile, k, lane);
         rows += multiply_slice(own.x, own.y);
     }
-    store_tile(tile.x + own.x, tile.y + own.y, rows);
+    store_tile(tile.z, tile.x + own.x, tile.y + own.y, rows);
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -158,8 +164,8 @@ fn gemm_workgroup_sums(
             sum += a_slice[i][lane % TILE];
         }
     }
-    store_tile(tile.x + own.x, tile.y + own.y, rows);
+    store_tile(tile.z, tile.x + own.x, tile.y + own.y, rows);
     if tile.y == 0u && lane < TILE {
-        store_sum(tile.x + lane, sum);
+        store_sum(tile.z, tile.x + lane, sum);
     }
 }

@@ -11,6 +11,7 @@ override STRIDE_H: u32;
 override STRIDE_W: u32;
 override PAD_H: u32;
 override PAD_W: u32;
+override RELU: bool; // the rectifier comes before the pool
 override WORKGROUP_SIZE: u32 = 64;
 
 @group(0) @binding(0) var<storage, read> input: array<u32>; // (N·C, H, W), the bits of f32
@@ -26,6 +27,9 @@ override WORKGROUP_SIZE: u32 = 64;
 @group(0) @binding(3) var<storage, read_write> d_input_all: array<f32>; // (N·C, H, W)
 
 const NAN_KEY: u32 = 0xffffffff;
+const ZERO_KEY: u32 = 0x80000000;
+// The index where the rectifier let nothing pass, and no gradient goes.
+const NO_PIXEL: u32 = 0xffffffff;
 
 // Orders floats as integers: numbers by value, both zeros alike, NaN above all. WGSL may flush
 // subnormals and assume that no NaN occurs, so floats are not compared as floats.
@@ -68,8 +72,9 @@ fn max_pool_forward(
             }
         }
     }
-    output[index] = input[plane + winner];
-    indices[index] = winner;
+    let passes = !RELU || best > ZERO_KEY;
+    output[index] = select(0u, input[plane + winner], passes);
+    indices[index] = select(NO_PIXEL, winner, passes);
 }
 
 // The positions, along one axis, of the windows that cover a pixel: from `first` to before `end`.

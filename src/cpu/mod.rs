@@ -1,6 +1,7 @@
 //! The reference executor: the same plan, each op by its [`Op::reference`](crate::ops::Op), f64
 //! inside. It checks the GPU's results, and is the device where there is no adapter.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::executor::StepMetrics;
@@ -67,23 +68,38 @@ impl Executor {
     pub fn run_node(&mut self, node: usize, step: &Step) {
         let plan = self.plan.clone();
         let node = &plan.nodes()[node];
-        // The builder saw to it that an op's outputs lie in buffers of their own, so these can be
-        // taken out while the others are read.
-        let outputs = node.outputs.iter().map(|&id| plan.tensor(id));
-        let mut taken: Vec<Vec<u32>> = outputs
-            .clone()
-            .map(|tensor| std::mem::take(&mut self.buffers[tensor.buffer.index()]))
+        // The builder saw to it that no input lies in an output's buffer, so those can be taken out while
+        // the others are read; and that outputs in one buffer do not overlap, so it can be split.
+        let mut taken: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+        for &id in &node.outputs {
+            let buffer = plan.tensor(id).buffer.index();
+            taken
+                .entry(buffer)
+                .or_insert_with(|| std::mem::take(&mut self.buffers[buffer]));
+        }
+        let mut rest: BTreeMap<usize, (usize, &mut [u32])> = taken
+            .iter_mut()
+            .map(|(&buffer, words)| (buffer, (0, words.as_mut_slice())))
             .collect();
-        let written = taken.iter_mut().zip(outputs.clone());
+        let mut by_offset: Vec<usize> = (0..node.outputs.len()).collect();
+        by_offset.sort_by_key(|&i| plan.tensor(node.outputs[i]).offset);
+        let mut outputs: Vec<&mut [u32]> = node.outputs.iter().map(|_| [].as_mut_slice()).collect();
+        for i in by_offset {
+            let tensor = plan.tensor(node.outputs[i]);
+            if let Some((begin, words)) = rest.get_mut(&tensor.buffer.index()) {
+                let (_, from) = std::mem::take(words).split_at_mut(tensor.offset - *begin);
+                let (own, after) = from.split_at_mut(tensor.words());
+                (outputs[i], *words) = (own, after);
+                *begin = tensor.offset + tensor.words();
+            }
+        }
         node.op.reference(&mut Args {
             inputs: node.inputs.iter().map(|&id| self.words(id)).collect(),
-            outputs: written
-                .map(|(buffer, tensor)| &mut buffer[tensor.offset..][..tensor.words()])
-                .collect(),
+            outputs,
             step,
         });
-        for (buffer, tensor) in taken.into_iter().zip(outputs) {
-            self.buffers[tensor.buffer.index()] = buffer;
+        for (buffer, words) in taken {
+            self.buffers[buffer] = words;
         }
     }
 }

@@ -109,7 +109,10 @@ impl Layer for MaxPool2d {
         let indices = plan.tensor("indices", shape, Element::U32, Role::Activation)?;
         plan.op(
             Phase::Forward,
-            MaxPoolForward { geometry },
+            MaxPoolForward {
+                geometry,
+                relu: false,
+            },
             &[input],
             &[output, indices],
         )?;

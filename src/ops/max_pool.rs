@@ -4,21 +4,26 @@ use rayon::prelude::*;
 
 use super::bound::{EPSILON, SMALLEST_NORMAL};
 use super::case::{Case, Random, Read};
-use super::{Args, Bindings, Cost, ErrorBound, NO_PIXEL, Op, ordered_key};
+use super::{Args, Bindings, Cost, ErrorBound, NO_PIXEL, Op, flag, ordered_key};
 use crate::shape::WindowedPlanes;
 
 const SHADER: &str = include_str!("../../shaders/max_pool.wgsl");
 
 /// `output` = the window's maximum, `indices` = the pixel of its plane where it stands. The first
 /// maximum in row-major order wins, the first NaN wins over every number; padding never wins.
+///
+/// With `relu` it is the pool of the rectified input: where the maximum is not above zero, `output` is 0
+/// and the index [`NO_PIXEL`], to which no gradient goes.
 #[derive(Debug, Clone)]
 pub struct MaxPoolForward {
     /// (N·C, H, W) and the window.
     pub geometry: WindowedPlanes,
+    /// Whether the rectifier comes before.
+    pub relu: bool,
 }
 
 /// `d_input[pixel]` = the sum of `d_output` over the windows whose index is that pixel: PyTorch's
-/// rule. An index past the plane is no pixel's: [`NO_PIXEL`](super::NO_PIXEL), where a rectifier before
+/// rule. An index past the plane is no pixel's: [`NO_PIXEL`], where a rectifier before
 /// the pool let nothing pass.
 #[derive(Debug, Clone)]
 pub struct MaxPoolBackward {
@@ -60,7 +65,9 @@ impl Op for MaxPoolForward {
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
-        self.geometry.constants()
+        let mut constants = self.geometry.constants();
+        constants.push(("RELU", flag(self.relu)));
+        constants
     }
 
     fn invocations(&self) -> u64 {
@@ -94,6 +101,9 @@ impl Op for MaxPoolForward {
                         }
                     }
                     *output = plane[*index as usize].to_bits();
+                    if self.relu && best <= ordered_key(0.0) {
+                        (*output, *index) = (0, NO_PIXEL);
+                    }
                 }
             });
     }
@@ -242,7 +252,8 @@ impl Op for MaxPoolBackwardAll {
 
 pub(super) fn cases(random: &mut Random) -> Vec<Case> {
     let geometry = random.geometry();
-    let forward = Case::of_floats(MaxPoolForward { geometry }, random);
+    let rectified = Case::of_floats(MaxPoolForward { geometry, relu: true }, random);
+    let forward = Case::of_floats(MaxPoolForward { geometry, relu: false }, random);
     let (input, mut pooled) = (forward.inputs[0].clone(), vec![0; output_len(&geometry)]);
     let mut indices = pooled.clone();
     forward.op.reference(&mut Args {
@@ -259,6 +270,7 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
     let first = [Read::Output(1), Read::OutputGradient];
     let all = [Read::Input(0), Read::Output(0), Read::OutputGradient];
     vec![
+        rectified,
         forward
             .with_gradient(0, MaxPoolBackward { geometry }, &first)
             .with_gradient(0, MaxPoolBackwardAll { geometry }, &all),

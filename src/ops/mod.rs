@@ -15,8 +15,8 @@ use std::fmt::Debug;
 use bytemuck::{Pod, Zeroable};
 
 pub use bound::ErrorBound;
-pub use product::{Epilogue, Kernel, Product};
 use case::{Case, Random};
+pub use product::{Epilogue, Kernel, Product};
 
 /// Declares the files of this folder, what each exports, and [`FAMILIES`], the list of their cases.
 macro_rules! op_list {

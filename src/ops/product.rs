@@ -48,8 +48,10 @@ pub(super) const KERNELS: [&Kernel; 5] = [
 pub enum Epilogue {
     /// Nothing.
     Plain,
-    /// Adds `bias[n]`; with `relu`, then the rectifier.
+    /// Adds `bias[n]`, or with `of_rows` `bias[m]`; with `relu`, then the rectifier.
     Bias {
+        /// Whether the bias is one of rows.
+        of_rows: bool,
         /// Whether the rectifier follows.
         relu: bool,
     },
@@ -59,16 +61,21 @@ pub enum Epilogue {
     Sums,
 }
 
-/// `product (M, N) = epilogue(A (M, K) × B (K, N))`, either factor stored transposed. What the epilogue
+/// `product[n] (M, N) = epilogue(A[n] (M, K) × B[n] (K, N))` for each of a batch, either factor stored
+/// transposed, A perhaps one for the whole batch. What the epilogue
 /// reads is bound as `extra`; where it reads nothing, that is B again.
 #[derive(Debug, Clone)]
 pub struct Product {
+    /// How many products.
+    pub batch: usize,
     /// Rows of A and of the product.
     pub m: usize,
     /// Columns of B and of the product.
     pub n: usize,
     /// Columns of A, rows of B.
     pub k: usize,
+    /// There is one A for the whole batch.
+    pub a_shared: bool,
     /// A is stored (K, M).
     pub a_transposed: bool,
     /// B is stored (N, K).
@@ -87,6 +94,8 @@ impl Product {
     /// The product by the kernel that fits everything.
     pub fn new([m, n, k]: [usize; 3], transposed: [bool; 2], epilogue: Epilogue) -> Self {
         Product {
+            batch: 1,
+            a_shared: false,
             m,
             n,
             k,
@@ -101,19 +110,43 @@ impl Product {
 
     /// The same by `kernel`, in workgroups of that size; none where it does not fit the sizes.
     pub(super) fn by(&self, kernel: &'static Kernel, workgroup: u64) -> Option<Self> {
-        let fits = [self.m, self.n, self.k].iter().all(|size| size % kernel.multiple_of == 0);
-        fits.then(|| Product { kernel, workgroup, ..self.clone() })
+        let fits = [self.m, self.n, self.k]
+            .iter()
+            .all(|size| size % kernel.multiple_of == 0);
+        fits.then(|| Product {
+            kernel,
+            workgroup,
+            ..self.clone()
+        })
     }
 
-    fn a(&self, a: &[f32], m: usize, k: usize) -> f64 {
-        f64::from(if self.a_transposed { a[k * self.m + m] } else { a[m * self.k + k] })
+    /// Row `row % m` of A[row / m].
+    fn a_row(&self, a: &[f32], row: usize) -> Vec<f64> {
+        let (batch, m) = (row / self.m, row % self.m);
+        let a = &a[if self.a_shared {
+            0
+        } else {
+            batch * self.m * self.k
+        }..];
+        let [start, step] = if self.a_transposed {
+            [m, self.m]
+        } else {
+            [m * self.k, 1]
+        };
+        (0..self.k)
+            .map(|k| f64::from(a[start + k * step]))
+            .collect()
     }
 }
 
 impl Op for Product {
     fn name(&self) -> &'static str {
         let [alone, with_sums] = self.kernel.entry_points;
-        if self.epilogue == Epilogue::Sums { with_sums } else { alone }
+        if self.epilogue == Epilogue::Sums {
+            with_sums
+        } else {
+            alone
+        }
     }
 
     fn shader(&self) -> &'static str {
@@ -121,39 +154,54 @@ impl Op for Product {
     }
 
     fn bindings(&self) -> Bindings {
-        let (b, product) = (self.k * self.n, self.m * self.n);
+        let (b, product) = (self.batch * self.k * self.n, self.batch * self.m * self.n);
+        let a = if self.a_shared { 1 } else { self.batch } * self.m * self.k;
         let extra = match self.epilogue {
             Epilogue::Plain | Epilogue::Sums => b,
-            Epilogue::Bias { .. } => self.n,
+            Epilogue::Bias { of_rows: false, .. } => self.n,
+            Epilogue::Bias { of_rows: true, .. } => self.m,
             Epilogue::Masked => product,
         };
         let mut bindings = Bindings {
-            inputs: vec![("a", self.m * self.k), ("b", b), ("extra", extra)],
+            inputs: vec![("a", a), ("b", b), ("extra", extra)],
             outputs: vec![("product", product)],
         };
         if self.epilogue == Epilogue::Sums {
-            bindings.outputs.push(("row_sums", self.m));
+            bindings.outputs.push(("row_sums", self.batch * self.m));
         }
         bindings
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
         vec![
+            ("BATCH", self.batch as f64),
             ("M", self.m as f64),
             ("N", self.n as f64),
             ("K", self.k as f64),
+            ("A_SHARED", flag(self.a_shared)),
             ("A_TRANSPOSED", flag(self.a_transposed)),
             ("B_TRANSPOSED", flag(self.b_transposed)),
             ("BIAS", flag(matches!(self.epilogue, Epilogue::Bias { .. }))),
+            (
+                "BIAS_OF_ROWS",
+                flag(matches!(
+                    self.epilogue,
+                    Epilogue::Bias { of_rows: true, .. }
+                )),
+            ),
             ("MASKED", flag(self.epilogue == Epilogue::Masked)),
-            ("RELU", flag(self.epilogue == Epilogue::Bias { relu: true })),
+            (
+                "RELU",
+                flag(matches!(self.epilogue, Epilogue::Bias { relu: true, .. })),
+            ),
             ("ACCUMULATE", flag(self.accumulate)),
         ]
     }
 
     fn invocations(&self) -> u64 {
         let [rows, columns] = self.kernel.tile;
-        let tiles = (self.m.div_ceil(rows) * self.n.div_ceil(columns)) as u64;
+        let tiles = self.m.div_ceil(rows) * self.n.div_ceil(columns);
+        let tiles = (self.batch * tiles) as u64;
         match self.kernel.worker {
             Worker::Invocation => tiles,
             Worker::Workgroup => tiles * self.workgroup,
@@ -186,33 +234,49 @@ impl Op for Product {
     }
 
     fn cost(&self) -> Cost {
-        Cost::new(2 * self.m * self.n * self.k, &self.bindings())
+        Cost::new(2 * self.batch * self.m * self.n * self.k, &self.bindings())
     }
 
     fn reference(&self, args: &mut Args<'_>) {
         let (a, b, extra) = (args.input(0), args.input(1), args.input(2));
-        let before = |value: f32| if self.accumulate { f64::from(value) } else { 0.0 };
+        let before = |value: f32| {
+            if self.accumulate {
+                f64::from(value)
+            } else {
+                0.0
+            }
+        };
         if self.epilogue == Epilogue::Sums {
             let sums: &mut [f32] = bytemuck::cast_slice_mut(args.outputs[1]);
-            for (m, sum) in sums.iter_mut().enumerate() {
-                let total: f64 = (0..self.k).map(|k| self.a(a, m, k)).sum();
+            sums.par_iter_mut().enumerate().for_each(|(row, sum)| {
+                let total: f64 = self.a_row(a, row).iter().sum();
                 *sum = (before(*sum) + total) as f32;
-            }
+            });
         }
         let rows = args.output().par_chunks_mut(self.n).enumerate();
-        rows.for_each(|(m, product)| {
-            let a_row: Vec<f64> = (0..self.k).map(|k| self.a(a, m, k)).collect();
-            let sums = row_times_matrix(&a_row, b, [0, self.k, self.n], self.b_transposed);
+        rows.for_each(|(row, product)| {
+            let b = &b[row / self.m * self.k * self.n..];
+            let sums = row_times_matrix(
+                &self.a_row(a, row),
+                b,
+                [0, self.k, self.n],
+                self.b_transposed,
+            );
             for (n, (product, sum)) in product.iter_mut().zip(sums).enumerate() {
                 let value = before(*product) + sum;
                 let passes = |x: f64| x > 0.0 || x.is_nan();
                 *product = match self.epilogue {
-                    Epilogue::Bias { relu } => {
-                        let biased = value + f64::from(extra[n]);
-                        if !relu || passes(biased) { biased as f32 } else { 0.0 }
+                    Epilogue::Bias { of_rows, relu } => {
+                        let at = if of_rows { row % self.m } else { n };
+                        let biased = value + f64::from(extra[at]);
+                        if !relu || passes(biased) {
+                            biased as f32
+                        } else {
+                            0.0
+                        }
                     }
                     Epilogue::Masked => {
-                        let active = passes(f64::from(extra[m * self.n + n]));
+                        let active = passes(f64::from(extra[row * self.n + n]));
                         if active { value as f32 } else { 0.0 }
                     }
                     _ => value as f32,
@@ -235,8 +299,14 @@ impl Op for Product {
 pub(super) fn cases_of(kernel: &'static Kernel, random: &mut Random) -> Vec<Case> {
     let epilogues = [
         Epilogue::Plain,
-        Epilogue::Bias { relu: false },
-        Epilogue::Bias { relu: true },
+        Epilogue::Bias {
+            of_rows: true,
+            relu: false,
+        },
+        Epilogue::Bias {
+            of_rows: false,
+            relu: true,
+        },
         Epilogue::Masked,
         Epilogue::Sums,
     ];
@@ -251,6 +321,8 @@ pub(super) fn cases_of(kernel: &'static Kernel, random: &mut Random) -> Vec<Case
         let product = Product {
             kernel,
             workgroup,
+            batch: random.size(3),
+            a_shared: random.flag(),
             accumulate: matches!(epilogue, Epilogue::Plain | Epilogue::Sums) && random.flag(),
             ..Product::new(sizes, [random.flag(), random.flag()], epilogue)
         };

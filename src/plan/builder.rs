@@ -260,49 +260,8 @@ impl Builder {
         inputs: &[TensorId],
         outputs: &[TensorId],
     ) -> Result<usize> {
-        let bindings = op.bindings();
-        let wanted = bindings.inputs.iter().chain(&bindings.outputs);
-        let given = inputs.iter().chain(outputs);
-        if (inputs.len(), outputs.len()) != (bindings.inputs.len(), bindings.outputs.len()) {
-            return Err(Error::Shape {
-                at: self.full_name(op.name()),
-                expected: format!("{:?}", wanted.map(|(name, _)| name).collect::<Vec<_>>()),
-                got: format!("{} inputs and {} outputs", inputs.len(), outputs.len()),
-            });
-        }
-        for ((name, words), &id) in wanted.zip(given) {
-            let tensor = self.plan.tensor(id);
-            if tensor.words() != *words {
-                return Err(Error::Shape {
-                    at: self.full_name(op.name()),
-                    expected: format!("`{name}` of {words} words"),
-                    got: format!(
-                        "{} {} of {} words",
-                        tensor.name,
-                        tensor.shape,
-                        tensor.words()
-                    ),
-                });
-            }
-        }
-        for (i, &output) in outputs.iter().enumerate() {
-            let buffer = self.plan.tensor(output).buffer;
-            let others = inputs.iter().chain(&outputs[..i]);
-            if let Some(&other) = others
-                .into_iter()
-                .find(|&&id| self.plan.tensor(id).buffer == buffer)
-            {
-                return Err(Error::Shape {
-                    at: self.full_name(op.name()),
-                    expected: "outputs in buffers of their own".to_owned(),
-                    got: format!(
-                        "{} and {} in one",
-                        self.plan.tensor(output).name,
-                        self.plan.tensor(other).name
-                    ),
-                });
-            }
-        }
+        let at = self.full_name(op.name());
+        self.plan.check_op(&at, op.as_ref(), inputs, outputs)?;
         self.plan.nodes.push(Node {
             phase,
             op,
@@ -343,5 +302,66 @@ impl Builder {
         }
         self.plan.tensors.push(tensor);
         Ok(TensorId(self.plan.tensors.len() - 1))
+    }
+}
+
+impl Plan {
+    /// Whether `op` may work on those tensors; `at` names it.
+    ///
+    /// # Errors
+    /// As [`Builder::op`].
+    pub(super) fn check_op(
+        &self,
+        at: &str,
+        op: &dyn Op,
+        inputs: &[TensorId],
+        outputs: &[TensorId],
+    ) -> Result<()> {
+        let bindings = op.bindings();
+        let wanted = bindings.inputs.iter().chain(&bindings.outputs);
+        let given = inputs.iter().chain(outputs);
+        if (inputs.len(), outputs.len()) != (bindings.inputs.len(), bindings.outputs.len()) {
+            return Err(Error::Shape {
+                at: at.to_owned(),
+                expected: format!("{:?}", wanted.map(|(name, _)| name).collect::<Vec<_>>()),
+                got: format!("{} inputs and {} outputs", inputs.len(), outputs.len()),
+            });
+        }
+        for ((name, words), &id) in wanted.zip(given) {
+            let tensor = self.tensor(id);
+            if tensor.words() != *words {
+                return Err(Error::Shape {
+                    at: at.to_owned(),
+                    expected: format!("`{name}` of {words} words"),
+                    got: format!(
+                        "{} {} of {} words",
+                        tensor.name,
+                        tensor.shape,
+                        tensor.words()
+                    ),
+                });
+            }
+        }
+        let overlap = |a: &Tensor, b: &Tensor| {
+            a.buffer == b.buffer
+                && a.offset < b.offset + b.words()
+                && b.offset < a.offset + a.words()
+        };
+        for (i, &id) in outputs.iter().enumerate() {
+            let output = self.tensor(id);
+            let read = inputs.iter().map(|&id| self.tensor(id));
+            let written = outputs[..i].iter().map(|&id| self.tensor(id));
+            let mut in_the_way = read
+                .filter(|input| input.buffer == output.buffer)
+                .chain(written.filter(|other| overlap(output, other)));
+            if let Some(other) = in_the_way.next() {
+                return Err(Error::Shape {
+                    at: at.to_owned(),
+                    expected: "outputs in memory of their own".to_owned(),
+                    got: format!("{} and {} in one buffer", output.name, other.name),
+                });
+            }
+        }
+        Ok(())
     }
 }

@@ -3,8 +3,11 @@
 
 mod builder;
 mod display;
+mod fuse;
+mod memory;
 
 pub use builder::Builder;
+pub use fuse::{ConvKernel, ConvKernels};
 
 use crate::error::{Error, Result};
 use crate::ops::Op;

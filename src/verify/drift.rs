@@ -90,7 +90,7 @@ pub(super) async fn load(
     seed: u64,
     samples: usize,
 ) -> Result<Executor> {
-    let plan = subject.model.lower(&Training {
+    let plan = subject.plan(&Training {
         dataset: Some(samples),
         ..subject.training.clone()
     })?;

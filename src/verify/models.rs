@@ -1,8 +1,10 @@
 //! The models that verification goes through: together they use every layer, loss and option.
 
+use crate::error::Result;
 use crate::loss::{Loss, Reduction};
 use crate::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Ties, Training};
 use crate::optim::Sgd;
+use crate::plan::{ConvKernel, Plan};
 
 /// A model to verify: one of [`built_in`], or your own.
 #[derive(Debug)]
@@ -13,41 +15,71 @@ pub struct Subject {
     pub model: Sequential,
     /// How it is trained.
     pub training: Training,
+    /// Run its fused plan, every convolution by this kernel; or the readable one.
+    pub fused: Option<ConvKernel>,
 }
 
-/// The tutorial's network, a larger one, and two that use what those leave out.
+impl Subject {
+    /// The plan that is verified.
+    ///
+    /// # Errors
+    /// As [`Sequential::lower`].
+    pub fn plan(&self, training: &Training) -> Result<Plan> {
+        let plan = self.model.lower(training)?;
+        let Some(kernel) = self.fused else {
+            return Ok(plan);
+        };
+        let layers = plan.convolutions().into_iter();
+        let kernels = layers.map(|layer| (layer, kernel)).collect();
+        plan.fused(&kernels)
+    }
+}
+
+/// The tutorial's network, a larger one, and two that use what those leave out; then the same in fused
+/// plans, with every kernel of convolution.
 pub fn built_in() -> Vec<Subject> {
+    let mut subjects = models(None);
+    for kernel in ConvKernel::ALL {
+        subjects.extend(models(Some(kernel)));
+    }
+    subjects
+}
+
+fn models(fused: Option<ConvKernel>) -> Vec<Subject> {
+    let suffix = fused.map_or_else(String::new, |kernel| format!(", fused, {kernel}"));
+    let subject = |name: &str, model, training| Subject {
+        name: format!("{name}{suffix}"),
+        model,
+        training,
+        fused,
+    };
     let batch_mean = Loss::Mse(Reduction::BatchMean);
     let mean = Loss::Mse(Reduction::Mean);
+    let momentum = Sgd::new(0.05).momentum(0.9).weight_decay(0.01);
     vec![
-        Subject {
-            name: "tutorial".to_owned(),
-            model: tutorial(),
-            training: training([1, 28, 28], 32, batch_mean, Sgd::new(0.01)),
-        },
-        Subject {
-            name: "larger".to_owned(),
-            model: larger(),
-            training: training([1, 28, 28], 8, Loss::CrossEntropy, Sgd::new(0.002)),
-        },
-        Subject {
-            name: "uneven".to_owned(),
-            model: uneven(Ties::First),
-            training: training(
-                [2, 12, 11],
-                7,
-                Loss::CrossEntropy,
-                Sgd::new(0.05).momentum(0.9).weight_decay(0.01),
-            ),
-        },
-        Subject {
-            name: "uneven, all ties".to_owned(),
-            model: uneven(Ties::All),
-            training: Training {
+        subject(
+            "tutorial",
+            tutorial(),
+            training([1, 28, 28], 32, batch_mean, Sgd::new(0.01)),
+        ),
+        subject(
+            "larger",
+            larger(),
+            training([1, 28, 28], 8, Loss::CrossEntropy, Sgd::new(0.002)),
+        ),
+        subject(
+            "uneven",
+            uneven(Ties::First),
+            training([2, 12, 11], 7, Loss::CrossEntropy, momentum),
+        ),
+        subject(
+            "uneven, all ties",
+            uneven(Ties::All),
+            Training {
                 accumulate: true,
                 ..training([2, 12, 11], 5, mean, Sgd::new(0.05).weight_decay(0.01))
             },
-        },
+        ),
     ]
 }
 

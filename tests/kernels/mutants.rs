@@ -56,6 +56,7 @@ impl Op for Mutant {
 fn pooled() -> (Vec<u32>, Vec<u32>, Vec<u32>) {
     let op = MaxPoolForward {
         geometry: geometry(),
+        relu: false,
     };
     let input = super::random_inputs(&op, 11).remove(0);
     let mut output = vec![0; op.bindings().outputs[0].1];

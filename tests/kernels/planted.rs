@@ -129,19 +129,28 @@ pub fn mutants() -> Vec<(&'static str, Box<dyn Op>, &'static str, &'static str)>
         ),
         (
             "last maximum wins",
-            Box::new(MaxPoolForward { geometry }),
+            Box::new(MaxPoolForward {
+                geometry,
+                relu: false,
+            }),
             "key > best",
             "key >= best",
         ),
         (
             "floats compared by their bits",
-            Box::new(MaxPoolForward { geometry }),
+            Box::new(MaxPoolForward {
+                geometry,
+                relu: false,
+            }),
             "return ~bits;",
             "return bits;",
         ),
         (
             "index of the batch, not the plane",
-            Box::new(MaxPoolForward { geometry }),
+            Box::new(MaxPoolForward {
+                geometry,
+                relu: false,
+            }),
             "winner = h * W + w",
             "winner = plane + h * W + w",
         ),

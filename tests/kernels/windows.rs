@@ -68,7 +68,13 @@ fn col2im() {
 fn max_pool_forward() {
     let Some(device) = common::gpu() else { return };
     for geometry in geometries().into_iter().chain([large()]) {
-        check_random(&device, MaxPoolForward { geometry });
+        check_random(
+            &device,
+            MaxPoolForward {
+                geometry,
+                relu: false,
+            },
+        );
     }
 }
 
@@ -89,14 +95,25 @@ fn max_pool_forward_of_nan_infinity_and_equal_pixels() {
         for period in [1, 2, 3, 5, 64] {
             let pixels = (0..64).map(|i| if i % period == 0 { special } else { -2.0 });
             let input = common::words(&pixels.collect::<Vec<_>>());
-            check(&device, MaxPoolForward { geometry }, &[input], &any_step());
+            check(
+                &device,
+                MaxPoolForward {
+                    geometry,
+                    relu: false,
+                },
+                &[input],
+                &any_step(),
+            );
         }
     }
 }
 
 /// Forward's true indices, of random pixels of which many tie.
 fn indices(geometry: WindowedPlanes) -> Vec<u32> {
-    let op = MaxPoolForward { geometry };
+    let op = MaxPoolForward {
+        geometry,
+        relu: false,
+    };
     let inputs = random_inputs(&op, 3);
     let mut outputs: Vec<Vec<u32>> = op
         .bindings()
@@ -126,7 +143,10 @@ fn max_pool_backward() {
 fn max_pool_backward_to_all_ties() {
     let Some(device) = common::gpu() else { return };
     for geometry in geometries() {
-        let forward = MaxPoolForward { geometry };
+        let forward = MaxPoolForward {
+            geometry,
+            relu: false,
+        };
         let input = random_inputs(&forward, 3).remove(0);
         // Few distinct values, so that nearly every window ties; a NaN here and there.
         let tied: Vec<u32> = input

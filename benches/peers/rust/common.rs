@@ -1,0 +1,127 @@
+//! What every Rust peer shares: options, data, the lines that are printed.
+
+use std::fs;
+use std::time::Instant;
+
+/// `--model seed|big`, `--device NAME`, `--n` images, `--epochs`, `--steps-log N` (says when each of
+/// the first N steps of an epoch ends), `--no-eval` (no test accuracy).
+pub struct Options {
+    pub big: bool,
+    pub device: String,
+    pub images: usize,
+    pub epochs: usize,
+    pub steps_log: usize,
+    pub evaluate: bool,
+}
+
+impl Options {
+    pub fn parse() -> Self {
+        let mut options = Self {
+            big: false,
+            device: String::new(),
+            images: 60000,
+            epochs: 1,
+            steps_log: 0,
+            evaluate: true,
+        };
+        let mut arguments = std::env::args().skip(1);
+        while let Some(name) = arguments.next() {
+            if name == "--no-eval" {
+                options.evaluate = false;
+                continue;
+            }
+            let Some(value) = arguments.next() else {
+                panic!("{name} needs a value");
+            };
+            let number = || value.parse().expect("a whole number");
+            match name.as_str() {
+                "--model" => options.big = value == "big",
+                "--device" => options.device = value,
+                "--n" => options.images = number(),
+                "--epochs" => options.epochs = number(),
+                "--steps-log" => options.steps_log = number(),
+                _ => panic!("unknown option {name}"),
+            }
+        }
+        options
+    }
+
+    pub fn batch(&self) -> usize {
+        if self.big { 64 } else { 32 }
+    }
+
+    pub fn learning_rate(&self) -> f64 {
+        if self.big { 0.05 } else { 0.01 }
+    }
+}
+
+/// The first `n` samples of a split: images as bytes / 255, one after the other, and labels.
+pub struct Split {
+    pub n: usize,
+    pub images: Vec<f32>,
+    pub labels: Vec<u8>,
+}
+
+impl Split {
+    /// `name` is `train` or `t10k`; the unpacked IDX files are in the folder that `MNIST_DIR` names.
+    pub fn load(name: &str, n: usize) -> Self {
+        let folder = std::env::var("MNIST_DIR").unwrap_or("mnist".into());
+        let read = |file: &str| {
+            let path = format!("{folder}/{name}-{file}");
+            fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+        };
+        let (images, labels) = (read("images-idx3-ubyte"), read("labels-idx1-ubyte"));
+        let n = n.min(labels.len() - 8);
+        let pixels = &images[16..16 + n * 784];
+        Self {
+            n,
+            images: pixels.iter().map(|&p| p as f32 / 255.0).collect(),
+            labels: labels[8..8 + n].to_vec(),
+        }
+    }
+
+    /// Images and labels of each whole batch.
+    pub fn batches(&self, size: usize) -> impl Iterator<Item = (&[f32], &[u8])> {
+        let images = self.images.chunks_exact(size * 784);
+        images.zip(self.labels.chunks_exact(size))
+    }
+}
+
+/// (N, 10), one where the label is.
+pub fn one_hot(labels: &[u8]) -> Vec<f32> {
+    let mut rows = vec![0.0; labels.len() * 10];
+    for (row, &label) in rows.chunks_exact_mut(10).zip(labels) {
+        row[label as usize] = 1.0;
+    }
+    rows
+}
+
+/// One epoch's clock. `compare` reads the lines that it prints.
+pub struct Epoch {
+    number: usize,
+    start: Instant,
+}
+
+impl Epoch {
+    pub fn start(number: usize) -> Self {
+        Self {
+            number,
+            start: Instant::now(),
+        }
+    }
+
+    pub fn step_done(&self, step: usize) {
+        let seconds = self.start.elapsed().as_secs_f64();
+        eprintln!("epoch {} step {step} {seconds:.4} s", self.number);
+    }
+
+    /// To be called when the device has done all the steps.
+    pub fn done(&self, images: usize, loss: f32) {
+        let seconds = self.start.elapsed().as_secs_f64();
+        println!(
+            "epoch={} secs={seconds:.3} img_per_s={:.1} loss={loss:.5}",
+            self.number,
+            images as f64 / seconds
+        );
+    }
+}
