@@ -38,6 +38,7 @@ async fn run(args: &cli::Args) -> Result<()> {
         batch_size: args.batch_size,
         seed: args.seed,
         shuffle: !args.no_shuffle,
+        planning: args.planning()?,
     };
     let mut metrics = cli::MetricsFile::open(args.metrics.as_deref(), args.resume, &device)?;
     let mut trainer = Trainer::new(&device, &model, &data, config).await?;

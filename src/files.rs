@@ -1,8 +1,8 @@
-//! Files that are never seen half written.
+//! Files that are never seen half written, and the folder of those that can be made again.
 
 use std::fs::{self, File};
 use std::io::{Result, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Writes `bytes` as `temporary`, a file beside `path`, has them on the disk, and renames the file to
 /// `path`: at any moment `path` is what it was before or all of `bytes`.
@@ -28,4 +28,18 @@ pub fn replace(path: &Path, temporary: &Path, bytes: &[u8]) -> Result<()> {
         let _ = folder.sync_all();
     }
     Ok(())
+}
+
+/// Where this crate keeps what can be made again: `$XDG_CACHE_HOME`, else `~/.cache`, else the system's.
+pub fn cache_folder() -> PathBuf {
+    let from_env = |name| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let base = from_env("XDG_CACHE_HOME")
+        .or_else(|| from_env("HOME").map(|home| home.join(".cache")))
+        .or_else(|| from_env("LOCALAPPDATA"))
+        .unwrap_or_else(std::env::temp_dir);
+    base.join("wgrad")
 }

@@ -6,7 +6,7 @@
 //!
 //! ```no_run
 //! use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential};
-//! use wgrad::{Config, Device, Loss, Sgd, Split, Trainer};
+//! use wgrad::{Config, Device, Loss, Planning, Sgd, Split, Trainer};
 //!
 //! # fn main() -> wgrad::Result<()> { wgrad::block_on(async {
 //! let model = Sequential::new()
@@ -15,6 +15,7 @@
 //! let data = wgrad::data::load_mnist("data/mnist")?;
 //! let config = Config {
 //!     loss: Loss::CrossEntropy, optimizer: Sgd::new(0.05), batch_size: 32, seed: 0, shuffle: true,
+//!     planning: Planning::default(),
 //! };
 //! let mut trainer = Trainer::new(&Device::auto().await?, &model, &data, config).await?;
 //! trainer.train_epoch(|_| {}).await?;
@@ -39,13 +40,14 @@ pub mod optim;
 pub mod plan;
 pub mod shape;
 pub mod train;
+pub mod tune;
 pub mod verify;
 
 pub use device::Device;
 pub use error::{Error, Result};
 pub use loss::{Loss, Reduction};
 pub use optim::Sgd;
-pub use train::{Checkpoint, Config, EpochReport, Progress, Session, Split, Trainer};
+pub use train::{Checkpoint, Config, EpochReport, Planning, Progress, Session, Split, Trainer};
 
 /// The crate that reaches the adapters, for its types in this one's interface.
 pub use wgpu;

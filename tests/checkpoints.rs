@@ -26,6 +26,7 @@ fn config() -> Config {
         batch_size: 8,
         seed: 5,
         shuffle: true,
+        planning: wgrad::Planning::Fused(wgrad::tune::Effort::Off),
     }
 }
 
@@ -358,6 +359,7 @@ fn weights_are_exchanged_with_pytorch() {
             let model = common::tutorial_model();
             let config = Config {
                 shuffle: false,
+                planning: wgrad::Planning::Fused(wgrad::tune::Effort::Off),
                 ..config()
             };
             let mut trainer = Trainer::new(&device, &model, &data, config).await.unwrap();

@@ -252,6 +252,7 @@ fn data_sets_that_do_not_fit_are_refused() {
         batch_size: 2,
         seed: 0,
         shuffle: true,
+        planning: wgrad::Planning::Fused(wgrad::tune::Effort::Off),
     };
     wgrad::block_on(async {
         let four = Sequential::new().with(Flatten).with(Linear::new(4));

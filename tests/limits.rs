@@ -23,6 +23,7 @@ fn config(batch_size: usize) -> Config {
         batch_size,
         seed: 2,
         shuffle: true,
+        planning: wgrad::Planning::Fused(wgrad::tune::Effort::Off),
     }
 }
 

@@ -38,6 +38,7 @@ fn config(loss: Loss, optimizer: Sgd, batch_size: usize) -> Config {
         batch_size,
         seed: 3,
         shuffle: true,
+        planning: wgrad::Planning::Fused(wgrad::tune::Effort::Off),
     }
 }
 

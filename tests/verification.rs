@@ -141,6 +141,7 @@ fn in_a_model_only_the_wrong_op_is_named() {
         name: "wrong".to_owned(),
         model,
         training,
+        fused: None,
     };
     let report = wgrad::block_on(verify::model(&device, &subject, &options())).unwrap();
     let wrong: Vec<_> = report

@@ -10,6 +10,9 @@ use wgrad::{Checkpoint, EpochReport, Error, Progress, Result, Trainer};
 
 use super::{Args, advance, progress_bar};
 
+/// The file of the checkpoint's folder.
+pub const LAST: &str = "last.safetensors";
+
 /// Trains epochs, and saves where training stands every now and then, after each epoch, and when
 /// Ctrl-C is pressed.
 pub struct Checkpoints {
@@ -33,7 +36,7 @@ impl Checkpoints {
         let file = args
             .checkpoint
             .as_ref()
-            .map(|folder| folder.join("last.safetensors"));
+            .map(|folder| folder.join(LAST));
         match (&file, args.resume) {
             (None, true) => {
                 return Err(Error::value(

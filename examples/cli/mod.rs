@@ -11,7 +11,10 @@ use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use wgrad::data::Dataset;
 use wgrad::plan::Plan;
-use wgrad::{Device, EpochReport, Error, Loss, Progress, Reduction, Result};
+use wgrad::tune::Effort;
+use wgrad::{
+    Checkpoint, Device, EpochReport, Error, Loss, Planning, Progress, Reduction, Result,
+};
 
 /// Train the tutorial's CNN on MNIST with WGSL compute shaders.
 #[derive(Debug, Parser)]
@@ -45,6 +48,12 @@ pub struct Args {
     /// Train on the first N images only
     #[arg(long, value_name = "N")]
     pub train_images: Option<usize>,
+    /// Fused ops, or the readable im2col, GEMM, col2im, one op each
+    #[arg(long, value_enum, default_value_t = PlanName::Fused)]
+    pub plan: PlanName,
+    /// How long to look for the fastest kernels: not at all, two seconds, until all are measured
+    #[arg(long, value_enum, default_value_t = EffortName::Quick)]
+    pub tune: EffortName,
     /// Visit the images in the order in which they are stored
     #[arg(long)]
     pub no_shuffle: bool,
@@ -95,6 +104,19 @@ pub enum LossName {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PlanName {
+    Fused,
+    Unfused,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EffortName {
+    Off,
+    Quick,
+    Full,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ReductionName {
     Mean,
     BatchMean,
@@ -128,6 +150,20 @@ impl Args {
                 "--loss cross-entropy",
             )),
         }
+    }
+
+    /// The checkpoint's plan where one is resumed, so that the bits stay the same; else what was asked for.
+    pub fn planning(&self) -> Result<Planning> {
+        let file = self.checkpoint.as_ref().map(|folder| folder.join(checkpoints::LAST));
+        if let Some(file) = file.filter(|file| self.resume && file.exists()) {
+            return Checkpoint::load(&file)?.planning();
+        }
+        Ok(match (self.plan, self.tune) {
+            (PlanName::Unfused, _) => Planning::Unfused,
+            (PlanName::Fused, EffortName::Off) => Planning::Fused(Effort::Off),
+            (PlanName::Fused, EffortName::Quick) => Planning::Fused(Effort::Quick),
+            (PlanName::Fused, EffortName::Full) => Planning::Fused(Effort::Full),
+        })
     }
 
     /// Whether the device was lost and `--recover` asks to go on from the checkpoint.

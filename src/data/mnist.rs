@@ -8,6 +8,7 @@ use ::mnist::MnistBuilder;
 use super::idx::{Expected, plain_file};
 use super::{Dataset, Samples};
 use crate::error::{Error, Result};
+use crate::files;
 
 /// Digits, or kinds of clothing.
 pub const CLASSES: usize = 10;
@@ -73,19 +74,10 @@ pub fn load_mnist(folder: impl AsRef<Path>) -> Result<Dataset> {
 
 /// Where the gzipped files of `folder` are unpacked: a folder of its own for each.
 fn cache_folder(folder: &Path) -> PathBuf {
-    let from_env = |name| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    let base = from_env("XDG_CACHE_HOME")
-        .or_else(|| from_env("HOME").map(|home| home.join(".cache")))
-        .or_else(|| from_env("LOCALAPPDATA"))
-        .unwrap_or_else(std::env::temp_dir);
     let mut hasher = DefaultHasher::new();
     folder
         .canonicalize()
         .unwrap_or_else(|_| folder.to_owned())
         .hash(&mut hasher);
-    base.join("wgrad").join(format!("{:016x}", hasher.finish()))
+    files::cache_folder().join(format!("{:016x}", hasher.finish()))
 }

@@ -41,6 +41,14 @@ impl Executor {
     /// A limit that the plan exceeds, memory that runs out, a kernel that the driver refuses.
     pub async fn new(adapter: &Adapter, plan: Arc<Plan>) -> Result<Self> {
         let device = Arc::new(Device::open(adapter, &plan).await?);
+        Executor::on(device, plan).await
+    }
+
+    /// Makes every buffer, pipeline and bind group of the plan on an open device.
+    ///
+    /// # Errors
+    /// As [`Executor::new`].
+    pub(super) async fn on(device: Arc<Device>, plan: Arc<Plan>) -> Result<Self> {
         let buffers = make_buffers(&device, &plan).await?;
         let mut pipelines = Pipelines::new(&device);
         let per_dimension = device.device.limits().max_compute_workgroups_per_dimension;
@@ -114,19 +122,26 @@ impl Executor {
     /// # Errors
     /// A device that was lost or reported a fault.
     pub(crate) async fn read(&self, tensor: TensorId) -> Result<Vec<u32>> {
+        self.read_words(tensor, self.plan.tensor(tensor).words()).await
+    }
+
+    /// The first word of a tensor: what waits for everything submitted so far, at little cost.
+    ///
+    /// # Errors
+    /// As [`Executor::read`].
+    pub(super) async fn read_first(&self, tensor: TensorId) -> Result<u32> {
+        Ok(self.read_words(tensor, 1).await?[0])
+    }
+
+    async fn read_words(&self, tensor: TensorId, words: usize) -> Result<Vec<u32>> {
         let tensor = self.plan.tensor(tensor);
-        let make = || staging_buffer(&self.device, &tensor.name, tensor.words());
+        let make = || staging_buffer(&self.device, &tensor.name, words);
         let context = format!("reading {}", tensor.name);
         let staging = self.device.checked(&context, make).await?;
         let mut encoder = self.encoder();
         let buffer = &self.buffers[tensor.buffer.index()];
-        encoder.copy_buffer_to_buffer(
-            buffer,
-            tensor.offset as u64 * WORD,
-            &staging,
-            0,
-            staging.size(),
-        );
+        let offset = tensor.offset as u64 * WORD;
+        encoder.copy_buffer_to_buffer(buffer, offset, &staging, 0, staging.size());
         let submission = self.device.queue.submit([encoder.finish()]);
         let (words, _) = Mapping::start(&self.device, staging, submission)
             .words()
@@ -173,7 +188,15 @@ impl Executor {
     /// # Errors
     /// A device that was lost or reported a fault before.
     pub fn run_node(&mut self, node: usize, step: &Step) -> Result<()> {
-        let encoder = self.record(&[node], &[*step])?;
+        self.run_nodes(&[node], step)
+    }
+
+    /// Submits those ops for one step, in that order.
+    ///
+    /// # Errors
+    /// As [`Executor::run_node`].
+    pub(super) fn run_nodes(&mut self, nodes: &[usize], step: &Step) -> Result<()> {
+        let encoder = self.record(nodes, &[*step])?;
         self.device.queue.submit([encoder.finish()]);
         Ok(())
     }

@@ -6,11 +6,13 @@ mod device;
 mod executor;
 mod pipelines;
 mod readback;
+mod workbench;
 
 pub use adapter::{Adapter, enumerate};
 pub(crate) use adapter::{choose, enumerate_all};
 pub use executor::Executor;
 pub(crate) use readback::PendingMetrics;
+pub(crate) use workbench::Workbench;
 
 /// Bytes of a word.
 const WORD: u64 = 4;

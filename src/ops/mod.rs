@@ -57,7 +57,7 @@ op_list! {
 pub const WORKGROUP_SIZE: u64 = 64;
 
 /// One operation over flat arrays of 32-bit words.
-pub trait Op: Any + Debug + Send + Sync {
+pub trait Op: Any + Debug + Send + Sync + OpClone {
     /// The op's name, which is also the kernel's entry point and the pipeline's label.
     fn name(&self) -> &'static str;
 
@@ -98,6 +98,24 @@ pub trait Op: Any + Debug + Send + Sync {
     /// How far a correct f32 kernel may be from [`Op::reference`], one bound for each output.
     /// `args` holds the inputs, and the outputs as they were before the op.
     fn error_bounds(&self, args: &Args<'_>) -> Vec<ErrorBound>;
+}
+
+/// What lets a `Box<dyn Op>` be cloned: every op is `Clone`.
+pub trait OpClone {
+    /// The same op, boxed.
+    fn boxed(&self) -> Box<dyn Op>;
+}
+
+impl<T: Op + Clone> OpClone for T {
+    fn boxed(&self) -> Box<dyn Op> {
+        Box::new(self.clone())
+    }
+}
+
+impl Clone for Box<dyn Op> {
+    fn clone(&self) -> Self {
+        self.as_ref().boxed()
+    }
 }
 
 /// One of several kernels that compute the same.

@@ -1,6 +1,8 @@
 //! Products of two matrices with what comes before or after them in the same kernel: a bias and the
 //! rectifier, the rectifier's mask, sums of rows. One definition, several kernels to choose from.
 
+use std::fmt;
+
 use rayon::prelude::*;
 
 use super::case::{Case, Random};
@@ -9,7 +11,7 @@ use super::{Args, Bindings, Cost, ErrorBound, Op, Variant, WORKGROUP_SIZE, flag}
 use super::{gemm_4x4, gemm_8x8, gemm_lanes, gemm_subgroup, gemm_workgroup};
 
 /// A way to compute a [`Product`]: a file of `shaders/`, with two entry points.
-#[derive(Debug, PartialEq)]
+#[derive(PartialEq)]
 pub struct Kernel {
     /// Its entry points: the product alone, and with the sums of A's rows.
     pub(super) entry_points: [&'static str; 2],
@@ -23,6 +25,12 @@ pub struct Kernel {
     pub(super) multiple_of: usize,
     /// It needs the adapter's subgroups.
     pub(super) subgroups: bool,
+}
+
+impl fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.entry_points[0])
+    }
 }
 
 /// Who computes a tile.

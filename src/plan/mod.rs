@@ -157,7 +157,7 @@ impl Phase {
 }
 
 /// One op, and the tensors that it works on.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Node {
     /// When it runs.
     pub phase: Phase,
@@ -192,7 +192,7 @@ pub struct LayerSummary {
 }
 
 /// A lowered model. Made by a [`Builder`].
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Plan {
     tensors: Vec<Tensor>,
     buffers: Vec<Buffer>,
@@ -259,6 +259,15 @@ impl Plan {
     pub fn parameters(&self) -> impl Iterator<Item = (TensorId, &Tensor)> {
         let tensors = self.tensors.iter().enumerate();
         tensors.filter_map(|(i, t)| (t.role == Role::Parameter).then_some((TensorId(i), t)))
+    }
+
+    /// Puts another op in the place of each for which `other` has one: one that reads and writes the same.
+    pub(crate) fn replace_ops(&mut self, other: impl Fn(&dyn Op) -> Option<Box<dyn Op>>) {
+        for node in &mut self.nodes {
+            if let Some(op) = other(node.op.as_ref()) {
+                node.op = op;
+            }
+        }
     }
 
     /// The words that all buffers take together.

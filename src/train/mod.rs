@@ -8,4 +8,4 @@ mod trainer;
 
 pub use checkpoint::Checkpoint;
 pub use session::Session;
-pub use trainer::{Config, EpochReport, Progress, Split, Trainer};
+pub use trainer::{Config, EpochReport, Planning, Progress, Split, Trainer};

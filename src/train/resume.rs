@@ -5,13 +5,32 @@ use std::fmt::Debug;
 use std::str::FromStr;
 
 use super::trainer::Position;
-use super::{Checkpoint, Trainer};
+use super::{Checkpoint, Planning, Trainer};
 use crate::error::{Error, Result};
 use crate::optim::check_rate;
 use crate::plan::{Plan, Role, Tensor, TensorId};
+use crate::tune::Choices;
 
 /// What the names of the optimizer's arrays begin with.
 const OPTIMIZER: &str = "optimizer.";
+
+/// Under what a checkpoint says by which kernels it was trained, and what it says of the readable plan.
+const KERNELS: &str = "kernels";
+const UNFUSED: &str = "unfused";
+
+impl Checkpoint {
+    /// The plan that this was trained by: a trainer that resumes with it gives the same bits as one that
+    /// was never stopped.
+    ///
+    /// # Errors
+    /// Kernels that are not written as a trainer writes them.
+    pub fn planning(&self) -> Result<Planning> {
+        match self.metadata.get(KERNELS).map(String::as_str) {
+            None | Some(UNFUSED) => Ok(Planning::Unfused),
+            Some(kernels) => Ok(Planning::Chosen(kernels.parse()?)),
+        }
+    }
+}
 
 impl Trainer {
     /// Everything that training goes on from: parameters, optimizer state, epoch and step, and what
@@ -33,6 +52,8 @@ impl Trainer {
         metadata.insert("epoch".to_owned(), self.position.epoch.to_string());
         metadata.insert("step".to_owned(), self.position.step.to_string());
         metadata.insert("learning_rate".to_owned(), self.learning_rate.to_string());
+        let kernels = self.choices().map_or_else(|| UNFUSED.to_owned(), Choices::to_string);
+        metadata.insert(KERNELS.to_owned(), kernels);
         Ok(Checkpoint { tensors, metadata })
     }
 

@@ -17,6 +17,7 @@ use crate::nn::{Sequential, Training, initial_parameters};
 use crate::ops::Step;
 use crate::optim::{Sgd, check_rate};
 use crate::plan::{Phase, Plan, TensorId};
+use crate::tune::{self, Choices, Effort};
 
 /// How to train.
 #[derive(Debug, Clone)]
@@ -31,6 +32,36 @@ pub struct Config {
     pub seed: u64,
     /// Whether each epoch visits the samples in an order of its own, or as they are stored.
     pub shuffle: bool,
+    /// The plan that trains.
+    pub planning: Planning,
+}
+
+/// Which plan a model is trained by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Planning {
+    /// The readable one: an op for each step of the mathematics, a buffer for each tensor.
+    Unfused,
+    /// Fused ops, by kernels chosen on the device.
+    Fused(Effort),
+    /// Fused ops, by kernels that were chosen before.
+    Chosen(Choices),
+}
+
+impl Default for Planning {
+    fn default() -> Self {
+        Planning::Fused(Effort::default())
+    }
+}
+
+impl Planning {
+    async fn plan(&self, device: &Device, readable: Plan) -> Result<(Plan, Option<Choices>)> {
+        let choices = match self {
+            Planning::Unfused => return Ok((readable, None)),
+            Planning::Fused(effort) => tune::choose(device, &readable, *effort).await?,
+            Planning::Chosen(choices) => choices.clone(),
+        };
+        Ok((choices.apply(readable)?, Some(choices)))
+    }
 }
 
 /// A part of the data set.
@@ -72,6 +103,7 @@ pub struct EpochReport {
 pub struct Trainer {
     pub(super) executor: Executor,
     pub(super) config: Config,
+    choices: Option<Choices>,
     order: TensorId,
     pub(super) train_len: usize,
     pub(super) train_sum: u32,
@@ -103,7 +135,7 @@ impl Trainer {
         config: Config,
     ) -> Result<Self> {
         data.check()?;
-        let plan = model.lower(&Training {
+        let readable = model.lower(&Training {
             sample: data.sample.clone(),
             batch_size: config.batch_size,
             loss: config.loss,
@@ -111,6 +143,7 @@ impl Trainer {
             dataset: Some(data.train.len() + data.test.len()),
             accumulate: false,
         })?;
+        let (plan, choices) = config.planning.plan(device, readable).await?;
         let logits = &plan.tensor(plan.find("logits")?).shape;
         let classes = logits.dims()[1];
         if classes != data.classes {
@@ -152,6 +185,7 @@ impl Trainer {
             position: Position::default(),
             bursts: Bursts::new(),
             config,
+            choices,
         };
         trainer.write_order(false)?;
         Ok(trainer)
@@ -160,6 +194,12 @@ impl Trainer {
     /// The plan that it runs.
     pub fn plan(&self) -> &Plan {
         self.executor.plan()
+    }
+
+    /// The kernels that were chosen, unless the plan is the readable one. A trainer with these same choices
+    /// gives the same bits on the same adapter.
+    pub fn choices(&self) -> Option<&Choices> {
+        self.choices.as_ref()
     }
 
     /// Where the model lives; its tensors are read and written through it.

@@ -1,0 +1,142 @@
+//! wgrad's side of the comparison with other frameworks in `benches/peers`: trains one of its two networks
+//! and prints one line of JSON.
+
+mod common;
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::{Parser, ValueEnum};
+use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential};
+use wgrad::{Config, Device, Loss, Planning, Reduction, Result, Sgd, Trainer, data};
+
+/// Runs of which the median counts.
+const RUNS: usize = 3;
+
+/// Train one of the two networks of benches/peers, and print images per second.
+#[derive(Debug, Parser)]
+struct Args {
+    /// The tutorial's network, or a larger one
+    #[arg(long, value_enum, default_value_t = Model::Seed)]
+    model: Model,
+    /// Steps of each of three runs, which also end with an epoch
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    steps: usize,
+    /// An adapter, or the CPU reference
+    #[arg(long, value_enum, default_value_t = Where::Gpu)]
+    device: Where,
+    /// Part of an adapter's name or backend, or its index
+    #[arg(long, value_name = "NAME")]
+    adapter: Option<String>,
+    /// Run the readable plan
+    #[arg(long)]
+    unfused: bool,
+    /// Folder of the four IDX files, plain or gzipped
+    #[arg(long, value_name = "DIR", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/data/mnist"))]
+    data: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Model {
+    Seed,
+    Big,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Where {
+    Gpu,
+    Cpu,
+}
+
+fn main() -> std::process::ExitCode {
+    let begun = Instant::now();
+    common::quiet_drivers();
+    match common::parse() {
+        Ok(args) => common::exit(wgrad::block_on(run(&args, begun))),
+        Err(status) => status,
+    }
+}
+
+async fn run(args: &Args, begun: Instant) -> Result<()> {
+    let device = match args.device {
+        Where::Gpu => Device::gpu(args.adapter.as_deref()).await?,
+        Where::Cpu => Device::cpu(),
+    };
+    let (model, mut config) = match args.model {
+        Model::Seed => (seed(), config(Loss::Mse(Reduction::Mean), 0.01, 32)),
+        Model::Big => (big(), config(Loss::CrossEntropy, 0.05, 64)),
+    };
+    if args.unfused {
+        config.planning = Planning::Unfused;
+    }
+    let batch = config.batch_size;
+    let mut trainer = Trainer::new(&device, &model, &data::load_mnist(&args.data)?, config).await?;
+    trainer.train_until(|_| ControlFlow::Break(())).await?;
+    let first_step_s = begun.elapsed().as_secs_f64();
+
+    let mut runs = Vec::new();
+    for _ in 0..RUNS {
+        let mut first = None;
+        let mut enough = |samples: u64| {
+            let seen = samples - *first.get_or_insert(samples);
+            match seen < (args.steps * batch) as u64 {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        };
+        let report = trainer.train_until(|progress| enough(progress.samples)).await?;
+        runs.push(report.samples_per_second);
+    }
+    runs.sort_by(f64::total_cmp);
+    let plan = trainer.plan();
+    let result = serde_json::json!({
+        "peer": "wgrad",
+        "model": format!("{:?}", args.model).to_lowercase(),
+        "adapter": device.to_string(),
+        "ips_median": runs[RUNS / 2],
+        "ips": runs,
+        "first_step_s": first_step_s,
+        "dispatches": plan.nodes_of(&wgrad::plan::Phase::TRAIN).count(),
+    });
+    println!("RESULT {result}");
+    Ok(())
+}
+
+fn config(loss: Loss, learning_rate: f32, batch_size: usize) -> Config {
+    Config {
+        loss,
+        optimizer: Sgd::new(learning_rate),
+        batch_size,
+        seed: 0,
+        shuffle: true,
+        planning: Planning::default(),
+    }
+}
+
+/// The tutorial's network.
+fn seed() -> Sequential {
+    Sequential::new()
+        .with(Conv2d::new(1, 4, 3))
+        .with(ReLU)
+        .with(MaxPool2d::new(2))
+        .with(Flatten)
+        .with(Linear::new(32))
+        .with(ReLU)
+        .with(Linear::new(10))
+}
+
+/// Two convolutions of 32 and 64 channels, 421,642 parameters.
+fn big() -> Sequential {
+    Sequential::new()
+        .with(Conv2d::new(1, 32, 3).padding(1))
+        .with(ReLU)
+        .with(MaxPool2d::new(2))
+        .with(Conv2d::new(32, 64, 3).padding(1))
+        .with(ReLU)
+        .with(MaxPool2d::new(2))
+        .with(Flatten)
+        .with(Linear::new(128))
+        .with(ReLU)
+        .with(Linear::new(10))
+}

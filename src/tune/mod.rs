@@ -1,0 +1,280 @@
+//! Chooses kernels by measuring them: on the adapter at hand, for a plan's shapes.
+//!
+//! All kernels of an op are under the same error bound, so a choice may change the last bits of a result
+//! and nothing else. What was measured is remembered on disk, so that the same adapter chooses alike the
+//! next time; [`Choices`] says what was chosen, and a plan lowered with the same choices gives the same
+//! bits.
+
+mod cache;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use web_time::Instant;
+
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::gpu::{Adapter, Workbench};
+use crate::ops::{Op, Variant};
+use crate::plan::{ConvKernel, ConvKernels, Plan};
+use cache::Cache;
+
+/// How much to measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Effort {
+    /// Nothing: the kernels that suit adapters of this kind.
+    Off,
+    /// For two seconds at most, the kernels that suit adapters of this kind, the costliest ops first.
+    #[default]
+    Quick,
+    /// Every kernel of every op.
+    Full,
+}
+
+impl Effort {
+    fn budget(self) -> Duration {
+        match self {
+            Effort::Off => Duration::ZERO,
+            Effort::Quick => Duration::from_secs(2),
+            Effort::Full => Duration::MAX,
+        }
+    }
+
+    /// Of one run of one kernel.
+    fn run(self) -> Duration {
+        match self {
+            Effort::Off | Effort::Quick => Duration::from_millis(2),
+            Effort::Full => Duration::from_millis(10),
+        }
+    }
+}
+
+/// Which kernel computes what.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Choices {
+    /// How each convolution is computed, by its layer's name.
+    pub convs: ConvKernels,
+    /// The variant of each op that has several, by the op.
+    pub ops: BTreeMap<String, String>,
+}
+
+impl fmt::Display for Choices {
+    /// One line for each: `conv2: columns`, `Product { … }: gemm_8x8/16`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (layer, kernel) in &self.convs {
+            writeln!(f, "{layer}: {kernel}")?;
+        }
+        for (op, variant) in &self.ops {
+            writeln!(f, "{op}: {variant}")?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Choices {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let mut choices = Choices::default();
+        for line in text.lines() {
+            let wrong = || Error::value("choices", "lines of `op: kernel`", format!("`{line}`"));
+            let (of, chosen) = line.rsplit_once(": ").ok_or_else(wrong)?;
+            let conv = ConvKernel::ALL.into_iter().find(|kernel| kernel.to_string() == chosen);
+            match conv {
+                Some(kernel) => {
+                    choices.convs.insert(of.to_owned(), kernel);
+                }
+                None => {
+                    choices.ops.insert(of.to_owned(), chosen.to_owned());
+                }
+            }
+        }
+        Ok(choices)
+    }
+}
+
+impl Choices {
+    /// The fused plan of `readable`, by these kernels; ops that they do not name keep their own.
+    ///
+    /// # Errors
+    /// As [`Plan::fused`].
+    pub fn apply(&self, readable: Plan) -> Result<Plan> {
+        let mut plan = readable.fused(&self.convs)?;
+        plan.replace_ops(|op| {
+            let chosen = self.ops.get(&key(op)?)?;
+            let mut variants = op.variants().into_iter();
+            Some(variants.find(|variant| variant.name == *chosen)?.op)
+        });
+        Ok(plan)
+    }
+}
+
+/// What an op that has several kernels is called, whichever it is computed by.
+fn key(op: &dyn Op) -> Option<String> {
+    op.variants().first().map(|variant| format!("{:?}", variant.op))
+}
+
+/// Chooses the kernels for the fused plan of `readable` on `device`.
+///
+/// # Errors
+/// A device that is lost or reports a fault.
+pub async fn choose(
+    device: &Device,
+    readable: &Plan,
+    effort: Effort,
+) -> Result<Choices> {
+    let Some(adapter) = device.adapter() else {
+        return Ok(Choices::default());
+    };
+    let mut tuner = Tuner {
+        adapter,
+        bench: None,
+        cache: Cache::load(&adapter.to_string()),
+        effort,
+        end: Instant::now().checked_add(effort.budget()),
+    };
+    let mut choices = Choices::default();
+    if effort != Effort::Off {
+        choices.convs = tuner.convolutions(readable).await?;
+    }
+    let plan = readable.clone().fused(&choices.convs)?;
+    let mut nodes: Vec<&dyn Op> = plan.nodes().iter().map(|node| node.op.as_ref()).collect();
+    nodes.sort_by_key(|op| std::cmp::Reverse(op.cost().flop));
+    for op in nodes {
+        if let Some(key) = key(op).filter(|key| !choices.ops.contains_key(key)) {
+            let best = tuner.best(op, &plan).await?;
+            choices.ops.insert(key, best.0);
+        }
+    }
+    tuner.cache.save();
+    Ok(choices)
+}
+
+struct Tuner<'a> {
+    adapter: &'a Adapter,
+    bench: Option<Workbench>,
+    cache: Cache,
+    effort: Effort,
+    end: Option<Instant>,
+}
+
+impl Tuner<'_> {
+    /// For each convolution the kernel whose ops take least time together; those whose time the budget
+    /// does not allow to measure do not count.
+    async fn convolutions(&mut self, readable: &Plan) -> Result<ConvKernels> {
+        let mut chosen = ConvKernels::new();
+        for layer in readable.convolutions() {
+            let mut plans = Vec::new();
+            for kernel in ConvKernel::ALL {
+                let mut convs = chosen.clone();
+                convs.insert(layer.clone(), kernel);
+                plans.push((kernel, readable.clone().fused(&convs)?));
+            }
+            let counts: Vec<BTreeMap<String, usize>> =
+                plans.iter().map(|(_, plan)| count(plan)).collect();
+            let mut best: Option<(Duration, ConvKernel)> = None;
+            for ((kernel, plan), own) in plans.iter().zip(&counts) {
+                let is_everywhere = |op: &str| counts.iter().all(|c| c.get(op) == own.get(op));
+                let time = self.time_of(plan, &|op| !is_everywhere(op)).await?;
+                if let Some(time) = time.filter(|time| best.is_none_or(|(best, _)| *time < best)) {
+                    best = Some((time, *kernel));
+                }
+            }
+            if let Some((_, kernel)) = best {
+                chosen.insert(layer, kernel);
+            }
+        }
+        Ok(chosen)
+    }
+
+    /// The time of a training step's ops that `counts`, each by its best kernel.
+    async fn time_of(
+        &mut self,
+        plan: &Plan,
+        counts: &dyn Fn(&str) -> bool,
+    ) -> Result<Option<Duration>> {
+        let mut total = Duration::ZERO;
+        for node in plan.nodes().iter().filter(|node| counts(&format!("{:?}", node.op))) {
+            match self.best(node.op.as_ref(), plan).await?.1 {
+                Some(time) => total += time,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(total))
+    }
+
+    /// The name and the time of an op's best kernel; without a time, the one that suits such adapters.
+    async fn best(&mut self, op: &dyn Op, plan: &Plan) -> Result<(String, Option<Duration>)> {
+        let candidates = self.candidates(op);
+        if candidates.is_empty() {
+            let time = self.time(op, "", plan).await?;
+            return Ok((String::new(), time));
+        }
+        let suits = candidates[0].name.clone();
+        let mut best: Option<(Duration, String)> = None;
+        for Variant { name, op } in candidates {
+            let time = self.time(op.as_ref(), &name, plan).await?;
+            if let Some(time) = time.filter(|time| best.as_ref().is_none_or(|b| *time < b.0)) {
+                best = Some((time, name));
+            }
+        }
+        Ok(match best {
+            Some((time, name)) => (name, Some(time)),
+            None => (suits, None),
+        })
+    }
+
+    /// The kernels to choose from, the one that suits adapters of this kind first. A processor that plays
+    /// a GPU pays dearly for barriers, and nothing for few invocations.
+    fn candidates(&self, op: &dyn Op) -> Vec<Variant> {
+        let software = self.adapter.is_software();
+        let mut candidates = op.variants();
+        candidates.retain(|variant| {
+            self.adapter.has_subgroups() || !variant.op.needs_subgroups()
+        });
+        let rank = |variant: &Variant| {
+            let order: &[&str] = match software {
+                true => &["gemm_8x8/16", "gemm_8x8/64", "gemm_4x4/16", "gemm_4x4/64"],
+                false if op.cost().flop < 1 << 24 => {
+                    &["gemm_subgroup/64", "gemm_lanes/64", "gemm_4x4/64", "gemm_workgroup/64"]
+                }
+                false => &["gemm_workgroup/64", "gemm_8x8/64", "gemm_4x4/64"],
+            };
+            order.iter().position(|name| *name == variant.name)
+        };
+        if self.effort != Effort::Full {
+            candidates.retain(|variant| rank(variant).is_some());
+        }
+        candidates.sort_by_key(|variant| rank(variant).unwrap_or(usize::MAX));
+        candidates
+    }
+
+    /// The time of one dispatch, remembered or measured; none when the budget is spent.
+    async fn time(&mut self, op: &dyn Op, variant: &str, plan: &Plan) -> Result<Option<Duration>> {
+        let key = format!("{op:?} {variant}");
+        if let Some(time) = self.cache.get(&key) {
+            return Ok(Some(time));
+        }
+        if self.effort == Effort::Off || self.end.is_some_and(|end| Instant::now() >= end) {
+            return Ok(None);
+        }
+        let bench = match &mut self.bench {
+            Some(bench) => bench,
+            none => none.insert(Workbench::open(self.adapter, plan).await?),
+        };
+        let time = bench.time(op.boxed(), self.effort.run()).await?;
+        self.cache.insert(key, time);
+        Ok(Some(time))
+    }
+}
+
+/// How often each op stands in a plan.
+fn count(plan: &Plan) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for node in plan.nodes() {
+        *counts.entry(format!("{:?}", node.op)).or_default() += 1;
+    }
+    counts
+}
