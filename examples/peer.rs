@@ -85,7 +85,9 @@ async fn run(args: &Args, begun: Instant) -> Result<()> {
                 false => ControlFlow::Break(()),
             }
         };
-        let report = trainer.train_until(|progress| enough(progress.samples)).await?;
+        let report = trainer
+            .train_until(|progress| enough(progress.samples))
+            .await?;
         runs.push(report.samples_per_second);
     }
     runs.sort_by(f64::total_cmp);

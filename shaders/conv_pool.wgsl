@@ -8,7 +8,7 @@ override H: u32;
 override W: u32;
 override OH: u32; // of the convolution; the pool halves it, rounding down
 override OW: u32;
-override KH: u32;
+override KH: u32; // at most 4
 override KW: u32; // at most 4
 override PAD_H: u32;
 override PAD_W: u32;
@@ -49,35 +49,47 @@ fn input_at(plane: u32, h: u32, w: u32) -> vec4<f32> {
     return select(vec4<f32>(), vec4<f32>(input[at.x], input[at.y], input[at.z], input[at.w]), inside);
 }
 
-// A row of eight pixels of four channels: column i of a matrix is channel i.
+// Eight pixels of four channels: column i of a matrix is channel i.
 struct Row {
     left: mat4x4<f32>,
     right: mat4x4<f32>,
+}
+
+// What eight outputs in a row read of a row of the input.
+struct Span {
+    a: vec4<f32>,
+    b: vec4<f32>,
+    c: vec4<f32>,
+}
+
+fn span_at(plane: u32, h: u32, w: u32) -> Span {
+    return Span(input_at(plane, h, w), input_at(plane, h, w + 4u), input_at(plane, h, w + 8u));
+}
+
+// Of four channels.
+fn weights_at(at: vec4<u32>) -> vec4<f32> {
+    return vec4<f32>(weight[at.x], weight[at.y], weight[at.z], weight[at.w]);
 }
 
 fn outer(channels: vec4<f32>, pixels: vec4<f32>) -> mat4x4<f32> {
     return mat4x4<f32>(channels.x * pixels, channels.y * pixels, channels.z * pixels, channels.w * pixels);
 }
 
-// Adds one row of the kernel over eight outputs, whose inputs are `a`, `b` and the beginning of `c`.
-fn add_row(sums: Row, at: vec4<u32>, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>) -> Row {
-    let w0 = vec4<f32>(weight[at.x], weight[at.y], weight[at.z], weight[at.w]);
-    var left = sums.left + outer(w0, a);
-    var right = sums.right + outer(w0, b);
+// Adds one row of the kernel, whose weights are w0 to w3.
+fn add_row(sums: Row, w0: vec4<f32>, w1: vec4<f32>, w2: vec4<f32>, w3: vec4<f32>, x: Span) -> Row {
+    var left = sums.left + outer(w0, x.a);
+    var right = sums.right + outer(w0, x.b);
     if KW > 1u {
-        let w1 = vec4<f32>(weight[at.x + 1u], weight[at.y + 1u], weight[at.z + 1u], weight[at.w + 1u]);
-        left += outer(w1, vec4<f32>(a.yzw, b.x));
-        right += outer(w1, vec4<f32>(b.yzw, c.x));
+        left += outer(w1, vec4<f32>(x.a.yzw, x.b.x));
+        right += outer(w1, vec4<f32>(x.b.yzw, x.c.x));
     }
     if KW > 2u {
-        let w2 = vec4<f32>(weight[at.x + 2u], weight[at.y + 2u], weight[at.z + 2u], weight[at.w + 2u]);
-        left += outer(w2, vec4<f32>(a.zw, b.xy));
-        right += outer(w2, vec4<f32>(b.zw, c.xy));
+        left += outer(w2, vec4<f32>(x.a.zw, x.b.xy));
+        right += outer(w2, vec4<f32>(x.b.zw, x.c.xy));
     }
     if KW > 3u {
-        let w3 = vec4<f32>(weight[at.x + 3u], weight[at.y + 3u], weight[at.z + 3u], weight[at.w + 3u]);
-        left += outer(w3, vec4<f32>(a.w, b.xyz));
-        right += outer(w3, vec4<f32>(b.w, c.xyz));
+        left += outer(w3, vec4<f32>(x.a.w, x.b.xyz));
+        right += outer(w3, vec4<f32>(x.b.w, x.c.xyz));
     }
     return Row(left, right);
 }
@@ -140,18 +152,19 @@ fn conv_pool_forward(
     var top = Row();
     var bottom = Row();
     for (var c = 0u; c < C; c++) {
-        for (var r = 0u; r <= KH; r++) {
-            let h = 2u * ph + r - PAD_H;
-            let w = 2u * pw - PAD_W;
-            let x0 = input_at(n * C + c, h, w);
-            let x1 = input_at(n * C + c, h, w + 4u);
-            let x2 = input_at(n * C + c, h, w + 8u);
-            if r < KH {
-                top = add_row(top, weights + (c * KH + r) * KW, x0, x1, x2);
-            }
-            if r > 0u {
-                bottom = add_row(bottom, weights + (c * KH + r - 1u) * KW, x0, x1, x2);
-            }
+        let plane = n * C + c;
+        let w = 2u * pw - PAD_W;
+        var above = span_at(plane, 2u * ph - PAD_H, w);
+        for (var kh = 0u; kh < KH; kh++) {
+            let below = span_at(plane, 2u * ph + kh + 1u - PAD_H, w);
+            let at = weights + (c * KH + kh) * KW;
+            let w0 = weights_at(at);
+            let w1 = weights_at(at + min(1u, KW - 1u));
+            let w2 = weights_at(at + min(2u, KW - 1u));
+            let w3 = weights_at(at + min(3u, KW - 1u));
+            top = add_row(top, w0, w1, w2, w3, above);
+            bottom = add_row(bottom, w0, w1, w2, w3, below);
+            above = below;
         }
     }
     store_windows(n, o, ph, pw, top.left[0], top.right[0], bottom.left[0], bottom.right[0]);
@@ -183,39 +196,7 @@ fn store_d_weight(index: u32, sum: f32) {
     }
 }
 
-// One workgroup computes one row of one kernel, (o, c, kh): each lane adds a part of the windows.
-@compute @workgroup_size(WORKGROUP_SIZE)
-fn conv_pool_backward_weight(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let row = workgroup.x + workgroup.y * workgroups.x;
-    let o = row / (C * KH);
-    let c = row / KH % C;
-    let kh = row % KH;
-    let windows = (OH / 2u) * (OW / 2u);
-    var sums = vec4<f32>();
-    var total = 0.0;
-    if o < O {
-        for (var i = lane; i < BATCH * windows; i += WORKGROUP_SIZE) {
-            let n = i / windows;
-            let at = (n * O + o) * windows + i % windows;
-            let winner = winners[at];
-            if winner < OH * OW {
-                let gradient = d_pooled[at];
-                let h = winner / OW + kh - PAD_H;
-                sums += gradient * input_at(n * C + c, h, winner % OW - PAD_W);
-                total += gradient;
-            }
-        }
-    }
-    sums = all_lanes(sums, lane);
-    total = all_lanes(vec4<f32>(total), lane).x;
-    if lane > 0u || o >= O {
-        return;
-    }
-    let first = row * KW;
+fn store_d_weights(first: u32, sums: vec4<f32>) {
     store_d_weight(first, sums.x);
     if KW > 1u {
         store_d_weight(first + 1u, sums.y);
@@ -226,7 +207,53 @@ fn conv_pool_backward_weight(
     if KW > 3u {
         store_d_weight(first + 3u, sums.w);
     }
-    if c == 0u && kh == 0u {
+}
+
+// One workgroup computes one kernel, (o, c), row by row: each lane adds a part of the windows.
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn conv_pool_backward_weight(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let kernel = workgroup.x + workgroup.y * workgroups.x;
+    let o = kernel / C;
+    let c = kernel % C;
+    let windows = (OH / 2u) * (OW / 2u);
+    var sums = mat4x4<f32>(); // column i is row i of the kernel
+    var total = 0.0;
+    if o < O {
+        for (var i = lane; i < BATCH * windows; i += WORKGROUP_SIZE) {
+            let n = i / windows;
+            let at = (n * O + o) * windows + i % windows;
+            let winner = winners[at];
+            if winner < OH * OW {
+                let gradient = d_pooled[at];
+                let plane = n * C + c;
+                let h = winner / OW - PAD_H;
+                let w = winner % OW - PAD_W;
+                total += gradient;
+                sums[0] += gradient * input_at(plane, h, w);
+                if KH > 1u {
+                    sums[1] += gradient * input_at(plane, h + 1u, w);
+                }
+                if KH > 2u {
+                    sums[2] += gradient * input_at(plane, h + 2u, w);
+                }
+                if KH > 3u {
+                    sums[3] += gradient * input_at(plane, h + 3u, w);
+                }
+            }
+        }
+    }
+    for (var kh = 0u; kh < KH; kh++) {
+        let row = all_lanes(sums[kh], lane);
+        if lane == 0u && o < O {
+            store_d_weights((kernel * KH + kh) * KW, row);
+        }
+    }
+    total = all_lanes(vec4<f32>(total), lane).x;
+    if lane == 0u && o < O && c == 0u {
         d_bias[o] = select(0.0, d_bias[o], ACCUMULATE) + total;
     }
 }

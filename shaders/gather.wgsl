@@ -1,5 +1,5 @@
 // Picks the rows of a shuffled batch from the byte data set and scales them to [0, 1]. One
-// invocation takes one pixel; that of a row's first pixel takes the label too.
+// invocation takes four pixels; that of a row's first ones takes the label too.
 
 // A product, unlike a quotient, is correctly rounded on every adapter.
 const SCALE: f32 = 1.0 / 255.0;
@@ -27,26 +27,51 @@ fn byte_of(word: u32, index: u32) -> u32 {
     return (word >> (index % 4u * 8u)) & 0xffu;
 }
 
+// Four pixels of a sample from `at` on; those past its end are of no matter.
+fn pixels_of(at: u32) -> vec4<u32> {
+    if SAMPLE_LEN % 4u == 0u {
+        let word = images[at / 4u];
+        return vec4<u32>(word, word >> 8u, word >> 16u, word >> 24u) & vec4<u32>(0xffu);
+    }
+    let bytes = at + vec4<u32>(0u, 1u, 2u, 3u);
+    let words = bytes / 4u;
+    let first = vec2<u32>(byte_of(images[words.x], bytes.x), byte_of(images[words.y], bytes.y));
+    return vec4<u32>(first, byte_of(images[words.z], bytes.z), byte_of(images[words.w], bytes.w));
+}
+
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn gather(
     @builtin(global_invocation_id) id: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
 ) {
+    let quads = (SAMPLE_LEN + 3u) / 4u;
     let index = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
-    if index >= ROWS * SAMPLE_LEN {
+    let row = index / quads;
+    if row >= ROWS {
         return;
     }
-    let row = index / SAMPLE_LEN;
-    var pixel = 0u;
-    var label = 0u;
+    let first = index % quads * 4u;
+    var sample = 0u;
+    var pixels = vec4<u32>();
     if row < this_step.rows {
-        let sample = order[this_step.offset + row];
-        let at = sample * SAMPLE_LEN + index % SAMPLE_LEN;
-        pixel = byte_of(images[at / 4u], at);
-        label = byte_of(labels[sample / 4u], sample);
+        sample = order[this_step.offset + row];
+        pixels = pixels_of(sample * SAMPLE_LEN + first);
     }
-    batch_images[index] = f32(pixel) * SCALE;
-    if index % SAMPLE_LEN == 0u {
-        batch_labels[row] = label;
+    let values = vec4<f32>(pixels) * SCALE;
+    let at = row * SAMPLE_LEN + first;
+    batch_images[at] = values.x;
+    if SAMPLE_LEN % 4u == 0u || first + 1u < SAMPLE_LEN {
+        batch_images[at + 1u] = values.y;
+    }
+    if SAMPLE_LEN % 4u == 0u || first + 2u < SAMPLE_LEN {
+        batch_images[at + 2u] = values.z;
+    }
+    if SAMPLE_LEN % 4u == 0u || first + 3u < SAMPLE_LEN {
+        batch_images[at + 3u] = values.w;
+    }
+    if first == 0u && row < this_step.rows {
+        batch_labels[row] = byte_of(labels[sample / 4u], sample);
+    } else if first == 0u {
+        batch_labels[row] = 0u;
     }
 }

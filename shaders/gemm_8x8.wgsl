@@ -19,16 +19,17 @@ override WORKGROUP_SIZE: u32 = 64;
 
 @group(0) @binding(0) var<storage, read> a: array<vec4<f32>>; // (BATCH, M, K)
 @group(0) @binding(1) var<storage, read> b: array<vec4<f32>>; // (BATCH, K, N)
-@group(0) @binding(2) var<storage, read> extra: array<f32>; // what the epilogue reads, or b
-@group(0) @binding(3) var<storage, read_write> product: array<f32>; // (BATCH, M, N)
+@group(0) @binding(2) var<storage, read> extra: array<vec4<f32>>; // what the epilogue reads, or b
+@group(0) @binding(3) var<storage, read_write> product: array<vec4<f32>>; // (BATCH, M, N)
 @group(0) @binding(4) var<storage, read_write> row_sums: array<f32>; // (BATCH, M), of A
 
 // Where the tile of an invocation begins: (m, n), and of which product: z.
 fn tile_of(id: vec3<u32>, workgroups: vec3<u32>) -> vec3<u32> {
     let index = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
-    let tiles_n = (N + TILE - 1u) / TILE;
     let tiles_m = (M + TILE - 1u) / TILE;
-    return vec3<u32>(index / tiles_n % tiles_m * TILE, index % tiles_n * TILE, index / (tiles_n * tiles_m));
+    let tiles_n = (N + TILE - 1u) / TILE;
+    // Neighbours share the columns of B, of which there are more.
+    return vec3<u32>(index % tiles_m * TILE, index / tiles_m % tiles_n * TILE, index / (tiles_n * tiles_m));
 }
 
 // A[m..m+4, k..k+4], its rows as the columns of the matrix.
@@ -53,45 +54,46 @@ fn b_block(batch: u32, k: u32, n: u32) -> mat4x4<f32> {
     return mat4x4<f32>(b[at], b[at + N / 4u], b[at + N / 2u], b[at + N / 4u * 3u]);
 }
 
-// Whether the rectifier passes it: above zero, or NaN, which only the bits tell.
-fn passes(value: f32) -> bool {
-    let bits = bitcast<u32>(value);
-    return (bits & 0x7fffffffu) > 0x7f800000u || bitcast<i32>(bits) > 0;
+// Whether the rectifier passes them: above zero, or NaN, which only the bits tell.
+fn passes(values: vec4<f32>) -> vec4<bool> {
+    let bits = bitcast<vec4<u32>>(values);
+    let is_nan = (bits & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u);
+    return is_nan | (bitcast<vec4<i32>>(bits) > vec4<i32>(0));
 }
 
-fn store(batch: u32, m: u32, n: u32, sum: f32) {
-    if batch >= BATCH || m >= M || n >= N {
+fn store_row(index: u32, n: u32, sums: vec4<f32>, row_bias: f32) {
+    var row = sums;
+    if ACCUMULATE {
+        row += product[index];
+    }
+    if BIAS && BIAS_OF_ROWS {
+        row += row_bias;
+    }
+    if BIAS && !BIAS_OF_ROWS {
+        row += extra[n / 4u];
+    }
+    if RELU {
+        row = select(vec4<f32>(), row, passes(row));
+    }
+    if MASKED {
+        row = select(vec4<f32>(), row, passes(extra[index]));
+    }
+    product[index] = row;
+}
+
+fn store_block(batch: u32, m: u32, n: u32, rows: mat4x4<f32>) {
+    if m >= M || n >= N {
         return;
     }
-    let index = (batch * M + m) * N + n;
-    var value = sum;
-    if ACCUMULATE {
-        value += product[index];
+    var row_biases = vec4<f32>();
+    if BIAS && BIAS_OF_ROWS {
+        row_biases = extra[m / 4u];
     }
-    if BIAS {
-        value += extra[select(n, m, BIAS_OF_ROWS)];
-    }
-    if RELU && !passes(value) {
-        value = 0.0;
-    }
-    if MASKED && !passes(extra[index]) {
-        value = 0.0;
-    }
-    product[index] = value;
-}
-
-fn store_row(batch: u32, m: u32, n: u32, row: vec4<f32>) {
-    store(batch, m, n, row.x);
-    store(batch, m, n + 1u, row.y);
-    store(batch, m, n + 2u, row.z);
-    store(batch, m, n + 3u, row.w);
-}
-
-fn store_tile(batch: u32, m: u32, n: u32, rows: mat4x4<f32>) {
-    store_row(batch, m, n, rows[0]);
-    store_row(batch, m + 1u, n, rows[1]);
-    store_row(batch, m + 2u, n, rows[2]);
-    store_row(batch, m + 3u, n, rows[3]);
+    let index = ((batch * M + m) * N + n) / 4u;
+    store_row(index, n, rows[0], row_biases.x);
+    store_row(index + N / 4u, n, rows[1], row_biases.y);
+    store_row(index + N / 2u, n, rows[2], row_biases.z);
+    store_row(index + N / 4u * 3u, n, rows[3], row_biases.w);
 }
 
 fn store_sum(batch: u32, m: u32, sum: f32) {
@@ -129,10 +131,10 @@ fn multiply(tile: vec3<u32>) {
         rows10 += b0 * a1;
         rows11 += b1 * a1;
     }
-    store_tile(tile.z, tile.x, tile.y, rows00);
-    store_tile(tile.z, tile.x, tile.y + 4u, rows01);
-    store_tile(tile.z, tile.x + 4u, tile.y, rows10);
-    store_tile(tile.z, tile.x + 4u, tile.y + 4u, rows11);
+    store_block(tile.z, tile.x, tile.y, rows00);
+    store_block(tile.z, tile.x, tile.y + 4u, rows01);
+    store_block(tile.z, tile.x + 4u, tile.y, rows10);
+    store_block(tile.z, tile.x + 4u, tile.y + 4u, rows11);
 }
 
 fn sum_rows(batch: u32, m: u32) {

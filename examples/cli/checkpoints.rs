@@ -33,10 +33,7 @@ impl Checkpoints {
         if let Some(path) = &args.init {
             trainer.load_parameters(&Checkpoint::load(path)?)?;
         }
-        let file = args
-            .checkpoint
-            .as_ref()
-            .map(|folder| folder.join(LAST));
+        let file = args.checkpoint.as_ref().map(|folder| folder.join(LAST));
         match (&file, args.resume) {
             (None, true) => {
                 return Err(Error::value(

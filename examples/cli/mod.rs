@@ -12,9 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use wgrad::data::Dataset;
 use wgrad::plan::Plan;
 use wgrad::tune::Effort;
-use wgrad::{
-    Checkpoint, Device, EpochReport, Error, Loss, Planning, Progress, Reduction, Result,
-};
+use wgrad::{Checkpoint, Device, EpochReport, Error, Loss, Planning, Progress, Reduction, Result};
 
 /// Train the tutorial's CNN on MNIST with WGSL compute shaders.
 #[derive(Debug, Parser)]
@@ -154,7 +152,10 @@ impl Args {
 
     /// The checkpoint's plan where one is resumed, so that the bits stay the same; else what was asked for.
     pub fn planning(&self) -> Result<Planning> {
-        let file = self.checkpoint.as_ref().map(|folder| folder.join(checkpoints::LAST));
+        let file = self
+            .checkpoint
+            .as_ref()
+            .map(|folder| folder.join(checkpoints::LAST));
         if let Some(file) = file.filter(|file| self.resume && file.exists()) {
             return Checkpoint::load(&file)?.planning();
         }

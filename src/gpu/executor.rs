@@ -122,7 +122,8 @@ impl Executor {
     /// # Errors
     /// A device that was lost or reported a fault.
     pub(crate) async fn read(&self, tensor: TensorId) -> Result<Vec<u32>> {
-        self.read_words(tensor, self.plan.tensor(tensor).words()).await
+        self.read_words(tensor, self.plan.tensor(tensor).words())
+            .await
     }
 
     /// The first word of a tensor: what waits for everything submitted so far, at little cost.

@@ -34,7 +34,7 @@ impl Workbench {
     }
 
     /// How long one dispatch of `op` takes among others of its kind, on inputs of zeros: the fastest of
-    /// three runs of `run` each, compiled and run once before.
+    /// three runs of `run` each, or one where that takes longer; compiled and run once before.
     ///
     /// # Errors
     /// A kernel that the driver refuses, memory that runs out, a device that was lost.
@@ -51,19 +51,48 @@ impl Workbench {
         plan.boxed_op(Phase::Forward, op, &inputs, &outputs)?;
         let mut executor = Executor::on(self.device.clone(), Arc::new(plan.finish())).await?;
         let step = Step::new(0, 1, 0, 0.0);
-        executor.time_node(0, &step, 1).await?;
-        let once = executor.time_node(0, &step, 1).await?;
-        let repeats = (run.as_secs_f64() / once.as_secs_f64().max(1e-7)).clamp(1.0, MOST_REPEATS);
-        let mut fastest = once;
-        for _ in 0..RUNS {
-            let took = executor.time_node(0, &step, repeats as usize).await?;
-            fastest = fastest.min(took.div_f64(repeats.floor()));
-        }
-        Ok(fastest)
+        executor.time_of(0, &step, run).await
     }
 }
 
 impl Executor {
+    /// The time of one dispatch of each op of `phases`, by its place in the plan: the fastest of three runs
+    /// of about a millisecond, among others of its kind.
+    ///
+    /// # Errors
+    /// A device that was lost or reports a fault.
+    pub async fn profile(
+        &mut self,
+        phases: &[Phase],
+        step: &Step,
+    ) -> Result<Vec<(usize, Duration)>> {
+        let nodes: Vec<usize> = self.plan().nodes_of(phases).collect();
+        let mut times = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            times.push((
+                node,
+                self.time_of(node, step, Duration::from_millis(1)).await?,
+            ));
+        }
+        Ok(times)
+    }
+
+    /// The fastest of three runs of `run` each, or one where that takes longer.
+    async fn time_of(&mut self, node: usize, step: &Step, run: Duration) -> Result<Duration> {
+        self.time_node(node, step, 1).await?;
+        let once = self.time_node(node, step, 1).await?;
+        if once >= run {
+            return Ok(once);
+        }
+        let repeats = (run.as_secs_f64() / once.as_secs_f64().max(1e-7)).clamp(1.0, MOST_REPEATS);
+        let mut fastest = once;
+        for _ in 0..RUNS {
+            let took = self.time_node(node, step, repeats as usize).await?;
+            fastest = fastest.min(took.div_f64(repeats.floor()));
+        }
+        Ok(fastest)
+    }
+
     /// Runs one op `repeats` times in one submit and waits for it; the time from the submit on.
     ///
     /// # Errors

@@ -51,7 +51,7 @@ impl Op for Gather {
     }
 
     fn invocations(&self) -> u64 {
-        (self.rows * self.sample_len) as u64
+        (self.rows * self.sample_len.div_ceil(4)) as u64
     }
 
     /// Each batch reads and writes its own rows only.

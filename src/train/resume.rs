@@ -52,7 +52,9 @@ impl Trainer {
         metadata.insert("epoch".to_owned(), self.position.epoch.to_string());
         metadata.insert("step".to_owned(), self.position.step.to_string());
         metadata.insert("learning_rate".to_owned(), self.learning_rate.to_string());
-        let kernels = self.choices().map_or_else(|| UNFUSED.to_owned(), Choices::to_string);
+        let kernels = self
+            .choices()
+            .map_or_else(|| UNFUSED.to_owned(), Choices::to_string);
         metadata.insert(KERNELS.to_owned(), kernels);
         Ok(Checkpoint { tensors, metadata })
     }

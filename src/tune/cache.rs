@@ -23,7 +23,11 @@ impl Cache {
     pub fn load(adapter: &str) -> Self {
         let adapter = format!("wgrad {}, {adapter}", env!("CARGO_PKG_VERSION"));
         let times = read().remove(&adapter).unwrap_or_default();
-        Cache { adapter, times, is_new: false }
+        Cache {
+            adapter,
+            times,
+            is_new: false,
+        }
     }
 
     pub fn get(&self, kernel: &str) -> Option<Duration> {
@@ -42,7 +46,10 @@ impl Cache {
             return;
         }
         let mut measured = read();
-        measured.entry(self.adapter.clone()).or_default().extend(self.times.clone());
+        measured
+            .entry(self.adapter.clone())
+            .or_default()
+            .extend(self.times.clone());
         let path = path();
         let temporary = path.with_extension(format!("{}.new", std::process::id()));
         if let Ok(text) = serde_json::to_string_pretty(&measured) {
@@ -53,7 +60,8 @@ impl Cache {
 
 fn read() -> Measured {
     let text = std::fs::read_to_string(path()).ok();
-    text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+    text.and_then(|text| serde_json::from_str(&text).ok())
+        .unwrap_or_default()
 }
 
 fn path() -> PathBuf {

@@ -9,6 +9,7 @@ mod cache;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -81,7 +82,9 @@ impl FromStr for Choices {
         for line in text.lines() {
             let wrong = || Error::value("choices", "lines of `op: kernel`", format!("`{line}`"));
             let (of, chosen) = line.rsplit_once(": ").ok_or_else(wrong)?;
-            let conv = ConvKernel::ALL.into_iter().find(|kernel| kernel.to_string() == chosen);
+            let conv = ConvKernel::ALL
+                .into_iter()
+                .find(|kernel| kernel.to_string() == chosen);
             match conv {
                 Some(kernel) => {
                     choices.convs.insert(of.to_owned(), kernel);
@@ -113,18 +116,16 @@ impl Choices {
 
 /// What an op that has several kernels is called, whichever it is computed by.
 fn key(op: &dyn Op) -> Option<String> {
-    op.variants().first().map(|variant| format!("{:?}", variant.op))
+    op.variants()
+        .first()
+        .map(|variant| format!("{:?}", variant.op))
 }
 
 /// Chooses the kernels for the fused plan of `readable` on `device`.
 ///
 /// # Errors
 /// A device that is lost or reports a fault.
-pub async fn choose(
-    device: &Device,
-    readable: &Plan,
-    effort: Effort,
-) -> Result<Choices> {
+pub async fn choose(device: &Device, readable: &Plan, effort: Effort) -> Result<Choices> {
     let Some(adapter) = device.adapter() else {
         return Ok(Choices::default());
     };
@@ -196,7 +197,11 @@ impl Tuner<'_> {
         counts: &dyn Fn(&str) -> bool,
     ) -> Result<Option<Duration>> {
         let mut total = Duration::ZERO;
-        for node in plan.nodes().iter().filter(|node| counts(&format!("{:?}", node.op))) {
+        for node in plan
+            .nodes()
+            .iter()
+            .filter(|node| counts(&format!("{:?}", node.op)))
+        {
             match self.best(node.op.as_ref(), plan).await?.1 {
                 Some(time) => total += time,
                 None => return Ok(None),
@@ -231,15 +236,16 @@ impl Tuner<'_> {
     fn candidates(&self, op: &dyn Op) -> Vec<Variant> {
         let software = self.adapter.is_software();
         let mut candidates = op.variants();
-        candidates.retain(|variant| {
-            self.adapter.has_subgroups() || !variant.op.needs_subgroups()
-        });
+        candidates.retain(|variant| self.adapter.has_subgroups() || !variant.op.needs_subgroups());
         let rank = |variant: &Variant| {
             let order: &[&str] = match software {
                 true => &["gemm_8x8/16", "gemm_8x8/64", "gemm_4x4/16", "gemm_4x4/64"],
-                false if op.cost().flop < 1 << 24 => {
-                    &["gemm_subgroup/64", "gemm_lanes/64", "gemm_4x4/64", "gemm_workgroup/64"]
-                }
+                false if op.cost().flop < 1 << 24 => &[
+                    "gemm_subgroup/64",
+                    "gemm_lanes/64",
+                    "gemm_4x4/64",
+                    "gemm_workgroup/64",
+                ],
                 false => &["gemm_workgroup/64", "gemm_8x8/64", "gemm_4x4/64"],
             };
             order.iter().position(|name| *name == variant.name)
@@ -253,7 +259,9 @@ impl Tuner<'_> {
 
     /// The time of one dispatch, remembered or measured; none when the budget is spent.
     async fn time(&mut self, op: &dyn Op, variant: &str, plan: &Plan) -> Result<Option<Duration>> {
-        let key = format!("{op:?} {variant}");
+        let mut shader = DefaultHasher::new();
+        op.shader().hash(&mut shader);
+        let key = format!("{op:?} {variant} {:016x}", shader.finish());
         if let Some(time) = self.cache.get(&key) {
             return Ok(Some(time));
         }
