@@ -48,18 +48,32 @@ def col2im(c, step, x):
     return [F.fold(columns, (c["H"], c["W"]), **window(c))]
 
 
+NO_PIXEL = 0xFFFFFFFF
+
+
+def rectified(pooled, indices):
+    passes = pooled > 0
+    return [torch.relu(pooled), torch.where(passes, indices, NO_PIXEL)]
+
+
 @op
 def max_pool_forward(c, step, x):
     planes = x("input").reshape(c["PLANES"], 1, c["H"], c["W"])
-    return F.max_pool2d(planes, **window(c), return_indices=True)
+    pooled = F.max_pool2d(planes, **window(c), return_indices=True)
+    return rectified(*pooled) if c["RELU"] else pooled
 
 
 @op
 def max_pool_backward(c, step, x):
     gradients = x("d_output").reshape(c["PLANES"], -1)
     indices = x.words("indices").reshape(c["PLANES"], -1)
-    zeros = torch.zeros(c["PLANES"], c["H"] * c["W"], dtype=torch.float64)
-    return [zeros.scatter_add(1, indices, gradients)]
+    return [scattered(indices, gradients, c["H"] * c["W"])]
+
+
+def scattered(indices, gradients, pixels):
+    """Gradients of planes, each added at its index; NO_PIXEL's go to a pixel that is cut off."""
+    zeros = torch.zeros(len(indices), pixels + 1, dtype=torch.float64)
+    return zeros.scatter_add(1, indices.clamp(max=pixels), gradients)[:, :pixels]
 
 
 @op
@@ -93,6 +107,102 @@ def gemm(c, step, x):
         parts.append(a[:, :, k] @ b[:, k, :])
     product = torch.stack(parts, dim=1)
     return [product + x("product").reshape(product.shape) if c["ACCUMULATE"] else product]
+
+
+def conv_shapes(c):
+    n, i, o = c["BATCH"], c["C"], c["O"]
+    return (n, i, c["H"], c["W"]), (o, i, c["KH"], c["KW"]), (n, o, c["OH"], c["OW"])
+
+
+def conv_options(c):
+    stride = (c.get("STRIDE_H", 1), c.get("STRIDE_W", 1))
+    return dict(stride=stride, padding=(c["PAD_H"], c["PAD_W"]))
+
+
+def conv(c, x):
+    images, weights, _ = conv_shapes(c)
+    factors = x("input").reshape(images), x("weight").reshape(weights), x("bias")
+    return F.conv2d(*factors, **conv_options(c))
+
+
+@op
+def conv_forward(c, step, x):
+    output = conv(c, x)
+    return [torch.relu(output) if c["RELU"] else output]
+
+
+@op
+def conv_backward_input(c, step, x):
+    images, weights, outputs = conv_shapes(c)
+    weight, d_output = x("weight").reshape(weights), x("d_output").reshape(outputs)
+    return [torch.nn.grad.conv2d_input(images, weight, d_output, **conv_options(c))]
+
+
+@op
+def conv_backward_weight(c, step, x):
+    images, weights, outputs = conv_shapes(c)
+    input, d_output = x("input").reshape(images), x("d_output").reshape(outputs)
+    count = -(-c["BATCH"] // c["PARTS"])
+    d_weight = torch.zeros(c["PARTS"], *weights, dtype=torch.float64)
+    d_bias = torch.zeros(c["PARTS"], c["O"], dtype=torch.float64)
+    for part in range(c["PARTS"]):
+        n = slice(part * count, (part + 1) * count)
+        if len(input[n]):
+            gradient = torch.nn.grad.conv2d_weight(input[n], weights, d_output[n], **conv_options(c))
+            d_weight[part], d_bias[part] = gradient, d_output[n].sum((0, 2, 3))
+    return [d_weight, d_bias]
+
+
+@op
+def conv_pool_forward(c, step, x):
+    return rectified(*F.max_pool2d(conv(c, x), 2, return_indices=True))
+
+
+@op
+def conv_pool_backward_weight(c, step, x):
+    images, weights, outputs = conv_shapes(c)
+    planes = c["BATCH"] * c["O"]
+    indices, d_pooled = x.words("indices").reshape(planes, -1), x("d_pooled").reshape(planes, -1)
+    d_output = scattered(indices, d_pooled, c["OH"] * c["OW"]).reshape(outputs)
+    input = x("input").reshape(images)
+    d_weight = torch.nn.grad.conv2d_weight(input, weights, d_output, **conv_options(c))
+    d_bias = d_output.sum((0, 2, 3))
+    if c["ACCUMULATE"]:
+        d_weight = d_weight + x("d_weight").reshape(weights)
+        d_bias = d_bias + x("d_bias")
+    return [d_weight, d_bias]
+
+
+def product(c, x):
+    batch, m, n, k = c["BATCH"], c["M"], c["N"], c["K"]
+    a = x("a").reshape(-1, *((k, m) if c["A_TRANSPOSED"] else (m, k)))
+    b = x("b").reshape(-1, *((n, k) if c["B_TRANSPOSED"] else (k, n)))
+    a = a.mT if c["A_TRANSPOSED"] else a
+    value = a @ (b.mT if c["B_TRANSPOSED"] else b)
+    if c["ACCUMULATE"]:
+        value = value + x("product").reshape(batch, m, n)
+    if c["BIAS"]:
+        value = value + (x("extra")[:, None] if c["BIAS_OF_ROWS"] else x("extra"))
+    if c["RELU"]:
+        value = torch.relu(value)
+    if c["MASKED"]:
+        value = torch.where(x("extra").reshape(batch, m, n) > 0, value, 0)
+    return value, a.expand(batch, m, k).sum(2)
+
+
+def product_by(name):
+    def alone(c, step, x):
+        return [product(c, x)[0]]
+
+    def with_sums(c, step, x):
+        value, sums = product(c, x)
+        return [value, sums + x("row_sums").reshape(sums.shape) if c["ACCUMULATE"] else sums]
+
+    OPS[name], OPS[f"{name}_sums"] = alone, with_sums
+
+
+for kernel in ("gemm_4x4", "gemm_8x8", "gemm_lanes", "gemm_subgroup", "gemm_workgroup"):
+    product_by(kernel)
 
 
 @op
@@ -158,6 +268,27 @@ def metrics(c, step, x):
     loss_sum[slot] = x("row_loss")[:rows].sum()
     correct[slot] = int((logits.argmax(1)[:rows] == x.words("labels")[:rows].numpy()).sum())
     return [loss_sum, correct]
+
+
+def with_metrics(c, step, x, of_rows):
+    """A loss's gradient, then what `metrics` makes of its rows."""
+    row_loss, d_logits = of_rows(c, step, x)
+    rows, slot = step["rows"], step["slot"]
+    loss_sum, correct = x("loss_sum"), x.words("correct")
+    logits = x("logits").reshape(-1, c["CLASSES"]).numpy()
+    loss_sum[slot] = row_loss[:rows].sum()
+    correct[slot] = int((logits.argmax(1)[:rows] == x.words("labels")[:rows].numpy()).sum())
+    return [d_logits, loss_sum, correct]
+
+
+@op
+def mse_metrics(c, step, x):
+    return with_metrics(c, step, x, mse)
+
+
+@op
+def cross_entropy_metrics(c, step, x):
+    return with_metrics(c, step, x, cross_entropy)
 
 
 def optimize(c, step, x, momentum):
