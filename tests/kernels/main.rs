@@ -6,6 +6,7 @@ mod common;
 mod losses;
 mod mutants;
 mod planted;
+mod planted_fused;
 mod pointwise;
 mod products;
 mod windows;

@@ -1,16 +1,18 @@
 //! A check that cannot fail is a defect: wrong kernels, each of which the comparison must catch.
 
-use wgrad::ops::{Args, Bindings, Cost, ErrorBound, MaxPoolForward, Op, Step};
+use wgrad::Device;
+use wgrad::ops::{Args, Bindings, ConvPoolForward, Cost, ErrorBound, MaxPoolForward, Op, Step};
 
 use wgrad::executor::Executor;
 use wgrad::plan::{Builder, Element, Phase, Role, TensorId};
 use wgrad::verify::lockstep;
 
 use super::common;
-use super::planted::{geometry, mutants};
+use super::planted::{self, geometry};
+use super::planted_fused;
 
 /// An op with its kernel's text changed in one place, and the true reference.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Mutant {
     op: Box<dyn Op>,
     shader: &'static str,
@@ -41,6 +43,9 @@ impl Op for Mutant {
     fn invocations(&self) -> u64 {
         self.op.invocations()
     }
+    fn workgroup_size(&self) -> u64 {
+        self.op.workgroup_size()
+    }
     fn cost(&self) -> Cost {
         self.op.cost()
     }
@@ -69,6 +74,17 @@ fn pooled() -> (Vec<u32>, Vec<u32>, Vec<u32>) {
     (input, output, indices)
 }
 
+/// Every fault whose kernel the adapter can run.
+fn mutants(device: &Device) -> Vec<(&'static str, Box<dyn Op>, &'static str, &'static str)> {
+    let subgroups = device
+        .adapter()
+        .is_some_and(|adapter| adapter.has_subgroups());
+    let mut all = planted::mutants();
+    all.extend(planted_fused::mutants());
+    all.retain(|(_, op, _, _)| subgroups || !op.needs_subgroups());
+    all
+}
+
 /// Inputs on which each fault shows.
 fn inputs_of(op: &dyn Op) -> Vec<Vec<u32>> {
     let mut inputs = super::random_inputs(op, 11);
@@ -84,6 +100,26 @@ fn inputs_of(op: &dyn Op) -> Vec<Vec<u32>> {
         "metrics" => {
             inputs[1] = vec![1f32.to_bits(); 350];
             inputs[2] = labels;
+        }
+        "mse_metrics" => inputs = vec![vec![1f32.to_bits(); 350], labels],
+        "cross_entropy_metrics" => {
+            let logits = (0..350).map(|i| (0.3 * (i % 7) as f32 + 1.0).to_bits());
+            inputs = vec![logits.collect(), labels];
+        }
+        "conv_pool_backward_weight" => {
+            let forward = ConvPoolForward {
+                sizes: planted_fused::sizes((1, 1)),
+            };
+            let mut outputs = forward.bindings().outputs;
+            let mut outputs: Vec<Vec<u32>> =
+                outputs.drain(..).map(|(_, len)| vec![0; len]).collect();
+            let read = super::random_inputs(&forward, 11);
+            forward.reference(&mut Args {
+                inputs: read.iter().map(Vec::as_slice).collect(),
+                outputs: outputs.iter_mut().map(Vec::as_mut_slice).collect(),
+                step: &Step::new(0, 1, 0, 0.1),
+            });
+            inputs[1] = outputs.remove(1);
         }
         "gather" => inputs[2] = (0..70).rev().collect(),
         "relu_forward" => inputs[0][0] = (-f32::NAN).to_bits(),
@@ -118,10 +154,10 @@ fn every_planted_fault_is_named_and_no_right_op_is() {
         let (inputs, outputs) = tensors.split_at(op.bindings().inputs.len());
         plan.boxed_op(Phase::Forward, op, inputs, outputs).unwrap();
     };
-    for (number, (_, op, _, _)) in mutants().into_iter().enumerate() {
+    for (number, (_, op, _, _)) in mutants(&device).into_iter().enumerate() {
         add(format!("right{number}"), op);
     }
-    for (number, (_, op, from, to)) in mutants().into_iter().enumerate() {
+    for (number, (_, op, from, to)) in mutants(&device).into_iter().enumerate() {
         add(
             format!("planted{number}"),
             Box::new(Mutant::new(op, from, to)),
@@ -145,7 +181,7 @@ fn every_planted_fault_is_named_and_no_right_op_is() {
             "a right op is named: {report:?}"
         );
     }
-    for (number, (what, op, from, to)) in mutants().into_iter().enumerate() {
+    for (number, (what, op, from, to)) in mutants(&device).into_iter().enumerate() {
         let scope = format!("planted{number}.");
         let mut own = reports
             .iter()

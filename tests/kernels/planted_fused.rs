@@ -1,0 +1,316 @@
+//! Faults planted in the kernels of fused plans.
+
+use wgrad::ops::{
+    ConvBackwardInput, ConvBackwardWeight, ConvForward, ConvPoolBackwardWeight, ConvPoolForward,
+    ConvSizes, CrossEntropy, Epilogue, FusedLoss, MaxPoolForward, Metrics, Mse, Op, Product,
+    RowLoss,
+};
+use wgrad::shape::{Window, WindowedPlanes};
+
+use super::planted::geometry;
+
+/// What was done to the kernel, the op, the text and its replacement.
+type Planted = (&'static str, Box<dyn Op>, &'static str, &'static str);
+
+/// A product of two in a batch, by the kernel of that name.
+fn product(kernel: &str, epilogue: Epilogue) -> Box<dyn Op> {
+    let product = Product {
+        batch: 2,
+        a_shared: true,
+        ..Product::new([12, 8, 68], [false, true], epilogue)
+    };
+    let mut variants = product.variants().into_iter();
+    variants
+        .find(|variant| variant.name == kernel)
+        .expect("a kernel of that name")
+        .op
+}
+
+/// Three images of two channels, nine output channels.
+pub fn sizes(stride: (usize, usize)) -> ConvSizes {
+    let window = Window {
+        kernel: (3, 2).into(),
+        stride: stride.into(),
+        padding: (1, 1).into(),
+    };
+    ConvSizes {
+        batch: 3,
+        in_channels: 2,
+        out_channels: 9,
+        geometry: WindowedPlanes::new(6, (8, 9).into(), window, "mutant").unwrap(),
+    }
+}
+
+fn loss(loss: RowLoss) -> Box<dyn Op> {
+    let metrics = Metrics {
+        rows: 70,
+        classes: 5,
+        slots: 4,
+    };
+    Box::new(FusedLoss { loss, metrics })
+}
+
+pub fn mutants() -> Vec<Planted> {
+    let bias = |relu| Epilogue::Bias {
+        of_rows: true,
+        relu,
+    };
+    let forward = || {
+        Box::new(ConvForward {
+            sizes: sizes((2, 1)),
+            relu: true,
+        })
+    };
+    let backward_input = || {
+        Box::new(ConvBackwardInput {
+            sizes: sizes((2, 1)),
+        })
+    };
+    let backward_weight = || {
+        Box::new(ConvBackwardWeight {
+            sizes: sizes((2, 1)),
+            parts: 2,
+        })
+    };
+    let pool = || {
+        Box::new(ConvPoolForward {
+            sizes: sizes((1, 1)),
+        })
+    };
+    let pool_backward = || {
+        Box::new(ConvPoolBackwardWeight {
+            sizes: sizes((1, 1)),
+            accumulate: true,
+        })
+    };
+    let mse = || {
+        loss(RowLoss::Mse(Mse {
+            rows: 70,
+            classes: 5,
+            scale: 0.4,
+        }))
+    };
+    let cross_entropy = || {
+        loss(RowLoss::CrossEntropy(CrossEntropy {
+            rows: 70,
+            classes: 5,
+        }))
+    };
+    let rectified = || {
+        Box::new(MaxPoolForward {
+            geometry: geometry(),
+            relu: true,
+        })
+    };
+    let mut planted: Vec<Planted> = vec![
+        (
+            "bias of columns, not rows",
+            product("gemm_4x4/16", bias(false)),
+            "select(n, m, BIAS_OF_ROWS)",
+            "n",
+        ),
+        (
+            "rectifier forgotten",
+            product("gemm_4x4/64", bias(true)),
+            "RELU && !passes(value)",
+            "false",
+        ),
+        (
+            "mask forgotten",
+            product("gemm_4x4/16", Epilogue::Masked),
+            "MASKED && ",
+            "false && ",
+        ),
+        (
+            "a factor for each, not shared",
+            product("gemm_4x4/64", Epilogue::Plain),
+            "select(batch * M * K, 0u, A_SHARED)",
+            "batch * M",
+        ),
+        (
+            "last column of A left out",
+            product("gemm_4x4/16", Epilogue::Sums),
+            "sums += a_column(tile.z, tile.x, k)",
+            "sums += select(a_column(tile.z, tile.x, k), vec4<f32>(), k == K - 1u)",
+        ),
+        (
+            "blocks changed places",
+            product("gemm_8x8/64", Epilogue::Plain),
+            "store_block(tile.z, tile.x, tile.y + 4u, rows01)",
+            "store_block(tile.z, tile.x, tile.y + 4u, rows10)",
+        ),
+        (
+            "factor not transposed",
+            product("gemm_8x8/16", bias(true)),
+            "return transpose(mat4x4<f32>(b[at]",
+            "return (mat4x4<f32>(b[at]",
+        ),
+        (
+            "bias of one row for four",
+            product("gemm_8x8/16", bias(false)),
+            "row_biases.w",
+            "row_biases.z",
+        ),
+        (
+            "mask of another row",
+            product("gemm_8x8/64", Epilogue::Masked),
+            "passes(extra[index])",
+            "passes(extra[index / 2u])",
+        ),
+        (
+            "sums of the first rows only",
+            product("gemm_8x8/64", Epilogue::Sums),
+            "sum_rows(tile.z, tile.x + 4u)",
+            "sum_rows(tile.z, tile.x)",
+        ),
+        (
+            "a lane left out",
+            product("gemm_lanes/64", Epilogue::Plain),
+            "WORKGROUP_SIZE / 2u; half > 0u",
+            "WORKGROUP_SIZE / 2u; half > 1u",
+        ),
+        (
+            "lanes overlap",
+            product("gemm_lanes/64", Epilogue::Plain),
+            "k += WORKGROUP_SIZE",
+            "k += WORKGROUP_SIZE - 1u",
+        ),
+        (
+            "a slice too few",
+            product("gemm_workgroup/64", Epilogue::Plain),
+            "k < K; k += SLICE",
+            "k + SLICE < K; k += SLICE",
+        ),
+        (
+            "the first slice of A again",
+            product("gemm_workgroup/64", bias(false)),
+            "k + a_from.x)",
+            "a_from.x)",
+        ),
+        (
+            "last output channel left out",
+            forward(),
+            "if o >= O || index",
+            "if o >= O - 1u || index",
+        ),
+        (
+            "stride forgotten",
+            forward(),
+            "left.h * STRIDE_H + kh",
+            "left.h + kh",
+        ),
+        (
+            "bias forgotten",
+            forward(),
+            "var value = sum + bias[o];",
+            "var value = sum;",
+        ),
+        (
+            "kernel rotated",
+            backward_input(),
+            "h = pixels.h + PAD_H - kh",
+            "h = pixels.h + PAD_H - (KH - 1u - kh)",
+        ),
+        (
+            "remainder of the stride ignored",
+            backward_input(),
+            " & (oh * STRIDE_H == h)",
+            "",
+        ),
+        (
+            "last image of a part left out",
+            backward_weight(),
+            "part * images + images, BATCH)",
+            "part * images + images, BATCH) - 1u",
+        ),
+        (
+            "padding not zero",
+            backward_weight(),
+            "return select(vec4<f32>(), vec4<f32>(input[at.x]",
+            "return select(vec4<f32>(1.0), vec4<f32>(input[at.x]",
+        ),
+        (
+            "bias of the first rows only",
+            backward_weight(),
+            "= bottom_bias[i - 4u]",
+            "= top_bias[i - 4u]",
+        ),
+        ("rows of the window swapped", pool(), "above = below;", ""),
+        (
+            "last window of a tile left out",
+            pool(),
+            "pw + 3u, top_right.zw",
+            "pw + 3u, top_right.xy",
+        ),
+        (
+            "rectifier forgotten",
+            pool(),
+            "let passes = ordered_key(best) > ordered_key(0.0);",
+            "let passes = true;",
+        ),
+        (
+            "another pixel's index",
+            pool(),
+            "winner = first + OW;",
+            "winner = first + 1u;",
+        ),
+        (
+            "windows without a gradient counted",
+            pool_backward(),
+            "if winner < OH * OW {",
+            "if true {",
+        ),
+        (
+            "accumulates nothing",
+            pool_backward(),
+            "d_weight[index] += sum;",
+            "d_weight[index] = sum;",
+        ),
+        (
+            "a row of the kernel left out",
+            pool_backward(),
+            "if KH > 2u {",
+            "if KH > 3u {",
+        ),
+        (
+            "mean forgotten",
+            mse(),
+            "error * (SCALE * this_step.inverse_rows)",
+            "error * SCALE",
+        ),
+        ("rest not cleared", mse(), "d_logits[i] = 0.0;", ""),
+        (
+            "rows beyond the batch count",
+            cross_entropy(),
+            "row < this_step.rows; row += WORKGROUP_SIZE) {\n        let first",
+            "row < ROWS; row += WORKGROUP_SIZE) {\n        let first",
+        ),
+        (
+            "maximum not subtracted",
+            cross_entropy(),
+            "sum += exp(logits[first + c] - largest)",
+            "sum += exp(logits[first + c])",
+        ),
+        (
+            "last largest counts",
+            mse(),
+            "key > best_key",
+            "key >= best_key",
+        ),
+        (
+            "rectifier before the pool forgotten",
+            rectified(),
+            "!RELU || best > ZERO_KEY",
+            "true",
+        ),
+        (
+            "no pixel is pixel 0",
+            rectified(),
+            "select(NO_PIXEL, winner, passes)",
+            "select(0u, winner, passes)",
+        ),
+    ];
+    let subgroup = product("gemm_subgroup/64", Epilogue::Sums);
+    planted.push(("subgroups not added", subgroup, "total += partial[i];", ""));
+    planted
+}
