@@ -201,7 +201,7 @@ def product_by(name):
     OPS[name], OPS[f"{name}_sums"] = alone, with_sums
 
 
-for kernel in ("gemm_4x4", "gemm_8x8", "gemm_lanes", "gemm_subgroup", "gemm_workgroup"):
+for kernel in ("gemm_4x4", "gemm_8x8", "gemm_broadcast", "gemm_lanes", "gemm_subgroup", "gemm_workgroup"):
     product_by(kernel)
 
 

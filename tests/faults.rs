@@ -134,7 +134,7 @@ fn memory_that_runs_out_is_an_error() {
         eprintln!("SKIPPED: {device} has memory of its own, or ends the process when it runs out");
         return;
     }
-    let run = "ulimit -v 1100000; exec \"$0\" --adapter vulkan --batch-size 5000 --epochs 1";
+    let run = "ulimit -v 1100000; exec \"$0\" --adapter vulkan --batch-size 5000 --epochs 1 --plan unfused";
     let output = Command::new("sh")
         .args(["-c", run])
         .arg(common::example())

@@ -23,7 +23,8 @@ fn config(batch_size: usize) -> Config {
         batch_size,
         seed: 2,
         shuffle: true,
-        planning: wgrad::Planning::Fused(wgrad::tune::Effort::Off),
+        // Its largest ops and buffers are im2col's.
+        planning: wgrad::Planning::Unfused,
     }
 }
 

@@ -14,6 +14,9 @@ const BACKENDS: [Backend; 5] = [
     Backend::BrowserWebGpu,
 ];
 
+/// Lanes that kernels count on where they use subgroups.
+const LEAST_SUBGROUP: u32 = 8;
+
 /// A driver's view of a GPU, or of a processor that plays one.
 #[derive(Debug, Clone)]
 pub struct Adapter {
@@ -50,8 +53,11 @@ impl Adapter {
         }
     }
 
-    /// The feature of subgroups, if it has them.
+    /// The feature of subgroups, if it has them and they are large enough for the kernels.
     pub(super) fn subgroups(&self) -> wgpu::Features {
+        if self.info.subgroup_min_size < LEAST_SUBGROUP {
+            return wgpu::Features::empty();
+        }
         self.inner.features() & wgpu::Features::SUBGROUP
     }
 

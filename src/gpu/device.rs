@@ -21,9 +21,21 @@ impl Device {
     /// # Errors
     /// A plan that needs what the adapter lacks, by name; a driver that refuses.
     pub async fn open(adapter: &Adapter, plan: &Plan) -> Result<Device> {
+        Device::with_limits(adapter, required_limits(adapter, plan)?).await
+    }
+
+    /// Opens `adapter` with all that it offers.
+    ///
+    /// # Errors
+    /// A driver that refuses.
+    pub async fn unlimited(adapter: &Adapter) -> Result<Device> {
+        Device::with_limits(adapter, adapter.limits.clone()).await
+    }
+
+    async fn with_limits(adapter: &Adapter, required_limits: wgpu::Limits) -> Result<Device> {
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),
-            required_limits: required_limits(adapter, plan)?,
+            required_limits,
             required_features: adapter.subgroups(),
             ..Default::default()
         };

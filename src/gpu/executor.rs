@@ -101,6 +101,11 @@ impl Executor {
         &self.plan
     }
 
+    /// The device, for what wgpu says of it.
+    pub fn device(&self) -> &wgpu::Device {
+        &self.device.device
+    }
+
     /// Gives the device up: everything after this is [`DeviceLost`](crate::Error::DeviceLost). This is how a driver's
     /// reset is rehearsed.
     pub fn destroy_device(&self) {

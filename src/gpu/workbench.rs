@@ -9,7 +9,7 @@ use super::device::Device;
 use super::{Adapter, Executor};
 use crate::error::Result;
 use crate::ops::{Op, Step};
-use crate::plan::{Builder, Element, Phase, Plan, Role};
+use crate::plan::{Builder, Element, Phase, Role};
 
 /// Runs of which the fastest counts: the others were disturbed.
 const RUNS: usize = 3;
@@ -24,12 +24,12 @@ pub(crate) struct Workbench {
 }
 
 impl Workbench {
-    /// Opens `adapter` with the limits that the ops of `plan` need.
+    /// Opens `adapter`.
     ///
     /// # Errors
-    /// A plan that needs what the adapter lacks; a driver that refuses.
-    pub async fn open(adapter: &Adapter, plan: &Plan) -> Result<Self> {
-        let device = Arc::new(Device::open(adapter, plan).await?);
+    /// A driver that refuses.
+    pub async fn open(adapter: &Adapter) -> Result<Self> {
+        let device = Arc::new(Device::unlimited(adapter).await?);
         Ok(Workbench { device })
     }
 

@@ -171,7 +171,7 @@ impl Op for ConvPoolForward {
                 };
                 let mut words: Vec<u32> =
                     window.into_iter().filter(may_win).map(|pixel| pixel as u32).collect();
-                if !(floor > 0.0) {
+                if floor <= 0.0 || floor.is_nan() {
                     words.push(NO_PIXEL);
                 }
                 words

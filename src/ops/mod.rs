@@ -40,6 +40,7 @@ op_list! {
     gemm: Gemm, Operand;
     gemm_4x4;
     gemm_8x8;
+    gemm_broadcast;
     gemm_lanes;
     gemm_subgroup;
     gemm_workgroup;

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::case::{Case, Random};
 use super::gemm::row_times_matrix;
 use super::{Args, Bindings, Cost, ErrorBound, Op, Variant, WORKGROUP_SIZE, flag};
-use super::{gemm_4x4, gemm_8x8, gemm_lanes, gemm_subgroup, gemm_workgroup};
+use super::{gemm_4x4, gemm_8x8, gemm_broadcast, gemm_lanes, gemm_subgroup, gemm_workgroup};
 
 /// A way to compute a [`Product`]: a file of `shaders/`, with two entry points.
 #[derive(PartialEq)]
@@ -40,12 +40,16 @@ pub(super) enum Worker {
     Invocation,
     /// A whole workgroup.
     Workgroup,
+    /// One invocation, with its workgroup's others in the same row of tiles: of its product, or with a
+    /// shared A of all products.
+    LaneOfRow,
 }
 
 /// Every kernel; the first fits everything.
-pub(super) const KERNELS: [&Kernel; 5] = [
+pub(super) const KERNELS: [&Kernel; 6] = [
     &gemm_4x4::KERNEL,
     &gemm_8x8::KERNEL,
+    &gemm_broadcast::KERNEL,
     &gemm_lanes::KERNEL,
     &gemm_subgroup::KERNEL,
     &gemm_workgroup::KERNEL,
@@ -207,12 +211,20 @@ impl Op for Product {
     }
 
     fn invocations(&self) -> u64 {
-        let [rows, columns] = self.kernel.tile;
-        let tiles = self.m.div_ceil(rows) * self.n.div_ceil(columns);
+        let [rows_of_tile, columns] = self.kernel.tile;
+        let tiles = self.m.div_ceil(rows_of_tile) * self.n.div_ceil(columns);
         let tiles = (self.batch * tiles) as u64;
         match self.kernel.worker {
             Worker::Invocation => tiles,
             Worker::Workgroup => tiles * self.workgroup,
+            Worker::LaneOfRow => {
+                let (in_row, rows) = match self.a_shared {
+                    true => (self.batch * self.n.div_ceil(columns), 1),
+                    false => (self.n.div_ceil(columns), self.batch),
+                };
+                let groups = (in_row as u64).div_ceil(self.workgroup);
+                (rows * self.m.div_ceil(rows_of_tile)) as u64 * groups * self.workgroup
+            }
         }
     }
 
@@ -323,7 +335,7 @@ pub(super) fn cases_of(kernel: &'static Kernel, random: &mut Random) -> Vec<Case
     let sizes = [size(37), size(37), size(70)];
     let cases = epilogues.map(|epilogue| {
         let workgroup = match kernel.worker {
-            Worker::Invocation => [16, 64][random.below(2)],
+            Worker::Invocation | Worker::LaneOfRow => [16, 64][random.below(2)],
             Worker::Workgroup => WORKGROUP_SIZE,
         };
         let product = Product {

@@ -145,7 +145,7 @@ pub async fn choose(device: &Device, readable: &Plan, effort: Effort) -> Result<
     nodes.sort_by_key(|op| std::cmp::Reverse(op.cost().flop));
     for op in nodes {
         if let Some(key) = key(op).filter(|key| !choices.ops.contains_key(key)) {
-            let best = tuner.best(op, &plan).await?;
+            let best = tuner.best(op).await?;
             choices.ops.insert(key, best.0);
         }
     }
@@ -202,7 +202,7 @@ impl Tuner<'_> {
             .iter()
             .filter(|node| counts(&format!("{:?}", node.op)))
         {
-            match self.best(node.op.as_ref(), plan).await?.1 {
+            match self.best(node.op.as_ref()).await?.1 {
                 Some(time) => total += time,
                 None => return Ok(None),
             }
@@ -211,16 +211,16 @@ impl Tuner<'_> {
     }
 
     /// The name and the time of an op's best kernel; without a time, the one that suits such adapters.
-    async fn best(&mut self, op: &dyn Op, plan: &Plan) -> Result<(String, Option<Duration>)> {
+    async fn best(&mut self, op: &dyn Op) -> Result<(String, Option<Duration>)> {
         let candidates = self.candidates(op);
         if candidates.is_empty() {
-            let time = self.time(op, "", plan).await?;
+            let time = self.time(op, "").await?;
             return Ok((String::new(), time));
         }
         let suits = candidates[0].name.clone();
         let mut best: Option<(Duration, String)> = None;
         for Variant { name, op } in candidates {
-            let time = self.time(op.as_ref(), &name, plan).await?;
+            let time = self.time(op.as_ref(), &name).await?;
             if let Some(time) = time.filter(|time| best.as_ref().is_none_or(|b| *time < b.0)) {
                 best = Some((time, name));
             }
@@ -239,14 +239,24 @@ impl Tuner<'_> {
         candidates.retain(|variant| self.adapter.has_subgroups() || !variant.op.needs_subgroups());
         let rank = |variant: &Variant| {
             let order: &[&str] = match software {
-                true => &["gemm_8x8/16", "gemm_8x8/64", "gemm_4x4/16", "gemm_4x4/64"],
+                true => &[
+                    "gemm_broadcast/16",
+                    "gemm_8x8/16",
+                    "gemm_8x8/64",
+                    "gemm_4x4/16",
+                ],
                 false if op.cost().flop < 1 << 24 => &[
                     "gemm_subgroup/64",
                     "gemm_lanes/64",
                     "gemm_4x4/64",
                     "gemm_workgroup/64",
                 ],
-                false => &["gemm_workgroup/64", "gemm_8x8/64", "gemm_4x4/64"],
+                false => &[
+                    "gemm_workgroup/64",
+                    "gemm_broadcast/64",
+                    "gemm_8x8/64",
+                    "gemm_4x4/64",
+                ],
             };
             order.iter().position(|name| *name == variant.name)
         };
@@ -258,7 +268,7 @@ impl Tuner<'_> {
     }
 
     /// The time of one dispatch, remembered or measured; none when the budget is spent.
-    async fn time(&mut self, op: &dyn Op, variant: &str, plan: &Plan) -> Result<Option<Duration>> {
+    async fn time(&mut self, op: &dyn Op, variant: &str) -> Result<Option<Duration>> {
         let mut shader = DefaultHasher::new();
         op.shader().hash(&mut shader);
         let key = format!("{op:?} {variant} {:016x}", shader.finish());
@@ -270,11 +280,17 @@ impl Tuner<'_> {
         }
         let bench = match &mut self.bench {
             Some(bench) => bench,
-            none => none.insert(Workbench::open(self.adapter, plan).await?),
+            none => none.insert(Workbench::open(self.adapter).await?),
         };
-        let time = bench.time(op.boxed(), self.effort.run()).await?;
-        self.cache.insert(key, time);
-        Ok(Some(time))
+        match bench.time(op.boxed(), self.effort.run()).await {
+            Ok(time) => {
+                self.cache.insert(key, time);
+                Ok(Some(time))
+            }
+            Err(Error::DeviceLost(message)) => Err(Error::DeviceLost(message)),
+            // What does not fit the adapter, or its driver refuses, is not chosen.
+            Err(_) => Ok(None),
+        }
     }
 }
 

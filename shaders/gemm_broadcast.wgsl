@@ -1,0 +1,198 @@
+// A matrix product of sizes that are multiples of four. One invocation computes a tile of 8×8 in
+// registers. The lanes of a workgroup have their tiles side by side, so that they share the rows of A: eight
+// lanes load a row each, and subgroups pass them around. Subgroups have at least eight lanes.
+
+const TILE: u32 = 8u;
+
+override BATCH: u32;
+override M: u32;
+override N: u32;
+override K: u32;
+override A_TRANSPOSED: bool; // A is stored (K, M)
+override B_TRANSPOSED: bool; // B is stored (N, K)
+override A_SHARED: bool; // one A for the whole batch
+override BIAS: bool; // extra is a bias (N)
+override BIAS_OF_ROWS: bool; // or (M)
+override RELU: bool; // the rectifier follows the bias
+override MASKED: bool; // extra (BATCH, M, N) is what the rectifier let pass: zero elsewhere
+override ACCUMULATE: bool;
+override WORKGROUP_SIZE: u32 = 64;
+
+@group(0) @binding(0) var<storage, read> a: array<vec4<f32>>; // (BATCH, M, K)
+@group(0) @binding(1) var<storage, read> b: array<vec4<f32>>; // (BATCH, K, N)
+@group(0) @binding(2) var<storage, read> extra: array<vec4<f32>>; // what the epilogue reads, or b
+@group(0) @binding(3) var<storage, read_write> product: array<vec4<f32>>; // (BATCH, M, N)
+@group(0) @binding(4) var<storage, read_write> row_sums: array<f32>; // (BATCH, M), of A
+
+// Where the tile of an invocation begins: (m, n), and of which product: z. A whole workgroup has one m; with a
+// shared A the columns of all products count as one row of tiles.
+fn tile_of(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32) -> vec3<u32> {
+    let index = workgroup.x + workgroup.y * workgroups.x;
+    let tiles_m = (M + TILE - 1u) / TILE;
+    let tiles_n = (N + TILE - 1u) / TILE;
+    let row_tiles = select(tiles_n, tiles_n * BATCH, A_SHARED);
+    let groups = (row_tiles + WORKGROUP_SIZE - 1u) / WORKGROUP_SIZE;
+    // Rows of tiles that read the same columns of B follow each other.
+    let m = index % tiles_m * TILE;
+    let group = index / tiles_m;
+    let column = group % groups * WORKGROUP_SIZE + lane;
+    if A_SHARED {
+        return vec3<u32>(m, column % tiles_n * TILE, column / tiles_n);
+    }
+    // Past the end of a row a tile is past the edge too: computed, and never stored.
+    return vec3<u32>(m, column * TILE, group / groups);
+}
+
+// Two blocks of four rows of A from (m, k) on, their rows as the columns of the matrices.
+struct Rows {
+    upper: mat4x4<f32>,
+    lower: mat4x4<f32>,
+}
+
+fn a_rows(batch: u32, m: u32, k: u32, lane: u32) -> Rows {
+    let first = select(min(batch, BATCH - 1u) * M * K, 0u, A_SHARED);
+    // Eight lanes load four floats each: of a row of A, or of a column where A is stored transposed.
+    let row = min(m + lane % 8u, M - 1u);
+    let block = min(m + lane % 8u / 4u * 4u, M - 4u);
+    let at = select(row * K + k, (k + lane % 4u) * M + block, A_TRANSPOSED);
+    let own = a[(first + at) / 4u];
+    let upper = mat4x4<f32>(
+        subgroupBroadcast(own, 0u),
+        subgroupBroadcast(own, 1u),
+        subgroupBroadcast(own, 2u),
+        subgroupBroadcast(own, 3u),
+    );
+    let lower = mat4x4<f32>(
+        subgroupBroadcast(own, 4u),
+        subgroupBroadcast(own, 5u),
+        subgroupBroadcast(own, 6u),
+        subgroupBroadcast(own, 7u),
+    );
+    if A_TRANSPOSED {
+        return Rows(transpose(upper), transpose(lower));
+    }
+    return Rows(upper, lower);
+}
+
+// B[k..k+4, n..n+4], its rows as the columns of the matrix.
+fn b_block(batch: u32, k: u32, n: u32) -> mat4x4<f32> {
+    let first = batch * K * N;
+    if B_TRANSPOSED {
+        let at = (first + n * K + k) / 4u;
+        return transpose(mat4x4<f32>(b[at], b[at + K / 4u], b[at + K / 2u], b[at + K / 4u * 3u]));
+    }
+    let at = (first + k * N + n) / 4u;
+    return mat4x4<f32>(b[at], b[at + N / 4u], b[at + N / 2u], b[at + N / 4u * 3u]);
+}
+
+// Whether the rectifier passes them: above zero, or NaN, which only the bits tell.
+fn passes(values: vec4<f32>) -> vec4<bool> {
+    let bits = bitcast<vec4<u32>>(values);
+    let is_nan = (bits & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u);
+    return is_nan | (bitcast<vec4<i32>>(bits) > vec4<i32>(0));
+}
+
+fn store_row(index: u32, n: u32, sums: vec4<f32>, row_bias: f32) {
+    var row = sums;
+    if ACCUMULATE {
+        row += product[index];
+    }
+    if BIAS && BIAS_OF_ROWS {
+        row += row_bias;
+    }
+    if BIAS && !BIAS_OF_ROWS {
+        row += extra[n / 4u];
+    }
+    if RELU {
+        row = select(vec4<f32>(), row, passes(row));
+    }
+    if MASKED {
+        row = select(vec4<f32>(), row, passes(extra[index]));
+    }
+    product[index] = row;
+}
+
+fn store_block(batch: u32, m: u32, n: u32, rows: mat4x4<f32>) {
+    if batch >= BATCH || m >= M || n >= N {
+        return;
+    }
+    var row_biases = vec4<f32>();
+    if BIAS && BIAS_OF_ROWS {
+        row_biases = extra[m / 4u];
+    }
+    let index = ((batch * M + m) * N + n) / 4u;
+    store_row(index, n, rows[0], row_biases.x);
+    store_row(index + N / 4u, n, rows[1], row_biases.y);
+    store_row(index + N / 2u, n, rows[2], row_biases.z);
+    store_row(index + N / 4u * 3u, n, rows[3], row_biases.w);
+}
+
+fn store_sum(batch: u32, m: u32, sum: f32) {
+    let is_real = batch < BATCH && m < M;
+    if is_real && ACCUMULATE {
+        row_sums[batch * M + m] += sum;
+    } else if is_real {
+        row_sums[batch * M + m] = sum;
+    }
+}
+
+fn store_sums(batch: u32, m: u32, sums: vec4<f32>) {
+    store_sum(batch, m, sums.x);
+    store_sum(batch, m + 1u, sums.y);
+    store_sum(batch, m + 2u, sums.z);
+    store_sum(batch, m + 3u, sums.w);
+}
+
+// Blocks hold rows as columns, so the block of the product is that of B times that of A. Returns the sums
+// of A's rows.
+fn multiply(tile: vec3<u32>, lane: u32) -> array<vec4<f32>, 2> {
+    let batch = min(tile.z, BATCH - 1u);
+    let n = min(tile.yy + vec2<u32>(0u, 4u), vec2<u32>(N - 4u));
+    var rows00 = mat4x4<f32>();
+    var rows01 = mat4x4<f32>();
+    var rows10 = mat4x4<f32>();
+    var rows11 = mat4x4<f32>();
+    var upper_sums = vec4<f32>();
+    var lower_sums = vec4<f32>();
+    for (var k = 0u; k < K; k += 4u) {
+        let a_blocks = a_rows(tile.z, tile.x, k, lane);
+        let b0 = b_block(batch, k, n.x);
+        let b1 = b_block(batch, k, n.y);
+        rows00 += b0 * a_blocks.upper;
+        rows01 += b1 * a_blocks.upper;
+        rows10 += b0 * a_blocks.lower;
+        rows11 += b1 * a_blocks.lower;
+        upper_sums += vec4<f32>(1.0) * a_blocks.upper;
+        lower_sums += vec4<f32>(1.0) * a_blocks.lower;
+    }
+    store_block(tile.z, tile.x, tile.y, rows00);
+    store_block(tile.z, tile.x, tile.y + 4u, rows01);
+    store_block(tile.z, tile.x + 4u, tile.y, rows10);
+    store_block(tile.z, tile.x + 4u, tile.y + 4u, rows11);
+    return array<vec4<f32>, 2>(upper_sums, lower_sums);
+}
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn gemm_broadcast(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(subgroup_invocation_id) subgroup_lane: u32,
+) {
+    _ = multiply(tile_of(workgroup, workgroups, lane), subgroup_lane);
+}
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn gemm_broadcast_sums(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(subgroup_invocation_id) subgroup_lane: u32,
+) {
+    let tile = tile_of(workgroup, workgroups, lane);
+    let sums = multiply(tile, subgroup_lane);
+    if tile.y == 0u {
+        store_sums(tile.z, tile.x, sums[0]);
+        store_sums(tile.z, tile.x + 4u, sums[1]);
+    }
+}
