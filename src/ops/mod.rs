@@ -26,6 +26,10 @@ macro_rules! op_list {
         /// Every file of ops: its name, and a source of cases of each of its ops.
         pub const FAMILIES: &[(&str, fn(&mut Random) -> Vec<Case>)] =
             &[$((stringify!($family), $family::cases)),+];
+
+        /// The text of every kernel.
+        pub(crate) const SHADERS: &[&str] =
+            &[$(include_str!(concat!("../../shaders/", stringify!($family), ".wgsl"))),+];
     };
 }
 

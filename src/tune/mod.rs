@@ -1,8 +1,8 @@
 //! Chooses kernels by measuring them: on the adapter at hand, for a plan's shapes.
 //!
 //! All kernels of an op are under the same error bound, so a choice may change the last bits of a result
-//! and nothing else. What was measured is remembered on disk, so that the same adapter chooses alike the
-//! next time; [`Choices`] says what was chosen, and a plan lowered with the same choices gives the same
+//! and nothing else. What was measured and chosen is remembered on disk, so that the same adapter chooses
+//! alike the next time, at once; [`Choices`] says what was chosen, and a plan lowered with the same choices gives the same
 //! bits.
 
 mod cache;
@@ -18,7 +18,7 @@ use web_time::Instant;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::gpu::{Adapter, Workbench};
-use crate::ops::{Op, Variant};
+use crate::ops::{Op, SHADERS, Variant};
 use crate::plan::{ConvKernel, ConvKernels, Plan};
 use cache::Cache;
 
@@ -27,7 +27,8 @@ use cache::Cache;
 pub enum Effort {
     /// Nothing: the kernels that suit adapters of this kind.
     Off,
-    /// For two seconds at most, the kernels that suit adapters of this kind, the costliest ops first.
+    /// For two seconds at most, the kernels that suit adapters of this kind, the costliest ops first; or what
+    /// was chosen before.
     #[default]
     Quick,
     /// Every kernel of every op.
@@ -136,6 +137,10 @@ pub async fn choose(device: &Device, readable: &Plan, effort: Effort) -> Result<
         effort,
         end: Instant::now().checked_add(effort.budget()),
     };
+    let checksum = checksum(readable);
+    if let (Effort::Quick, Some(known)) = (effort, tuner.cache.choices(&checksum)) {
+        return Ok(known);
+    }
     let mut choices = Choices::default();
     if effort != Effort::Off {
         choices.convs = tuner.convolutions(readable).await?;
@@ -149,8 +154,21 @@ pub async fn choose(device: &Device, readable: &Plan, effort: Effort) -> Result<
             choices.ops.insert(key, best.0);
         }
     }
-    tuner.cache.save();
+    if effort != Effort::Off {
+        tuner.cache.insert_choices(checksum, &choices);
+        tuner.cache.save();
+    }
     Ok(choices)
+}
+
+/// Tells plans, and versions of their kernels, apart.
+fn checksum(plan: &Plan) -> String {
+    let mut hasher = DefaultHasher::new();
+    for node in plan.nodes() {
+        format!("{:?} {:?}", node.phase, node.op).hash(&mut hasher);
+    }
+    SHADERS.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
 }
 
 struct Tuner<'a> {
@@ -178,8 +196,9 @@ impl Tuner<'_> {
             let mut best: Option<(Duration, ConvKernel)> = None;
             for ((kernel, plan), own) in plans.iter().zip(&counts) {
                 let is_everywhere = |op: &str| counts.iter().all(|c| c.get(op) == own.get(op));
-                let time = self.time_of(plan, &|op| !is_everywhere(op)).await?;
-                if let Some(time) = time.filter(|time| best.is_none_or(|(best, _)| *time < best)) {
+                let limit = best.map_or(Duration::MAX, |(time, _)| time);
+                let time = self.time_of(plan, &|op| !is_everywhere(op), limit).await?;
+                if let Some(time) = time {
                     best = Some((time, *kernel));
                 }
             }
@@ -190,11 +209,13 @@ impl Tuner<'_> {
         Ok(chosen)
     }
 
-    /// The time of a training step's ops that `counts`, each by its best kernel.
+    /// The time of a training step's ops that `counts`, each by its best kernel; none once it is clear that
+    /// it reaches `limit`.
     async fn time_of(
         &mut self,
         plan: &Plan,
         counts: &dyn Fn(&str) -> bool,
+        limit: Duration,
     ) -> Result<Option<Duration>> {
         let mut total = Duration::ZERO;
         for node in plan
@@ -205,6 +226,9 @@ impl Tuner<'_> {
             match self.best(node.op.as_ref()).await?.1 {
                 Some(time) => total += time,
                 None => return Ok(None),
+            }
+            if total >= limit {
+                return Ok(None);
             }
         }
         Ok(Some(total))
@@ -239,12 +263,7 @@ impl Tuner<'_> {
         candidates.retain(|variant| self.adapter.has_subgroups() || !variant.op.needs_subgroups());
         let rank = |variant: &Variant| {
             let order: &[&str] = match software {
-                true => &[
-                    "gemm_broadcast/16",
-                    "gemm_8x8/16",
-                    "gemm_8x8/64",
-                    "gemm_4x4/16",
-                ],
+                true => &["gemm_broadcast/16", "gemm_8x8/16", "gemm_8x8/64"],
                 false if op.cost().flop < 1 << 24 => &[
                     "gemm_subgroup/64",
                     "gemm_lanes/64",
@@ -260,7 +279,7 @@ impl Tuner<'_> {
             };
             order.iter().position(|name| *name == variant.name)
         };
-        if self.effort != Effort::Full {
+        if self.effort != Effort::Full && candidates.iter().any(|v| rank(v).is_some()) {
             candidates.retain(|variant| rank(variant).is_some());
         }
         candidates.sort_by_key(|variant| rank(variant).unwrap_or(usize::MAX));
@@ -272,7 +291,7 @@ impl Tuner<'_> {
         let mut shader = DefaultHasher::new();
         op.shader().hash(&mut shader);
         let key = format!("{op:?} {variant} {:016x}", shader.finish());
-        if let Some(time) = self.cache.get(&key) {
+        if let Some(time) = self.cache.time(&key) {
             return Ok(Some(time));
         }
         if self.effort == Effort::Off || self.end.is_some_and(|end| Instant::now() >= end) {
@@ -284,12 +303,15 @@ impl Tuner<'_> {
         };
         match bench.time(op.boxed(), self.effort.run()).await {
             Ok(time) => {
-                self.cache.insert(key, time);
+                self.cache.insert_time(key, time);
                 Ok(Some(time))
             }
-            Err(Error::DeviceLost(message)) => Err(Error::DeviceLost(message)),
-            // What does not fit the adapter, or its driver refuses, is not chosen.
-            Err(_) => Ok(None),
+            // What does not fit the adapter, or its driver refuses, is not chosen; memory that ran out may
+            // have cost the device.
+            Err(_) => {
+                self.bench = None;
+                Ok(None)
+            }
         }
     }
 }

@@ -311,6 +311,20 @@ pub fn mutants() -> Vec<Planted> {
         ),
     ];
     let subgroup = product("gemm_subgroup/64", Epilogue::Sums);
+    planted.extend([
+        (
+            "a row of another lane",
+            product("gemm_broadcast/64", Epilogue::Plain),
+            "subgroupBroadcast(own, 3u)",
+            "subgroupBroadcast(own, 2u)",
+        ),
+        (
+            "only the first of the batch",
+            product("gemm_broadcast/16", bias(true)),
+            "column / tiles_n);",
+            "0u);",
+        ),
+    ]);
     planted.push(("subgroups not added", subgroup, "total += partial[i];", ""));
     planted
 }

@@ -1,0 +1,90 @@
+//! What is measured once is remembered, and a spoilt memory costs nothing but measuring again.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const SHORT: [&str; 4] = ["--epochs", "1", "--train-images", "640"];
+
+/// Runs `mnist_gpu` on the adapter under test, with that cache folder; what it prints.
+fn run(cache: &Path, more: &[&str]) -> String {
+    let mut command = Command::new(common::example());
+    command.args(SHORT).args(more).env("XDG_CACHE_HOME", cache);
+    if let Ok(adapter) = std::env::var("WGRAD_ADAPTER") {
+        command.args(["--adapter", &adapter]);
+    }
+    let output = command.env_remove("XDG_RUNTIME_DIR").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    // A run before this one may have left it.
+    let _ = std::fs::remove_dir_all(&folder);
+    folder
+}
+
+fn measured(file: &Path) -> serde_json::Value {
+    serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
+}
+
+#[test]
+fn measurements_are_remembered_by_adapter() {
+    let Some(device) = common::gpu() else { return };
+    let cache = folder("kernels");
+    let file = cache.join("wgrad/kernels.json");
+    run(&cache, &["--tune", "off"]);
+    assert!(!file.exists(), "--tune off measures nothing");
+
+    run(&cache, &["--tune", "quick"]);
+    let name = format!("wgrad {}, {device}", env!("CARGO_PKG_VERSION"));
+    let times = measured(&file)[&name]["microseconds"]
+        .as_object()
+        .unwrap()
+        .clone();
+    assert!(
+        times.keys().any(|kernel| kernel.contains("Product")),
+        "{times:?}"
+    );
+    assert!(
+        times.values().all(|micros| micros.as_f64().unwrap() > 0.0),
+        "{times:?}"
+    );
+
+    // What is known is neither measured nor chosen again.
+    let known = measured(&file);
+    run(&cache, &["--tune", "quick"]);
+    assert_eq!(measured(&file), known);
+
+    std::fs::write(&file, "{ \"half a").unwrap();
+    run(&cache, &["--tune", "quick"]);
+    assert!(
+        !measured(&file)[&name]["choices"]
+            .as_object()
+            .unwrap()
+            .is_empty()
+    );
+}
+
+/// The figures of the only line of results.
+fn summary(text: &str) -> Vec<f64> {
+    let line = text.lines().last().unwrap();
+    let numbers = line
+        .split(['=', ','])
+        .filter_map(|part| part.trim().parse().ok());
+    numbers.collect()
+}
+
+#[test]
+fn both_plans_train_alike() {
+    let Some(_) = common::gpu() else { return };
+    let cache = folder("plans");
+    let fused = summary(&run(&cache, &["--plan", "fused", "--tune", "off"]));
+    let unfused = summary(&run(&cache, &["--plan", "unfused"]));
+    assert_eq!(fused.len(), 4, "{fused:?}");
+    for (fused, unfused) in fused.iter().zip(&unfused) {
+        assert!((fused - unfused).abs() <= 0.005, "{fused} {unfused}");
+    }
+}
