@@ -46,11 +46,15 @@ impl Executor {
     /// Runs `phases` for each of `steps`; returns their metrics where a phase makes them.
     pub(crate) fn run(&mut self, phases: &[Phase], steps: &[Step]) -> Option<Vec<StepMetrics>> {
         let nodes: Vec<usize> = self.plan.nodes_of(phases).collect();
-        for step in steps {
-            for &node in &nodes {
-                self.run_node(node, step);
+        // Inside rayon's pool from the first op to the last: entering it anew for each op that is worth
+        // several threads would put this one to sleep and wake another every time.
+        rayon::scope(|_| {
+            for step in steps {
+                for &node in &nodes {
+                    self.run_node(node, step);
+                }
             }
-        }
+        });
         let tables = self
             .plan
             .metrics()

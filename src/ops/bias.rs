@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::case::{Case, Random, Read};
 use super::{Args, Bindings, Cost, ErrorBound, Op};
 
@@ -112,8 +113,9 @@ impl Op for BiasBackward {
     }
 
     fn reference(&self, args: &mut Args<'_>) {
-        let rows = args.input(0).par_chunks(self.area);
-        rows.zip(args.output()).for_each(|(row, sum)| {
+        let rows = args.input(0).par_chunks(self.area).zip(args.output());
+        let rows = rows.with_min_len(items_of_a_task(ELEMENT * self.area));
+        rows.for_each(|(row, sum)| {
             *sum = row.iter().map(|&gradient| f64::from(gradient)).sum::<f64>() as f32;
         });
     }

@@ -2,7 +2,9 @@
 
 use rayon::prelude::*;
 
+use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::case::{Case, Random, Read};
+use super::windows::Windows;
 use super::{Args, Bindings, Cost, ErrorBound, Im2col, Op};
 use crate::shape::WindowedPlanes;
 
@@ -48,21 +50,21 @@ impl Op for Col2im {
     /// The scatter form, which is the definition of an adjoint; the kernel gathers.
     fn reference(&self, args: &mut Args<'_>) {
         let g = self.geometry;
-        let columns_of_plane = g.kernel_area() * g.output_area();
-        let columns = args.input(0).par_chunks(columns_of_plane);
-        let planes = args.output().par_chunks_mut(g.input_area());
-        columns.zip(planes).for_each(|(columns, plane)| {
-            let mut sums = vec![0f64; plane.len()];
-            for (cell, column) in g.cells().zip(columns.chunks(g.output_area())) {
-                for (position, &value) in g.positions().zip(column) {
-                    if let Some(pixel) = g.pixel(position, cell) {
-                        sums[pixel] += f64::from(value);
-                    }
+        let windows = Windows::new(1, g);
+        let len = g.kernel_area() * g.output_area();
+        let planes = args.input(0).par_chunks(len);
+        let planes = planes.zip(args.output().par_chunks_mut(g.input_area()));
+        let planes = planes.with_min_len(items_of_a_task(ELEMENT * len));
+        let padded = || vec![0f64; windows.len()];
+        planes.for_each_init(padded, |padded, (columns, plane)| {
+            padded.fill(0.0);
+            for (&cell, column) in windows.cells.iter().zip(columns.chunks(g.output_area())) {
+                let padded = &mut padded[cell..];
+                for (&value, &position) in column.iter().zip(&windows.positions) {
+                    padded[position] += f64::from(value);
                 }
             }
-            for (pixel, sum) in plane.iter_mut().zip(sums) {
-                *pixel = sum as f32;
-            }
+            windows.crop(padded, plane);
         });
     }
 

@@ -3,7 +3,9 @@
 
 use rayon::prelude::*;
 
+use super::arithmetic::{Factor, RowPanels, Sums, items_of_a_task, tables};
 use super::case::{Case, Random, Read};
+use super::windows::{Convolution, Scratch, Windows};
 use super::{Args, Bindings, Cost, ErrorBound, Op, flag};
 use crate::shape::{Size2d, WindowedPlanes};
 
@@ -69,34 +71,19 @@ impl ConvSizes {
         }
     }
 
-    /// The pixel of the input plane under a cell at each output position, cell by cell; none on the
-    /// padding.
-    pub(super) fn taps(&self) -> Vec<Vec<Option<usize>>> {
-        let g = self.geometry;
-        let at = |cell| g.positions().map(|position| g.pixel(position, cell)).collect();
-        g.cells().map(at).collect()
+    /// The planes of image `n`, and what follows.
+    pub(super) fn image<'a>(&self, input: &'a [f32], n: usize) -> &'a [f32] {
+        &input[n * self.in_channels * self.geometry.input_area()..]
     }
 
-    /// The plane of output channel `o` of image `n`, in f64: cell by cell, each weight times the
-    /// shifted plane.
-    pub(super) fn output_plane(
-        &self,
-        [n, o]: [usize; 2],
-        [input, weight]: [&[f32]; 2],
-        taps: &[Vec<Option<usize>>],
-    ) -> Vec<f64> {
-        let mut sums = vec![0f64; self.geometry.output_area()];
-        for c in 0..self.in_channels {
-            let plane = &input[(n * self.in_channels + c) * self.geometry.input_area()..];
-            for (cell, pixels) in taps.iter().enumerate() {
-                let at = (o * self.in_channels + c) * taps.len() + cell;
-                let factor = f64::from(weight[at]);
-                for (sum, pixel) in sums.iter_mut().zip(pixels) {
-                    *sum += factor * pixel.map_or(0.0, |pixel| f64::from(plane[pixel]));
-                }
-            }
-        }
-        sums
+    /// The windows on an image.
+    pub(super) fn windows(&self) -> Windows {
+        Windows::new(self.in_channels, self.geometry)
+    }
+
+    /// The fewest images of a task of the reference.
+    pub(super) fn images_of_a_task(&self) -> usize {
+        items_of_a_task(self.flop() / (2 * self.batch))
     }
 }
 
@@ -167,17 +154,19 @@ impl Op for ConvForward {
 
     fn reference(&self, args: &mut Args<'_>) {
         let s = self.sizes;
-        let (factors, bias) = ([args.input(0), args.input(1)], args.input(2));
-        let taps = s.taps();
-        let planes = args.output().par_chunks_mut(s.geometry.output_area());
-        planes.enumerate().for_each(|(plane, output)| {
-            let o = plane % s.out_channels;
-            let sums = s.output_plane([plane / s.out_channels, o], factors, &taps);
-            for (value, sum) in output.iter_mut().zip(sums) {
-                let biased = sum + f64::from(bias[o]);
-                let passes = !self.relu || biased > 0.0 || biased.is_nan();
-                *value = if passes { biased as f32 } else { 0.0 };
-            }
+        let (input, weight, bias) = (args.input(0), args.input(1), args.input(2));
+        let convolution = Convolution::new(s, weight);
+        let images = args.output().par_chunks_mut(s.output_len() / s.batch).enumerate();
+        let images = images.with_min_len(s.images_of_a_task());
+        images.for_each_init(Scratch::default, |scratch, (n, output)| {
+            let sums = convolution.of_image(input, n, scratch);
+            sums.each_row(output, |[o, _], output, sums| {
+                for (value, sum) in output.iter_mut().zip(sums) {
+                    let biased = sum + f64::from(bias[o]);
+                    let passes = !self.relu || biased > 0.0 || biased.is_nan();
+                    *value = if passes { biased as f32 } else { 0.0 };
+                }
+            });
         });
     }
 
@@ -217,29 +206,29 @@ impl Op for ConvBackwardInput {
         Cost::new(self.sizes.flop(), &self.bindings())
     }
 
+    /// The gradient of the unrolled windows, each element added to the pixel that it was read from.
     fn reference(&self, args: &mut Args<'_>) {
         let s = self.sizes;
         let (weight, d_output) = (args.input(0), args.input(1));
-        let taps = s.taps();
         let area = s.geometry.output_area();
-        let planes = args.output().par_chunks_mut(s.geometry.input_area()).enumerate();
-        planes.for_each(|(plane, d_input)| {
-            let (n, c) = (plane / s.in_channels, plane % s.in_channels);
-            let mut sums = vec![0f64; d_input.len()];
-            for o in 0..s.out_channels {
-                let gradients = &d_output[(n * s.out_channels + o) * area..][..area];
-                for (cell, pixels) in taps.iter().enumerate() {
-                    let factor = f64::from(weight[(o * s.in_channels + c) * taps.len() + cell]);
-                    for (&gradient, pixel) in gradients.iter().zip(pixels) {
-                        if let Some(pixel) = *pixel {
-                            sums[pixel] += factor * f64::from(gradient);
-                        }
-                    }
-                }
-            }
-            for (value, sum) in d_input.iter_mut().zip(sums) {
-                *value = sum as f32;
-            }
+        let [cells, outputs] = tables([s.fan_in(), s.out_channels], true);
+        let weight = Factor { values: weight, rows: &cells, columns: &outputs }.row_panels();
+        let [channels, positions] = tables([s.out_channels, area], false);
+        let windows = s.windows();
+        let images = args.output().par_chunks_mut(s.input_len() / s.batch).enumerate();
+        let images = images.with_min_len(s.images_of_a_task());
+        let scratch = || (Sums::default(), vec![0.0; windows.len()]);
+        images.for_each_init(scratch, |(sums, padded), (n, d_input)| {
+            let gradients = Factor {
+                values: &d_output[n * s.out_channels * area..],
+                rows: &channels,
+                columns: &positions,
+            };
+            sums.set_zero(s.fan_in(), area);
+            sums.add_product(&weight, &gradients);
+            padded.fill(0.0);
+            windows.scatter(sums, padded);
+            windows.crop(padded, d_input);
         });
     }
 
@@ -293,33 +282,39 @@ impl Op for ConvBackwardWeight {
     fn reference(&self, args: &mut Args<'_>) {
         let s = self.sizes;
         let (input, d_output) = (args.input(0), args.input(1));
-        let taps = s.taps();
         let area = s.geometry.output_area();
-        let images = |part: usize| {
-            let first = (part * self.images_of_part()).min(s.batch);
-            first..(first + self.images_of_part()).min(s.batch)
-        };
-        let gradients = |n: usize, o: usize| &d_output[(n * s.out_channels + o) * area..][..area];
+        let [channels, positions] = tables([s.out_channels, area], false);
+        let windows = s.windows();
         let (d_weight, d_bias) = args.two_outputs();
-        for (at, sum) in d_bias.iter_mut().enumerate() {
-            let all = images(at / s.out_channels).flat_map(|n| gradients(n, at % s.out_channels));
-            *sum = all.map(|&gradient| f64::from(gradient)).sum::<f64>() as f32;
-        }
-        let channels = d_weight.par_chunks_mut(taps.len()).enumerate();
-        channels.for_each(|(at, d_weight)| {
-            let (o, c) = (at / s.in_channels % s.out_channels, at % s.in_channels);
-            let mut sums = vec![0f64; taps.len()];
-            for n in images(at / (s.in_channels * s.out_channels)) {
-                let plane = &input[(n * s.in_channels + c) * s.geometry.input_area()..];
-                for (sum, pixels) in sums.iter_mut().zip(&taps) {
-                    let products = gradients(n, o).iter().zip(pixels).map(|(&gradient, pixel)| {
-                        f64::from(gradient) * pixel.map_or(0.0, |pixel| f64::from(plane[pixel]))
-                    });
-                    *sum += products.sum::<f64>();
+        let d_bias = d_bias.par_chunks_mut(s.out_channels);
+        let parts = d_weight.par_chunks_mut(s.weight_len()).zip(d_bias).enumerate();
+        let parts = parts.with_min_len(s.images_of_a_task().div_ceil(self.images_of_part()));
+        parts.for_each(|(part, (d_weight, d_bias))| {
+            let mut padded = vec![0.0; windows.len()];
+            let (mut sums, mut packed) = (Sums::default(), RowPanels::default());
+            let mut totals = vec![0f64; s.out_channels];
+            sums.set_zero(s.out_channels, s.fan_in());
+            let first = (part * self.images_of_part()).min(s.batch);
+            for n in first..(first + self.images_of_part()).min(s.batch) {
+                let gradients = Factor {
+                    values: &d_output[n * s.out_channels * area..],
+                    rows: &channels,
+                    columns: &positions,
+                };
+                for (total, sum) in totals.iter_mut().zip(gradients.row_sums()) {
+                    *total += sum;
                 }
+                gradients.row_panels_into(&mut packed);
+                windows.pad(s.image(input, n), &mut padded);
+                sums.add_product(&packed, &windows.unrolled(&padded).transposed());
             }
-            for (value, sum) in d_weight.iter_mut().zip(sums) {
-                *value = sum as f32;
+            sums.each_row(d_weight, |_, d_weight, sums| {
+                for (value, &sum) in d_weight.iter_mut().zip(sums) {
+                    *value = sum as f32;
+                }
+            });
+            for (value, total) in d_bias.iter_mut().zip(totals) {
+                *value = total as f32;
             }
         });
     }

@@ -3,9 +3,11 @@
 
 use rayon::prelude::*;
 
+use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::bound::{EPSILON, SMALLEST_NORMAL};
 use super::case::{Case, Random};
 use super::conv::ConvSizes;
+use super::windows::{Convolution, Scratch};
 use super::{Args, Bindings, Cost, ErrorBound, Op, WORKGROUP_SIZE, flag};
 use crate::shape::{Size2d, Window, WindowedPlanes};
 
@@ -77,6 +79,29 @@ fn constants(sizes: &ConvSizes, accumulate: bool) -> Vec<(&'static str, f64)> {
     constants
 }
 
+/// Every plane that the convolution makes, in f64 and without the bias.
+fn planes_of(sizes: ConvSizes, input: &[f32], weight: &[f32]) -> Vec<Vec<f64>> {
+    let (convolution, mut scratch) = (Convolution::new(sizes, weight), Scratch::default());
+    let images = (0..sizes.batch).flat_map(|n| {
+        let sums = convolution.of_image(input, n, &mut scratch);
+        let plane = |o| sums.row(o).flatten().copied().collect();
+        (0..sizes.out_channels).map(plane).collect::<Vec<_>>()
+    });
+    images.collect()
+}
+
+/// The bits of the first maximum of a window and its pixel, or 0 and [`NO_PIXEL`] where it is not above
+/// zero. The first NaN is above all.
+fn rectified_maximum(plane: &[f64], window: [usize; 4]) -> (u32, u32) {
+    let (mut winner, mut best) = (window[0], plane[window[0]]);
+    for pixel in window {
+        let (value, stays) = (plane[pixel], best >= plane[pixel] || best.is_nan());
+        (winner, best) = if stays { (winner, best) } else { (pixel, value) };
+    }
+    let passes = best > 0.0 || best.is_nan();
+    if passes { ((best as f32).to_bits(), winner as u32) } else { (0, NO_PIXEL) }
+}
+
 impl Op for ConvPoolForward {
     fn name(&self) -> &'static str {
         "conv_pool_forward"
@@ -114,27 +139,26 @@ impl Op for ConvPoolForward {
 
     fn reference(&self, args: &mut Args<'_>) {
         let s = self.sizes;
-        let (factors, bias) = ([args.input(0), args.input(1)], args.input(2));
-        let taps = s.taps();
+        let (input, weight, bias) = (args.input(0), args.input(1), args.input(2));
+        let convolution = Convolution::new(s, weight);
+        let pixels: Vec<[usize; 4]> = windows(&s).collect();
         let area = pooled_len(&s) / (s.batch * s.out_channels);
         let (pooled, indices) = args.outputs.split_at_mut(1);
-        let pooled = pooled[0].par_chunks_mut(area);
-        let planes = pooled.zip(indices[0].par_chunks_mut(area)).enumerate();
-        planes.for_each(|(plane, (pooled, indices))| {
-            let o = plane % s.out_channels;
-            let mut sums = s.output_plane([plane / s.out_channels, o], factors, &taps);
-            sums.iter_mut().for_each(|sum| *sum += f64::from(bias[o]));
-            for (at, window) in windows(&s).enumerate() {
-                let above = |best: usize, pixel: usize| match sums[best].is_nan() {
-                    true => best,
-                    false if sums[pixel] > sums[best] || sums[pixel].is_nan() => pixel,
-                    false => best,
-                };
-                let winner = window.into_iter().fold(window[0], above);
-                let passes = sums[winner] > 0.0 || sums[winner].is_nan();
-                let value = if passes { sums[winner] as f32 } else { 0.0 };
-                pooled[at] = value.to_bits();
-                indices[at] = if passes { winner as u32 } else { NO_PIXEL };
+        let pooled = pooled[0].par_chunks_mut(s.out_channels * area);
+        let images = pooled.zip(indices[0].par_chunks_mut(s.out_channels * area)).enumerate();
+        let images = images.with_min_len(s.images_of_a_task());
+        let scratch = || (Scratch::default(), Vec::new());
+        images.for_each_init(scratch, |(scratch, plane), (n, (pooled, indices))| {
+            let sums = convolution.of_image(input, n, scratch);
+            let planes = pooled.chunks_mut(area).zip(indices.chunks_mut(area)).enumerate();
+            for (o, (pooled, indices)) in planes {
+                plane.clear();
+                for sums in sums.row(o) {
+                    plane.extend(sums.iter().map(|sum| sum + f64::from(bias[o])));
+                }
+                for ((&pixels, pooled), index) in pixels.iter().zip(pooled).zip(indices) {
+                    (*pooled, *index) = rectified_maximum(plane, pixels);
+                }
             }
         });
     }
@@ -145,19 +169,18 @@ impl Op for ConvPoolForward {
     fn error_bounds(&self, args: &Args<'_>) -> Vec<ErrorBound> {
         let s = self.sizes;
         let n = (s.fan_in() + 3) as f64;
-        let taps = s.taps();
         let flushed = |x: f32| if x.is_subnormal() { 0.0 } else { x.abs() };
         let magnitudes_by = |magnitude: fn(f32) -> f32| {
             [0, 1].map(|i| args.input(i).iter().map(|&x| magnitude(x)).collect::<Vec<f32>>())
         };
         let (all, kept) = (magnitudes_by(f32::abs), magnitudes_by(flushed));
+        let planes = |[input, weight]: [&[f32]; 2]| planes_of(s, input, weight).into_iter();
         let mut choices = Vec::with_capacity(pooled_len(&s));
-        for plane in 0..s.batch * s.out_channels {
-            let at = [plane / s.out_channels, plane % s.out_channels];
-            let bias = f64::from(args.input(2)[at[1]]);
-            let sums = s.output_plane(at, [args.input(0), args.input(1)], &taps);
-            let magnitudes = s.output_plane(at, [&all[0], &all[1]], &taps);
-            let unflushed = s.output_plane(at, [&kept[0], &kept[1]], &taps);
+        let sums = planes([args.input(0), args.input(1)]);
+        let magnitudes = planes([&all[0], &all[1]]);
+        let unflushed = planes([&kept[0], &kept[1]]);
+        for (plane, ((sums, magnitudes), unflushed)) in sums.zip(magnitudes).zip(unflushed).enumerate() {
+            let bias = f64::from(args.input(2)[plane % s.out_channels]);
             let error = |pixel: usize| {
                 n * EPSILON * (magnitudes[pixel] + bias.abs()) + magnitudes[pixel] - unflushed[pixel]
                     + n * SMALLEST_NORMAL
@@ -214,26 +237,32 @@ impl Op for ConvPoolBackwardWeight {
     fn reference(&self, args: &mut Args<'_>) {
         let s = self.sizes;
         let (input, indices, d_pooled) = (args.input(0), args.inputs[1], args.input(2));
-        let taps = s.taps();
+        let windows = s.windows();
+        let inside = windows.inside();
+        let mut padded = vec![0f64; s.batch * windows.len()];
+        for (n, padded) in padded.chunks_mut(windows.len()).enumerate() {
+            windows.pad(s.image(input, n), padded);
+        }
         let area = pooled_len(&s) / (s.batch * s.out_channels);
         let before = |value: f32| if self.accumulate { f64::from(value) } else { 0.0 };
         let (d_weight, d_bias) = args.two_outputs();
         let kernels = d_weight.par_chunks_mut(s.fan_in()).zip(d_bias).enumerate();
+        let kernels = kernels.with_min_len(items_of_a_task(ELEMENT * s.batch * area));
         kernels.for_each(|(o, (d_weight, d_bias))| {
             let mut sums: Vec<f64> = d_weight.iter().map(|&value| before(value)).collect();
             let mut total = before(*d_bias);
-            for n in 0..s.batch {
-                let planes = &input[n * s.in_channels * s.geometry.input_area()..];
+            for (n, planes) in padded.chunks(windows.len()).enumerate() {
                 let at = (n * s.out_channels + o) * area;
-                let gradients = indices[at..].iter().zip(&d_pooled[at..]).take(area);
-                let pixels = s.geometry.output_area() as u32;
-                for (&winner, &gradient) in gradients.filter(|(winner, _)| **winner < pixels) {
-                    total += f64::from(gradient);
-                    for (k, sum) in sums.iter_mut().enumerate() {
-                        let (c, cell) = (k / taps.len(), k % taps.len());
-                        if let Some(pixel) = taps[cell][winner as usize] {
-                            let value = planes[c * s.geometry.input_area() + pixel];
-                            *sum += f64::from(gradient) * f64::from(value);
+                for (&winner, &gradient) in indices[at..].iter().zip(&d_pooled[at..]).take(area) {
+                    // No pixel's index, no gradient.
+                    let Some(&position) = windows.positions.get(winner as usize) else { continue };
+                    let (gradient, planes) = (f64::from(gradient), &planes[position..]);
+                    let inside = &inside[position..];
+                    total += gradient;
+                    for (sum, &cell) in sums.iter_mut().zip(&windows.cells) {
+                        // An infinite gradient times the padding's zero would be NaN.
+                        if inside[cell] {
+                            *sum += gradient * planes[cell];
                         }
                     }
                 }

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::case::{Case, Random};
 use super::{Args, Bindings, Cost, ErrorBound, Op};
 
@@ -78,6 +79,7 @@ impl Op for Gather {
         args.output()
             .par_chunks_mut(len)
             .enumerate()
+            .with_min_len(items_of_a_task(ELEMENT * len))
             .for_each(|(row, pixels)| match sample(row) {
                 Some(sample) => {
                     for (pixel, &byte) in pixels.iter_mut().zip(&images[sample * len..]) {

@@ -3,15 +3,13 @@
 
 use rayon::prelude::*;
 
+use super::arithmetic::{Factor, Sums, items_of_a_task, tables};
 use super::case::{Case, Random, Read};
 use super::{Args, Bindings, Cost, ErrorBound, Op, flag};
 
 /// The rows and columns of the product that one invocation computes; as in the shader.
 const TILE_M: usize = 4;
 const TILE_N: usize = 4;
-
-/// Independent partial sums of a dot product, so that it vectorises.
-const LANES: usize = 8;
 
 /// How a factor lies in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -171,28 +169,34 @@ impl Op for Gemm {
 
     fn reference(&self, args: &mut Args<'_>) {
         let (a, b) = (args.input(0), args.input(1));
-        let [a_batch, a_row, a_column] = self.a.strides(self.m, self.k);
+        let [a_batch, ..] = self.a.strides(self.m, self.k);
         let [b_batch, ..] = self.b.strides(self.k, self.n);
-        let rows = args.output().par_chunks_mut(self.n).enumerate();
-        rows.for_each(|(row, product)| {
-            let (part, m) = (row / self.m, row % self.m);
+        let [a_rows, a_columns] = tables([self.m, self.k], self.a.transposed);
+        let [b_rows, b_columns] = tables([self.k, self.n], self.b.transposed);
+        let len = self.m * self.n;
+        let products = args.output().par_chunks_mut(len).enumerate();
+        let products = products.with_min_len(items_of_a_task(len * self.part_len()));
+        products.for_each(|(part, product)| {
             let (batch, split) = (part / self.split_k, part % self.split_k);
             let begin = (split * self.part_len()).min(self.k);
             let end = (begin + self.part_len()).min(self.k);
-            let a_at = batch * a_batch + m * a_row;
-            let a_row: Vec<f64> = (begin..end)
-                .map(|k| f64::from(a[a_at + k * a_column]))
-                .collect();
-            let sizes = [begin, self.k, self.n];
-            let sums = row_times_matrix(&a_row, &b[batch * b_batch..], sizes, self.b.transposed);
-            for (product, sum) in product.iter_mut().zip(sums) {
-                let before = if self.accumulate {
-                    f64::from(*product)
-                } else {
-                    0.0
-                };
-                *product = (before + sum) as f32;
-            }
+            let a = Factor {
+                values: &a[batch * a_batch..],
+                rows: &a_rows,
+                columns: &a_columns[begin..end],
+            };
+            let b = Factor {
+                values: &b[batch * b_batch..],
+                rows: &b_rows[begin..end],
+                columns: &b_columns,
+            };
+            let sums = Sums::of_product(&a.row_panels(), &b);
+            sums.each_row(product, |_, product, sums| {
+                for (product, sum) in product.iter_mut().zip(sums) {
+                    let before = if self.accumulate { f64::from(*product) } else { 0.0 };
+                    *product = (before + sum) as f32;
+                }
+            });
         });
     }
 
@@ -200,41 +204,6 @@ impl Op for Gemm {
         let terms = self.part_len() + 1;
         vec![ErrorBound::Products { terms }]
     }
-}
-
-/// One row of A, from column `begin` of K on, times B (K, N), walking B in the order it is stored.
-pub(super) fn row_times_matrix(
-    a_row: &[f64],
-    b: &[f32],
-    [begin, k, n]: [usize; 3],
-    transposed: bool,
-) -> Vec<f64> {
-    if transposed {
-        let columns = b.chunks(k).take(n);
-        return columns.map(|column| dot(a_row, &column[begin..])).collect();
-    }
-    let mut sums = vec![0f64; n];
-    for (a, b_row) in a_row.iter().zip(b[begin * n..].chunks(n)) {
-        for (sum, &b) in sums.iter_mut().zip(b_row) {
-            *sum += a * f64::from(b);
-        }
-    }
-    sums
-}
-
-/// Σ aᵢ·bᵢ over the length of `a`.
-fn dot(a: &[f64], b: &[f32]) -> f64 {
-    let b = &b[..a.len()];
-    let mut sums = [0f64; LANES];
-    let (a_lanes, b_lanes) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let rest = a_lanes.remainder().iter().zip(b_lanes.remainder());
-    let rest: f64 = rest.map(|(a, &b)| a * f64::from(b)).sum();
-    for (a, b) in a_lanes.zip(b_lanes) {
-        for ((sum, a), &b) in sums.iter_mut().zip(a).zip(b) {
-            *sum += a * f64::from(b);
-        }
-    }
-    sums.iter().sum::<f64>() + rest
 }
 
 pub(super) fn cases(random: &mut Random) -> Vec<Case> {

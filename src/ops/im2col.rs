@@ -2,7 +2,9 @@
 
 use rayon::prelude::*;
 
+use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::case::{Case, Random, Read};
+use super::windows::Windows;
 use super::{Args, Bindings, Col2im, Cost, ErrorBound, Op};
 use crate::shape::WindowedPlanes;
 
@@ -46,13 +48,18 @@ impl Op for Im2col {
 
     fn reference(&self, args: &mut Args<'_>) {
         let g = self.geometry;
-        let columns_of_plane = g.kernel_area() * g.output_area();
+        let windows = Windows::new(1, g);
+        let len = g.kernel_area() * g.output_area();
         let planes = args.input(0).par_chunks(g.input_area());
-        let columns = args.output().par_chunks_mut(columns_of_plane);
-        planes.zip(columns).for_each(|(plane, columns)| {
-            for (cell, column) in g.cells().zip(columns.chunks_mut(g.output_area())) {
-                for (position, value) in g.positions().zip(column) {
-                    *value = g.pixel(position, cell).map_or(0.0, |pixel| plane[pixel]);
+        let planes = planes.zip(args.output().par_chunks_mut(len));
+        let planes = planes.with_min_len(items_of_a_task(ELEMENT * len));
+        let padded = || vec![0f32; windows.len()];
+        planes.for_each_init(padded, |padded, (plane, columns)| {
+            windows.pad(plane, padded);
+            for (&cell, column) in windows.cells.iter().zip(columns.chunks_mut(g.output_area())) {
+                let padded = &padded[cell..];
+                for (value, &position) in column.iter_mut().zip(&windows.positions) {
+                    *value = padded[position];
                 }
             }
         });

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::bound::{EPSILON, SMALLEST_NORMAL};
 use super::case::{Case, Random, Read};
 use super::{Args, Bindings, Cost, ErrorBound, NO_PIXEL, Op, flag, ordered_key};
@@ -81,31 +82,29 @@ impl Op for MaxPoolForward {
 
     fn reference(&self, args: &mut Args<'_>) {
         let g = self.geometry;
+        let pixels = |position| g.cells().filter_map(move |cell| g.pixel(position, cell));
+        let windows: Vec<Vec<usize>> = g.positions().map(|at| pixels(at).collect()).collect();
         let planes = args.input(0).par_chunks(g.input_area());
         let (outputs, indices) = args.outputs.split_at_mut(1);
         let outputs = outputs[0].par_chunks_mut(g.output_area());
         let indices = indices[0].par_chunks_mut(g.output_area());
-        planes
-            .zip(outputs)
-            .zip(indices)
-            .for_each(|((plane, outputs), indices)| {
-                for (position, (output, index)) in
-                    g.positions().zip(outputs.iter_mut().zip(indices))
-                {
-                    let mut best = 0;
-                    for pixel in g.cells().filter_map(|cell| g.pixel(position, cell)) {
-                        let key = ordered_key(plane[pixel]);
-                        if key > best {
-                            best = key;
-                            *index = pixel as u32;
-                        }
-                    }
-                    *output = plane[*index as usize].to_bits();
-                    if self.relu && best <= ordered_key(0.0) {
-                        (*output, *index) = (0, NO_PIXEL);
-                    }
+        let planes = planes.zip(outputs).zip(indices);
+        let planes = planes.with_min_len(items_of_a_task(ELEMENT * g.input_area()));
+        planes.for_each(|((plane, outputs), indices)| {
+            for (window, (output, index)) in windows.iter().zip(outputs.iter_mut().zip(indices)) {
+                // Selected, not branched over: which pixel wins cannot be foretold.
+                let mut best = (0, *index);
+                for &pixel in window {
+                    let key = ordered_key(plane[pixel]);
+                    best = if key > best.0 { (key, pixel as u32) } else { best };
                 }
-            });
+                *index = best.1;
+                *output = plane[*index as usize].to_bits();
+                if self.relu && best.0 <= ordered_key(0.0) {
+                    (*output, *index) = (0, NO_PIXEL);
+                }
+            }
+        });
     }
 
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
@@ -132,11 +131,13 @@ fn scatter_planes(
     scatter: impl Fn(usize, &mut [f64]) + Sync,
 ) {
     let planes = d_input.par_chunks_mut(g.input_area()).enumerate();
-    planes.for_each(|(number, plane)| {
-        let mut sums = vec![0f64; plane.len()];
-        scatter(number, &mut sums);
+    let planes = planes.with_min_len(items_of_a_task(ELEMENT * g.input_area()));
+    planes.for_each_init(Vec::new, |sums, (number, plane)| {
+        sums.clear();
+        sums.resize(plane.len(), 0f64);
+        scatter(number, sums);
         for (pixel, sum) in plane.iter_mut().zip(sums) {
-            *pixel = sum as f32;
+            *pixel = *sum as f32;
         }
     });
 }

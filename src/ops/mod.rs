@@ -5,9 +5,11 @@
 //! launch with which constants, what the kernel costs, what the right answer is (the CPU
 //! reference: f32 in, f64 inside, rounded once to f32), and how far from it a correct GPU may be.
 
+mod arithmetic;
 mod bound;
 pub mod case;
 mod product;
+mod windows;
 
 use std::any::Any;
 use std::fmt::Debug;

@@ -5,8 +5,8 @@ use std::fmt;
 
 use rayon::prelude::*;
 
+use super::arithmetic::{Factor, Sums, items_of_a_task, tables};
 use super::case::{Case, Random};
-use super::gemm::row_times_matrix;
 use super::{Args, Bindings, Cost, ErrorBound, Op, Variant, WORKGROUP_SIZE, flag};
 use super::{gemm_4x4, gemm_8x8, gemm_broadcast, gemm_lanes, gemm_subgroup, gemm_workgroup};
 
@@ -131,24 +131,6 @@ impl Product {
             ..self.clone()
         })
     }
-
-    /// Row `row % m` of A[row / m].
-    fn a_row(&self, a: &[f32], row: usize) -> Vec<f64> {
-        let (batch, m) = (row / self.m, row % self.m);
-        let a = &a[if self.a_shared {
-            0
-        } else {
-            batch * self.m * self.k
-        }..];
-        let [start, step] = if self.a_transposed {
-            [m, self.m]
-        } else {
-            [m * self.k, 1]
-        };
-        (0..self.k)
-            .map(|k| f64::from(a[start + k * step]))
-            .collect()
-    }
 }
 
 impl Op for Product {
@@ -259,6 +241,20 @@ impl Op for Product {
 
     fn reference(&self, args: &mut Args<'_>) {
         let (a, b, extra) = (args.input(0), args.input(1), args.input(2));
+        let [a_rows, a_columns] = tables([self.m, self.k], self.a_transposed);
+        let [b_rows, b_columns] = tables([self.k, self.n], self.b_transposed);
+        let a = |batch: usize| {
+            let at = if self.a_shared {
+                0
+            } else {
+                batch * self.m * self.k
+            };
+            Factor {
+                values: &a[at..],
+                rows: &a_rows,
+                columns: &a_columns,
+            }
+        };
         let before = |value: f32| {
             if self.accumulate {
                 f64::from(value)
@@ -266,43 +262,49 @@ impl Op for Product {
                 0.0
             }
         };
-        if self.epilogue == Epilogue::Sums {
-            let sums: &mut [f32] = bytemuck::cast_slice_mut(args.outputs[1]);
-            sums.par_iter_mut().enumerate().for_each(|(row, sum)| {
-                let total: f64 = self.a_row(a, row).iter().sum();
-                *sum = (before(*sum) + total) as f32;
-            });
-        }
-        let rows = args.output().par_chunks_mut(self.n).enumerate();
-        rows.for_each(|(row, product)| {
-            let b = &b[row / self.m * self.k * self.n..];
-            let sums = row_times_matrix(
-                &self.a_row(a, row),
-                b,
-                [0, self.k, self.n],
-                self.b_transposed,
-            );
-            for (n, (product, sum)) in product.iter_mut().zip(sums).enumerate() {
-                let value = before(*product) + sum;
-                let passes = |x: f64| x > 0.0 || x.is_nan();
-                *product = match self.epilogue {
+        let len = self.m * self.n;
+        let products = args.output().par_chunks_mut(len).enumerate();
+        let products = products.with_min_len(items_of_a_task(len * self.k));
+        products.for_each(|(batch, product)| {
+            let b = Factor {
+                values: &b[batch * self.k * self.n..],
+                rows: &b_rows,
+                columns: &b_columns,
+            };
+            let sums = Sums::of_product(&a(batch).row_panels(), &b);
+            sums.each_row(product, |[m, n], product, sums| {
+                let values = product.iter_mut().zip(sums);
+                match self.epilogue {
+                    Epilogue::Plain | Epilogue::Sums => {
+                        for (product, sum) in values {
+                            *product = (before(*product) + sum) as f32;
+                        }
+                    }
                     Epilogue::Bias { of_rows, relu } => {
-                        let at = if of_rows { row % self.m } else { n };
-                        let biased = value + f64::from(extra[at]);
-                        if !relu || passes(biased) {
-                            biased as f32
-                        } else {
-                            0.0
+                        for (at, (product, sum)) in (n..).zip(values) {
+                            let biased = sum + f64::from(extra[if of_rows { m } else { at }]);
+                            let passes = !relu || biased > 0.0 || biased.is_nan();
+                            *product = if passes { biased as f32 } else { 0.0 };
                         }
                     }
                     Epilogue::Masked => {
-                        let active = passes(f64::from(extra[row * self.n + n]));
-                        if active { value as f32 } else { 0.0 }
+                        let activated = &extra[(batch * self.m + m) * self.n + n..];
+                        for ((product, sum), &activated) in values.zip(activated) {
+                            let passes = activated > 0.0 || activated.is_nan();
+                            *product = if passes { *sum as f32 } else { 0.0 };
+                        }
                     }
-                    _ => value as f32,
-                };
-            }
+                }
+            });
         });
+        if self.epilogue == Epilogue::Sums {
+            let sums: &mut [f32] = bytemuck::cast_slice_mut(args.outputs[1]);
+            for (batch, sums) in sums.chunks_mut(self.m).enumerate() {
+                for (sum, total) in sums.iter_mut().zip(a(batch).row_sums()) {
+                    *sum = (before(*sum) + total) as f32;
+                }
+            }
+        }
     }
 
     /// The bias is one more product, by one; the rectifier and the mask lose nothing.

@@ -2,8 +2,12 @@
 
 use rayon::prelude::*;
 
+use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::case::{Case, Random};
 use super::{Args, Bindings, Cost, ErrorBound, Op, flag};
+
+/// Sums that the reference makes at once.
+const PIECE: usize = 256;
 
 /// `sum[i] (+)= Σₛ partials[s, i]`, from the first part to the last, whatever the adapter.
 #[derive(Debug, Clone)]
@@ -48,20 +52,27 @@ impl Op for ReduceSum {
         Cost::new(self.parts * self.len, &self.bindings())
     }
 
+    /// In pieces, each of which stays in the cache while part after part is added.
     fn reference(&self, args: &mut Args<'_>) {
         let partials = args.input(0);
-        args.output()
-            .par_iter_mut()
-            .enumerate()
-            .for_each(|(i, sum)| {
-                let before = if self.accumulate {
-                    f64::from(*sum)
-                } else {
-                    0.0
-                };
-                let parts = partials[i..].iter().step_by(self.len);
-                *sum = parts.fold(before, |sum, &part| sum + f64::from(part)) as f32;
-            });
+        let pieces = args.output().par_chunks_mut(PIECE).enumerate();
+        let pieces = pieces.with_min_len(items_of_a_task(ELEMENT * PIECE * self.parts));
+        pieces.for_each(|(i, piece)| {
+            let mut sums = [0f64; PIECE];
+            if self.accumulate {
+                for (sum, &before) in sums.iter_mut().zip(piece.iter()) {
+                    *sum = f64::from(before);
+                }
+            }
+            for part in partials.chunks(self.len) {
+                for (sum, &value) in sums.iter_mut().zip(&part[i * PIECE..]) {
+                    *sum += f64::from(value);
+                }
+            }
+            for (value, sum) in piece.iter_mut().zip(sums) {
+                *value = sum as f32;
+            }
+        });
     }
 
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {

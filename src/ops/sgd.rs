@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::case::{Case, Random};
 use super::{Args, Bindings, Cost, ErrorBound, Op};
 
@@ -65,6 +66,7 @@ impl Op for Sgd {
         args.output()
             .par_iter_mut()
             .zip(gradients)
+            .with_min_len(items_of_a_task(ELEMENT))
             .for_each(|(parameter, &gradient)| {
                 let before = f64::from(*parameter);
                 *parameter = (before - rate * (f64::from(gradient) + decay * before)) as f32;
@@ -114,6 +116,7 @@ impl Op for SgdMomentum {
         let gradients = args.input(0);
         let (parameters, velocity) = args.two_outputs();
         let state = parameters.par_iter_mut().zip(velocity).zip(gradients);
+        let state = state.with_min_len(items_of_a_task(ELEMENT));
         state.for_each(|((parameter, velocity), &gradient)| {
             let before = f64::from(*parameter);
             let v = momentum * f64::from(*velocity) + f64::from(gradient) + decay * before;
