@@ -128,7 +128,7 @@ fn key(op: &dyn Op) -> Option<String> {
 /// A device that is lost or reports a fault.
 pub async fn choose(device: &Device, readable: &Plan, effort: Effort) -> Result<Choices> {
     let Some(adapter) = device.adapter() else {
-        return Ok(Choices::default());
+        return Ok(on_the_reference(readable));
     };
     let mut tuner = Tuner {
         adapter,
@@ -159,6 +159,15 @@ pub async fn choose(device: &Device, readable: &Plan, effort: Effort) -> Result<
         tuner.cache.save();
     }
     Ok(choices)
+}
+
+/// The reference has one way to compute an op; of convolution's it takes the one that writes no columns.
+fn on_the_reference(readable: &Plan) -> Choices {
+    let layers = readable.convolutions().into_iter();
+    Choices {
+        convs: layers.map(|layer| (layer, ConvKernel::Implicit)).collect(),
+        ops: BTreeMap::new(),
+    }
 }
 
 /// Tells plans, and versions of their kernels, apart.
