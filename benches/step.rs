@@ -1,38 +1,18 @@
-//! Training steps of the tutorial's network, on the adapter that `WGRAD_ADAPTER` names (or the best)
-//! and on the CPU reference: `cargo bench`.
+//! Training steps of two models, fused and readable, on the adapter that `WGRAD_ADAPTER` names (or the
+//! best), and the smaller one on the CPU reference: `cargo bench --bench step`.
+
+use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use wgrad::executor::Executor;
-use wgrad::nn::{Training, initial_parameters};
-use wgrad::ops::Step;
-use wgrad::plan::Phase;
-use wgrad::verify::built_in;
+use wgrad::plan::Plan;
+use wgrad::tune::{self, Effort};
 use wgrad::{Device, Result, block_on};
 
-/// Steps of one submit.
-const STEPS: usize = 32;
-/// Random-looking samples, enough for that many batches of any size below.
-const SAMPLES: usize = 256 * STEPS;
+#[path = "common/mod.rs"]
+mod workload;
 
-async fn load(device: &Device, batch_size: usize) -> Result<Executor> {
-    let tutorial = built_in().remove(0);
-    let plan = tutorial.model.lower(&Training {
-        batch_size,
-        dataset: Some(SAMPLES),
-        ..tutorial.training
-    })?;
-    let parameters = initial_parameters(&plan, 0);
-    let mut executor = device.load(plan).await?;
-    let plan = executor.plan().clone();
-    executor.write(plan.find("parameters")?, &parameters)?;
-    let images = plan.find("dataset.images")?;
-    let words = 0..plan.tensor(images).words() as u32;
-    let noise: Vec<u32> = words.map(|i| i.wrapping_mul(0x9e37_79b9)).collect();
-    executor.write_words(images, &noise)?;
-    let order: Vec<u32> = (0..SAMPLES as u32).collect();
-    executor.write_words(plan.find("dataset.order")?, &order)?;
-    Ok(executor)
-}
+/// Steps of one submit: some 50 ms on a slow adapter, like `Trainer`'s.
+const STEPS: usize = 8;
 
 fn training_steps(criterion: &mut Criterion) {
     let name = std::env::var("WGRAD_ADAPTER").ok();
@@ -41,27 +21,45 @@ fn training_steps(criterion: &mut Criterion) {
         Ok(device) => devices.push(device),
         Err(error) => eprintln!("only the CPU reference: {error}"),
     }
-    for device in devices {
-        let mut group = criterion.benchmark_group(format!("tutorial, {device}"));
-        group.sample_size(10);
-        for batch in [32, 256] {
-            let mut executor = block_on(load(&device, batch)).expect("the tutorial's model fits");
-            let steps: Vec<Step> = (0..STEPS)
-                .map(|i| Step::new((i * batch) as u32, batch as u32, i as u32, 0.01))
-                .collect();
-            group.throughput(Throughput::Elements((STEPS * batch) as u64));
-            group.bench_function(BenchmarkId::from_parameter(batch), |bencher| {
-                bencher.iter(|| {
-                    let pending = executor
-                        .run(&Phase::TRAIN, &steps)
-                        .expect("a healthy device");
-                    block_on(pending.wait()).expect("a healthy device")
+    for model in workload::models() {
+        for device in &devices {
+            if device.adapter().is_none() && model.name != "seed" {
+                continue;
+            }
+            let mut group = criterion.benchmark_group(format!("{}, {device}", model.name));
+            let samples = (STEPS * model.batch) as u64;
+            group.throughput(Throughput::Elements(samples));
+            for kind in ["fused", "readable"] {
+                let plan = plan(device, &model, kind == "fused").expect("the models fit");
+                let loaded = block_on(workload::load(device, plan));
+                let mut executor = loaded.expect("the models fit");
+                let steps = workload::steps(model.batch, STEPS);
+                group.bench_function(BenchmarkId::new(kind, model.batch), |bencher| {
+                    bencher.iter(|| {
+                        let trained = block_on(workload::train(&mut executor, &steps));
+                        trained.expect("a healthy device")
+                    });
                 });
-            });
+            }
+            group.finish();
         }
-        group.finish();
     }
 }
 
-criterion_group!(benches, training_steps);
+fn plan(device: &Device, model: &workload::Model, fused: bool) -> Result<Plan> {
+    let readable = model.plan(model.batch)?;
+    if !fused {
+        return Ok(readable);
+    }
+    block_on(tune::choose(device, &readable, Effort::Quick))?.apply(readable)
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1));
+    targets = training_steps
+}
 criterion_main!(benches);

@@ -61,6 +61,11 @@ impl Adapter {
         self.inner.features() & wgpu::Features::SUBGROUP
     }
 
+    /// The feature of timestamps, if it has them.
+    pub(super) fn timestamps(&self) -> wgpu::Features {
+        self.inner.features() & wgpu::Features::TIMESTAMP_QUERY
+    }
+
     /// Whether kernels can use subgroups.
     pub fn has_subgroups(&self) -> bool {
         !self.subgroups().is_empty()

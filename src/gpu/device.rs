@@ -36,7 +36,7 @@ impl Device {
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),
             required_limits,
-            required_features: adapter.subgroups(),
+            required_features: adapter.subgroups() | adapter.timestamps(),
             ..Default::default()
         };
         let opened = adapter.inner.request_device(&descriptor).await;
@@ -56,6 +56,12 @@ impl Device {
             queue,
             faults,
         })
+    }
+
+    /// Whether the adapter's clock can be read.
+    pub fn has_timestamps(&self) -> bool {
+        let features = self.device.features();
+        features.contains(wgpu::Features::TIMESTAMP_QUERY)
     }
 
     /// Runs `make` and returns what it made, or the error that the driver or wgpu's validation

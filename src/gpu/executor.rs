@@ -24,8 +24,8 @@ struct Launch {
 /// A plan on an adapter.
 #[derive(Debug)]
 pub struct Executor {
-    plan: Arc<Plan>,
-    device: Arc<Device>,
+    pub(super) plan: Arc<Plan>,
+    pub(super) device: Arc<Device>,
     buffers: Vec<wgpu::Buffer>,
     launches: Vec<Launch>,
     step_table: wgpu::Buffer,
@@ -209,6 +209,24 @@ impl Executor {
 
     /// One compute pass that replays `nodes` once for each step.
     fn record(&mut self, nodes: &[usize], steps: &[Step]) -> Result<wgpu::CommandEncoder> {
+        self.write_steps(steps)?;
+        let mut encoder = self.encoder();
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        for i in 0..steps.len() {
+            self.set_step(&mut pass, i);
+            for &node in nodes {
+                self.dispatch(&mut pass, node);
+            }
+        }
+        drop(pass);
+        Ok(encoder)
+    }
+
+    /// Fills the table of steps, for what is submitted next.
+    ///
+    /// # Errors
+    /// A device that was lost or reported a fault before.
+    pub(super) fn write_steps(&mut self, steps: &[Step]) -> Result<()> {
         self.device.faults.check()?;
         self.step_bytes.clear();
         for step in steps {
@@ -219,27 +237,27 @@ impl Executor {
         self.device
             .queue
             .write_buffer(&self.step_table, 0, &self.step_bytes);
-
-        let mut encoder = self.encoder();
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        for i in 0..steps.len() {
-            pass.set_bind_group(STEP_GROUP, &self.step_group, &[(i * STEP_STRIDE) as u32]);
-            for &node in nodes {
-                let Launch {
-                    pipeline,
-                    tensors,
-                    workgroups: [x, y],
-                } = &self.launches[node];
-                pass.set_pipeline(pipeline);
-                pass.set_bind_group(0, tensors, &[]);
-                pass.dispatch_workgroups(*x, *y, 1);
-            }
-        }
-        drop(pass);
-        Ok(encoder)
+        Ok(())
     }
 
-    fn encoder(&self) -> wgpu::CommandEncoder {
+    /// The ops dispatched from here on see row `i` of the table of steps.
+    pub(super) fn set_step(&self, pass: &mut wgpu::ComputePass<'_>, i: usize) {
+        pass.set_bind_group(STEP_GROUP, &self.step_group, &[(i * STEP_STRIDE) as u32]);
+    }
+
+    /// Records one op.
+    pub(super) fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>, node: usize) {
+        let Launch {
+            pipeline,
+            tensors,
+            workgroups: [x, y],
+        } = &self.launches[node];
+        pass.set_pipeline(pipeline);
+        pass.set_bind_group(0, tensors, &[]);
+        pass.dispatch_workgroups(*x, *y, 1);
+    }
+
+    pub(super) fn encoder(&self) -> wgpu::CommandEncoder {
         self.device
             .device
             .create_command_encoder(&wgpu::CommandEncoderDescriptor::default())

@@ -6,6 +6,7 @@ mod device;
 mod executor;
 mod pipelines;
 mod readback;
+mod timestamps;
 mod workbench;
 
 pub use adapter::{Adapter, enumerate};

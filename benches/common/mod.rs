@@ -1,0 +1,156 @@
+//! What benchmarks measure: training steps of two models on a data set of noise, and single ops.
+
+#![allow(dead_code, reason = "not every benchmark measures everything")]
+
+use std::time::{Duration, Instant};
+
+use wgrad::executor::Executor;
+use wgrad::nn::{Training, initial_parameters};
+use wgrad::ops::{Op, Step};
+use wgrad::plan::{Builder, Element, Phase, Plan, Role, STEPS_PER_RUN, TensorId};
+use wgrad::verify::{Subject, built_in};
+use wgrad::{Device, Result};
+
+/// Samples of the data set, unless a batch is larger.
+const SAMPLES: usize = 4096;
+
+/// Small, so that no number of steps on noise leads to numbers that processors are slow with.
+const LEARNING_RATE: f32 = 1e-4;
+
+/// A model to train.
+pub struct Model {
+    pub name: &'static str,
+    /// The batch size that it is usually trained with.
+    pub batch: usize,
+    subject: Subject,
+}
+
+/// The tutorial's network and the larger one, as in `examples/peer.rs`.
+pub fn models() -> Vec<Model> {
+    let names = [("seed", 32), ("big", 64)];
+    let models = names.into_iter().zip(built_in());
+    models
+        .map(|((name, batch), subject)| Model {
+            name,
+            batch,
+            subject,
+        })
+        .collect()
+}
+
+impl Model {
+    /// Its readable plan, with a data set.
+    pub fn plan(&self, batch_size: usize) -> Result<Plan> {
+        self.subject.model.lower(&Training {
+            batch_size,
+            dataset: Some(SAMPLES.max(batch_size)),
+            ..self.subject.training.clone()
+        })
+    }
+}
+
+/// The plan on `device`, with initial parameters, images of noise and random labels.
+pub async fn load(device: &Device, plan: Plan) -> Result<Executor> {
+    let parameters = initial_parameters(&plan, 0);
+    let mut executor = device.load(plan).await?;
+    let plan = executor.plan().clone();
+    executor.write(plan.find("parameters")?, &parameters)?;
+    let images = plan.find("dataset.images")?;
+    executor.write_words(images, &noise(plan.tensor(images).words()))?;
+    let labels = plan.find("dataset.labels")?;
+    let digits = noise(plan.tensor(labels).words() * 4);
+    let digits: Vec<u8> = digits.iter().map(|word| (word >> 24) as u8 % 10).collect();
+    let words = digits.chunks_exact(4);
+    let words: Vec<u32> = words
+        .map(|four| u32::from_le_bytes([four[0], four[1], four[2], four[3]]))
+        .collect();
+    executor.write_words(labels, &words)?;
+    let order = plan.find("dataset.order")?;
+    let numbers: Vec<u32> = (0..plan.tensor(order).words() as u32).collect();
+    executor.write_words(order, &numbers)?;
+    Ok(executor)
+}
+
+/// Words of random-looking bits.
+pub fn noise(words: usize) -> Vec<u32> {
+    let mut state = 0u32;
+    let words = (0..words).map(|_| {
+        state = state.wrapping_add(0x9e37_79b9);
+        let mixed = (state ^ (state >> 16)).wrapping_mul(0x85eb_ca6b);
+        mixed ^ (mixed >> 13)
+    });
+    words.collect()
+}
+
+/// `count` training steps with whole batches.
+pub fn steps(batch: usize, count: usize) -> Vec<Step> {
+    let batches = SAMPLES.max(batch) / batch;
+    let step = |i: usize| {
+        let offset = i % batches * batch;
+        Step::new(offset as u32, batch as u32, i as u32, LEARNING_RATE)
+    };
+    (0..count).map(step).collect()
+}
+
+/// Runs training steps and waits for their metrics.
+pub async fn train(executor: &mut Executor, steps: &[Step]) -> Result<Duration> {
+    let begun = Instant::now();
+    executor.run(&Phase::TRAIN, steps)?.wait().await?;
+    Ok(begun.elapsed())
+}
+
+/// One op by itself, on a device.
+pub struct Alone {
+    executor: Executor,
+    /// A word whose arrival tells that everything before it is done.
+    done: TensorId,
+    step: Step,
+}
+
+impl Alone {
+    /// Loads `op` on `inputs`, as many times a step as `times` says.
+    pub async fn new(
+        device: &Device,
+        op: Box<dyn Op>,
+        inputs: &[Vec<u32>],
+        step: Step,
+        times: usize,
+    ) -> Result<Self> {
+        let mut plan = Builder::new(false);
+        let bindings = op.bindings();
+        let mut make = |list: &[(&'static str, usize)]| -> Result<Vec<TensorId>> {
+            let tensors = list.iter();
+            tensors
+                .map(|&(name, len)| plan.tensor(name, [len], Element::U32, Role::Input))
+                .collect()
+        };
+        let (read, written) = (make(&bindings.inputs)?, make(&bindings.outputs)?);
+        let done = make(&[("done", 1)])?[0];
+        for _ in 0..times {
+            plan.boxed_op(Phase::Forward, op.clone(), &read, &written)?;
+        }
+        let mut executor = device.load(plan.finish()).await?;
+        for (&tensor, words) in read.iter().zip(inputs) {
+            executor.write_words(tensor, words)?;
+        }
+        let mut alone = Alone {
+            executor,
+            done,
+            step,
+        };
+        // The writes above, and whatever the driver puts off until a kernel's first run.
+        alone.run(1).await?;
+        Ok(alone)
+    }
+
+    /// Runs that many steps, in as few submits as there can be, and waits for them.
+    pub async fn run(&mut self, steps: usize) -> Result<Duration> {
+        let begun = Instant::now();
+        let all = vec![self.step; steps];
+        for some in all.chunks(STEPS_PER_RUN) {
+            self.executor.run(&[Phase::Forward], some)?;
+        }
+        self.executor.read_words(self.done).await?;
+        Ok(begun.elapsed())
+    }
+}

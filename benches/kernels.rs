@@ -1,0 +1,170 @@
+//! Each kernel by itself, on what it reads in a training step, on the adapter that `WGRAD_ADAPTER` names
+//! (or the best): `cargo bench --bench kernels`.
+//!
+//! Of the larger model every op of the fused plans, by each way to compute a convolution; of the
+//! tutorial's only those that several kernels compute; and square products.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use criterion::measurement::WallTime;
+use criterion::{
+    BenchmarkGroup, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
+};
+use wgrad::executor::Executor;
+use wgrad::ops::{Epilogue, Op, Product, Step, Variant};
+use wgrad::plan::{ConvKernel, Node, Phase};
+use wgrad::{Device, Result, block_on};
+
+#[path = "common/mod.rs"]
+mod workload;
+
+use workload::{Alone, Model};
+
+/// A kernel that takes longer than this is not worth ten samples: its one run is printed instead.
+const TOO_LONG: Duration = Duration::from_millis(200);
+
+/// Benchmarks the kernels of a device, no op twice.
+struct Kernels<'a> {
+    criterion: &'a mut Criterion,
+    device: &'a Device,
+    seen: HashSet<String>,
+}
+
+fn kernels(criterion: &mut Criterion) {
+    let name = std::env::var("WGRAD_ADAPTER").ok();
+    let device = match block_on(Device::gpu(name.as_deref())) {
+        Ok(device) => device,
+        Err(error) => return eprintln!("no kernels without an adapter: {error}"),
+    };
+    let mut kernels = Kernels {
+        criterion,
+        device: &device,
+        seen: HashSet::new(),
+    };
+    for size in [256, 1024] {
+        kernels.square(size).expect("a healthy device");
+    }
+    for model in workload::models() {
+        for conv in ConvKernel::ALL {
+            kernels.of_plan(&model, conv).expect("a healthy device");
+        }
+    }
+}
+
+impl Kernels<'_> {
+    /// The product of two square matrices by each kernel.
+    fn square(&mut self, size: usize) -> Result<()> {
+        let is_software = self
+            .device
+            .adapter()
+            .is_none_or(wgrad::gpu::Adapter::is_software);
+        if is_software && size > 256 {
+            return Ok(());
+        }
+        let product = Product::new([size; 3], [false; 2], Epilogue::Plain);
+        let floats = |len| workload::noise(len).into_iter().map(fraction).collect();
+        let bindings = product.bindings().inputs;
+        let inputs: Vec<Vec<u32>> = bindings.iter().map(|&(_, len)| floats(len)).collect();
+        let name = format!("product of {size}×{size} matrices");
+        self.op(&name, &product, &inputs, Step::new(0, 1, 0, 0.0))
+    }
+
+    /// Goes through a training step, and stops at each op to repeat it on what it reads there.
+    fn of_plan(&mut self, model: &Model, conv: ConvKernel) -> Result<()> {
+        let readable = model.plan(model.batch)?;
+        let layers = readable.convolutions().into_iter();
+        let plan = readable.fused(&layers.map(|layer| (layer, conv)).collect())?;
+        let mut executor = block_on(workload::load(self.device, plan))?;
+        let plan = executor.plan().clone();
+        let step = workload::steps(model.batch, 1)[0];
+        for number in plan.nodes_of(&Phase::TRAIN) {
+            let Node {
+                op,
+                inputs,
+                outputs,
+                ..
+            } = &plan.nodes()[number];
+            let wanted = model.name == "big" || !op.variants().is_empty();
+            if wanted && self.seen.insert(format!("{op:?}")) {
+                let read = inputs.iter().map(|&id| block_on(executor.read_words(id)));
+                let read = read.collect::<Result<Vec<_>>>()?;
+                let written = plan.tensor(outputs[0]);
+                let name = format!("{}, {} {}", model.name, written.name, written.shape);
+                self.op(&name, op.as_ref(), &read, step)?;
+            }
+            match &mut executor {
+                Executor::Gpu(gpu) => gpu.run_node(number, &step)?,
+                Executor::Cpu(cpu) => cpu.run_node(number, &step),
+            }
+        }
+        Ok(())
+    }
+
+    /// One op, by each kernel that the adapter can run.
+    fn op(&mut self, name: &str, op: &dyn Op, inputs: &[Vec<u32>], step: Step) -> Result<()> {
+        let mut variants = op.variants();
+        if variants.is_empty() {
+            variants.push(Variant {
+                name: op.name().to_owned(),
+                op: op.boxed(),
+            });
+        }
+        let has_subgroups = self
+            .device
+            .adapter()
+            .is_some_and(|adapter| adapter.has_subgroups());
+        variants.retain(|variant| has_subgroups || !variant.op.needs_subgroups());
+        let mut group = self.criterion.benchmark_group(name);
+        group.sampling_mode(SamplingMode::Flat);
+        for variant in variants {
+            bench(&mut group, self.device, variant, inputs, step)?;
+        }
+        group.finish();
+        Ok(())
+    }
+}
+
+fn bench(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    device: &Device,
+    Variant { name, op }: Variant,
+    inputs: &[Vec<u32>],
+    step: Step,
+) -> Result<()> {
+    let cost = op.cost();
+    // What a kernel is bound by, more often than not: more than a few operations for each byte, or fewer.
+    group.throughput(if cost.flop > 4 * cost.bytes {
+        Throughput::Elements(cost.flop)
+    } else {
+        Throughput::Bytes(cost.bytes)
+    });
+    let mut alone = block_on(Alone::new(device, op, inputs, step, 1))?;
+    let once = block_on(alone.run(1))?;
+    if once > TOO_LONG {
+        println!("{name}: one run takes {once:.1?}, not repeated");
+        return Ok(());
+    }
+    group.bench_function(&name, |bencher| {
+        bencher.iter_custom(|count| {
+            let took = block_on(alone.run(count as usize));
+            took.expect("a healthy device")
+        });
+    });
+    Ok(())
+}
+
+/// Random bits as a float between 0 and 1.
+fn fraction(word: u32) -> u32 {
+    (word as f32 / u32::MAX as f32).to_bits()
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(50))
+        .measurement_time(Duration::from_millis(300));
+    targets = kernels
+}
+criterion_main!(benches);

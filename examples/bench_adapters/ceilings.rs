@@ -1,0 +1,188 @@
+//! What a device reaches when a kernel does only one thing: copy, multiply and add, nothing.
+
+use std::time::{Duration, Instant};
+
+use rayon::prelude::*;
+use wgrad::ops::{Args, Bindings, Cost, ErrorBound, Op, Step};
+use wgrad::{Device, Result};
+
+use crate::workload::Alone;
+
+/// Words of each side of a copy: 128 MiB, far beyond most caches, and what every WebGPU binds.
+const COPY_WORDS: usize = 1 << 25;
+
+/// Invocations that multiply and add: more than the largest GPU runs at once.
+const INVOCATIONS: usize = 1 << 19;
+
+/// Rounds of [`ROUND`] multiply-adds that each of them goes through.
+const ROUNDS: usize = 32;
+
+/// Chains by their length; as in the shader.
+const ROUND: usize = 12 * 8;
+
+/// Empty dispatches of one step, so that few steps make a pass of many.
+const EMPTY: usize = 16;
+
+/// One of the kernels of ceilings.wgsl.
+#[derive(Debug, Clone, Copy)]
+enum Ceiling {
+    /// A word an invocation: what suits processors that play a GPU.
+    CopyWords,
+    /// Four words an invocation: what suits most GPUs.
+    CopyVectors,
+    MultiplyAdd,
+    Empty,
+}
+
+impl Op for Ceiling {
+    fn name(&self) -> &'static str {
+        match self {
+            Ceiling::CopyWords => "copy_words",
+            Ceiling::CopyVectors => "copy_vectors",
+            Ceiling::MultiplyAdd => "multiply_add",
+            Ceiling::Empty => "empty",
+        }
+    }
+
+    fn shader(&self) -> &'static str {
+        include_str!("ceilings.wgsl")
+    }
+
+    fn bindings(&self) -> Bindings {
+        let (read, written) = match self {
+            Ceiling::CopyWords | Ceiling::CopyVectors => (COPY_WORDS, COPY_WORDS),
+            Ceiling::MultiplyAdd => (2, INVOCATIONS),
+            Ceiling::Empty => (1, 1),
+        };
+        Bindings {
+            inputs: vec![("read", read)],
+            outputs: vec![("written", written)],
+        }
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![
+            ("LEN", self.invocations() as f64),
+            ("ROUNDS", ROUNDS as f64),
+        ]
+    }
+
+    fn invocations(&self) -> u64 {
+        match self {
+            Ceiling::CopyWords => COPY_WORDS as u64,
+            Ceiling::CopyVectors => COPY_WORDS as u64 / 4,
+            Ceiling::MultiplyAdd => INVOCATIONS as u64,
+            Ceiling::Empty => 1,
+        }
+    }
+
+    fn cost(&self) -> Cost {
+        let words = match self {
+            Ceiling::CopyWords | Ceiling::CopyVectors => 2 * COPY_WORDS,
+            Ceiling::MultiplyAdd => INVOCATIONS,
+            Ceiling::Empty => 0,
+        };
+        let multiply_adds = match self {
+            Ceiling::MultiplyAdd => INVOCATIONS * ROUNDS * ROUND,
+            _ => 0,
+        };
+        Cost {
+            flop: 2 * multiply_adds as u64,
+            bytes: 4 * words as u64,
+        }
+    }
+
+    /// In f64, as every reference: that is the ceiling of the references too.
+    fn reference(&self, args: &mut Args<'_>) {
+        let read = args.input(0);
+        match self {
+            Ceiling::CopyWords | Ceiling::CopyVectors => {
+                let chunk = COPY_WORDS / 64;
+                let written = args.output().par_chunks_mut(chunk);
+                written
+                    .zip(read.par_chunks(chunk))
+                    .for_each(|(to, from)| to.copy_from_slice(from));
+            }
+            Ceiling::MultiplyAdd => {
+                let (a, b) = (f64::from(read[0]), f64::from(read[1]));
+                let sums = args.output().par_iter_mut().enumerate();
+                sums.for_each(|(i, sum)| {
+                    let mut chains: [f64; 12] = std::array::from_fn(|chain| (i + chain) as f64);
+                    for _ in 0..ROUNDS * ROUND / chains.len() {
+                        for value in &mut chains {
+                            *value = *value * a + b;
+                        }
+                    }
+                    *sum = chains.iter().sum::<f64>() as f32;
+                });
+            }
+            Ceiling::Empty => {}
+        }
+    }
+
+    fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
+        vec![ErrorBound::Exact]
+    }
+}
+
+/// What was measured, or why it could not be.
+#[derive(Debug)]
+pub struct Ceilings {
+    /// GB/s, read and written.
+    pub copy: Result<f64>,
+    /// GFLOP/s.
+    pub multiply_add: Result<f64>,
+    /// Microseconds of an empty dispatch among many.
+    pub dispatch: Result<f64>,
+}
+
+/// Measures each for about `seconds`.
+pub async fn measure(device: &Device, seconds: f64) -> Ceilings {
+    Ceilings {
+        copy: copy(device, seconds).await,
+        multiply_add: multiply_add(device, seconds).await,
+        dispatch: dispatch(device, seconds).await,
+    }
+}
+
+async fn copy(device: &Device, seconds: f64) -> Result<f64> {
+    let mut best = 0f64;
+    for op in [Ceiling::CopyWords, Ceiling::CopyVectors] {
+        let mut alone = load(device, op, &[], 1).await?;
+        let took = fastest(&mut alone, seconds / 2.0).await?;
+        best = best.max(op.cost().bytes as f64 / took.as_secs_f64() * 1e-9);
+    }
+    Ok(best)
+}
+
+async fn multiply_add(device: &Device, seconds: f64) -> Result<f64> {
+    let op = Ceiling::MultiplyAdd;
+    // They lead to 1, and to no number that a processor is slow with.
+    let factors = [0.75f32, 0.25].map(f32::to_bits);
+    let mut alone = load(device, op, &[factors.to_vec()], 1).await?;
+    let took = fastest(&mut alone, seconds).await?;
+    Ok(op.cost().flop as f64 / took.as_secs_f64() * 1e-9)
+}
+
+async fn dispatch(device: &Device, seconds: f64) -> Result<f64> {
+    let mut alone = load(device, Ceiling::Empty, &[], EMPTY).await?;
+    let took = fastest(&mut alone, seconds).await?;
+    Ok(took.as_secs_f64() * 1e6 / EMPTY as f64)
+}
+
+async fn load(device: &Device, op: Ceiling, inputs: &[Vec<u32>], times: usize) -> Result<Alone> {
+    let step = Step::new(0, 1, 0, 0.0);
+    Alone::new(device, Box::new(op), inputs, step, times).await
+}
+
+/// The time of one step in the fastest run of `seconds`: a ceiling is what is reached at best.
+async fn fastest(alone: &mut Alone, seconds: f64) -> Result<Duration> {
+    let once = alone.run(1).await?;
+    let steps = (seconds / 8.0 / once.as_secs_f64().max(1e-7)).clamp(1.0, 256.0) as usize;
+    let (begun, mut fastest) = (Instant::now(), once);
+    while begun.elapsed().as_secs_f64() < seconds {
+        let took = alone.run(steps).await?;
+        fastest = fastest.min(took / steps as u32);
+    }
+    Ok(fastest)
+}

@@ -1,0 +1,73 @@
+//! What was measured, as JSON: seconds, bytes, operations, and rates per second.
+
+use serde_json::{Map, Value, json};
+use wgrad::Result;
+
+use crate::ceilings::Ceilings;
+use crate::measure::{Clock, KernelTime, Training};
+use crate::{Measured, Run};
+
+pub fn of_device(measured: &Measured) -> Value {
+    json!({
+        "device": measured.device,
+        "ceilings": ceilings(&measured.ceilings),
+        "runs": Value::from_iter(measured.runs.iter().map(run)),
+    })
+}
+
+fn ceilings(ceilings: &Ceilings) -> Value {
+    let scaled = |measured: &Result<f64>, unit: f64| match measured {
+        Ok(value) => json!(value * unit),
+        Err(error) => json!({ "error": error.to_string() }),
+    };
+    json!({
+        "copy_bytes_per_second": scaled(&ceilings.copy, 1e9),
+        "flop_per_second": scaled(&ceilings.multiply_add, 1e9),
+        "dispatch_seconds": scaled(&ceilings.dispatch, 1e-6),
+    })
+}
+
+fn run(run: &Run) -> Value {
+    let mut fields = match &run.training {
+        Ok(measured) => training(measured),
+        Err(error) => Map::from_iter([("error".to_owned(), json!(error.to_string()))]),
+    };
+    fields.insert("model".to_owned(), json!(run.model));
+    fields.insert("batch".to_owned(), json!(run.batch));
+    fields.into()
+}
+
+fn training(training: &Training) -> Map<String, Value> {
+    let clock = match training.clock {
+        Clock::Timestamps => "timestamps",
+        Clock::Repeats => "repeats",
+        Clock::Reference => "reference",
+    };
+    let fields = [
+        ("images_per_second", json!(training.images_per_second())),
+        ("step_seconds", json!(training.step.as_secs_f64())),
+        ("dispatches", json!(training.dispatches)),
+        ("plan_bytes", json!(training.bytes)),
+        ("flop", json!(training.cost.flop)),
+        ("bytes", json!(training.cost.bytes)),
+        ("clock", json!(clock)),
+        (
+            "kernels",
+            Value::from_iter(training.kernels.iter().map(kernel)),
+        ),
+    ];
+    let named = fields.into_iter();
+    named
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+fn kernel(kernel: &KernelTime) -> Value {
+    json!({
+        "kernel": kernel.name,
+        "calls": kernel.calls,
+        "seconds": kernel.time.as_secs_f64(),
+        "flop": kernel.cost.flop,
+        "bytes": kernel.cost.bytes,
+    })
+}

@@ -1,0 +1,208 @@
+//! Measures training on each adapter of this machine against what the adapter could do at best:
+//! `cargo run --release --example bench_adapters`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use wgrad::tune::Effort;
+use wgrad::{Device, Error, Result};
+
+mod ceilings;
+mod chart;
+#[path = "../common/mod.rs"]
+mod common;
+mod json;
+mod markdown;
+mod measure;
+#[path = "../../benches/common/mod.rs"]
+mod workload;
+
+use ceilings::Ceilings;
+use measure::{How, Training};
+
+/// Measure training steps and their kernels on each adapter, beside the adapter's ceilings.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    /// Part of an adapter's name or backend, or its index; may be repeated [default: every adapter]
+    #[arg(long, value_name = "NAME")]
+    adapter: Vec<String>,
+    /// Measure the CPU reference too, which is made to be right and takes its time
+    #[arg(long)]
+    cpu: bool,
+    /// Batch sizes
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = [32, 64, 256, 1024],
+        value_parser = clap::value_parser!(u32).range(1..))]
+    batch: Vec<u32>,
+    /// How much to measure before choosing the kernels of the fused plan
+    #[arg(long, value_enum, default_value_t = Tune::Quick)]
+    tune: Tune,
+    /// Run the readable plan
+    #[arg(long, conflicts_with = "tune")]
+    unfused: bool,
+    /// Time for each measurement
+    #[arg(long, value_name = "S", default_value_t = 1.0, value_parser = seconds)]
+    seconds: f64,
+    /// Write every figure, as a JSON array of one object for each device
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Draw images per second against batch size
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Tune {
+    /// Nothing
+    Off,
+    /// For two seconds a plan
+    Quick,
+    /// Every kernel of every op
+    Full,
+}
+
+fn seconds(text: &str) -> std::result::Result<f64, String> {
+    let seconds = text.parse::<f64>().ok();
+    let seconds = seconds.filter(|seconds| *seconds > 0.0 && *seconds <= 3600.0);
+    seconds.ok_or_else(|| "expected seconds, above 0 and up to 3600".to_owned())
+}
+
+/// All that was measured on one device.
+#[derive(Debug)]
+struct Measured {
+    device: String,
+    short_name: String,
+    ceilings: Ceilings,
+    runs: Vec<Run>,
+}
+
+/// One model with one batch size, or why it did not run.
+#[derive(Debug)]
+struct Run {
+    model: &'static str,
+    batch: usize,
+    training: Result<Training>,
+}
+
+fn main() -> ExitCode {
+    common::quiet_drivers();
+    match common::parse() {
+        Ok(args) => common::exit(wgrad::block_on(run(&args))),
+        Err(status) => status,
+    }
+}
+
+async fn run(args: &Args) -> Result<()> {
+    let devices = devices(args).await?;
+    // A file that cannot be written is better known before the measurements than after.
+    for path in args.json.iter().chain(&args.svg) {
+        let opened = std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path);
+        opened.map_err(|source| io_error(path, source))?;
+    }
+    let mut measured = Vec::new();
+    for device in &devices {
+        measured.push(measure_device(device, args).await);
+    }
+    if let Some(path) = &args.json {
+        let json = serde_json::Value::from_iter(measured.iter().map(json::of_device));
+        write(path, &format!("{json:#}\n"))?;
+    }
+    if let Some(path) = &args.svg {
+        let drawn = chart::svg(&measured);
+        let drawn = drawn.map_err(|error| io_error(path, io::Error::other(error.to_string())))?;
+        let nothing = || io_error(path, io::Error::other("nothing ran, so nothing to draw"));
+        write(path, &drawn.ok_or_else(nothing)?)?;
+    }
+    Ok(())
+}
+
+async fn devices(args: &Args) -> Result<Vec<Device>> {
+    let mut devices = Vec::new();
+    for name in &args.adapter {
+        devices.push(Device::gpu(Some(name)).await?);
+    }
+    if args.adapter.is_empty() {
+        match Device::all().await {
+            Ok(all) => devices = all,
+            Err(_) if args.cpu => {}
+            Err(error) => return Err(error),
+        }
+    }
+    if args.cpu {
+        devices.push(Device::cpu());
+    }
+    Ok(devices)
+}
+
+/// Prints each figure as soon as there is one.
+async fn measure_device(device: &Device, args: &Args) -> Measured {
+    println!("# {device}\n");
+    let ceilings = ceilings::measure(device, args.seconds).await;
+    println!("{}", markdown::ceilings(&ceilings));
+    let effort = match args.tune {
+        Tune::Off => Effort::Off,
+        Tune::Quick => Effort::Quick,
+        Tune::Full => Effort::Full,
+    };
+    let how = How {
+        fused: (!args.unfused).then_some(effort),
+        seconds: args.seconds,
+    };
+    match how.fused {
+        Some(effort) => println!("Training steps of the fused plan, tuning {effort:?}:\n"),
+        None => println!("Training steps of the readable plan:\n"),
+    }
+    println!("{}", markdown::training_head());
+    let mut runs = Vec::new();
+    for model in workload::models() {
+        for &batch in &args.batch {
+            let batch = batch as usize;
+            let training = measure::training(device, &model, batch, how).await;
+            let line = markdown::training(model.name, batch, &training, &ceilings);
+            println!("{line}");
+            runs.push(Run {
+                model: model.name,
+                batch,
+                training,
+            });
+        }
+    }
+    println!();
+    for Run {
+        model,
+        batch,
+        training,
+    } in &runs
+    {
+        if let Ok(training) = training {
+            let clock = markdown::clock(training.clock);
+            println!("## {model}, batch {batch}: kernels\n\nBy {clock}.\n");
+            println!("{}", markdown::kernels(training));
+        }
+    }
+    Measured {
+        device: device.to_string(),
+        short_name: device.adapter().map_or_else(
+            || "CPU reference".to_owned(),
+            |adapter| format!("{}, {}", adapter.name(), adapter.backend()),
+        ),
+        ceilings,
+        runs,
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text).map_err(|source| io_error(path, source))
+}
+
+fn io_error(path: &Path, source: io::Error) -> Error {
+    Error::Io {
+        path: path.to_owned(),
+        source,
+    }
+}

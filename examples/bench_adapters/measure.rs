@@ -1,0 +1,204 @@
+//! Training steps of a model on a device, and where their time goes.
+
+use std::time::{Duration, Instant};
+
+use wgrad::executor::Executor;
+use wgrad::ops::{Cost, Step};
+use wgrad::plan::{Phase, Plan, Role};
+use wgrad::tune::{self, Effort};
+use wgrad::{Device, Result, cpu};
+
+use crate::workload::{self, Model};
+
+/// Bursts of steps of which the median counts.
+const BURSTS: f64 = 5.0;
+
+/// The most readings of an op's time.
+const READINGS: usize = 100;
+
+/// Which plan, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct How {
+    /// How hard to look for the fused plan's kernels; none runs the readable plan.
+    pub fused: Option<Effort>,
+    /// The time of each measurement.
+    pub seconds: f64,
+}
+
+/// How the times of kernels were taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// By the adapter, around each op of a step.
+    Timestamps,
+    /// By the host, around many dispatches of the same op.
+    Repeats,
+    /// By the host, around each op's reference.
+    Reference,
+}
+
+/// A kernel's part of a training step, all its calls together.
+#[derive(Debug)]
+pub struct KernelTime {
+    pub name: &'static str,
+    pub calls: usize,
+    pub time: Duration,
+    pub cost: Cost,
+}
+
+/// Training steps of one model with one batch size.
+#[derive(Debug)]
+pub struct Training {
+    pub batch: usize,
+    /// The median burst's time of one step.
+    pub step: Duration,
+    pub dispatches: usize,
+    /// Of the plan without its data set.
+    pub bytes: usize,
+    /// Of all ops of a step.
+    pub cost: Cost,
+    pub clock: Clock,
+    /// The costliest first.
+    pub kernels: Vec<KernelTime>,
+}
+
+impl Training {
+    pub fn images_per_second(&self) -> f64 {
+        self.batch as f64 / self.step.as_secs_f64()
+    }
+
+    /// All ops of a step, each by itself.
+    pub fn kernel_time(&self) -> Duration {
+        self.kernels.iter().map(|kernel| kernel.time).sum()
+    }
+}
+
+/// GFLOP/s and GB/s.
+pub fn rates(cost: Cost, time: Duration) -> [f64; 2] {
+    let nanoseconds = (time.as_secs_f64() * 1e9).max(1e-9);
+    [cost.flop, cost.bytes].map(|amount| amount as f64 / nanoseconds)
+}
+
+/// Measures training steps, then their kernels.
+pub async fn training(device: &Device, model: &Model, batch: usize, how: How) -> Result<Training> {
+    let mut plan = model.plan(batch)?;
+    if let Some(effort) = how.fused {
+        plan = tune::choose(device, &plan, effort).await?.apply(plan)?;
+    }
+    let nodes: Vec<usize> = plan.nodes_of(&Phase::TRAIN).collect();
+    let bytes = bytes_without_data(&plan);
+    let mut executor = workload::load(device, plan).await?;
+    let step = step_time(&mut executor, batch, how.seconds).await?;
+    let (clock, times) = op_times(&mut executor, batch, how.seconds).await?;
+    let plan = executor.plan();
+    let mut cost = Cost::default();
+    for &node in &nodes {
+        add(&mut cost, plan.nodes()[node].op.cost());
+    }
+    Ok(Training {
+        batch,
+        step,
+        dispatches: nodes.len(),
+        bytes,
+        cost,
+        clock,
+        kernels: by_kernel(plan, &times),
+    })
+}
+
+fn bytes_without_data(plan: &Plan) -> usize {
+    let data = plan.tensors().iter();
+    let data = data.filter(|tensor| tensor.role == Role::Dataset);
+    let data: usize = data.map(wgrad::plan::Tensor::words).sum();
+    4 * (plan.words() - data)
+}
+
+/// The time of one step in the median burst.
+async fn step_time(executor: &mut Executor, batch: usize, seconds: f64) -> Result<Duration> {
+    let one = workload::steps(batch, 1);
+    let first = workload::train(executor, &one).await?;
+    if first.as_secs_f64() > seconds {
+        return Ok(first);
+    }
+    let once = workload::train(executor, &one).await?.as_secs_f64();
+    let count = (seconds / BURSTS / once.max(1e-7)).clamp(1.0, 256.0) as usize;
+    let steps = workload::steps(batch, count);
+    let (begun, mut bursts) = (Instant::now(), Vec::new());
+    while begun.elapsed().as_secs_f64() < seconds {
+        bursts.push(workload::train(executor, &steps).await? / count as u32);
+    }
+    Ok(median(&mut bursts))
+}
+
+/// The time of each op within a step, by its place in the plan.
+async fn op_times(
+    executor: &mut Executor,
+    batch: usize,
+    seconds: f64,
+) -> Result<(Clock, Vec<(usize, Duration)>)> {
+    let step = workload::steps(batch, 1)[0];
+    let gpu = match executor {
+        Executor::Cpu(cpu) => return Ok((Clock::Reference, reference_times(cpu, &step))),
+        Executor::Gpu(gpu) => gpu,
+    };
+    let begun = Instant::now();
+    let mut readings: Vec<Vec<(usize, Duration)>> = Vec::new();
+    while readings.is_empty()
+        || (begun.elapsed().as_secs_f64() < seconds && readings.len() < READINGS)
+    {
+        match gpu.time_ops(&Phase::TRAIN, &step).await? {
+            Some(times) => readings.push(times),
+            None => return Ok((Clock::Repeats, gpu.profile(&Phase::TRAIN, &step).await?)),
+        }
+    }
+    let mut times = readings[0].clone();
+    for (place, (_, time)) in times.iter_mut().enumerate() {
+        let mut all: Vec<Duration> = readings.iter().map(|reading| reading[place].1).collect();
+        *time = median(&mut all);
+    }
+    Ok((Clock::Timestamps, times))
+}
+
+fn reference_times(executor: &mut cpu::Executor, step: &Step) -> Vec<(usize, Duration)> {
+    let nodes: Vec<usize> = executor.plan().nodes_of(&Phase::TRAIN).collect();
+    let times = nodes.into_iter().map(|node| {
+        let begun = Instant::now();
+        executor.run_node(node, step);
+        (node, begun.elapsed())
+    });
+    times.collect()
+}
+
+fn by_kernel(plan: &Plan, times: &[(usize, Duration)]) -> Vec<KernelTime> {
+    let mut kernels: Vec<KernelTime> = Vec::new();
+    for &(node, time) in times {
+        let op = &plan.nodes()[node].op;
+        let name = op.name();
+        let place = kernels.iter().position(|kernel| kernel.name == name);
+        let place = place.unwrap_or_else(|| {
+            kernels.push(KernelTime {
+                name,
+                calls: 0,
+                time: Duration::ZERO,
+                cost: Cost::default(),
+            });
+            kernels.len() - 1
+        });
+        let kernel = &mut kernels[place];
+        kernel.calls += 1;
+        kernel.time += time;
+        add(&mut kernel.cost, op.cost());
+    }
+    kernels.sort_by_key(|kernel| std::cmp::Reverse(kernel.time));
+    kernels
+}
+
+fn add(sum: &mut Cost, cost: Cost) {
+    sum.flop += cost.flop;
+    sum.bytes += cost.bytes;
+}
+
+/// The middle of some times, of which there is at least one.
+fn median(times: &mut [Duration]) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}

@@ -1,0 +1,89 @@
+//! Times the ops of a step by the adapter's own clock.
+
+use std::time::Duration;
+
+use super::executor::Executor;
+use super::readback::{Mapping, staging_buffer};
+use crate::error::Result;
+use crate::ops::Step;
+use crate::plan::Phase;
+
+/// Timestamps of one op: before it and after it.
+const STAMPS: usize = 2;
+
+impl Executor {
+    /// The time that each op of `phases` takes within one step, by its place in the plan, from the adapter's
+    /// own clock; none where the adapter lets nobody read it.
+    ///
+    /// Each op gets a compute pass of its own: what ends passes with a timestamp is the part of WebGPU's
+    /// feature that every backend has.
+    ///
+    /// # Errors
+    /// A device that was lost or reports a fault; more than 2,048 ops, which no set of queries holds.
+    pub async fn time_ops(
+        &mut self,
+        phases: &[Phase],
+        step: &Step,
+    ) -> Result<Option<Vec<(usize, Duration)>>> {
+        if !self.device.has_timestamps() {
+            return Ok(None);
+        }
+        let nodes: Vec<usize> = self.plan.nodes_of(phases).collect();
+        if nodes.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
+        let count = (STAMPS * nodes.len()) as u32;
+        let bytes = u64::from(count) * u64::from(wgpu::QUERY_SIZE);
+        let make = || {
+            let queries = self
+                .device
+                .device
+                .create_query_set(&wgpu::QuerySetDescriptor {
+                    label: Some("timestamps"),
+                    ty: wgpu::QueryType::Timestamp,
+                    count,
+                });
+            let resolved = self.device.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("timestamps"),
+                size: bytes,
+                usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
+                mapped_at_creation: false,
+            });
+            let words = (bytes / super::WORD) as usize;
+            let staging = staging_buffer(&self.device, "timestamps staging", words);
+            (queries, resolved, staging)
+        };
+        let context = "making timestamp queries";
+        let (queries, resolved, staging) = self.device.checked(context, make).await?;
+
+        self.write_steps(&[*step])?;
+        let mut encoder = self.encoder();
+        for (i, &node) in nodes.iter().enumerate() {
+            let first = (STAMPS * i) as u32;
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                label: None,
+                timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
+                    query_set: &queries,
+                    beginning_of_pass_write_index: Some(first),
+                    end_of_pass_write_index: Some(first + 1),
+                }),
+            });
+            self.set_step(&mut pass, 0);
+            self.dispatch(&mut pass, node);
+        }
+        encoder.resolve_query_set(&queries, 0..count, &resolved, 0);
+        encoder.copy_buffer_to_buffer(&resolved, 0, &staging, 0, bytes);
+        let submission = self.device.queue.submit([encoder.finish()]);
+        let mapping = Mapping::start(&self.device, staging, submission);
+        let (words, _) = mapping.words().await?;
+
+        let period = f64::from(self.device.queue.get_timestamp_period());
+        let stamps: Vec<u64> = bytemuck::pod_collect_to_vec(&words);
+        let times = stamps.chunks_exact(STAMPS).map(|stamp| {
+            // A clock that was reset between the two says nothing, and so does not count.
+            let ticks = stamp[1].saturating_sub(stamp[0]);
+            Duration::from_nanos((ticks as f64 * period) as u64)
+        });
+        Ok(Some(nodes.into_iter().zip(times).collect()))
+    }
+}
