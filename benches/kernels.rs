@@ -118,22 +118,26 @@ impl Kernels<'_> {
         let mut group = self.criterion.benchmark_group(name);
         group.sampling_mode(SamplingMode::Flat);
         for variant in variants {
-            bench(&mut group, self.device, variant, inputs, step)?;
+            let label = variant.name.clone();
+            if let Some(once) = bench(&mut group, self.device, variant, inputs, step)? {
+                println!("{name}/{label}: one run takes {once:.1?}, not repeated");
+            }
         }
         group.finish();
         Ok(())
     }
 }
 
+/// The time of one run, where it is too long to be repeated.
 fn bench(
     group: &mut BenchmarkGroup<'_, WallTime>,
     device: &Device,
     Variant { name, op }: Variant,
     inputs: &[Vec<u32>],
     step: Step,
-) -> Result<()> {
+) -> Result<Option<Duration>> {
     let cost = op.cost();
-    // What a kernel is bound by, more often than not: more than a few operations for each byte, or fewer.
+    // What a kernel is bound by, more often than not. FLOP are criterion's elements.
     group.throughput(if cost.flop > 4 * cost.bytes {
         Throughput::Elements(cost.flop)
     } else {
@@ -142,8 +146,7 @@ fn bench(
     let mut alone = block_on(Alone::new(device, op, inputs, step, 1))?;
     let once = block_on(alone.run(1))?;
     if once > TOO_LONG {
-        println!("{name}: one run takes {once:.1?}, not repeated");
-        return Ok(());
+        return Ok(Some(once));
     }
     group.bench_function(&name, |bencher| {
         bencher.iter_custom(|count| {
@@ -151,7 +154,7 @@ fn bench(
             took.expect("a healthy device")
         });
     });
-    Ok(())
+    Ok(None)
 }
 
 /// Random bits as a float between 0 and 1.

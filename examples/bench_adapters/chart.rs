@@ -43,6 +43,7 @@ pub fn svg(measured: &[Measured]) -> Result<Option<String>, Box<dyn Error>> {
             .build_cartesian_2d(batches.log_scale().base(2.0), rates.log_scale())?;
         chart
             .configure_mesh()
+            .max_light_lines(0)
             .x_desc("batch size")
             .y_desc("images per second")
             .x_label_formatter(&|batch| format!("{batch:.0}"))
