@@ -11,8 +11,8 @@ use wgrad::{Device, Result, block_on};
 #[path = "common/mod.rs"]
 mod workload;
 
-/// Steps of one submit: some 50 ms on a slow adapter, like `Trainer`'s.
-const STEPS: usize = 8;
+/// Images of one submit.
+const IMAGES: usize = 256;
 
 fn training_steps(criterion: &mut Criterion) {
     let name = std::env::var("WGRAD_ADAPTER").ok();
@@ -27,13 +27,12 @@ fn training_steps(criterion: &mut Criterion) {
                 continue;
             }
             let mut group = criterion.benchmark_group(format!("{}, {device}", model.name));
-            let samples = (STEPS * model.batch) as u64;
-            group.throughput(Throughput::Elements(samples));
+            group.throughput(Throughput::Elements(IMAGES as u64));
             for kind in ["fused", "readable"] {
                 let plan = plan(device, &model, kind == "fused").expect("the models fit");
                 let loaded = block_on(workload::load(device, plan));
                 let mut executor = loaded.expect("the models fit");
-                let steps = workload::steps(model.batch, STEPS);
+                let steps = workload::steps(model.batch, IMAGES / model.batch);
                 group.bench_function(BenchmarkId::new(kind, model.batch), |bencher| {
                     bencher.iter(|| {
                         let trained = block_on(workload::train(&mut executor, &steps));
