@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use wgrad::ops::{Args, Bindings, Cost, ErrorBound, Op, Step};
 use wgrad::{Device, Result};
 
-use crate::workload::Alone;
+use crate::workload::{self, Alone};
 
 /// Words of each side of a copy: 128 MiB, far beyond most caches, and what every WebGPU binds.
 const COPY_WORDS: usize = 1 << 25;
@@ -146,9 +146,11 @@ pub async fn measure(device: &Device, seconds: f64) -> Ceilings {
 }
 
 async fn copy(device: &Device, seconds: f64) -> Result<f64> {
+    // Memory that nobody wrote may be one page of zeros, over and over.
+    let words = [workload::noise(COPY_WORDS)];
     let mut best = 0f64;
     for op in [Ceiling::CopyWords, Ceiling::CopyVectors] {
-        let mut alone = load(device, op, &[], 1).await?;
+        let mut alone = load(device, op, &words, 1).await?;
         let took = fastest(&mut alone, seconds / 2.0).await?;
         best = best.max(op.cost().bytes as f64 / took.as_secs_f64() * 1e-9);
     }

@@ -4,11 +4,11 @@ override LEN: u32; // elements to copy
 override ROUNDS: u32; // of multiply-adds
 override WORKGROUP_SIZE: u32 = 64;
 
-@group(0) @binding(0) var<storage, read> words: array<f32>; // (LEN)
-@group(0) @binding(1) var<storage, read_write> words_copy: array<f32>; // (LEN)
+@group(0) @binding(0) var<storage, read> words: array<u32>; // (LEN)
+@group(0) @binding(1) var<storage, read_write> words_copy: array<u32>; // (LEN)
 
-@group(0) @binding(0) var<storage, read> vectors: array<vec4<f32>>; // (LEN)
-@group(0) @binding(1) var<storage, read_write> vectors_copy: array<vec4<f32>>; // (LEN)
+@group(0) @binding(0) var<storage, read> vectors: array<vec4<u32>>; // (LEN)
+@group(0) @binding(1) var<storage, read_write> vectors_copy: array<vec4<u32>>; // (LEN)
 
 @group(0) @binding(0) var<storage, read> factors: array<f32>; // (2)
 @group(0) @binding(1) var<storage, read_write> sums: array<f32>; // one an invocation
