@@ -8,7 +8,7 @@ override H: u32;
 override W: u32;
 override OH: u32; // of the convolution; the pool halves it, rounding down
 override OW: u32;
-override KH: u32; // at most 4
+override KH: u32;
 override KW: u32; // at most 4
 override PAD_H: u32;
 override PAD_W: u32;
@@ -173,6 +173,24 @@ fn conv_pool_forward(
     store_windows(n, o + 3u, ph, pw, top.left[3], top.right[3], bottom.left[3], bottom.right[3]);
 }
 
+// What a row of the kernel reads from (h, w) on; zero on the padding and past its end.
+fn row_at(plane: u32, h: u32, w: u32) -> vec4<f32> {
+    let columns = w + FOUR;
+    let inside = (columns < vec4<u32>(W)) & vec4<bool>(h < H);
+    let at = select(vec4<u32>(), (plane * H + h) * W + columns, inside);
+    var values = vec4<f32>(input[at.x], 0.0, 0.0, 0.0);
+    if KW > 1u {
+        values.y = input[at.y];
+    }
+    if KW > 2u {
+        values.z = input[at.z];
+    }
+    if KW > 3u {
+        values.w = input[at.w];
+    }
+    return select(vec4<f32>(), values, inside);
+}
+
 var<workgroup> lane_sums: array<vec4<f32>, WORKGROUP_SIZE>;
 
 // The sum over all lanes, in lane 0; a tree whose rounds add the upper half to the lower.
@@ -209,18 +227,19 @@ fn store_d_weights(first: u32, sums: vec4<f32>) {
     }
 }
 
-// One workgroup computes one kernel, (o, c), row by row: each lane adds a part of the windows.
+// One workgroup computes one row of one kernel, (o, c, kh): each lane adds a part of the windows.
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn conv_pool_backward_weight(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let kernel = workgroup.x + workgroup.y * workgroups.x;
-    let o = kernel / C;
-    let c = kernel % C;
+    let row = workgroup.x + workgroup.y * workgroups.x;
+    let o = row / (C * KH);
+    let c = row / KH % C;
+    let kh = row % KH;
     let windows = (OH / 2u) * (OW / 2u);
-    var sums = mat4x4<f32>(); // column i is row i of the kernel
+    var sums = vec4<f32>();
     var total = 0.0;
     if o < O {
         for (var i = lane; i < BATCH * windows; i += WORKGROUP_SIZE) {
@@ -229,31 +248,18 @@ fn conv_pool_backward_weight(
             let winner = winners[at];
             if winner < OH * OW {
                 let gradient = d_pooled[at];
-                let plane = n * C + c;
-                let h = winner / OW - PAD_H;
-                let w = winner % OW - PAD_W;
+                let h = winner / OW + kh - PAD_H;
+                sums += gradient * row_at(n * C + c, h, winner % OW - PAD_W);
                 total += gradient;
-                sums[0] += gradient * input_at(plane, h, w);
-                if KH > 1u {
-                    sums[1] += gradient * input_at(plane, h + 1u, w);
-                }
-                if KH > 2u {
-                    sums[2] += gradient * input_at(plane, h + 2u, w);
-                }
-                if KH > 3u {
-                    sums[3] += gradient * input_at(plane, h + 3u, w);
-                }
             }
         }
     }
-    for (var kh = 0u; kh < KH; kh++) {
-        let row = all_lanes(sums[kh], lane);
-        if lane == 0u && o < O {
-            store_d_weights((kernel * KH + kh) * KW, row);
-        }
-    }
+    sums = all_lanes(sums, lane);
     total = all_lanes(vec4<f32>(total), lane).x;
-    if lane == 0u && o < O && c == 0u {
-        d_bias[o] = select(0.0, d_bias[o], ACCUMULATE) + total;
+    if lane == 0u && o < O {
+        store_d_weights(row * KW, sums);
+        if c == 0u && kh == 0u {
+            d_bias[o] = select(0.0, d_bias[o], ACCUMULATE) + total;
+        }
     }
 }

@@ -267,10 +267,10 @@ pub fn mutants() -> Vec<Planted> {
             "d_weight[index] = sum;",
         ),
         (
-            "a row of the kernel left out",
+            "the first row of the kernel for all",
             pool_backward(),
-            "if KH > 2u {",
-            "if KH > 3u {",
+            "+ kh - PAD_H;\n                sums",
+            "- PAD_H;\n                sums",
         ),
         (
             "mean forgotten",
