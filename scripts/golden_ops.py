@@ -42,6 +42,9 @@ def im2col(c, step, x):
     return [F.unfold(x("input").reshape(c["PLANES"], 1, c["H"], c["W"]), **window(c))]
 
 
+OPS["im2col_4"] = im2col
+
+
 @op
 def col2im(c, step, x):
     columns = x("d_columns").reshape(c["PLANES"], c["KH"] * c["KW"], c["OH"] * c["OW"])
@@ -306,6 +309,9 @@ def optimize(c, step, x, momentum):
 @op
 def sgd(c, step, x):
     return optimize(c, step, x, 0)
+
+
+OPS["sgd_4"] = sgd
 
 
 @op

@@ -1,4 +1,5 @@
-// Stochastic gradient descent over the arena of all parameters, one element an invocation.
+// Stochastic gradient descent over the arena of all parameters, one element an
+// invocation, or four where there are as many.
 
 override LEN: u32;
 override WEIGHT_DECAY: f32;
@@ -16,6 +17,10 @@ struct Step {
 @group(0) @binding(0) var<storage, read> gradients: array<f32>; // (LEN)
 @group(0) @binding(1) var<storage, read_write> parameters: array<f32>; // (LEN)
 @group(0) @binding(2) var<storage, read_write> velocity: array<f32>; // (LEN)
+
+@group(0) @binding(0) var<storage, read> gradients_4: array<vec4<f32>>; // (LEN)
+@group(0) @binding(1) var<storage, read_write> parameters_4: array<vec4<f32>>; // (LEN)
+
 @group(1) @binding(0) var<uniform> this_step: Step;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -30,6 +35,20 @@ fn sgd(
     let parameter = parameters[index];
     let gradient = gradients[index] + WEIGHT_DECAY * parameter;
     parameters[index] = parameter - this_step.learning_rate * gradient;
+}
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn sgd_4(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+) {
+    let index = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    if index >= LEN / 4u {
+        return;
+    }
+    let parameter = parameters_4[index];
+    let gradient = gradients_4[index] + WEIGHT_DECAY * parameter;
+    parameters_4[index] = parameter - this_step.learning_rate * gradient;
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)

@@ -54,7 +54,7 @@ fn a_step_of_the_tutorials_network_is_eleven_ops() {
         "gemm_4x4_sums",
         "gemm_4x4",
         "conv_pool_backward_weight",
-        "sgd",
+        "sgd_4",
     ];
     assert_eq!(ops(&plan), expected);
 }

@@ -122,7 +122,15 @@ impl Layer for Conv2d {
         let weight_shape = [oc, self.in_channels, kernel.height, kernel.width];
         let (weight, _) = plan.parameter("weight", weight_shape, Init::HeNormal { fan_in: k })?;
         let columns = plan.activation("columns", [n, k, area])?;
-        plan.op(Phase::Forward, Im2col { geometry }, &[input], &[columns])?;
+        plan.op(
+            Phase::Forward,
+            Im2col {
+                geometry,
+                fours: false,
+            },
+            &[input],
+            &[columns],
+        )?;
 
         let product_name = if self.bias { "product" } else { "output" };
         let product = plan.activation(product_name, [n, oc, height, width])?;

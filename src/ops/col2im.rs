@@ -77,5 +77,5 @@ impl Op for Col2im {
 pub(super) fn cases(random: &mut Random) -> Vec<Case> {
     let geometry = random.geometry();
     let case = Case::of_floats(Col2im { geometry }, random);
-    vec![case.with_gradient(0, Im2col { geometry }, &[Read::OutputGradient])]
+    vec![case.with_gradient(0, Im2col { geometry, fours: false }, &[Read::OutputGradient])]
 }

@@ -14,11 +14,13 @@ use crate::shape::WindowedPlanes;
 pub struct Im2col {
     /// (N·C, H, W) and the window that slides over each plane.
     pub geometry: WindowedPlanes,
+    /// One invocation writes four neighbours; OH·OW must be a multiple of four.
+    pub fours: bool,
 }
 
 impl Op for Im2col {
     fn name(&self) -> &'static str {
-        "im2col"
+        if self.fours { "im2col_4" } else { "im2col" }
     }
 
     fn shader(&self) -> &'static str {
@@ -39,7 +41,8 @@ impl Op for Im2col {
 
     fn invocations(&self) -> u64 {
         let g = &self.geometry;
-        (g.planes * g.kernel_area() * g.output_area()) as u64
+        let elements = g.planes * g.kernel_area() * g.output_area();
+        (if self.fours { elements / 4 } else { elements }) as u64
     }
 
     fn cost(&self) -> Cost {
@@ -72,6 +75,8 @@ impl Op for Im2col {
 
 pub(super) fn cases(random: &mut Random) -> Vec<Case> {
     let geometry = random.geometry();
-    let case = Case::of_floats(Im2col { geometry }, random);
-    vec![case.with_gradient(0, Col2im { geometry }, &[Read::OutputGradient])]
+    let fours = geometry.output_area().is_multiple_of(4);
+    let fast = Case::of_floats(Im2col { geometry, fours }, random);
+    let case = Case::of_floats(Im2col { geometry, fours: false }, random);
+    vec![fast, case.with_gradient(0, Col2im { geometry }, &[Read::OutputGradient])]
 }

@@ -28,9 +28,16 @@ pub struct SgdMomentum {
     pub momentum: f32,
 }
 
+impl Sgd {
+    /// Elements that one invocation takes: four where they come in fours, as in every arena.
+    fn at_once(&self) -> usize {
+        if self.len.is_multiple_of(4) { 4 } else { 1 }
+    }
+}
+
 impl Op for Sgd {
     fn name(&self) -> &'static str {
-        "sgd"
+        if self.at_once() == 4 { "sgd_4" } else { "sgd" }
     }
 
     fn shader(&self) -> &'static str {
@@ -52,7 +59,7 @@ impl Op for Sgd {
     }
 
     fn invocations(&self) -> u64 {
-        self.len as u64
+        (self.len / self.at_once()) as u64
     }
 
     fn cost(&self) -> Cost {

@@ -93,19 +93,28 @@ pub fn mutants() -> Vec<(&'static str, Box<dyn Op>, &'static str, &'static str)>
         ),
         (
             "axes of the stride swapped",
-            Box::new(Im2col { geometry }),
+            Box::new(Im2col {
+                geometry,
+                fours: false,
+            }),
             "STRIDE_H + cell",
             "STRIDE_W + cell",
         ),
         (
             "padding forgotten",
-            Box::new(Im2col { geometry }),
+            Box::new(Im2col {
+                geometry,
+                fours: false,
+            }),
             "- PAD_H",
             "",
         ),
         (
             "padding not zero",
-            Box::new(Im2col { geometry }),
+            Box::new(Im2col {
+                geometry,
+                fours: false,
+            }),
             "var value = 0.0",
             "var value = 1.0",
         ),

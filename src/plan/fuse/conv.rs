@@ -184,7 +184,15 @@ impl Site {
 
 /// Products over im2col's columns, with bias and rectifier; the bias's gradient beside the weight's.
 fn columns_conv(graph: &mut Graph, site: &Site) -> Result<()> {
-    let (inputs, [_, _, bias]) = (graph.inputs(site.gemm), site.factors(graph));
+    let (inputs, [input, _, bias]) = (graph.inputs(site.gemm), site.factors(graph));
+    let geometry = site.sizes.geometry;
+    let fours = geometry.output_area().is_multiple_of(4);
+    graph.replace(
+        site.im2col,
+        Im2col { geometry, fours },
+        &[input],
+        &[inputs[1]],
+    )?;
     let epilogue = Epilogue::Bias {
         of_rows: true,
         relu: site.relu.is_some(),
