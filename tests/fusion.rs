@@ -293,3 +293,27 @@ fn choices_that_are_none_are_refused() {
         "choices: expected lines of `op: kernel`, got `conv1`"
     );
 }
+
+/// The adapter's clock, where it has one, times every op of a step.
+#[test]
+fn every_op_of_a_step_is_timed() {
+    let Some(device) = common::gpu() else { return };
+    let mut trainer = trainer(
+        &device,
+        &common::tutorial_model(),
+        &digits(64),
+        Planning::Fused(Effort::Off),
+    );
+    let count = trainer.plan().nodes_of(&Phase::TRAIN).count();
+    let Executor::Gpu(gpu) = trainer.executor() else {
+        panic!("the device is no adapter")
+    };
+    let step = Step::new(0, 32, 0, 0.0);
+    let walls = block_on(gpu.profile(&Phase::TRAIN, &step)).unwrap();
+    assert_eq!(walls.len(), count);
+    assert!(walls.iter().all(|(_, time)| !time.is_zero()));
+    match block_on(gpu.time_ops(&Phase::TRAIN, &step)).unwrap() {
+        Some(times) => assert_eq!(times.len(), count),
+        None => eprintln!("SKIPPED: {device} has no clock"),
+    }
+}
