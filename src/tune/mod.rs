@@ -198,16 +198,19 @@ impl Tuner<'_> {
             for kernel in ConvKernel::ALL {
                 let mut convs = chosen.clone();
                 convs.insert(layer.clone(), kernel);
-                plans.push((kernel, readable.clone().fused(&convs)?));
+                let plan = readable.clone().fused(&convs)?;
+                plans.push((kernel, count(&plan), plan));
             }
             // What is taken without measuring comes first, lest the budget end before it.
             let default = count(&readable.clone().fused(&chosen)?);
-            plans.sort_by_key(|(_, plan)| count(plan) != default);
-            let counts: Vec<BTreeMap<String, usize>> =
-                plans.iter().map(|(_, plan)| count(plan)).collect();
+            plans.sort_by_key(|(_, counts, _)| *counts != default);
             let mut best: Option<(Duration, ConvKernel)> = None;
-            for ((kernel, plan), own) in plans.iter().zip(&counts) {
-                let is_everywhere = |op: &str| counts.iter().all(|c| c.get(op) == own.get(op));
+            for (kernel, own, plan) in &plans {
+                let is_everywhere = |op: &str| {
+                    plans
+                        .iter()
+                        .all(|(_, counts, _)| counts.get(op) == own.get(op))
+                };
                 let limit = best.map_or(Duration::MAX, |(time, _)| time);
                 let time = self.time_of(plan, &|op| !is_everywhere(op), limit).await?;
                 if let Some(time) = time {
@@ -303,10 +306,13 @@ impl Tuner<'_> {
         let mut shader = DefaultHasher::new();
         op.shader().hash(&mut shader);
         let key = format!("{op:?} {variant} {:016x}", shader.finish());
+        if self.effort == Effort::Off {
+            return Ok(None);
+        }
         if let Some(time) = self.cache.time(&key) {
             return Ok(Some(time));
         }
-        if self.effort == Effort::Off || self.end.is_some_and(|end| Instant::now() >= end) {
+        if self.end.is_some_and(|end| Instant::now() >= end) {
             return Ok(None);
         }
         let bench = match &mut self.bench {
