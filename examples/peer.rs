@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
-use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential};
+use wgrad::verify::built_in;
 use wgrad::{Config, Device, Loss, Planning, Reduction, Result, Sgd, Trainer, data};
 
 /// Runs of which the median counts.
@@ -63,14 +63,17 @@ async fn run(args: &Args, begun: Instant) -> Result<()> {
         Where::Gpu => Device::gpu(args.adapter.as_deref()).await?,
         Where::Cpu => Device::cpu(),
     };
-    let (model, mut config) = match args.model {
-        Model::Seed => (seed(), config(Loss::Mse(Reduction::Mean), 0.01, 32)),
-        Model::Big => (big(), config(Loss::CrossEntropy, 0.05, 64)),
+    let (name, mut config) = match args.model {
+        Model::Seed => ("tutorial", config(Loss::Mse(Reduction::Mean), 0.01, 32)),
+        Model::Big => ("larger", config(Loss::CrossEntropy, 0.05, 64)),
     };
     if args.unfused {
         config.planning = Planning::Unfused;
     }
     let batch = config.batch_size;
+    let mut subjects = built_in().into_iter();
+    let subject = subjects.find(|subject| subject.name == name);
+    let model = subject.expect("both are built in").model;
     let mut trainer = Trainer::new(&device, &model, &data::load_mnist(&args.data)?, config).await?;
     trainer.train_until(|_| ControlFlow::Break(())).await?;
     let first_step_s = begun.elapsed().as_secs_f64();
@@ -114,31 +117,4 @@ fn config(loss: Loss, learning_rate: f32, batch_size: usize) -> Config {
         shuffle: true,
         planning: Planning::default(),
     }
-}
-
-/// The tutorial's network.
-fn seed() -> Sequential {
-    Sequential::new()
-        .with(Conv2d::new(1, 4, 3))
-        .with(ReLU)
-        .with(MaxPool2d::new(2))
-        .with(Flatten)
-        .with(Linear::new(32))
-        .with(ReLU)
-        .with(Linear::new(10))
-}
-
-/// Two convolutions of 32 and 64 channels, 421,642 parameters.
-fn big() -> Sequential {
-    Sequential::new()
-        .with(Conv2d::new(1, 32, 3).padding(1))
-        .with(ReLU)
-        .with(MaxPool2d::new(2))
-        .with(Conv2d::new(32, 64, 3).padding(1))
-        .with(ReLU)
-        .with(MaxPool2d::new(2))
-        .with(Flatten)
-        .with(Linear::new(128))
-        .with(ReLU)
-        .with(Linear::new(10))
 }

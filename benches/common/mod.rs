@@ -117,15 +117,8 @@ impl Alone {
         times: usize,
     ) -> Result<Self> {
         let mut plan = Builder::new(false);
-        let bindings = op.bindings();
-        let mut make = |list: &[(&'static str, usize)]| -> Result<Vec<TensorId>> {
-            let tensors = list.iter();
-            tensors
-                .map(|&(name, len)| plan.tensor(name, [len], Element::U32, Role::Input))
-                .collect()
-        };
-        let (read, written) = (make(&bindings.inputs)?, make(&bindings.outputs)?);
-        let done = make(&[("done", 1)])?[0];
+        let (read, written) = plan.tensors_of(op.as_ref())?;
+        let done = plan.tensor("done", [1], Element::U32, Role::Input)?;
         for _ in 0..times {
             plan.boxed_op(Phase::Forward, op.clone(), &read, &written)?;
         }

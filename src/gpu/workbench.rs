@@ -9,7 +9,7 @@ use super::device::Device;
 use super::{Adapter, Executor};
 use crate::error::Result;
 use crate::ops::{Op, Step};
-use crate::plan::{Builder, Element, Phase, Role};
+use crate::plan::{Builder, Phase};
 
 /// Runs of which the fastest counts: the others were disturbed.
 const RUNS: usize = 3;
@@ -40,14 +40,7 @@ impl Workbench {
     /// A kernel that the driver refuses, memory that runs out, a device that was lost.
     pub async fn time(&self, op: Box<dyn Op>, run: Duration) -> Result<Duration> {
         let mut plan = Builder::new(false);
-        let bindings = op.bindings();
-        let mut make = |list: &[(&'static str, usize)]| {
-            let tensors = list.iter();
-            let tensors =
-                tensors.map(|&(name, len)| plan.tensor(name, [len], Element::U32, Role::Input));
-            tensors.collect::<Result<Vec<_>>>()
-        };
-        let (inputs, outputs) = (make(&bindings.inputs)?, make(&bindings.outputs)?);
+        let (inputs, outputs) = plan.tensors_of(op.as_ref())?;
         plan.boxed_op(Phase::Forward, op, &inputs, &outputs)?;
         let mut executor = Executor::on(self.device.clone(), Arc::new(plan.finish())).await?;
         let step = Step::new(0, 1, 0, 0.0);

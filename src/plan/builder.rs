@@ -108,6 +108,21 @@ impl Builder {
         self.tensor(name, shape, Element::F32, Role::Scratch)
     }
 
+    /// A new tensor for each binding of `op`, for one that stands by itself: its inputs, its outputs.
+    ///
+    /// # Errors
+    /// As [`Builder::tensor`].
+    pub fn tensors_of(&mut self, op: &dyn Op) -> Result<(Vec<TensorId>, Vec<TensorId>)> {
+        let bindings = op.bindings();
+        let mut make = |list: Vec<(&str, usize)>| {
+            let tensors = list.into_iter();
+            let tensors =
+                tensors.map(|(name, len)| self.tensor(name, [len], Element::U32, Role::Input));
+            tensors.collect::<Result<Vec<_>>>()
+        };
+        Ok((make(bindings.inputs)?, make(bindings.outputs)?))
+    }
+
     /// The same memory under another name and shape.
     ///
     /// # Errors

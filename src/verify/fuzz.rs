@@ -4,9 +4,9 @@ use super::compare::{OutputReport, check_node, on_gpu};
 use crate::device::Device;
 use crate::error::Result;
 use crate::gpu::Adapter;
+use crate::ops::FAMILIES;
 use crate::ops::case::{Case, Floats, Random};
-use crate::ops::{FAMILIES, Op};
-use crate::plan::{Builder, Element, Phase, Role, TensorId};
+use crate::plan::{Builder, Phase};
 
 /// `rounds` random cases of every op, named `gemm.3.0`: family, round, number. The same seed gives the
 /// same cases on every machine.
@@ -35,7 +35,7 @@ pub async fn fuzz(device: &Device, seed: u64, rounds: u32) -> Result<Vec<OutputR
     let cases = cases(seed, rounds, Floats::Hostile).into_iter();
     for (name, case) in cases.filter(|(_, case)| can_run(case)) {
         plan.set_scope(&name);
-        let (inputs, outputs) = bindings(&mut plan, case.op.as_ref())?;
+        let (inputs, outputs) = plan.tensors_of(case.op.as_ref())?;
         written.extend(inputs.iter().copied().zip(case.inputs));
         written.extend(outputs.iter().copied().zip(case.outputs));
         plan.boxed_op(Phase::Forward, case.op, &inputs, &outputs)?;
@@ -56,16 +56,4 @@ pub async fn fuzz(device: &Device, seed: u64, rounds: u32) -> Result<Vec<OutputR
         }));
     }
     Ok(reports)
-}
-
-/// A tensor for each binding of `op`: its inputs, its outputs.
-pub(super) fn bindings(plan: &mut Builder, op: &dyn Op) -> Result<(Vec<TensorId>, Vec<TensorId>)> {
-    let bindings = op.bindings();
-    let mut make = |list: Vec<(&str, usize)>| {
-        let tensors = list.into_iter();
-        let tensors =
-            tensors.map(|(name, len)| plan.tensor(name, [len], Element::U32, Role::Input));
-        tensors.collect::<Result<Vec<_>>>()
-    };
-    Ok((make(bindings.inputs)?, make(bindings.outputs)?))
 }

@@ -10,7 +10,7 @@
 //! What remains is the rounding of `f` and `g`, which the ops' own bounds state.
 
 use super::compare::{expect, on_gpu};
-use super::fuzz::{bindings, cases};
+use super::fuzz::cases;
 use crate::device::Device;
 use crate::error::Result;
 use crate::executor::Executor;
@@ -121,7 +121,7 @@ impl Check {
             ..
         } = case;
         let scope = plan.scope().to_owned();
-        let (inputs, outputs) = bindings(plan, op.as_ref())?;
+        let (inputs, outputs) = plan.tensors_of(op.as_ref())?;
         let len = op.bindings().outputs[0].1;
         let d_output = plan.tensor("upstream", [len], Element::F32, Role::Input)?;
         let node = plan.boxed_op(Phase::Forward, op, &inputs, &outputs)?;

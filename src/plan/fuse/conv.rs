@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::ops::{
     BiasBackward, BiasForward, Col2im, ConvBackwardInput, ConvBackwardWeight, ConvForward,
     ConvPoolBackwardWeight, ConvPoolForward, ConvSizes, Epilogue, Gemm, Im2col, MaxPoolBackward,
-    MaxPoolForward, Product, ReduceSum,
+    MaxPoolForward, Product, ReduceSum, ReluForward,
 };
 use crate::plan::{Node, Phase, Plan, TensorId};
 use crate::shape::Window;
@@ -152,7 +152,7 @@ fn find(graph: &Graph, im2col: usize) -> Option<Site> {
         im2col,
         gemm,
         bias,
-        relu: graph.only_forward_reader(output),
+        relu: graph.only_reader::<ReluForward>(output, Phase::Forward),
         pool,
         backward: Backward {
             bias: bias_sum,

@@ -4,7 +4,7 @@
 use super::graph::Graph;
 use crate::error::Result;
 use crate::ops::{BiasForward, Epilogue, Gemm, Product, ReduceSum, ReluBackward, ReluForward};
-use crate::plan::{Phase, TensorId};
+use crate::plan::Phase;
 
 pub(super) fn fuse(graph: &mut Graph) -> Result<()> {
     for place in graph.places() {
@@ -49,7 +49,7 @@ fn forward(graph: &mut Graph, place: usize, mut product: Product) -> Result<()> 
     if let Some(bias) = bias.filter(of_columns).filter(|_| product.batch == 1) {
         (extra, output) = (graph.inputs(bias)[1], graph.outputs(bias)[0]);
         graph.remove(bias);
-        let relu = graph.only_forward_reader(output);
+        let relu = graph.only_reader::<ReluForward>(output, Phase::Forward);
         if let Some(relu) = relu {
             output = graph.outputs(relu)[0];
             graph.remove(relu);
@@ -60,13 +60,6 @@ fn forward(graph: &mut Graph, place: usize, mut product: Product) -> Result<()> 
         };
     }
     graph.replace(place, product, &[inputs[0], inputs[1], extra], &[output])
-}
-
-impl Graph {
-    /// The rectifier that is the only reader of a tensor.
-    pub(super) fn only_forward_reader(&self, tensor: TensorId) -> Option<usize> {
-        self.only_reader::<ReluForward>(tensor, Phase::Forward)
-    }
 }
 
 /// `reduce_sum` (bias) and `gemm` (weight) → one product with sums of rows; `gemm` (input),

@@ -67,7 +67,7 @@ impl Plan {
         Ok(memory::share(graph.finish()))
     }
 
-    /// The names of the convolutions that passes find, with the kernels that each may have.
+    /// The names of the layers that convolve, in a readable plan: what [`ConvKernels`] may name.
     pub fn convolutions(&self) -> Vec<String> {
         conv::names(self)
     }
