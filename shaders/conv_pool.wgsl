@@ -8,7 +8,7 @@ override H: u32;
 override W: u32;
 override OH: u32; // of the convolution; the pool halves it, rounding down
 override OW: u32;
-override KH: u32;
+override KH: u32; // at most 4
 override KW: u32; // at most 4
 override PAD_H: u32;
 override PAD_W: u32;
@@ -191,19 +191,19 @@ fn row_at(plane: u32, h: u32, w: u32) -> vec4<f32> {
     return select(vec4<f32>(), values, inside);
 }
 
-var<workgroup> lane_sums: array<vec4<f32>, WORKGROUP_SIZE>;
+// A column for each row of the kernel.
+var<workgroup> lane_sums: array<mat4x4<f32>, WORKGROUP_SIZE>;
+var<workgroup> lane_totals: array<f32, WORKGROUP_SIZE>;
 
-// The sum over all lanes, in lane 0; a tree whose rounds add the upper half to the lower.
-fn all_lanes(own: vec4<f32>, lane: u32) -> vec4<f32> {
-    workgroupBarrier();
-    lane_sums[lane] = own;
+// Adds up all lanes' in lane 0: a tree whose rounds add the upper half to the lower.
+fn add_lanes(lane: u32) {
     for (var half = WORKGROUP_SIZE / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
         if lane < half {
             lane_sums[lane] += lane_sums[lane + half];
+            lane_totals[lane] += lane_totals[lane + half];
         }
     }
-    return lane_sums[0];
 }
 
 fn store_d_weight(index: u32, sum: f32) {
@@ -214,7 +214,7 @@ fn store_d_weight(index: u32, sum: f32) {
     }
 }
 
-fn store_d_weights(first: u32, sums: vec4<f32>) {
+fn store_row(first: u32, sums: vec4<f32>) {
     store_d_weight(first, sums.x);
     if KW > 1u {
         store_d_weight(first + 1u, sums.y);
@@ -227,19 +227,18 @@ fn store_d_weights(first: u32, sums: vec4<f32>) {
     }
 }
 
-// One workgroup computes one row of one kernel, (o, c, kh): each lane adds a part of the windows.
+// One workgroup computes one kernel, (o, c): each lane adds a part of the windows.
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn conv_pool_backward_weight(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let row = workgroup.x + workgroup.y * workgroups.x;
-    let o = row / (C * KH);
-    let c = row / KH % C;
-    let kh = row % KH;
+    let kernel = workgroup.x + workgroup.y * workgroups.x;
+    let o = kernel / C;
+    let c = kernel % C;
     let windows = (OH / 2u) * (OW / 2u);
-    var sums = vec4<f32>();
+    var sums = mat4x4<f32>();
     var total = 0.0;
     if o < O {
         for (var i = lane; i < BATCH * windows; i += WORKGROUP_SIZE) {
@@ -248,18 +247,32 @@ fn conv_pool_backward_weight(
             let winner = winners[at];
             if winner < OH * OW {
                 let gradient = d_pooled[at];
-                let h = winner / OW + kh - PAD_H;
-                sums += gradient * row_at(n * C + c, h, winner % OW - PAD_W);
+                let plane = n * C + c;
+                let h = winner / OW - PAD_H;
+                let w = winner % OW - PAD_W;
                 total += gradient;
+                sums[0] += gradient * row_at(plane, h, w);
+                if KH > 1u {
+                    sums[1] += gradient * row_at(plane, h + 1u, w);
+                }
+                if KH > 2u {
+                    sums[2] += gradient * row_at(plane, h + 2u, w);
+                }
+                if KH > 3u {
+                    sums[3] += gradient * row_at(plane, h + 3u, w);
+                }
             }
         }
     }
-    sums = all_lanes(sums, lane);
-    total = all_lanes(vec4<f32>(total), lane).x;
+    lane_sums[lane] = sums;
+    lane_totals[lane] = total;
+    add_lanes(lane);
     if lane == 0u && o < O {
-        store_d_weights(row * KW, sums);
-        if c == 0u && kh == 0u {
-            d_bias[o] = select(0.0, d_bias[o], ACCUMULATE) + total;
+        for (var kh = 0u; kh < KH; kh++) {
+            store_row((kernel * KH + kh) * KW, lane_sums[0][kh]);
+        }
+        if c == 0u {
+            d_bias[o] = select(0.0, d_bias[o], ACCUMULATE) + lane_totals[0];
         }
     }
 }

@@ -16,8 +16,8 @@ const SHADER: &str = include_str!("../../shaders/conv_pool.wgsl");
 /// The index of a window that the rectifier let nothing pass of: no pixel, so no gradient goes there.
 pub const NO_PIXEL: u32 = u32::MAX;
 
-/// The widest kernel: its row is a vector of four.
-const WIDEST: usize = 4;
+/// The largest kernel: its row is a vector of four, and it a matrix of four rows.
+const LARGEST: usize = 4;
 
 /// Windows in a row that one invocation computes, and their channels; as in the shader.
 const TILE: usize = 4;
@@ -40,11 +40,12 @@ pub struct ConvPoolBackwardWeight {
 }
 
 impl ConvPoolForward {
-    /// Whether the kernels fit: stride 1, a kernel of at most four columns, an output that has a window.
+    /// Whether the kernels fit: stride 1, a kernel of at most 4×4, an output that has a window.
     pub fn fits(sizes: &ConvSizes) -> bool {
         let WindowedPlanes { output, window, .. } = sizes.geometry;
         window.stride == 1.into()
-            && window.kernel.width <= WIDEST
+            && window.kernel.height <= LARGEST
+            && window.kernel.width <= LARGEST
             && output.height >= 2
             && output.width >= 2
     }
@@ -227,7 +228,7 @@ impl Op for ConvPoolBackwardWeight {
 
     fn invocations(&self) -> u64 {
         let s = &self.sizes;
-        (s.out_channels * s.in_channels * s.geometry.window.kernel.height) as u64 * WORKGROUP_SIZE
+        (s.out_channels * s.in_channels) as u64 * WORKGROUP_SIZE
     }
 
     fn cost(&self) -> Cost {

@@ -267,10 +267,10 @@ pub fn mutants() -> Vec<Planted> {
             "d_weight[index] = sum;",
         ),
         (
-            "the first row of the kernel for all",
+            "a row of the kernel twice",
             pool_backward(),
-            "+ kh - PAD_H;\n                sums",
-            "- PAD_H;\n                sums",
+            "row_at(plane, h + 2u, w)",
+            "row_at(plane, h + 1u, w)",
         ),
         (
             "mean forgotten",
