@@ -77,7 +77,7 @@ fn sum_error(terms: usize, magnitude: f32) -> f64 {
 }
 
 /// Σ|a·b| of each element: the op's reference on the absolute values of what it reads, and with
-/// `flush` on zero for every subnormal. Clearing a float's sign bit is its absolute value; so that
+/// `flush` on zero for every subnormal; integers stay as they are. Clearing a float's sign bit is its absolute value; so that
 /// products with the learning rate, which are subtracted, add up too, that rate turns negative.
 fn magnitudes(op: &dyn Op, args: &Args<'_>, index: usize, flush: bool) -> Vec<f32> {
     let absolute = |word: &u32| match word & 0x7fff_ffff {
@@ -85,7 +85,14 @@ fn magnitudes(op: &dyn Op, args: &Args<'_>, index: usize, flush: bool) -> Vec<f3
         magnitude => magnitude,
     };
     let all = |words: &[u32]| -> Vec<u32> { words.iter().map(absolute).collect() };
-    let inputs: Vec<Vec<u32>> = args.inputs.iter().map(|words| all(words)).collect();
+    let inputs: Vec<Vec<u32>> = (args.inputs.iter().enumerate())
+        .map(
+            |(place, words)| match op.integer_inputs().contains(&place) {
+                true => words.to_vec(),
+                false => all(words),
+            },
+        )
+        .collect();
     let mut outputs: Vec<Vec<u32>> = args.outputs.iter().map(|words| all(words)).collect();
     let mut step = *args.step;
     step.learning_rate = -step.learning_rate.abs();
@@ -95,4 +102,65 @@ fn magnitudes(op: &dyn Op, args: &Args<'_>, index: usize, flush: bool) -> Vec<f3
         step: &step,
     });
     bytemuck::cast_slice(&outputs[index]).to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Bindings, Cost};
+    use super::*;
+    use crate::ops::Step;
+
+    /// `output = values[index]`.
+    #[derive(Debug, Clone)]
+    struct Pick;
+
+    impl Op for Pick {
+        fn name(&self) -> &'static str {
+            "pick"
+        }
+        fn shader(&self) -> &'static str {
+            ""
+        }
+        fn bindings(&self) -> Bindings {
+            Bindings {
+                inputs: vec![("index", 1), ("values", 2)],
+                outputs: vec![("output", 1)],
+            }
+        }
+        fn integer_inputs(&self) -> &'static [usize] {
+            &[0]
+        }
+        fn constants(&self) -> Vec<(&'static str, f64)> {
+            Vec::new()
+        }
+        fn invocations(&self) -> u64 {
+            1
+        }
+        fn cost(&self) -> Cost {
+            Cost::default()
+        }
+        fn reference(&self, args: &mut Args<'_>) {
+            args.output()[0] = args.input(1)[args.inputs[0][0] as usize];
+        }
+        fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
+            vec![ErrorBound::Products { terms: 1 }]
+        }
+    }
+
+    /// An index is a small integer, and as a float a subnormal one: it is not flushed.
+    #[test]
+    fn magnitudes_are_of_floats_only() {
+        let values = [8.0, 4.0].map(f32::to_bits);
+        let (mut output, step) = ([0], Step::new(0, 1, 0, 0.0));
+        let args = Args {
+            inputs: vec![&[1], &values],
+            outputs: vec![&mut output],
+            step: &step,
+        };
+        let allowed = Pick.error_bounds(&args)[0].allowed(&Pick, &args, 0, &[4.0]);
+        assert!(
+            (allowed[0] - sum_error(1, 4.0)).abs() < 1e-15,
+            "{allowed:?}"
+        );
+    }
 }

@@ -222,6 +222,10 @@ impl Op for ConvPoolBackwardWeight {
         }
     }
 
+    fn integer_inputs(&self) -> &'static [usize] {
+        &[1]
+    }
+
     fn constants(&self) -> Vec<(&'static str, f64)> {
         constants(&self.sizes, self.accumulate)
     }

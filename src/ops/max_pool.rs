@@ -159,6 +159,10 @@ impl Op for MaxPoolBackward {
         }
     }
 
+    fn integer_inputs(&self) -> &'static [usize] {
+        &[0]
+    }
+
     fn constants(&self) -> Vec<(&'static str, f64)> {
         self.geometry.constants()
     }

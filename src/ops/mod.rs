@@ -85,6 +85,11 @@ pub trait Op: Any + Debug + Send + Sync + OpClone {
         WORKGROUP_SIZE
     }
 
+    /// The inputs, by their place, that hold no floats: indices, bytes.
+    fn integer_inputs(&self) -> &'static [usize] {
+        &[]
+    }
+
     /// Whether only adapters that have subgroups run it.
     fn needs_subgroups(&self) -> bool {
         false

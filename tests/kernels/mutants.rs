@@ -43,6 +43,9 @@ impl Op for Mutant {
     fn invocations(&self) -> u64 {
         self.op.invocations()
     }
+    fn integer_inputs(&self) -> &'static [usize] {
+        self.op.integer_inputs()
+    }
     fn workgroup_size(&self) -> u64 {
         self.op.workgroup_size()
     }
