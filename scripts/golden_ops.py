@@ -122,15 +122,44 @@ def conv_options(c):
     return dict(stride=stride, padding=(c["PAD_H"], c["PAD_W"]))
 
 
-def conv(c, x):
-    images, weights, _ = conv_shapes(c)
-    factors = x("input").reshape(images), x("weight").reshape(weights), x("bias")
+def samples_of(step, x):
+    """The samples that the step's rows are."""
+    return x.words("order").numpy()[step["offset"] : step["offset"] + step["rows"]]
+
+
+def as_bytes(x, name):
+    return x.words(name).numpy().astype(np.uint32).view(np.uint8)
+
+
+def gathered_images(step, x, name, shape):
+    """The step's rows of a data set of bytes as numbers from 0 to 1, rounded to f32, since sums in which they
+    cancel would show it; zeros for the other rows."""
+    images = torch.zeros(shape, dtype=torch.float64)
+    pixels = samples_of(step, x)[:, None] * images[0].numel() + np.arange(images[0].numel())
+    rows = as_bytes(x, name)[pixels] * np.float32(1 / 255)
+    images[: step["rows"]] = torch.from_numpy(rows).reshape(-1, *shape[1:])
+    return images
+
+
+def gathered_labels(step, x, rows):
+    labels = torch.zeros(rows, dtype=torch.int64)
+    labels[: step["rows"]] = torch.from_numpy(as_bytes(x, "labels")[samples_of(step, x)].astype(np.int64))
+    return labels
+
+
+def conv_input(c, step, x):
+    images = conv_shapes(c)[0]
+    return gathered_images(step, x, "input", images) if c.get("GATHERED") else x("input").reshape(images)
+
+
+def conv(c, step, x):
+    factors = conv_input(c, step, x), x("weight").reshape(conv_shapes(c)[1]), x("bias")
     return F.conv2d(*factors, **conv_options(c))
 
 
 @op
 def conv_forward(c, step, x):
-    output = conv(c, x)
+    output = conv(c, step, x)
     return [torch.relu(output) if c["RELU"] else output]
 
 
@@ -158,16 +187,16 @@ def conv_backward_weight(c, step, x):
 
 @op
 def conv_pool_forward(c, step, x):
-    return rectified(*F.max_pool2d(conv(c, x), 2, return_indices=True))
+    return rectified(*F.max_pool2d(conv(c, step, x), 2, return_indices=True))
 
 
 @op
 def conv_pool_backward_weight(c, step, x):
-    images, weights, outputs = conv_shapes(c)
+    _, weights, outputs = conv_shapes(c)
     planes = c["BATCH"] * c["O"]
     indices, d_pooled = x.words("indices").reshape(planes, -1), x("d_pooled").reshape(planes, -1)
     d_output = scattered(indices, d_pooled, c["OH"] * c["OW"]).reshape(outputs)
-    input = x("input").reshape(images)
+    input = conv_input(c, step, x)
     d_weight = torch.nn.grad.conv2d_weight(input, weights, d_output, **conv_options(c))
     d_bias = d_output.sum((0, 2, 3))
     if c["ACCUMULATE"]:
@@ -237,11 +266,17 @@ def relu_backward(c, step, x):
     return [values.grad]
 
 
+def labels_of(c, step, x):
+    """Those of the step's rows."""
+    labels = gathered_labels(step, x, c["ROWS"]) if c.get("GATHERED") else x.words("labels")
+    return labels[: step["rows"]]
+
+
 def loss(c, step, x, row_losses, gradient_of):
     """Losses of the step's rows and the gradient of their reduction; zeros for the other rows."""
     rows = step["rows"]
     logits = x("logits").reshape(c["ROWS"], c["CLASSES"]).requires_grad_()
-    labels = x.words("labels")[:rows]
+    labels = labels_of(c, step, x)
     row_loss = torch.zeros(c["ROWS"], dtype=torch.float64)
     row_loss[:rows] = row_losses(logits[:rows], labels)
     gradient_of(logits[:rows], labels).backward()
@@ -269,7 +304,7 @@ def metrics(c, step, x):
     loss_sum, correct = x("loss_sum"), x.words("correct")
     logits = x("logits").reshape(-1, c["CLASSES"]).numpy()
     loss_sum[slot] = x("row_loss")[:rows].sum()
-    correct[slot] = int((logits.argmax(1)[:rows] == x.words("labels")[:rows].numpy()).sum())
+    correct[slot] = int((logits.argmax(1)[:rows] == labels_of(c, step, x).numpy()).sum())
     return [loss_sum, correct]
 
 
@@ -280,7 +315,7 @@ def with_metrics(c, step, x, of_rows):
     loss_sum, correct = x("loss_sum"), x.words("correct")
     logits = x("logits").reshape(-1, c["CLASSES"]).numpy()
     loss_sum[slot] = row_loss[:rows].sum()
-    correct[slot] = int((logits.argmax(1)[:rows] == x.words("labels")[:rows].numpy()).sum())
+    correct[slot] = int((logits.argmax(1)[:rows] == labels_of(c, step, x).numpy()).sum())
     return [d_logits, loss_sum, correct]
 
 
@@ -321,15 +356,8 @@ def sgd_momentum(c, step, x):
 
 @op
 def gather(c, step, x):
-    as_bytes = lambda name: x.words(name).numpy().astype(np.uint32).view(np.uint8)
-    rows = np.arange(step["offset"], step["offset"] + step["rows"])
-    samples = x.words("order").numpy()[rows]
-    images = np.zeros((c["ROWS"], c["SAMPLE_LEN"]))
-    pixels = samples[:, None] * c["SAMPLE_LEN"] + np.arange(c["SAMPLE_LEN"])
-    images[: step["rows"]] = as_bytes("images")[pixels] / 255
-    labels = np.zeros(c["ROWS"])
-    labels[: step["rows"]] = as_bytes("labels")[samples]
-    return [images, labels]
+    images = gathered_images(step, x, "images", (c["ROWS"], c["SAMPLE_LEN"]))
+    return [images, gathered_labels(step, x, c["ROWS"])]
 
 
 @op

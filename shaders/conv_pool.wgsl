@@ -1,5 +1,6 @@
 // Convolution of stride 1, bias, rectifier and 2×2 max-pool in one kernel, and the gradient of its weights
-// from the pooled gradient. Nothing of the size of the convolution's output is ever written.
+// from the pooled gradient. Nothing of the size of the convolution's output is ever written; GATHERED, nor
+// is the batch: its pixels are read where they lie in the data set.
 
 override BATCH: u32; // N
 override C: u32;
@@ -13,22 +14,35 @@ override KW: u32; // at most 4
 override PAD_H: u32;
 override PAD_W: u32;
 override ACCUMULATE: bool;
+override GATHERED: bool;
 override WORKGROUP_SIZE: u32 = 64; // a power of two
 
-@group(0) @binding(0) var<storage, read> input: array<f32>; // (N, C, H, W)
+struct Step {
+    offset: u32,
+    rows: u32,
+    slot: u32,
+    learning_rate: f32,
+    inverse_rows: f32,
+}
+
+@group(0) @binding(0) var<storage, read> input: array<u32>; // (N, C, H, W) f32; GATHERED: (samples, C, H, W) bytes
 @group(0) @binding(1) var<storage, read> weight: array<f32>; // (O, C, KH, KW)
 @group(0) @binding(2) var<storage, read> bias: array<f32>; // (O)
-@group(0) @binding(3) var<storage, read_write> pooled: array<f32>; // (N, O, OH/2, OW/2)
-@group(0) @binding(4) var<storage, read_write> indices: array<u32>; // as pooled: pixel of (OH, OW), or NO_PIXEL
+@group(0) @binding(3) var<storage, read> order: array<u32>; // (samples), read if GATHERED
+@group(0) @binding(4) var<storage, read_write> pooled: array<f32>; // (N, O, OH/2, OW/2)
+@group(0) @binding(5) var<storage, read_write> indices: array<u32>; // as pooled: pixel of (OH, OW), or NO_PIXEL
+@group(1) @binding(0) var<uniform> this_step: Step;
 
 @group(0) @binding(1) var<storage, read> winners: array<u32>; // forward's indices
 @group(0) @binding(2) var<storage, read> d_pooled: array<f32>; // (N, O, OH/2, OW/2)
-@group(0) @binding(3) var<storage, read_write> d_weight: array<f32>; // (O, C, KH, KW)
-@group(0) @binding(4) var<storage, read_write> d_bias: array<f32>; // (O)
+@group(0) @binding(4) var<storage, read_write> d_weight: array<f32>; // (O, C, KH, KW)
+@group(0) @binding(5) var<storage, read_write> d_bias: array<f32>; // (O)
 
 // The index where the rectifier let nothing pass, and no gradient goes.
 const NO_PIXEL: u32 = 0xffffffff;
 const FOUR = vec4<u32>(0u, 1u, 2u, 3u);
+// A product, unlike a quotient, is correctly rounded on every adapter.
+const BYTE_SCALE: f32 = 1.0 / 255.0;
 
 // Orders floats as integers: numbers by value, both zeros alike, NaN above all. WGSL may flush
 // subnormals and assume that no NaN occurs, so floats are not compared as floats.
@@ -41,12 +55,57 @@ fn ordered_key(value: f32) -> u32 {
     return select(~bits, magnitude | 0x80000000u, bits == magnitude || magnitude == 0u);
 }
 
-// Four input values from (h, w) on; zero on the padding. Below zero wraps past H and W.
-fn input_at(plane: u32, h: u32, w: u32) -> vec4<f32> {
-    let columns = w + FOUR;
-    let inside = (columns < vec4<u32>(W)) & vec4<bool>(h < H);
-    let at = select(vec4<u32>(), (plane * H + h) * W + columns, inside);
-    return select(vec4<f32>(), vec4<f32>(input[at.x], input[at.y], input[at.z], input[at.w]), inside);
+struct Image {
+    first: u32, // its first element in the input
+    height: u32, // H; 0 for one past the step's rows, which is all padding
+}
+
+fn image_at(n: u32) -> Image {
+    if !GATHERED {
+        return Image(n * (C * H * W), H);
+    }
+    if n < this_step.rows {
+        return Image(order[this_step.offset + n] * (C * H * W), H);
+    }
+    return Image(0u, 0u);
+}
+
+// Which of four pixels from (h, w) on are no padding. Below zero wraps past H and W.
+fn inside(image: Image, h: u32, w: u32) -> vec4<bool> {
+    return (w + FOUR < vec4<u32>(W)) & vec4<bool>(h < image.height);
+}
+
+// The first `count` of four floats from (h, w) on, whose first is element `at`.
+fn floats_at(image: Image, h: u32, w: u32, at: u32, count: u32) -> vec4<f32> {
+    let is_inside = inside(image, h, w);
+    let safe = select(vec4<u32>(), at + FOUR, is_inside);
+    var words = vec4<u32>(input[safe.x], 0u, 0u, 0u);
+    if count > 1u {
+        words.y = input[safe.y];
+    }
+    if count > 2u {
+        words.z = input[safe.z];
+    }
+    if count > 3u {
+        words.w = input[safe.w];
+    }
+    return bitcast<vec4<f32>>(select(vec4<u32>(), words, is_inside));
+}
+
+// Four bytes of a word, which lie from (h, w) on.
+fn bytes_of(image: Image, h: u32, w: u32, word: u32) -> vec4<f32> {
+    let bytes = vec4<u32>(word, word >> 8u, word >> 16u, word >> 24u) & vec4<u32>(0xffu);
+    return vec4<f32>(select(vec4<u32>(), bytes, inside(image, h, w))) * BYTE_SCALE;
+}
+
+// Byte `at` lies in the first of two words, at the bits from `shift` on. One may lie before the first word.
+struct Place {
+    word: u32,
+    shift: u32,
+}
+
+fn place_of(at: u32) -> Place {
+    return Place((at + 4u) / 4u - 1u, at % 4u * 8u);
 }
 
 // Eight pixels of four channels: column i of a matrix is channel i.
@@ -62,8 +121,20 @@ struct Span {
     c: vec4<f32>,
 }
 
-fn span_at(plane: u32, h: u32, w: u32) -> Span {
-    return Span(input_at(plane, h, w), input_at(plane, h, w + 4u), input_at(plane, h, w + 8u));
+fn span_at(image: Image, c: u32, h: u32, w: u32) -> Span {
+    let at = image.first + (c * H + h) * W + w;
+    if !GATHERED {
+        let a = floats_at(image, h, w, at, 4u);
+        let b = floats_at(image, h, w + 4u, at + 4u, 4u);
+        return Span(a, b, floats_at(image, h, w + 8u, at + 8u, 4u));
+    }
+    let place = place_of(at);
+    let low = vec3<u32>(input[place.word], input[place.word + 1u], input[place.word + 2u]);
+    let high = vec3<u32>(low.yz, input[place.word + 3u]);
+    let words = (low >> vec3<u32>(place.shift)) | (high << vec3<u32>(1u) << vec3<u32>(31u - place.shift));
+    let a = bytes_of(image, h, w, words.x);
+    let b = bytes_of(image, h, w + 4u, words.y);
+    return Span(a, b, bytes_of(image, h, w + 8u, words.z));
 }
 
 // Of four channels.
@@ -151,12 +222,12 @@ fn conv_pool_forward(
     let weights = min(o + FOUR, vec4<u32>(O - 1u)) * (C * KH * KW);
     var top = Row();
     var bottom = Row();
+    let image = image_at(n);
     for (var c = 0u; c < C; c++) {
-        let plane = n * C + c;
         let w = 2u * pw - PAD_W;
-        var above = span_at(plane, 2u * ph - PAD_H, w);
+        var above = span_at(image, c, 2u * ph - PAD_H, w);
         for (var kh = 0u; kh < KH; kh++) {
-            let below = span_at(plane, 2u * ph + kh + 1u - PAD_H, w);
+            let below = span_at(image, c, 2u * ph + kh + 1u - PAD_H, w);
             let at = weights + (c * KH + kh) * KW;
             let w0 = weights_at(at);
             let w1 = weights_at(at + min(1u, KW - 1u));
@@ -173,22 +244,15 @@ fn conv_pool_forward(
     store_windows(n, o + 3u, ph, pw, top.left[3], top.right[3], bottom.left[3], bottom.right[3]);
 }
 
-// What a row of the kernel reads from (h, w) on; zero on the padding and past its end.
-fn row_at(plane: u32, h: u32, w: u32) -> vec4<f32> {
-    let columns = w + FOUR;
-    let inside = (columns < vec4<u32>(W)) & vec4<bool>(h < H);
-    let at = select(vec4<u32>(), (plane * H + h) * W + columns, inside);
-    var values = vec4<f32>(input[at.x], 0.0, 0.0, 0.0);
-    if KW > 1u {
-        values.y = input[at.y];
+// What a row of the kernel reads from (h, w) on; zero on the padding. What lies past its end is of no matter.
+fn row_at(image: Image, c: u32, h: u32, w: u32) -> vec4<f32> {
+    let at = image.first + (c * H + h) * W + w;
+    if !GATHERED {
+        return floats_at(image, h, w, at, KW);
     }
-    if KW > 2u {
-        values.z = input[at.z];
-    }
-    if KW > 3u {
-        values.w = input[at.w];
-    }
-    return select(vec4<f32>(), values, inside);
+    let place = place_of(at);
+    let word = (input[place.word] >> place.shift) | (input[place.word + 1u] << 1u << (31u - place.shift));
+    return bytes_of(image, h, w, word);
 }
 
 // A column for each row of the kernel.
@@ -247,19 +311,19 @@ fn conv_pool_backward_weight(
             let winner = winners[at];
             if winner < OH * OW {
                 let gradient = d_pooled[at];
-                let plane = n * C + c;
+                let image = image_at(n);
                 let h = winner / OW - PAD_H;
                 let w = winner % OW - PAD_W;
                 total += gradient;
-                sums[0] += gradient * row_at(plane, h, w);
+                sums[0] += gradient * row_at(image, c, h, w);
                 if KH > 1u {
-                    sums[1] += gradient * row_at(plane, h + 1u, w);
+                    sums[1] += gradient * row_at(image, c, h + 1u, w);
                 }
                 if KH > 2u {
-                    sums[2] += gradient * row_at(plane, h + 2u, w);
+                    sums[2] += gradient * row_at(image, c, h + 2u, w);
                 }
                 if KH > 3u {
-                    sums[3] += gradient * row_at(plane, h + 3u, w);
+                    sums[3] += gradient * row_at(image, c, h + 3u, w);
                 }
             }
         }

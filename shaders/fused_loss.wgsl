@@ -1,9 +1,10 @@
 // The loss of each row, its gradient, and the step's metrics, by one workgroup in a fixed order. A lane
-// takes every WORKGROUP_SIZE-th row.
+// takes every WORKGROUP_SIZE-th row. GATHERED, the labels are read where they lie in the data set.
 
 override ROWS: u32; // N
 override CLASSES: u32; // C
 override SCALE: f32; // 2/C for the mean over all elements, 2 for the sum over classes
+override GATHERED: bool;
 override WORKGROUP_SIZE: u32 = 64; // a power of two
 
 struct Step {
@@ -15,10 +16,11 @@ struct Step {
 }
 
 @group(0) @binding(0) var<storage, read> logits: array<f32>; // (N, C)
-@group(0) @binding(1) var<storage, read> labels: array<u32>; // (N)
-@group(0) @binding(2) var<storage, read_write> d_logits: array<f32>; // (N, C)
-@group(0) @binding(3) var<storage, read_write> loss_sum: array<f32>; // (slots)
-@group(0) @binding(4) var<storage, read_write> correct: array<u32>; // (slots)
+@group(0) @binding(1) var<storage, read> labels: array<u32>; // (N); GATHERED: (samples) bytes, four to a word
+@group(0) @binding(2) var<storage, read> order: array<u32>; // (samples), read if GATHERED
+@group(0) @binding(3) var<storage, read_write> d_logits: array<f32>; // (N, C)
+@group(0) @binding(4) var<storage, read_write> loss_sum: array<f32>; // (slots)
+@group(0) @binding(5) var<storage, read_write> correct: array<u32>; // (slots)
 @group(1) @binding(0) var<uniform> this_step: Step;
 
 var<workgroup> losses: array<f32, WORKGROUP_SIZE>;
@@ -37,8 +39,16 @@ fn ordered_key(bits: u32) -> u32 {
     return ~bits;
 }
 
+fn label_of(row: u32) -> u32 {
+    if !GATHERED {
+        return labels[row];
+    }
+    let sample = order[this_step.offset + row];
+    return (labels[sample / 4u] >> (sample % 4u * 8u)) & 0xffu;
+}
+
 // 1 where the first largest logit of the row is the label's, else 0.
-fn is_right(row: u32) -> u32 {
+fn is_right(row: u32, label: u32) -> u32 {
     let first = row * CLASSES;
     var best = 0u;
     var best_key = ordered_key(bitcast<u32>(logits[first]));
@@ -49,7 +59,7 @@ fn is_right(row: u32) -> u32 {
             best_key = key;
         }
     }
-    return select(0u, 1u, best == labels[row]);
+    return select(0u, 1u, best == label);
 }
 
 // Adds up what the lanes found and fills the step's slot.
@@ -82,13 +92,14 @@ fn mse_metrics(@builtin(local_invocation_index) lane: u32) {
     var loss = 0.0;
     var count = 0u;
     for (var row = lane; row < this_step.rows; row += WORKGROUP_SIZE) {
+        let label = label_of(row);
         for (var c = 0u; c < CLASSES; c++) {
             let index = row * CLASSES + c;
-            let error = logits[index] - select(0.0, 1.0, labels[row] == c);
+            let error = logits[index] - select(0.0, 1.0, label == c);
             loss += error * error;
             d_logits[index] = error * (SCALE * this_step.inverse_rows);
         }
-        count += is_right(row);
+        count += is_right(row, label);
     }
     clear_rest(lane);
     finish(lane, loss, count);
@@ -100,6 +111,7 @@ fn cross_entropy_metrics(@builtin(local_invocation_index) lane: u32) {
     var count = 0u;
     for (var row = lane; row < this_step.rows; row += WORKGROUP_SIZE) {
         let first = row * CLASSES;
+        let label = label_of(row);
         // The largest logit is subtracted, so that no exponential overflows.
         var largest = logits[first];
         for (var c = 1u; c < CLASSES; c++) {
@@ -110,11 +122,11 @@ fn cross_entropy_metrics(@builtin(local_invocation_index) lane: u32) {
             sum += exp(logits[first + c] - largest);
         }
         for (var c = 0u; c < CLASSES; c++) {
-            let error = exp(logits[first + c] - largest) / sum - select(0.0, 1.0, labels[row] == c);
+            let error = exp(logits[first + c] - largest) / sum - select(0.0, 1.0, label == c);
             d_logits[first + c] = error * (SCALE * this_step.inverse_rows);
         }
-        loss += log(sum) - (logits[first + labels[row]] - largest);
-        count += is_right(row);
+        loss += log(sum) - (logits[first + label] - largest);
+        count += is_right(row, label);
     }
     clear_rest(lane);
     finish(lane, loss, count);

@@ -105,7 +105,9 @@ impl Executor {
             let tensor = plan.find(name).ok();
             tensor.map(|tensor| plan.tensor(tensor).shape.elements() as u64)
         };
-        let (batch, samples) = (len("labels"), len("dataset.order"));
+        let logits = plan.find("logits").map(|logits| plan.tensor(logits));
+        let batch = logits.ok().map(|logits| logits.shape.dims()[0] as u64);
+        let samples = len("dataset.order");
         let at_most = |what: &str, found: u64, most: Option<u64>| match most {
             Some(most) if found > most => Err(Error::value(
                 format!("step's {what}"),

@@ -1,5 +1,8 @@
 //! Convolution, bias, rectifier and 2×2 max-pool in one kernel, and the gradient of its weights: for few
-//! input channels, where the images are read directly.
+//! input channels, where the images are read directly; and where the data set's bytes may be read instead of
+//! a batch that was gathered from them.
+
+use std::borrow::Cow;
 
 use rayon::prelude::*;
 
@@ -8,6 +11,7 @@ use super::bound::{EPSILON, SMALLEST_NORMAL};
 use super::case::{Case, Random};
 use super::conv::ConvSizes;
 use super::windows::{Convolution, Scratch};
+use super::gather::Gather;
 use super::{Args, Bindings, Cost, ErrorBound, Op, WORKGROUP_SIZE, flag};
 use crate::shape::{Size2d, Window, WindowedPlanes};
 
@@ -28,6 +32,9 @@ const TILE: usize = 4;
 pub struct ConvPoolForward {
     /// The convolution's sizes, of stride 1.
     pub sizes: ConvSizes,
+    /// Samples of the data set whose bytes are read, in its order, as [`Gather`] reads them; else `input`
+    /// is the batch, and `order` of no matter.
+    pub gathered: Option<usize>,
 }
 
 /// The gradient of the convolution's weights and bias, from `indices` and the pooled gradient.
@@ -35,6 +42,9 @@ pub struct ConvPoolForward {
 pub struct ConvPoolBackwardWeight {
     /// The convolution's sizes, of stride 1.
     pub sizes: ConvSizes,
+    /// Samples of the data set whose bytes are read, in its order, as [`Gather`] reads them; else `input`
+    /// is the batch, and `order` of no matter.
+    pub gathered: Option<usize>,
     /// Add to what the gradients hold instead of overwriting it.
     pub accumulate: bool,
 }
@@ -73,11 +83,35 @@ fn windows(sizes: &ConvSizes) -> impl Iterator<Item = [usize; 4]> + use<> {
     })
 }
 
-fn constants(sizes: &ConvSizes, accumulate: bool) -> Vec<(&'static str, f64)> {
+fn constants(sizes: &ConvSizes, gathered: Option<usize>, accumulate: bool) -> Vec<(&'static str, f64)> {
     let mut constants = sizes.constants();
     constants.retain(|(name, _)| !name.starts_with("STRIDE"));
     constants.push(("ACCUMULATE", flag(accumulate)));
+    constants.push(("GATHERED", flag(gathered.is_some())));
     constants
+}
+
+/// The words of `input` and of `order`; the batch stands for an order that is not read.
+fn input_words(sizes: &ConvSizes, gathered: Option<usize>) -> (usize, usize) {
+    let batch = sizes.input_len();
+    gathered.map_or((batch, batch), |samples| ((samples * batch / sizes.batch).div_ceil(4), samples))
+}
+
+/// The batch, as floats.
+fn images<'a>(sizes: &ConvSizes, gathered: Option<usize>, args: &Args<'a>) -> Cow<'a, [f32]> {
+    let Some(samples) = gathered else { return Cow::Borrowed(args.input(0)) };
+    let mut batch = vec![0.0; sizes.input_len()];
+    let gather = Gather { rows: sizes.batch, sample_len: batch.len() / sizes.batch, samples };
+    gather.images(args.inputs[0], args.inputs[3], args.step, &mut batch);
+    Cow::Owned(batch)
+}
+
+/// Of a data set the batch is read, a byte for each pixel.
+fn cost(flop: usize, sizes: &ConvSizes, gathered: Option<usize>, mut bindings: Bindings) -> Cost {
+    let batch = sizes.input_len();
+    (bindings.inputs[0].1, bindings.inputs[3].1) =
+        gathered.map_or((batch, 0), |_| (batch.div_ceil(4), sizes.batch));
+    Cost::new(flop, &bindings)
 }
 
 /// Every plane that the convolution makes, in f64 and without the bias.
@@ -114,18 +148,24 @@ impl Op for ConvPoolForward {
 
     fn bindings(&self) -> Bindings {
         let (s, pooled) = (&self.sizes, pooled_len(&self.sizes));
+        let (input, order) = input_words(s, self.gathered);
         Bindings {
             inputs: vec![
-                ("input", s.input_len()),
+                ("input", input),
                 ("weight", s.weight_len()),
                 ("bias", s.out_channels),
+                ("order", order),
             ],
             outputs: vec![("pooled", pooled), ("indices", pooled)],
         }
     }
 
+    fn integer_inputs(&self) -> &'static [usize] {
+        if self.gathered.is_some() { &[0, 3] } else { &[3] }
+    }
+
     fn constants(&self) -> Vec<(&'static str, f64)> {
-        constants(&self.sizes, false)
+        constants(&self.sizes, self.gathered, false)
     }
 
     fn invocations(&self) -> u64 {
@@ -135,12 +175,13 @@ impl Op for ConvPoolForward {
     }
 
     fn cost(&self) -> Cost {
-        Cost::new(self.sizes.flop(), &self.bindings())
+        cost(self.sizes.flop(), &self.sizes, self.gathered, self.bindings())
     }
 
     fn reference(&self, args: &mut Args<'_>) {
         let s = self.sizes;
-        let (input, weight, bias) = (args.input(0), args.input(1), args.input(2));
+        let (weight, bias) = (args.input(1), args.input(2));
+        let input = images(&s, self.gathered, args);
         let convolution = Convolution::new(s, weight);
         let pixels: Vec<[usize; 4]> = windows(&s).collect();
         let area = pooled_len(&s) / (s.batch * s.out_channels);
@@ -150,7 +191,7 @@ impl Op for ConvPoolForward {
         let images = images.with_min_len(s.images_of_a_task());
         let scratch = || (Scratch::default(), Vec::new());
         images.for_each_init(scratch, |(scratch, plane), (n, (pooled, indices))| {
-            let sums = convolution.of_image(input, n, scratch);
+            let sums = convolution.of_image(&input, n, scratch);
             let planes = pooled.chunks_mut(area).zip(indices.chunks_mut(area)).enumerate();
             for (o, (pooled, indices)) in planes {
                 plane.clear();
@@ -171,13 +212,14 @@ impl Op for ConvPoolForward {
         let s = self.sizes;
         let n = (s.fan_in() + 3) as f64;
         let flushed = |x: f32| if x.is_subnormal() { 0.0 } else { x.abs() };
+        let input = images(&s, self.gathered, args);
         let magnitudes_by = |magnitude: fn(f32) -> f32| {
-            [0, 1].map(|i| args.input(i).iter().map(|&x| magnitude(x)).collect::<Vec<f32>>())
+            [&input, args.input(1)].map(|x| x.iter().map(|&x| magnitude(x)).collect::<Vec<f32>>())
         };
         let (all, kept) = (magnitudes_by(f32::abs), magnitudes_by(flushed));
         let planes = |[input, weight]: [&[f32]; 2]| planes_of(s, input, weight).into_iter();
         let mut choices = Vec::with_capacity(pooled_len(&s));
-        let sums = planes([args.input(0), args.input(1)]);
+        let sums = planes([&input, args.input(1)]);
         let magnitudes = planes([&all[0], &all[1]]);
         let unflushed = planes([&kept[0], &kept[1]]);
         for (plane, ((sums, magnitudes), unflushed)) in sums.zip(magnitudes).zip(unflushed).enumerate() {
@@ -216,18 +258,19 @@ impl Op for ConvPoolBackwardWeight {
 
     fn bindings(&self) -> Bindings {
         let (s, pooled) = (&self.sizes, pooled_len(&self.sizes));
+        let (input, order) = input_words(s, self.gathered);
         Bindings {
-            inputs: vec![("input", s.input_len()), ("indices", pooled), ("d_pooled", pooled)],
+            inputs: vec![("input", input), ("indices", pooled), ("d_pooled", pooled), ("order", order)],
             outputs: vec![("d_weight", s.weight_len()), ("d_bias", s.out_channels)],
         }
     }
 
     fn integer_inputs(&self) -> &'static [usize] {
-        &[1]
+        if self.gathered.is_some() { &[0, 1, 3] } else { &[1, 3] }
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
-        constants(&self.sizes, self.accumulate)
+        constants(&self.sizes, self.gathered, self.accumulate)
     }
 
     fn invocations(&self) -> u64 {
@@ -236,17 +279,19 @@ impl Op for ConvPoolBackwardWeight {
     }
 
     fn cost(&self) -> Cost {
-        Cost::new(2 * pooled_len(&self.sizes) * (self.sizes.fan_in() + 1), &self.bindings())
+        let flop = 2 * pooled_len(&self.sizes) * (self.sizes.fan_in() + 1);
+        cost(flop, &self.sizes, self.gathered, self.bindings())
     }
 
     fn reference(&self, args: &mut Args<'_>) {
         let s = self.sizes;
-        let (input, indices, d_pooled) = (args.input(0), args.inputs[1], args.input(2));
+        let (indices, d_pooled) = (args.inputs[1], args.input(2));
+        let input = images(&s, self.gathered, args);
         let windows = s.windows();
         let inside = windows.inside();
         let mut padded = vec![0f64; s.batch * windows.len()];
         for (n, padded) in padded.chunks_mut(windows.len()).enumerate() {
-            windows.pad(s.image(input, n), padded);
+            windows.pad(s.image(&input, n), padded);
         }
         let area = pooled_len(&s) / (s.batch * s.out_channels);
         let before = |value: f32| if self.accumulate { f64::from(value) } else { 0.0 };
@@ -297,14 +342,29 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
     let output = window.output(input, "").unwrap_or(input);
     let geometry = WindowedPlanes { input, output, window, ..drawn.geometry };
     let sizes = ConvSizes { geometry, ..drawn };
-    let forward = Case::of_floats(ConvPoolForward { sizes }, random);
     let pixels: Vec<[usize; 4]> = windows(&sizes).collect();
-    let draw = |at: usize, random: &mut Random| match random.below(5) {
-        4 => NO_PIXEL,
-        corner => pixels[at % pixels.len()][corner] as u32,
-    };
-    let indices = (0..pooled_len(&sizes)).map(|at| draw(at, random)).collect();
-    let (input, d_pooled) = (random.floats(sizes.input_len()), random.floats(pooled_len(&sizes)));
-    let op = ConvPoolBackwardWeight { sizes, accumulate: random.flag() };
-    vec![forward, Case::of(op, vec![input, indices, d_pooled], random)]
+    let both = [None, Some(sizes.batch + random.below(5))].map(|gathered| {
+        let (words, samples) = input_words(&sizes, gathered);
+        let mut step = random.step(sizes.batch, 1);
+        step.offset = random.below(samples - step.rows as usize + 1) as u32;
+        let draw = |at: usize, random: &mut Random| match random.below(5) {
+            4 => NO_PIXEL,
+            corner => pixels[at % pixels.len()][corner] as u32,
+        };
+        let indices = (0..pooled_len(&sizes)).map(|at| draw(at, random)).collect();
+        let (weight, bias) = (random.floats(sizes.weight_len()), random.floats(sizes.out_channels));
+        let d_pooled = random.floats(pooled_len(&sizes));
+        let mut input = || match gathered {
+            Some(_) => [(0..words).map(|_| random.word()).collect(), random.permutation(samples)],
+            None => [(); 2].map(|()| random.floats(words)),
+        };
+        let ([read, order], [read_again, order_again]) = (input(), input());
+        let forward = ConvPoolForward { sizes, gathered };
+        let backward = ConvPoolBackwardWeight { sizes, gathered, accumulate: random.flag() };
+        [
+            Case::of(forward, vec![read, weight, bias, order], random).in_step(step),
+            Case::of(backward, vec![read_again, indices, d_pooled, order_again], random).in_step(step),
+        ]
+    });
+    both.into_iter().flatten().collect()
 }

@@ -1,8 +1,11 @@
 //! A loss, its gradient and the step's metrics in one kernel, by one workgroup.
 
+use std::borrow::Cow;
+
 use super::bound::EPSILON;
 use super::case::{Case, Random};
-use super::{Args, Bindings, Cost, CrossEntropy, ErrorBound, Metrics, Mse, Op, WORKGROUP_SIZE};
+use super::gather::gather_labels;
+use super::{Args, Bindings, Cost, CrossEntropy, ErrorBound, Metrics, Mse, Op, WORKGROUP_SIZE, flag};
 
 /// What [`Mse`] or [`CrossEntropy`] and then [`Metrics`] compute.
 #[derive(Debug, Clone)]
@@ -11,6 +14,9 @@ pub struct FusedLoss {
     pub loss: RowLoss,
     /// Its sum, and the count of right answers.
     pub metrics: Metrics,
+    /// Samples of the data set whose labels are read, in its order, as [`Gather`](super::Gather) reads them;
+    /// else `labels` are the batch's, and `order` of no matter.
+    pub gathered: Option<usize>,
 }
 
 /// The loss of a row.
@@ -32,12 +38,28 @@ impl RowLoss {
 }
 
 impl FusedLoss {
+    /// The words of `labels` and of `order`; the batch's labels stand for an order that is not read.
+    fn label_words(&self) -> (usize, usize) {
+        let rows = self.metrics.rows;
+        self.gathered.map_or((rows, rows), |samples| (samples.div_ceil(4), samples))
+    }
+
+    /// The batch's labels.
+    fn labels<'a>(&self, args: &Args<'a>) -> Cow<'a, [u32]> {
+        if self.gathered.is_none() {
+            return Cow::Borrowed(args.inputs[1]);
+        }
+        let mut labels = vec![0; self.metrics.rows];
+        gather_labels(args.inputs[1], args.inputs[2], args.step, &mut labels);
+        Cow::Owned(labels)
+    }
+
     /// The loss of each row by the op that computes nothing else.
     fn row_losses(&self, args: &Args<'_>) -> (Vec<u32>, Vec<u32>) {
         let mut row_loss = vec![0; self.metrics.rows];
         let mut d_logits = vec![0; self.metrics.rows * self.metrics.classes];
         self.loss.op().reference(&mut Args {
-            inputs: args.inputs.clone(),
+            inputs: vec![args.inputs[0], &self.labels(args)],
             outputs: vec![&mut row_loss, &mut d_logits],
             step: args.step,
         });
@@ -59,10 +81,15 @@ impl Op for FusedLoss {
 
     fn bindings(&self) -> Bindings {
         let Metrics { rows, classes, slots } = self.metrics;
+        let (labels, order) = self.label_words();
         Bindings {
-            inputs: vec![("logits", rows * classes), ("labels", rows)],
+            inputs: vec![("logits", rows * classes), ("labels", labels), ("order", order)],
             outputs: vec![("d_logits", rows * classes), ("loss_sum", slots), ("correct", slots)],
         }
+    }
+
+    fn integer_inputs(&self) -> &'static [usize] {
+        &[1, 2]
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
@@ -70,6 +97,7 @@ impl Op for FusedLoss {
         if let RowLoss::CrossEntropy(_) = self.loss {
             constants.push(("SCALE", 1.0));
         }
+        constants.push(("GATHERED", flag(self.gathered.is_some())));
         constants
     }
 
@@ -78,15 +106,20 @@ impl Op for FusedLoss {
     }
 
     fn cost(&self) -> Cost {
-        Cost::new((self.loss.op().cost().flop + self.metrics.cost().flop) as usize, &self.bindings())
+        let mut bindings = self.bindings();
+        let rows = self.metrics.rows;
+        (bindings.inputs[1].1, bindings.inputs[2].1) =
+            self.gathered.map_or((rows, 0), |_| (rows.div_ceil(4), rows));
+        Cost::new((self.loss.op().cost().flop + self.metrics.cost().flop) as usize, &bindings)
     }
 
     fn reference(&self, args: &mut Args<'_>) {
         let (row_loss, d_logits) = self.row_losses(args);
+        let labels = self.labels(args);
         args.outputs[0].copy_from_slice(&d_logits);
         let [_, loss_sum, correct] = args.outputs.as_mut_slice() else { return };
         self.metrics.reference(&mut Args {
-            inputs: vec![&row_loss, args.inputs[0], args.inputs[1]],
+            inputs: vec![&row_loss, args.inputs[0], &labels],
             outputs: vec![loss_sum, correct],
             step: args.step,
         });
@@ -116,11 +149,22 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
     let mse = Mse { rows, classes, scale: 2.0 / classes as f32 };
     let cross_entropy = CrossEntropy { rows, classes };
     let losses = [RowLoss::Mse(mse), RowLoss::CrossEntropy(cross_entropy)];
-    let cases = losses.map(|loss| {
-        let metrics = metrics.clone();
-        let inputs = vec![random.floats(rows * classes), random.indices(rows, classes)];
-        let step = random.step(rows, slots);
-        Case::of(FusedLoss { loss, metrics }, inputs, random).in_step(step)
-    });
-    cases.into()
+    let gathered = [None, Some(rows + random.below(30))];
+    let both = losses.into_iter().flat_map(|loss| gathered.map(|gathered| (loss.clone(), gathered)));
+    both.map(|(loss, gathered)| {
+        let op = FusedLoss { loss, metrics: metrics.clone(), gathered };
+        let (words, samples) = op.label_words();
+        let mut step = random.step(rows, slots);
+        step.offset = random.below(samples - step.rows as usize + 1) as u32;
+        let labels = match gathered {
+            Some(_) => {
+                let mut four = || u32::from_le_bytes([(); 4].map(|()| random.below(classes) as u8));
+                (0..words).map(|_| four()).collect()
+            }
+            None => random.indices(rows, classes),
+        };
+        let inputs = vec![random.floats(rows * classes), labels, random.permutation(samples)];
+        Case::of(op, inputs, random).in_step(step)
+    })
+    .collect()
 }

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::case::{Case, Random};
-use super::{Args, Bindings, Cost, ErrorBound, Op};
+use super::{Args, Bindings, Cost, ErrorBound, Op, Step};
 
 /// Turns a byte into [0, 1]. A product, unlike a quotient, is correctly rounded on every adapter.
 const SCALE: f32 = 1.0 / 255.0;
@@ -19,6 +19,39 @@ pub struct Gather {
     pub sample_len: usize,
     /// Samples of the data set, and length of `order`.
     pub samples: usize,
+}
+
+/// The sample of a row of the batch; none past the step's rows.
+fn sample_at(order: &[u32], step: &Step, row: usize) -> Option<usize> {
+    let is_real = row < step.rows as usize;
+    is_real.then(|| order[step.offset as usize + row] as usize)
+}
+
+impl Gather {
+    /// Picks and scales the pixels of the batch.
+    pub(super) fn images(&self, images: &[u32], order: &[u32], step: &Step, batch: &mut [f32]) {
+        let (bytes, len): (&[u8], _) = (bytemuck::cast_slice(images), self.sample_len);
+        batch
+            .par_chunks_mut(len)
+            .enumerate()
+            .with_min_len(items_of_a_task(ELEMENT * len))
+            .for_each(|(row, pixels)| match sample_at(order, step, row) {
+                Some(sample) => {
+                    for (pixel, &byte) in pixels.iter_mut().zip(&bytes[sample * len..]) {
+                        *pixel = f32::from(byte) * SCALE;
+                    }
+                }
+                None => pixels.fill(0.0),
+            });
+    }
+}
+
+/// Picks the labels of the batch.
+pub(super) fn gather_labels(labels: &[u32], order: &[u32], step: &Step, batch: &mut [u32]) {
+    let bytes: &[u8] = bytemuck::cast_slice(labels);
+    for (row, label) in batch.iter_mut().enumerate() {
+        *label = sample_at(order, step, row).map_or(0, |sample| u32::from(bytes[sample]));
+    }
 }
 
 impl Op for Gather {
@@ -65,29 +98,9 @@ impl Op for Gather {
     }
 
     fn reference(&self, args: &mut Args<'_>) {
-        let images: &[u8] = bytemuck::cast_slice(args.inputs[0]);
-        let labels: &[u8] = bytemuck::cast_slice(args.inputs[1]);
         let (order, step) = (args.inputs[2], args.step);
-        let len = self.sample_len;
-        let sample = |row: usize| {
-            let is_real = row < step.rows as usize;
-            is_real.then(|| order[step.offset as usize + row] as usize)
-        };
-        for (row, label) in args.outputs[1].iter_mut().enumerate() {
-            *label = sample(row).map_or(0, |sample| u32::from(labels[sample]));
-        }
-        args.output()
-            .par_chunks_mut(len)
-            .enumerate()
-            .with_min_len(items_of_a_task(ELEMENT * len))
-            .for_each(|(row, pixels)| match sample(row) {
-                Some(sample) => {
-                    for (pixel, &byte) in pixels.iter_mut().zip(&images[sample * len..]) {
-                        *pixel = f32::from(byte) * SCALE;
-                    }
-                }
-                None => pixels.fill(0.0),
-            });
+        gather_labels(args.inputs[1], order, step, args.outputs[1]);
+        self.images(args.inputs[0], order, step, args.output());
     }
 
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {

@@ -45,7 +45,13 @@ pub(super) fn share(mut plan: Plan) -> Plan {
         .map(BufferId)
         .filter(|&buffer| plan.is_transient(buffer))
         .collect();
-    let kept = |buffer: BufferId| !transient.contains(&buffer);
+    let is_batch = |buffer: BufferId| {
+        let mut tensors = plan.tensors.iter().filter(|tensor| tensor.buffer == buffer);
+        tensors.all(|tensor| tensor.role == Role::Input)
+    };
+    let kept = |buffer: BufferId| {
+        !transient.contains(&buffer) && (lives.contains_key(&buffer) || !is_batch(buffer))
+    };
 
     let mut buffers: Vec<Buffer> = Vec::new();
     let mut moved: HashMap<BufferId, BufferId> = HashMap::new();

@@ -81,7 +81,8 @@ pub async fn adapter(device: &Device, options: &Options) -> Result<Report> {
 }
 
 /// Verifies a model op by op over two steps: one on a gathered batch that is not full, one on a full
-/// batch of hostile images with hostile parameters among its own. Then lets it train.
+/// batch with hostile parameters among its own and, where the plan has a batch of floats, hostile images. Then
+/// lets it train.
 ///
 /// # Errors
 /// As [`adapter`].
@@ -97,8 +98,12 @@ pub async fn model(device: &Device, subject: &Subject, options: &Options) -> Res
     let mut outputs = lockstep(on_gpu(&mut executor)?, &phases, &partial).await?;
 
     let mut random = Random::new(options.seed, Floats::Hostile);
-    let (images, arena) = (plan.find("images")?, plan.find("parameters")?);
-    executor.write_words(images, &random.floats(plan.tensor(images).words()))?;
+    let (images, arena) = (plan.find("images").ok(), plan.find("parameters")?);
+    if let Some(images) = images {
+        executor.write_words(images, &random.floats(plan.tensor(images).words()))?;
+        // The gather would write others.
+        phases.retain(|&phase| phase != Phase::Gather);
+    }
     let mut parameters = executor.read_words(arena).await?;
     let hostile = random.floats(parameters.len());
     for (parameter, hostile) in parameters.iter_mut().zip(hostile).step_by(3) {
@@ -107,8 +112,7 @@ pub async fn model(device: &Device, subject: &Subject, options: &Options) -> Res
     }
     executor.write_words(arena, &parameters)?;
     let full = Step::new(0, batch, 2, rate);
-    // All phases but the first: the images are already there.
-    outputs.extend(lockstep(on_gpu(&mut executor)?, &phases[1..], &full).await?);
+    outputs.extend(lockstep(on_gpu(&mut executor)?, &phases, &full).await?);
     Ok(ModelReport {
         name: subject.name.clone(),
         outputs,

@@ -7,6 +7,7 @@ mod losses;
 mod mutants;
 mod planted;
 mod planted_fused;
+mod planted_gathered;
 mod pointwise;
 mod products;
 mod windows;

@@ -9,7 +9,7 @@ use wgrad::verify::lockstep;
 
 use super::common;
 use super::planted::{self, geometry};
-use super::planted_fused;
+use super::{planted_fused, planted_gathered};
 
 /// An op with its kernel's text changed in one place, and the true reference.
 #[derive(Debug, Clone)]
@@ -84,6 +84,7 @@ fn mutants(device: &Device) -> Vec<(&'static str, Box<dyn Op>, &'static str, &'s
         .is_some_and(|adapter| adapter.has_subgroups());
     let mut all = planted::mutants();
     all.extend(planted_fused::mutants());
+    all.extend(planted_gathered::mutants());
     all.retain(|(_, op, _, _)| subgroups || !op.needs_subgroups());
     all
 }
@@ -104,14 +105,15 @@ fn inputs_of(op: &dyn Op) -> Vec<Vec<u32>> {
             inputs[1] = vec![1f32.to_bits(); 350];
             inputs[2] = labels;
         }
-        "mse_metrics" => inputs = vec![vec![1f32.to_bits(); 350], labels],
+        "mse_metrics" => (inputs[0], inputs[1]) = (vec![1f32.to_bits(); 350], labels),
         "cross_entropy_metrics" => {
             let logits = (0..350).map(|i| (0.3 * (i % 7) as f32 + 1.0).to_bits());
-            inputs = vec![logits.collect(), labels];
+            (inputs[0], inputs[1]) = (logits.collect(), labels);
         }
         "conv_pool_backward_weight" => {
             let forward = ConvPoolForward {
                 sizes: planted_fused::sizes((1, 1)),
+                gathered: None,
             };
             let mut outputs = forward.bindings().outputs;
             let mut outputs: Vec<Vec<u32>> =
@@ -128,7 +130,26 @@ fn inputs_of(op: &dyn Op) -> Vec<Vec<u32>> {
         "relu_forward" => inputs[0][0] = (-f32::NAN).to_bits(),
         _ => {}
     }
+    if op.constants().contains(&("GATHERED", 1.0)) {
+        read_from_the_data_set(op, &mut inputs);
+    }
     inputs
+}
+
+/// The order of the data set, and labels that are classes.
+fn read_from_the_data_set(op: &dyn Op, inputs: &mut [Vec<u32>]) {
+    let samples = planted_gathered::SAMPLES as u32;
+    for ((name, words), input) in op.bindings().inputs.iter().zip(inputs) {
+        match *name {
+            "order" => *input = (0..samples).map(|i| (7 * i + 3) % samples).collect(),
+            "labels" => {
+                let label = |at: usize| (at % 5) as u8;
+                let word = |at| u32::from_le_bytes([0, 1, 2, 3].map(|byte| label(4 * at + byte)));
+                *input = (0..*words).map(word).collect();
+            }
+            _ => {}
+        }
+    }
 }
 
 /// One plan with every op twice, right and with a fault planted: verification names the planted ones,

@@ -47,7 +47,11 @@ fn loss(loss: RowLoss) -> Box<dyn Op> {
         classes: 5,
         slots: 4,
     };
-    Box::new(FusedLoss { loss, metrics })
+    Box::new(FusedLoss {
+        loss,
+        metrics,
+        gathered: None,
+    })
 }
 
 pub fn mutants() -> Vec<Planted> {
@@ -75,11 +79,13 @@ pub fn mutants() -> Vec<Planted> {
     let pool = || {
         Box::new(ConvPoolForward {
             sizes: sizes((1, 1)),
+            gathered: None,
         })
     };
     let pool_backward = || {
         Box::new(ConvPoolBackwardWeight {
             sizes: sizes((1, 1)),
+            gathered: None,
             accumulate: true,
         })
     };
@@ -269,8 +275,8 @@ pub fn mutants() -> Vec<Planted> {
         (
             "a row of the kernel twice",
             pool_backward(),
-            "row_at(plane, h + 2u, w)",
-            "row_at(plane, h + 1u, w)",
+            "row_at(image, c, h + 2u, w)",
+            "row_at(image, c, h + 1u, w)",
         ),
         (
             "mean forgotten",

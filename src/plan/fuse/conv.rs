@@ -2,7 +2,7 @@
 
 use super::graph::Graph;
 use super::linear::product_of;
-use super::{ConvKernel, ConvKernels};
+use super::{ConvKernel, ConvKernels, gather};
 use crate::error::Result;
 use crate::ops::{
     BiasBackward, BiasForward, Col2im, ConvBackwardInput, ConvBackwardWeight, ConvForward,
@@ -74,15 +74,22 @@ pub(super) fn fuse(graph: &mut Graph, kernels: &ConvKernels) -> Result<()> {
         };
         let few = site.sizes.in_channels <= FEW_CHANNELS;
         let default = if few {
-            ConvKernel::Pooled
+            ConvKernel::Gathered
         } else {
             ConvKernel::Columns
         };
         let pooled = site.pool.is_some() && ConvPoolForward::fits(&site.sizes);
         match kernels.get(&site.name).copied().unwrap_or(default) {
             ConvKernel::Pooled if pooled => pooled_conv(graph, &site)?,
+            ConvKernel::Gathered if pooled => {
+                let images = graph.inputs(site.im2col)[0];
+                pooled_conv(graph, &site)?;
+                gather::fold(graph, images)?;
+            }
             ConvKernel::Columns => columns_conv(graph, &site)?,
-            ConvKernel::Implicit | ConvKernel::Pooled => implicit_conv(graph, &site)?,
+            ConvKernel::Implicit | ConvKernel::Pooled | ConvKernel::Gathered => {
+                implicit_conv(graph, &site)?;
+            }
         }
     }
     Ok(())
@@ -284,12 +291,13 @@ fn pooled_conv(graph: &mut Graph, site: &Site) -> Result<()> {
     for place in [site.im2col, site.gemm, site.bias] {
         graph.remove(place);
     }
-    graph.replace(
-        pool,
-        ConvPoolForward { sizes: site.sizes },
-        &factors,
-        &outputs,
-    )?;
+    let forward = ConvPoolForward {
+        sizes: site.sizes,
+        gathered: None,
+    };
+    // The images stand for the order, which is not read.
+    let [images, weight, bias] = factors;
+    graph.replace(pool, forward, &[images, weight, bias, images], &outputs)?;
     if backward.input.is_some() {
         return implicit_gradients(graph, site, factors);
     }
@@ -306,6 +314,7 @@ fn pooled_conv(graph: &mut Graph, site: &Site) -> Result<()> {
     };
     let op = ConvPoolBackwardWeight {
         sizes: site.sizes,
+        gathered: None,
         accumulate: reduce.accumulate,
     };
     let (indices, d_pooled) = (graph.inputs(scatter)[0], graph.inputs(scatter)[1]);
@@ -322,7 +331,7 @@ fn pooled_conv(graph: &mut Graph, site: &Site) -> Result<()> {
     graph.replace(
         backward.reduce_weight,
         op,
-        &[factors[0], indices, d_pooled],
+        &[images, indices, d_pooled, images],
         &gradients,
     )
 }

@@ -117,10 +117,20 @@ impl Graph {
         inputs: &[TensorId],
         outputs: &[TensorId],
     ) -> Result<()> {
+        self.replace_boxed(place, Box::new(op), inputs, outputs)
+    }
+
+    /// As [`Graph::replace`].
+    pub fn replace_boxed(
+        &mut self,
+        place: usize,
+        op: Box<dyn Op>,
+        inputs: &[TensorId],
+        outputs: &[TensorId],
+    ) -> Result<()> {
         let Some(phase) = self.nodes[place].as_ref().map(|node| node.phase) else {
             return Ok(());
         };
-        let op: Box<dyn Op> = Box::new(op);
         self.plan
             .check_op(op.name(), op.as_ref(), inputs, outputs)?;
         let (inputs, outputs) = (inputs.to_vec(), outputs.to_vec());

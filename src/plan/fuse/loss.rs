@@ -26,7 +26,14 @@ pub(super) fn fuse(graph: &mut Graph) -> Result<()> {
         let tables = graph.outputs(next);
         graph.remove(next);
         let outputs = [outputs[1], tables[0], tables[1]];
-        graph.replace(place, FusedLoss { loss, metrics }, &inputs, &outputs)?;
+        let op = FusedLoss {
+            loss,
+            metrics,
+            gathered: None,
+        };
+        // The labels stand for the order, which is not read.
+        let inputs = [inputs[0], inputs[1], inputs[1]];
+        graph.replace(place, op, &inputs, &outputs)?;
     }
     Ok(())
 }

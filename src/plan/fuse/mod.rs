@@ -5,6 +5,7 @@
 //! dropped, and the rest shares memory (see [`memory`](super::memory)).
 
 mod conv;
+mod gather;
 mod graph;
 mod linear;
 mod loss;
@@ -26,14 +27,18 @@ pub enum ConvKernel {
     Implicit,
     /// With its rectifier and 2×2 pool in one kernel; where those do not follow, as [`ConvKernel::Implicit`].
     Pooled,
+    /// The same, which also reads the batch where it lies in the data set, where the first layer is such a
+    /// convolution; elsewhere as [`ConvKernel::Pooled`].
+    Gathered,
 }
 
 impl ConvKernel {
     /// All of them.
-    pub const ALL: [ConvKernel; 3] = [
+    pub const ALL: [ConvKernel; 4] = [
         ConvKernel::Columns,
         ConvKernel::Implicit,
         ConvKernel::Pooled,
+        ConvKernel::Gathered,
     ];
 }
 
@@ -43,6 +48,7 @@ impl fmt::Display for ConvKernel {
             ConvKernel::Columns => "columns",
             ConvKernel::Implicit => "implicit",
             ConvKernel::Pooled => "pooled",
+            ConvKernel::Gathered => "gathered",
         })
     }
 }
@@ -53,7 +59,7 @@ pub type ConvKernels = HashMap<String, ConvKernel>;
 impl Plan {
     /// The same computation in fewer ops, over tensors that share memory.
     ///
-    /// Layers that `convs` does not name are computed as [`ConvKernel::Pooled`] if they have few input
+    /// Layers that `convs` does not name are computed as [`ConvKernel::Gathered`] if they have few input
     /// channels, else as [`ConvKernel::Columns`].
     ///
     /// # Errors

@@ -1,0 +1,113 @@
+//! Faults planted where kernels read the batch in the data set.
+
+use wgrad::ops::{
+    ConvPoolBackwardWeight, ConvPoolForward, CrossEntropy, FusedLoss, Metrics, Mse, Op, RowLoss,
+};
+
+use super::planted_fused::sizes;
+
+/// Samples of the data set.
+pub const SAMPLES: usize = 80;
+
+/// What was done to the kernel, the op, the text and its replacement.
+type Planted = (&'static str, Box<dyn Op>, &'static str, &'static str);
+
+fn loss(loss: RowLoss) -> Box<dyn Op> {
+    let metrics = Metrics {
+        rows: 70,
+        classes: 5,
+        slots: 4,
+    };
+    Box::new(FusedLoss {
+        loss,
+        metrics,
+        gathered: Some(SAMPLES),
+    })
+}
+
+pub fn mutants() -> Vec<Planted> {
+    let pool = || {
+        Box::new(ConvPoolForward {
+            sizes: sizes((1, 1)),
+            gathered: Some(SAMPLES),
+        })
+    };
+    let pool_backward = || {
+        Box::new(ConvPoolBackwardWeight {
+            sizes: sizes((1, 1)),
+            gathered: Some(SAMPLES),
+            accumulate: true,
+        })
+    };
+    let mse = || {
+        loss(RowLoss::Mse(Mse {
+            rows: 70,
+            classes: 5,
+            scale: 0.4,
+        }))
+    };
+    let cross_entropy = || {
+        loss(RowLoss::CrossEntropy(CrossEntropy {
+            rows: 70,
+            classes: 5,
+        }))
+    };
+    vec![
+        (
+            "offset of the step ignored",
+            pool(),
+            "order[this_step.offset + n]",
+            "order[n]",
+        ),
+        (
+            "order ignored",
+            pool_backward(),
+            "order[this_step.offset + n]",
+            "(this_step.offset + n)",
+        ),
+        (
+            "no image past the batch",
+            pool(),
+            "n < this_step.rows",
+            "false",
+        ),
+        ("first byte of the word", pool(), "at % 4u * 8u", "0u"),
+        (
+            "bytes in the other order",
+            pool(),
+            "vec4<u32>(word, word >> 8u, word >> 16u, word >> 24u)",
+            "vec4<u32>(word >> 24u, word >> 16u, word >> 8u, word)",
+        ),
+        (
+            "third word left out",
+            pool(),
+            "input[place.word + 2u]",
+            "0u",
+        ),
+        (
+            "word after the first left out",
+            pool_backward(),
+            " | (input[place.word + 1u] << 1u << (31u - place.shift))",
+            "",
+        ),
+        (
+            "padding not zero",
+            pool_backward(),
+            "select(vec4<u32>(), bytes, inside(image, h, w))",
+            "bytes",
+        ),
+        ("bytes not scaled", pool_backward(), " * BYTE_SCALE", ""),
+        (
+            "offset of the step ignored",
+            mse(),
+            "order[this_step.offset + row]",
+            "order[row]",
+        ),
+        (
+            "labels' bytes in the other order",
+            cross_entropy(),
+            "sample % 4u * 8u",
+            "24u - sample % 4u * 8u",
+        ),
+    ]
+}
