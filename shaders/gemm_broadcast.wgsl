@@ -1,8 +1,10 @@
-// A matrix product of sizes that are multiples of four. One invocation computes a tile of 8×8 in
-// registers. The lanes of a workgroup have their tiles side by side, so that they share the rows of A: eight
-// lanes load a row each, and subgroups pass them around. Subgroups have at least eight lanes.
+// A matrix product of sizes that are multiples of four. One invocation computes a tile of 32×4 in
+// registers. The lanes of a workgroup have their tiles side by side, so that they share the rows of A: of
+// eight rows eight lanes load one each, and subgroups pass them around, which costs next to nothing. What
+// each lane loads for itself is B, once for 32 rows. Subgroups have at least eight lanes.
 
-const TILE: u32 = 8u;
+const TILE_M: u32 = 32u;
+const TILE_N: u32 = 4u;
 
 override BATCH: u32;
 override M: u32;
@@ -28,34 +30,39 @@ override WORKGROUP_SIZE: u32 = 64;
 // shared A the columns of all products count as one row of tiles.
 fn tile_of(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32) -> vec3<u32> {
     let index = workgroup.x + workgroup.y * workgroups.x;
-    let tiles_m = (M + TILE - 1u) / TILE;
-    let tiles_n = (N + TILE - 1u) / TILE;
+    let tiles_m = (M + TILE_M - 1u) / TILE_M;
+    let tiles_n = (N + TILE_N - 1u) / TILE_N;
     let row_tiles = select(tiles_n, tiles_n * BATCH, A_SHARED);
     let groups = (row_tiles + WORKGROUP_SIZE - 1u) / WORKGROUP_SIZE;
     // Rows of tiles that read the same columns of B follow each other.
-    let m = index % tiles_m * TILE;
+    let m = index % tiles_m * TILE_M;
     let group = index / tiles_m;
     let column = group % groups * WORKGROUP_SIZE + lane;
     if A_SHARED {
-        return vec3<u32>(m, column % tiles_n * TILE, column / tiles_n);
+        return vec3<u32>(m, column % tiles_n * TILE_N, column / tiles_n);
     }
     // Past the end of a row a tile is past the edge too: computed, and never stored.
-    return vec3<u32>(m, column * TILE, group / groups);
+    return vec3<u32>(m, column * TILE_N, group / groups);
 }
 
-// Two blocks of four rows of A from (m, k) on, their rows as the columns of the matrices.
+// Four floats of A's rows from (m, k) on, which eight lanes load: of a row, or of a column where A is stored
+// transposed.
+fn own_part(batch: u32, m: u32, k: u32, lane: u32) -> vec4<f32> {
+    let first = select(min(batch, BATCH - 1u) * M * K, 0u, A_SHARED);
+    let row = min(m + lane % 8u, M - 1u);
+    let block = min(m + lane % 8u / 4u * 4u, M - 4u);
+    let at = select(row * K + k, (k + lane % 4u) * M + block, A_TRANSPOSED);
+    return a[(first + at) / 4u];
+}
+
+// Two blocks of four rows of A, their rows as the columns of the matrices.
 struct Rows {
     upper: mat4x4<f32>,
     lower: mat4x4<f32>,
 }
 
-fn a_rows(batch: u32, m: u32, k: u32, lane: u32) -> Rows {
-    let first = select(min(batch, BATCH - 1u) * M * K, 0u, A_SHARED);
-    // Eight lanes load four floats each: of a row of A, or of a column where A is stored transposed.
-    let row = min(m + lane % 8u, M - 1u);
-    let block = min(m + lane % 8u / 4u * 4u, M - 4u);
-    let at = select(row * K + k, (k + lane % 4u) * M + block, A_TRANSPOSED);
-    let own = a[(first + at) / 4u];
+// The eight rows that eight lanes have the parts of.
+fn pass_around(own: vec4<f32>) -> Rows {
     let upper = mat4x4<f32>(
         subgroupBroadcast(own, 0u),
         subgroupBroadcast(own, 1u),
@@ -136,40 +143,68 @@ fn store_sum(batch: u32, m: u32, sum: f32) {
     }
 }
 
-fn store_sums(batch: u32, m: u32, sums: vec4<f32>) {
-    store_sum(batch, m, sums.x);
-    store_sum(batch, m + 1u, sums.y);
-    store_sum(batch, m + 2u, sums.z);
-    store_sum(batch, m + 3u, sums.w);
+// Of eight rows, from the lanes' sums of their own parts.
+fn store_sums(batch: u32, m: u32, n: u32, own: vec4<f32>) {
+    let rows = pass_around(own);
+    let upper = vec4<f32>(1.0) * rows.upper;
+    let lower = vec4<f32>(1.0) * rows.lower;
+    if n == 0u {
+        store_sum(batch, m, upper.x);
+        store_sum(batch, m + 1u, upper.y);
+        store_sum(batch, m + 2u, upper.z);
+        store_sum(batch, m + 3u, upper.w);
+        store_sum(batch, m + 4u, lower.x);
+        store_sum(batch, m + 5u, lower.y);
+        store_sum(batch, m + 6u, lower.z);
+        store_sum(batch, m + 7u, lower.w);
+    }
 }
 
-// Blocks hold rows as columns, so the block of the product is that of B times that of A. Returns the sums
-// of A's rows.
-fn multiply(tile: vec3<u32>, lane: u32) -> array<vec4<f32>, 2> {
+// Blocks hold rows as columns, so the block of the product is that of B times that of A. Returns what the
+// lane's own parts of A add up to: a column for each eight rows.
+fn multiply(tile: vec3<u32>, lane: u32) -> mat4x4<f32> {
     let batch = min(tile.z, BATCH - 1u);
-    let n = min(tile.yy + vec2<u32>(0u, 4u), vec2<u32>(N - 4u));
-    var rows00 = mat4x4<f32>();
-    var rows01 = mat4x4<f32>();
-    var rows10 = mat4x4<f32>();
-    var rows11 = mat4x4<f32>();
-    var upper_sums = vec4<f32>();
-    var lower_sums = vec4<f32>();
+    let n = min(tile.y, N - 4u);
+    var rows0 = mat4x4<f32>();
+    var rows4 = mat4x4<f32>();
+    var rows8 = mat4x4<f32>();
+    var rows12 = mat4x4<f32>();
+    var rows16 = mat4x4<f32>();
+    var rows20 = mat4x4<f32>();
+    var rows24 = mat4x4<f32>();
+    var rows28 = mat4x4<f32>();
+    var own_sums = mat4x4<f32>();
     for (var k = 0u; k < K; k += 4u) {
-        let a_blocks = a_rows(tile.z, tile.x, k, lane);
-        let b0 = b_block(batch, k, n.x);
-        let b1 = b_block(batch, k, n.y);
-        rows00 += b0 * a_blocks.upper;
-        rows01 += b1 * a_blocks.upper;
-        rows10 += b0 * a_blocks.lower;
-        rows11 += b1 * a_blocks.lower;
-        upper_sums += vec4<f32>(1.0) * a_blocks.upper;
-        lower_sums += vec4<f32>(1.0) * a_blocks.lower;
+        let b_columns = b_block(batch, k, n);
+        let own = mat4x4<f32>(
+            own_part(tile.z, tile.x, k, lane),
+            own_part(tile.z, tile.x + 8u, k, lane),
+            own_part(tile.z, tile.x + 16u, k, lane),
+            own_part(tile.z, tile.x + 24u, k, lane),
+        );
+        let first = pass_around(own[0]);
+        rows0 += b_columns * first.upper;
+        rows4 += b_columns * first.lower;
+        let second = pass_around(own[1]);
+        rows8 += b_columns * second.upper;
+        rows12 += b_columns * second.lower;
+        let third = pass_around(own[2]);
+        rows16 += b_columns * third.upper;
+        rows20 += b_columns * third.lower;
+        let fourth = pass_around(own[3]);
+        rows24 += b_columns * fourth.upper;
+        rows28 += b_columns * fourth.lower;
+        own_sums += own;
     }
-    store_block(tile.z, tile.x, tile.y, rows00);
-    store_block(tile.z, tile.x, tile.y + 4u, rows01);
-    store_block(tile.z, tile.x + 4u, tile.y, rows10);
-    store_block(tile.z, tile.x + 4u, tile.y + 4u, rows11);
-    return array<vec4<f32>, 2>(upper_sums, lower_sums);
+    store_block(tile.z, tile.x, tile.y, rows0);
+    store_block(tile.z, tile.x + 4u, tile.y, rows4);
+    store_block(tile.z, tile.x + 8u, tile.y, rows8);
+    store_block(tile.z, tile.x + 12u, tile.y, rows12);
+    store_block(tile.z, tile.x + 16u, tile.y, rows16);
+    store_block(tile.z, tile.x + 20u, tile.y, rows20);
+    store_block(tile.z, tile.x + 24u, tile.y, rows24);
+    store_block(tile.z, tile.x + 28u, tile.y, rows28);
+    return own_sums;
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -191,8 +226,8 @@ fn gemm_broadcast_sums(
 ) {
     let tile = tile_of(workgroup, workgroups, lane);
     let sums = multiply(tile, subgroup_lane);
-    if tile.y == 0u {
-        store_sums(tile.z, tile.x, sums[0]);
-        store_sums(tile.z, tile.x + 4u, sums[1]);
-    }
+    store_sums(tile.z, tile.x, tile.y, sums[0]);
+    store_sums(tile.z, tile.x + 8u, tile.y, sums[1]);
+    store_sums(tile.z, tile.x + 16u, tile.y, sums[2]);
+    store_sums(tile.z, tile.x + 24u, tile.y, sums[3]);
 }

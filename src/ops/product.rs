@@ -334,7 +334,7 @@ pub(super) fn cases_of(kernel: &'static Kernel, random: &mut Random) -> Vec<Case
     ];
     let step = kernel.multiple_of;
     let mut size = |largest: usize| (random.size(largest.div_ceil(step))) * step;
-    let sizes = [size(37), size(37), size(70)];
+    let sizes = [size(70), size(37), size(70)];
     let cases = epilogues.map(|epilogue| {
         let workgroup = match kernel.worker {
             Worker::Invocation | Worker::LaneOfRow => [16, 64][random.below(2)],

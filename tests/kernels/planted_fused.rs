@@ -17,7 +17,7 @@ fn product(kernel: &str, epilogue: Epilogue) -> Box<dyn Op> {
     let product = Product {
         batch: 2,
         a_shared: true,
-        ..Product::new([12, 8, 68], [false, true], epilogue)
+        ..Product::new([36, 8, 68], [false, true], epilogue)
     };
     let mut variants = product.variants().into_iter();
     variants
@@ -323,6 +323,18 @@ pub fn mutants() -> Vec<Planted> {
             product("gemm_broadcast/64", Epilogue::Plain),
             "subgroupBroadcast(own, 3u)",
             "subgroupBroadcast(own, 2u)",
+        ),
+        (
+            "the third eight rows for the fourth",
+            product("gemm_broadcast/16", Epilogue::Plain),
+            "pass_around(own[3])",
+            "pass_around(own[2])",
+        ),
+        (
+            "sums of the first eight rows only",
+            product("gemm_broadcast/16", Epilogue::Sums),
+            "tile.x + 24u, tile.y, sums[3]",
+            "tile.x + 24u, tile.y, sums[0]",
         ),
         (
             "only the first of the batch",
