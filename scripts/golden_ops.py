@@ -73,6 +73,9 @@ def max_pool_backward(c, step, x):
     return [scattered(indices, gradients, c["H"] * c["W"])]
 
 
+OPS["max_pool_backward_disjoint"] = max_pool_backward
+
+
 def scattered(indices, gradients, pixels):
     """Gradients of planes, each added at its index; NO_PIXEL's go to a pixel that is cut off."""
     zeros = torch.zeros(len(indices), pixels + 1, dtype=torch.float64)

@@ -112,6 +112,37 @@ fn max_pool_backward(
     d_input[index] = sum;
 }
 
+// Windows that do not overlap, without padding. One invocation writes all pixels of one window, or those
+// that a window there would have.
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn max_pool_backward_disjoint(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+) {
+    let rows = (H + KH - 1u) / KH;
+    let columns = (W + KW - 1u) / KW;
+    let index = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    let ow = index % columns;
+    let oh = index / columns % rows;
+    let plane = index / (columns * rows);
+    if plane >= PLANES {
+        return;
+    }
+    var winner = NO_PIXEL;
+    var gradient = 0.0;
+    if oh < OH && ow < OW {
+        let position = (plane * OH + oh) * OW + ow;
+        winner = winners[position];
+        gradient = d_output[position];
+    }
+    for (var h = oh * KH; h < min(oh * KH + KH, H); h++) {
+        for (var w = ow * KW; w < min(ow * KW + KW, W); w++) {
+            let pixel = h * W + w;
+            d_input[plane * H * W + pixel] = select(0.0, gradient, pixel == winner);
+        }
+    }
+}
+
 // One invocation sums, for one pixel, the gradients of the windows whose maximum it equals.
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn max_pool_backward_all(

@@ -134,7 +134,10 @@ impl Layer for MaxPool2d {
         match self.ties {
             Ties::First => {
                 let indices = plan.own("indices")?;
-                let pool = MaxPoolBackward { geometry };
+                let pool = MaxPoolBackward {
+                    geometry,
+                    disjoint: false,
+                };
                 plan.op(Phase::Backward, pool, &[indices, d_output], &[d_input])?;
             }
             Ties::All => {

@@ -5,8 +5,8 @@ use rayon::prelude::*;
 use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::bound::{EPSILON, SMALLEST_NORMAL};
 use super::case::{Case, Random, Read};
-use super::{Args, Bindings, Cost, ErrorBound, NO_PIXEL, Op, flag, ordered_key};
-use crate::shape::WindowedPlanes;
+use super::{Args, Bindings, Cost, ErrorBound, NO_PIXEL, Op, Step, flag, ordered_key};
+use crate::shape::{Window, WindowedPlanes};
 
 const SHADER: &str = include_str!("../../shaders/max_pool.wgsl");
 
@@ -30,6 +30,16 @@ pub struct MaxPoolForward {
 pub struct MaxPoolBackward {
     /// (N·C, H, W) and the window.
     pub geometry: WindowedPlanes,
+    /// One invocation writes the pixels of a whole window: for windows that [are apart](Self::are_apart).
+    pub disjoint: bool,
+}
+
+impl MaxPoolBackward {
+    /// Whether windows follow each other without overlap, gap or padding.
+    pub fn are_apart(geometry: &WindowedPlanes) -> bool {
+        let window = geometry.window;
+        window.stride == window.kernel && window.padding == 0.into()
+    }
 }
 
 /// `d_input[pixel]` = the sum of `d_output` over the windows whose maximum that pixel equals: the
@@ -144,7 +154,7 @@ fn scatter_planes(
 
 impl Op for MaxPoolBackward {
     fn name(&self) -> &'static str {
-        "max_pool_backward"
+        if self.disjoint { "max_pool_backward_disjoint" } else { "max_pool_backward" }
     }
 
     fn shader(&self) -> &'static str {
@@ -168,7 +178,10 @@ impl Op for MaxPoolBackward {
     }
 
     fn invocations(&self) -> u64 {
-        input_len(&self.geometry) as u64
+        let g = &self.geometry;
+        let (input, kernel) = (g.input, g.window.kernel);
+        let windows = input.height.div_ceil(kernel.height) * input.width.div_ceil(kernel.width);
+        (if self.disjoint { g.planes * windows } else { input_len(g) }) as u64
     }
 
     fn cost(&self) -> Cost {
@@ -255,31 +268,48 @@ impl Op for MaxPoolBackwardAll {
     }
 }
 
+/// What the forward pass makes of `input`: the maxima, and their pixels.
+fn pooled(op: &MaxPoolForward, input: &[u32]) -> [Vec<u32>; 2] {
+    let [mut output, mut indices] = [(); 2].map(|()| vec![0; output_len(&op.geometry)]);
+    op.reference(&mut Args {
+        inputs: vec![input],
+        outputs: vec![&mut output, &mut indices],
+        step: &Step::new(0, 1, 0, 0.0),
+    });
+    [output, indices]
+}
+
 pub(super) fn cases(random: &mut Random) -> Vec<Case> {
     let geometry = random.geometry();
     let rectified = Case::of_floats(MaxPoolForward { geometry, relu: true }, random);
-    let forward = Case::of_floats(MaxPoolForward { geometry, relu: false }, random);
-    let (input, mut pooled) = (forward.inputs[0].clone(), vec![0; output_len(&geometry)]);
-    let mut indices = pooled.clone();
-    forward.op.reference(&mut Args {
-        inputs: vec![&input],
-        outputs: vec![&mut pooled, &mut indices],
-        step: &forward.step,
-    });
-    let gradients = random.floats(output_len(&geometry));
+    let forward = MaxPoolForward { geometry, relu: false };
+    let input = random.floats(input_len(&geometry));
+    let [output, mut indices] = pooled(&forward, &input);
     for index in &mut indices {
         if random.below(8) == 0 {
             *index = NO_PIXEL;
         }
     }
+    let gradients = random.floats(output_len(&geometry));
+
+    let window = Window { stride: geometry.window.kernel, padding: 0.into(), ..geometry.window };
+    // The plane is at least as large as the kernel, so the window fits.
+    let apart = window.output(geometry.input, "").unwrap_or(geometry.output);
+    let apart = WindowedPlanes { output: apart, window, ..geometry };
+    let [_, apart_indices] = pooled(&MaxPoolForward { geometry: apart, relu: true }, &input);
+    let apart_gradients = random.floats(output_len(&apart));
+
     let first = [Read::Output(1), Read::OutputGradient];
     let all = [Read::Input(0), Read::Output(0), Read::OutputGradient];
+    let backward = MaxPoolBackward { geometry, disjoint: false };
+    let disjoint = MaxPoolBackward { geometry: apart, disjoint: true };
     vec![
         rectified,
-        forward
-            .with_gradient(0, MaxPoolBackward { geometry }, &first)
+        Case::of(forward, vec![input.clone()], random)
+            .with_gradient(0, backward.clone(), &first)
             .with_gradient(0, MaxPoolBackwardAll { geometry }, &all),
-        Case::of(MaxPoolBackward { geometry }, vec![indices, gradients.clone()], random),
-        Case::of(MaxPoolBackwardAll { geometry }, vec![input, pooled, gradients], random),
+        Case::of(backward, vec![indices, gradients.clone()], random),
+        Case::of(disjoint, vec![apart_indices, apart_gradients], random),
+        Case::of(MaxPoolBackwardAll { geometry }, vec![input, output, gradients], random),
     ]
 }

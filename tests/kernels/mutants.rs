@@ -5,6 +5,7 @@ use wgrad::ops::{Args, Bindings, ConvPoolForward, Cost, ErrorBound, MaxPoolForwa
 
 use wgrad::executor::Executor;
 use wgrad::plan::{Builder, Element, Phase, Role, TensorId};
+use wgrad::shape::WindowedPlanes;
 use wgrad::verify::lockstep;
 
 use super::common;
@@ -61,9 +62,9 @@ impl Op for Mutant {
 }
 
 /// What a right max-pool reads and writes: input, output, indices.
-fn pooled() -> (Vec<u32>, Vec<u32>, Vec<u32>) {
+fn pooled(geometry: WindowedPlanes) -> (Vec<u32>, Vec<u32>, Vec<u32>) {
     let op = MaxPoolForward {
-        geometry: geometry(),
+        geometry,
         relu: false,
     };
     let input = super::random_inputs(&op, 11).remove(0);
@@ -94,8 +95,9 @@ fn inputs_of(op: &dyn Op) -> Vec<Vec<u32>> {
     let mut inputs = super::random_inputs(op, 11);
     let labels: Vec<u32> = (0..70).map(|i| i % 5).collect();
     match op.name() {
-        "max_pool_backward" => inputs[0] = pooled().2,
-        "max_pool_backward_all" => (inputs[0], inputs[1], _) = pooled(),
+        "max_pool_backward" => inputs[0] = pooled(geometry()).2,
+        "max_pool_backward_disjoint" => inputs[0] = pooled(planted_fused::apart()).2,
+        "max_pool_backward_all" => (inputs[0], inputs[1], _) = pooled(geometry()),
         "mse" => inputs[1] = labels,
         "cross_entropy" => {
             let logits = (0..350).map(|i| (0.3 * (i % 7) as f32 + 1.0).to_bits());

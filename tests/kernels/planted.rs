@@ -165,13 +165,19 @@ pub fn mutants() -> Vec<(&'static str, Box<dyn Op>, &'static str, &'static str)>
         ),
         (
             "first window left out",
-            Box::new(MaxPoolBackward { geometry }),
+            Box::new(MaxPoolBackward {
+                geometry,
+                disjoint: false,
+            }),
             "stride + 1u, 0u",
             "stride + 1u, 1u",
         ),
         (
             "last window left out",
-            Box::new(MaxPoolBackward { geometry }),
+            Box::new(MaxPoolBackward {
+                geometry,
+                disjoint: false,
+            }),
             "padded / stride + 1u, count",
             "padded / stride, count",
         ),

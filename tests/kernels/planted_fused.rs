@@ -2,8 +2,8 @@
 
 use wgrad::ops::{
     ConvBackwardInput, ConvBackwardWeight, ConvForward, ConvPoolBackwardWeight, ConvPoolForward,
-    ConvSizes, CrossEntropy, Epilogue, FusedLoss, MaxPoolForward, Metrics, Mse, Op, Product,
-    RowLoss,
+    ConvSizes, CrossEntropy, Epilogue, FusedLoss, MaxPoolBackward, MaxPoolForward, Metrics, Mse,
+    Op, Product, RowLoss,
 };
 use wgrad::shape::{Window, WindowedPlanes};
 
@@ -39,6 +39,16 @@ pub fn sizes(stride: (usize, usize)) -> ConvSizes {
         out_channels: 9,
         geometry: WindowedPlanes::new(6, (8, 9).into(), window, "mutant").unwrap(),
     }
+}
+
+/// Windows side by side, and a row and a column that none covers.
+pub fn apart() -> WindowedPlanes {
+    let window = Window {
+        kernel: (3, 2).into(),
+        stride: (3, 2).into(),
+        padding: 0.into(),
+    };
+    WindowedPlanes::new(4, (10, 9).into(), window, "mutant").unwrap()
 }
 
 fn loss(loss: RowLoss) -> Box<dyn Op> {
@@ -106,6 +116,12 @@ pub fn mutants() -> Vec<Planted> {
         Box::new(MaxPoolForward {
             geometry: geometry(),
             relu: true,
+        })
+    };
+    let disjoint = || {
+        Box::new(MaxPoolBackward {
+            geometry: apart(),
+            disjoint: true,
         })
     };
     let mut planted: Vec<Planted> = vec![
@@ -308,6 +324,18 @@ pub fn mutants() -> Vec<Planted> {
             rectified(),
             "!RELU || best > ZERO_KEY",
             "true",
+        ),
+        (
+            "what no window covers left out",
+            disjoint(),
+            "(W + KW - 1u) / KW",
+            "OW",
+        ),
+        (
+            "gradient for the whole window",
+            disjoint(),
+            "select(0.0, gradient, pixel == winner)",
+            "gradient",
         ),
         (
             "no pixel is pixel 0",

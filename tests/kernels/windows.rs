@@ -139,7 +139,10 @@ fn indices(geometry: WindowedPlanes) -> Vec<u32> {
 fn max_pool_backward() {
     let Some(device) = common::gpu() else { return };
     for geometry in geometries().into_iter().chain([large()]) {
-        let op = MaxPoolBackward { geometry };
+        let op = MaxPoolBackward {
+            geometry,
+            disjoint: false,
+        };
         let gradients = random_inputs(&op, 5).remove(1);
         check(&device, op, &[indices(geometry), gradients], &any_step());
     }

@@ -56,6 +56,8 @@ pub(super) fn fuse(graph: &mut Graph) -> Result<()> {
             let Some(op) = graph.op::<MaxPoolBackward>(pool, Phase::Backward).cloned() else {
                 continue;
             };
+            let disjoint = MaxPoolBackward::are_apart(&op.geometry);
+            let op = MaxPoolBackward { disjoint, ..op };
             let (inputs, d_input) = (graph.inputs(pool), graph.outputs(relu)[0]);
             graph.remove(relu);
             graph.replace(pool, op, &inputs, &[d_input])?;
