@@ -14,6 +14,9 @@ use crate::plan::{Builder, Phase};
 /// Runs of which the fastest counts: the others were disturbed.
 const RUNS: usize = 3;
 
+/// Runs' worth from which on one dispatch is not repeated.
+const LONG: u32 = 4;
+
 /// The most dispatches of one run.
 const MOST_REPEATS: f64 = 256.0;
 
@@ -34,7 +37,7 @@ impl Workbench {
     }
 
     /// How long one dispatch of `op` takes among others of its kind, on inputs of zeros: the fastest of
-    /// three runs of `run` each, or one where that takes longer; compiled and run once before.
+    /// three runs of `run` each, or one where that takes much longer; compiled and run once before.
     ///
     /// # Errors
     /// A kernel that the driver refuses, memory that runs out, a device that was lost.
@@ -70,11 +73,11 @@ impl Executor {
         Ok(times)
     }
 
-    /// The fastest of three runs of `run` each, or one where that takes longer.
+    /// The fastest of three runs of `run` each, or one where that takes much longer.
     async fn time_of(&mut self, node: usize, step: &Step, run: Duration) -> Result<Duration> {
         self.time_node(node, step, 1).await?;
         let once = self.time_node(node, step, 1).await?;
-        if once >= run {
+        if once >= LONG * run {
             return Ok(once);
         }
         let repeats = (run.as_secs_f64() / once.as_secs_f64().max(1e-7)).clamp(1.0, MOST_REPEATS);

@@ -22,6 +22,9 @@ use crate::ops::{Op, SHADERS, Variant};
 use crate::plan::{ConvKernel, ConvKernels, Plan};
 use cache::Cache;
 
+/// The kernels of an op that are measured, unless all are.
+const CANDIDATES: usize = 3;
+
 /// How much to measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Effort {
@@ -278,7 +281,13 @@ impl Tuner<'_> {
         candidates.retain(|variant| self.adapter.has_subgroups() || !variant.op.needs_subgroups());
         let rank = |variant: &Variant| {
             let order: &[&str] = match software {
-                true => &["gemm_broadcast/16", "gemm_8x8/16", "gemm_8x8/64"],
+                true => &[
+                    "gemm_broadcast/16",
+                    "gemm_8x8/16",
+                    "gemm_8x8/64",
+                    "gemm_4x4/16",
+                    "gemm_4x4/64",
+                ],
                 false if op.cost().flop < 1 << 24 => &[
                     "gemm_subgroup/64",
                     "gemm_lanes/64",
@@ -294,10 +303,10 @@ impl Tuner<'_> {
             };
             order.iter().position(|name| *name == variant.name)
         };
-        if self.effort != Effort::Full && candidates.iter().any(|v| rank(v).is_some()) {
-            candidates.retain(|variant| rank(variant).is_some());
-        }
         candidates.sort_by_key(|variant| rank(variant).unwrap_or(usize::MAX));
+        if self.effort != Effort::Full {
+            candidates.truncate(CANDIDATES);
+        }
         candidates
     }
 
