@@ -40,19 +40,19 @@ struct Step {
 
 // The index where the rectifier let nothing pass, and no gradient goes.
 const NO_PIXEL: u32 = 0xffffffff;
+// The largest integer: the bits of a NaN.
+const NAN_KEY: i32 = 0x7fffffff;
 const FOUR = vec4<u32>(0u, 1u, 2u, 3u);
 // A product, unlike a quotient, is correctly rounded on every adapter.
 const BYTE_SCALE: f32 = 1.0 / 255.0;
 
-// Orders floats as integers: numbers by value, both zeros alike, NaN above all. WGSL may flush
-// subnormals and assume that no NaN occurs, so floats are not compared as floats.
-fn ordered_key(value: f32) -> u32 {
-    let bits = bitcast<u32>(value);
-    let magnitude = bits & 0x7fffffffu;
-    if magnitude > 0x7f800000u {
-        return 0xffffffffu;
-    }
-    return select(~bits, magnitude | 0x80000000u, bits == magnitude || magnitude == 0u);
+// The bits of floats above zero are ordered as integers are, and of others only the sign counts here; NaN
+// comes above all. WGSL may flush subnormals and assume that no NaN occurs, so floats are not compared as
+// floats.
+fn keys_of(values: vec4<f32>) -> vec4<i32> {
+    let bits = bitcast<vec4<i32>>(values);
+    let is_nan = (bits & vec4<i32>(NAN_KEY)) > vec4<i32>(0x7f800000);
+    return select(bits, vec4<i32>(NAN_KEY), is_nan);
 }
 
 struct Image {
@@ -165,30 +165,22 @@ fn add_row(sums: Row, w0: vec4<f32>, w1: vec4<f32>, w2: vec4<f32>, w3: vec4<f32>
     return Row(left, right);
 }
 
-// The first largest of a 2×2 window at (2·ph, 2·pw), and the rectifier.
+// The first largest of a 2×2 window at (2·ph, 2·pw), if the rectifier lets it pass.
 fn store_window(plane: u32, ph: u32, pw: u32, top: vec2<f32>, bottom: vec2<f32>) {
     if pw >= OW / 2u {
         return;
     }
+    let keys = keys_of(vec4<f32>(top, bottom));
+    let best = max(max(keys.x, keys.y), max(keys.z, keys.w));
     let first = 2u * ph * OW + 2u * pw;
-    var best = top.x;
-    var winner = first;
-    if ordered_key(top.y) > ordered_key(best) {
-        best = top.y;
-        winner = first + 1u;
-    }
-    if ordered_key(bottom.x) > ordered_key(best) {
-        best = bottom.x;
-        winner = first + OW;
-    }
-    if ordered_key(bottom.y) > ordered_key(best) {
-        best = bottom.y;
-        winner = first + OW + 1u;
-    }
-    let passes = ordered_key(best) > ordered_key(0.0);
+    var winner = first + OW + 1u;
+    winner = select(winner, first + OW, keys.z == best);
+    winner = select(winner, first + 1u, keys.y == best);
+    winner = select(winner, first, keys.x == best);
     let index = (plane * (OH / 2u) + ph) * (OW / 2u) + pw;
-    pooled[index] = select(0.0, best, passes);
-    indices[index] = select(NO_PIXEL, winner, passes);
+    // The key of what passes is its bits, or those of a NaN.
+    pooled[index] = bitcast<f32>(max(best, 0));
+    indices[index] = select(NO_PIXEL, winner, best > 0);
 }
 
 // Four windows of one channel, from eight outputs of two rows.
@@ -197,10 +189,11 @@ fn store_windows(n: u32, o: u32, ph: u32, pw: u32, top: vec4<f32>, top_right: ve
         return;
     }
     let plane = n * O + o;
-    store_window(plane, ph, pw, top.xy + bias[o], bottom.xy + bias[o]);
-    store_window(plane, ph, pw + 1u, top.zw + bias[o], bottom.zw + bias[o]);
-    store_window(plane, ph, pw + 2u, top_right.xy + bias[o], bottom_right.xy + bias[o]);
-    store_window(plane, ph, pw + 3u, top_right.zw + bias[o], bottom_right.zw + bias[o]);
+    let b = bias[o];
+    store_window(plane, ph, pw, top.xy + b, bottom.xy + b);
+    store_window(plane, ph, pw + 1u, top.zw + b, bottom.zw + b);
+    store_window(plane, ph, pw + 2u, top_right.xy + b, bottom_right.xy + b);
+    store_window(plane, ph, pw + 3u, top_right.zw + b, bottom_right.zw + b);
 }
 
 // One invocation computes four windows in a row of four channels.

@@ -264,17 +264,12 @@ pub fn mutants() -> Vec<Planted> {
             "pw + 3u, top_right.zw",
             "pw + 3u, top_right.xy",
         ),
-        (
-            "rectifier forgotten",
-            pool(),
-            "let passes = ordered_key(best) > ordered_key(0.0);",
-            "let passes = true;",
-        ),
+        ("rectifier forgotten", pool(), "max(best, 0)", "best"),
         (
             "another pixel's index",
             pool(),
-            "winner = first + OW;",
-            "winner = first + 1u;",
+            "first + OW, keys.z == best",
+            "first + 1u, keys.z == best",
         ),
         (
             "windows without a gradient counted",
