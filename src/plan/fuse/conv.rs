@@ -9,7 +9,7 @@ use crate::ops::{
     ConvPoolBackwardWeight, ConvPoolForward, ConvSizes, Epilogue, Gemm, Im2col, MaxPoolBackward,
     MaxPoolForward, Product, ReduceSum, ReluForward,
 };
-use crate::plan::{Node, Phase, Plan, TensorId};
+use crate::plan::{Phase, Plan, TensorId};
 use crate::shape::Window;
 
 /// Input channels up to which a convolution counts as one of few, whose images are read directly.
@@ -48,15 +48,9 @@ struct Backward {
 
 /// The layers that [`fuse`] finds.
 pub(super) fn names(plan: &Plan) -> Vec<String> {
-    let is_im2col = |node: &&Node| node.op.name() == "im2col";
-    let columns = plan
-        .nodes()
-        .iter()
-        .filter(is_im2col)
-        .map(|node| node.outputs[0]);
-    columns
-        .map(|columns| layer_of(&plan.tensor(columns).name))
-        .collect()
+    let graph = Graph::new(plan.clone());
+    let sites = graph.places().filter_map(|place| find(&graph, place));
+    sites.map(|site| site.name).collect()
 }
 
 /// `conv1` of `conv1.columns`.

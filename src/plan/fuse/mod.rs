@@ -73,7 +73,8 @@ impl Plan {
         Ok(memory::share(graph.finish()))
     }
 
-    /// The names of the layers that convolve, in a readable plan: what [`ConvKernels`] may name.
+    /// The names of the layers whose convolution the passes know, one with a bias, in a readable plan: what
+    /// [`ConvKernels`] may name.
     pub fn convolutions(&self) -> Vec<String> {
         conv::names(self)
     }
