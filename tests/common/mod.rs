@@ -94,14 +94,19 @@ pub fn random_data(train: usize, test: usize) -> Dataset {
     Dataset::new([2, 12, 11], 4, sample(train, 1), sample(test, 2)).unwrap()
 }
 
-/// `mnist_gpu`, which `cargo test` builds beside the tests.
+/// `mnist_gpu`.
 pub fn example() -> PathBuf {
+    program("mnist_gpu")
+}
+
+/// An example, which `cargo test` builds beside the tests.
+pub fn program(name: &str) -> PathBuf {
     let tests = std::env::current_exe().unwrap();
     let folder = tests.parent().unwrap().parent().unwrap().join("examples");
-    let program = folder.join(format!("mnist_gpu{}", std::env::consts::EXE_SUFFIX));
+    let program = folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     assert!(
         program.exists(),
-        "build it first: cargo build --release --example mnist_gpu"
+        "build it first: cargo build --release --example {name}"
     );
     program
 }
