@@ -58,6 +58,24 @@ fn measurements_are_remembered_by_adapter() {
     run(&cache, &["--tune", "quick"]);
     assert_eq!(measured(&file), known);
 
+    // Unless everything is to be measured anew, but for what is clearly slower than something else.
+    let mut slow = known.clone();
+    let times = slow[&name]["microseconds"].as_object_mut().unwrap();
+    times.values_mut().for_each(|micros| *micros = 1e9.into());
+    std::fs::write(&file, slow.to_string()).unwrap();
+    run(&cache, &["--tune", "full"]);
+    let anew = measured(&file)[&name]["microseconds"]
+        .as_object()
+        .unwrap()
+        .clone();
+    let product = |(kernel, _): &(&String, _)| kernel.starts_with("Product { batch: 1,");
+    assert!(
+        anew.iter()
+            .filter(product)
+            .all(|(_, micros)| micros.as_f64().unwrap() < 1e9),
+        "{anew:?}"
+    );
+
     std::fs::write(&file, "{ \"half a").unwrap();
     run(&cache, &["--tune", "quick"]);
     assert!(
