@@ -55,11 +55,11 @@ impl FusedLoss {
     }
 
     /// The loss of each row by the op that computes nothing else.
-    fn row_losses(&self, args: &Args<'_>) -> (Vec<u32>, Vec<u32>) {
+    fn row_losses(&self, args: &Args<'_>, labels: &[u32]) -> (Vec<u32>, Vec<u32>) {
         let mut row_loss = vec![0; self.metrics.rows];
         let mut d_logits = vec![0; self.metrics.rows * self.metrics.classes];
         self.loss.op().reference(&mut Args {
-            inputs: vec![args.inputs[0], &self.labels(args)],
+            inputs: vec![args.inputs[0], labels],
             outputs: vec![&mut row_loss, &mut d_logits],
             step: args.step,
         });
@@ -114,8 +114,8 @@ impl Op for FusedLoss {
     }
 
     fn reference(&self, args: &mut Args<'_>) {
-        let (row_loss, d_logits) = self.row_losses(args);
         let labels = self.labels(args);
+        let (row_loss, d_logits) = self.row_losses(args, &labels);
         args.outputs[0].copy_from_slice(&d_logits);
         let [_, loss_sum, correct] = args.outputs.as_mut_slice() else { return };
         self.metrics.reference(&mut Args {
@@ -131,7 +131,7 @@ impl Op for FusedLoss {
         let rows = self.metrics.rows as f64;
         let of_sum = match of_rows[0] {
             ErrorBound::Absolute(of_row) => {
-                let (row_loss, _) = self.row_losses(args);
+                let (row_loss, _) = self.row_losses(args, &self.labels(args));
                 let row_loss: &[f32] = bytemuck::cast_slice(&row_loss);
                 let sum: f64 = row_loss.iter().map(|loss| f64::from(loss.abs())).sum();
                 ErrorBound::Absolute(rows * of_row + (rows + 3.0) * EPSILON * sum)

@@ -51,7 +51,7 @@ pub fn apart() -> WindowedPlanes {
     WindowedPlanes::new(4, (10, 9).into(), window, "mutant").unwrap()
 }
 
-fn loss(loss: RowLoss) -> Box<dyn Op> {
+fn loss(loss: RowLoss, gathered: Option<usize>) -> Box<dyn Op> {
     let metrics = Metrics {
         rows: 70,
         classes: 5,
@@ -60,8 +60,27 @@ fn loss(loss: RowLoss) -> Box<dyn Op> {
     Box::new(FusedLoss {
         loss,
         metrics,
-        gathered: None,
+        gathered,
     })
+}
+
+/// With the labels of the batch, or of a data set of so many samples.
+pub fn mse(gathered: Option<usize>) -> Box<dyn Op> {
+    let mse = Mse {
+        rows: 70,
+        classes: 5,
+        scale: 0.4,
+    };
+    loss(RowLoss::Mse(mse), gathered)
+}
+
+/// The same.
+pub fn cross_entropy(gathered: Option<usize>) -> Box<dyn Op> {
+    let cross_entropy = CrossEntropy {
+        rows: 70,
+        classes: 5,
+    };
+    loss(RowLoss::CrossEntropy(cross_entropy), gathered)
 }
 
 pub fn mutants() -> Vec<Planted> {
@@ -98,19 +117,6 @@ pub fn mutants() -> Vec<Planted> {
             gathered: None,
             accumulate: true,
         })
-    };
-    let mse = || {
-        loss(RowLoss::Mse(Mse {
-            rows: 70,
-            classes: 5,
-            scale: 0.4,
-        }))
-    };
-    let cross_entropy = || {
-        loss(RowLoss::CrossEntropy(CrossEntropy {
-            rows: 70,
-            classes: 5,
-        }))
     };
     let rectified = || {
         Box::new(MaxPoolForward {
@@ -291,26 +297,26 @@ pub fn mutants() -> Vec<Planted> {
         ),
         (
             "mean forgotten",
-            mse(),
+            mse(None),
             "error * (SCALE * this_step.inverse_rows)",
             "error * SCALE",
         ),
-        ("rest not cleared", mse(), "d_logits[i] = 0.0;", ""),
+        ("rest not cleared", mse(None), "d_logits[i] = 0.0;", ""),
         (
             "rows beyond the batch count",
-            cross_entropy(),
+            cross_entropy(None),
             "row < this_step.rows; row += WORKGROUP_SIZE) {\n        let first",
             "row < ROWS; row += WORKGROUP_SIZE) {\n        let first",
         ),
         (
             "maximum not subtracted",
-            cross_entropy(),
+            cross_entropy(None),
             "sum += exp(logits[first + c] - largest)",
             "sum += exp(logits[first + c])",
         ),
         (
             "last largest counts",
-            mse(),
+            mse(None),
             "key > best_key",
             "key >= best_key",
         ),

@@ -1,29 +1,14 @@
 //! Faults planted where kernels read the batch in the data set.
 
-use wgrad::ops::{
-    ConvPoolBackwardWeight, ConvPoolForward, CrossEntropy, FusedLoss, Metrics, Mse, Op, RowLoss,
-};
+use wgrad::ops::{ConvPoolBackwardWeight, ConvPoolForward, Op};
 
-use super::planted_fused::sizes;
+use super::planted_fused::{cross_entropy, mse, sizes};
 
 /// Samples of the data set.
 pub const SAMPLES: usize = 80;
 
 /// What was done to the kernel, the op, the text and its replacement.
 type Planted = (&'static str, Box<dyn Op>, &'static str, &'static str);
-
-fn loss(loss: RowLoss) -> Box<dyn Op> {
-    let metrics = Metrics {
-        rows: 70,
-        classes: 5,
-        slots: 4,
-    };
-    Box::new(FusedLoss {
-        loss,
-        metrics,
-        gathered: Some(SAMPLES),
-    })
-}
 
 pub fn mutants() -> Vec<Planted> {
     let pool = || {
@@ -38,19 +23,6 @@ pub fn mutants() -> Vec<Planted> {
             gathered: Some(SAMPLES),
             accumulate: true,
         })
-    };
-    let mse = || {
-        loss(RowLoss::Mse(Mse {
-            rows: 70,
-            classes: 5,
-            scale: 0.4,
-        }))
-    };
-    let cross_entropy = || {
-        loss(RowLoss::CrossEntropy(CrossEntropy {
-            rows: 70,
-            classes: 5,
-        }))
     };
     vec![
         (
@@ -99,13 +71,13 @@ pub fn mutants() -> Vec<Planted> {
         ("bytes not scaled", pool_backward(), " * BYTE_SCALE", ""),
         (
             "offset of the step ignored",
-            mse(),
+            mse(Some(SAMPLES)),
             "order[this_step.offset + row]",
             "order[row]",
         ),
         (
             "labels' bytes in the other order",
-            cross_entropy(),
+            cross_entropy(Some(SAMPLES)),
             "sample % 4u * 8u",
             "24u - sample % 4u * 8u",
         ),
