@@ -21,7 +21,7 @@ fn training_steps(criterion: &mut Criterion) {
         Ok(device) => devices.push(device),
         Err(error) => eprintln!("only the CPU reference: {error}"),
     }
-    for model in workload::models() {
+    for model in workload::models(1) {
         for device in &devices {
             if device.adapter().is_none() && model.name != "seed" {
                 continue;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
-use wgrad::verify::built_in;
+use wgrad::verify;
 use wgrad::{Config, Device, Loss, Planning, Reduction, Result, Sgd, Trainer, data};
 
 /// Runs of which the median counts.
@@ -63,17 +63,17 @@ async fn run(args: &Args, begun: Instant) -> Result<()> {
         Where::Gpu => Device::gpu(args.adapter.as_deref()).await?,
         Where::Cpu => Device::cpu(),
     };
-    let (name, mut config) = match args.model {
-        Model::Seed => ("tutorial", config(Loss::Mse(Reduction::Mean), 0.01, 32)),
-        Model::Big => ("larger", config(Loss::CrossEntropy, 0.05, 64)),
+    let (model, mut config) = match args.model {
+        Model::Seed => (
+            verify::tutorial(1),
+            config(Loss::Mse(Reduction::Mean), 0.01, 32),
+        ),
+        Model::Big => (verify::larger(1), config(Loss::CrossEntropy, 0.05, 64)),
     };
     if args.unfused {
         config.planning = Planning::Unfused;
     }
     let batch = config.batch_size;
-    let mut subjects = built_in().into_iter();
-    let subject = subjects.find(|subject| subject.name == name);
-    let model = subject.expect("both are built in").model;
     let mut trainer = Trainer::new(&device, &model, &data::load_mnist(&args.data)?, config).await?;
     trainer.train_until(|_| ControlFlow::Break(())).await?;
     let first_step_s = begun.elapsed().as_secs_f64();

@@ -29,8 +29,11 @@ fn every_step_and_kernel_is_measured() {
     let adapter = adapter.unwrap_or_else(|_| device.adapter().unwrap().backend().to_owned());
     let file = |name: &str| Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let (json, svg) = (file("adapters.json"), file("adapters.svg"));
-    for (plan, seed_dispatches) in [(&["--tune", "off"][..], 10), (&["--unfused"], 27)] {
-        let mut flags = plan.to_vec();
+    let wide = ["--tune", "off", "--width", "2"];
+    for (flags, width, wider, seed_dispatches) in
+        [(&wide[..], 2, " ×2", 10), (&["--unfused"], 1, "", 27)]
+    {
+        let mut flags = flags.to_vec();
         flags.extend([
             "--json",
             json.to_str().unwrap(),
@@ -42,8 +45,8 @@ fn every_step_and_kernel_is_measured() {
         let text = String::from_utf8(output.stdout).unwrap();
         for line in [
             format!("# {device}"),
-            "## seed, batch 32: kernels".to_owned(),
-            "## big, batch 32: kernels".to_owned(),
+            format!("## seed{wider}, batch 32: kernels"),
+            format!("## big{wider}, batch 32: kernels"),
         ] {
             assert!(
                 text.lines().any(|printed| printed == line),
@@ -64,6 +67,7 @@ fn every_step_and_kernel_is_measured() {
         assert_eq!(runs.len(), 2);
         assert_eq!(runs[0]["dispatches"], seed_dispatches);
         for run in runs {
+            assert_eq!(run["width"], width);
             let images = positive(&run["step_seconds"]) * positive(&run["images_per_second"]);
             assert!((images - 32.0).abs() < 1e-3, "{images} images a step");
             let kernels = run["kernels"].as_array().unwrap();

@@ -5,11 +5,10 @@
 use std::time::{Duration, Instant};
 
 use wgrad::executor::Executor;
-use wgrad::nn::{Training, initial_parameters};
+use wgrad::nn::{Sequential, Training, initial_parameters};
 use wgrad::ops::{Op, Step};
 use wgrad::plan::{Builder, Element, Phase, Plan, Role, STEPS_PER_RUN, TensorId};
-use wgrad::verify::{Subject, built_in};
-use wgrad::{Device, Result};
+use wgrad::{Device, Loss, Reduction, Result, Sgd, verify};
 
 /// Samples of the data set, unless a batch is larger.
 const SAMPLES: usize = 4096;
@@ -20,31 +19,44 @@ const LEARNING_RATE: f32 = 1e-4;
 /// A model to train.
 pub struct Model {
     pub name: &'static str,
+    /// What the channels of its convolutions and its hidden layer are multiplied by.
+    pub width: usize,
     /// The batch size that it is usually trained with.
     pub batch: usize,
-    subject: Subject,
+    network: Sequential,
+    loss: Loss,
 }
 
-/// The tutorial's network and the larger one, as in `examples/peer.rs`.
-pub fn models() -> Vec<Model> {
-    let names = [("seed", 32), ("big", 64)];
-    let models = names.into_iter().zip(built_in());
-    models
-        .map(|((name, batch), subject)| Model {
-            name,
-            batch,
-            subject,
-        })
-        .collect()
+/// The tutorial's network and the larger one, as in `examples/peer.rs`, that many times as wide.
+pub fn models(width: usize) -> [Model; 2] {
+    [
+        Model {
+            name: "seed",
+            width,
+            batch: 32,
+            network: verify::tutorial(width),
+            loss: Loss::Mse(Reduction::Mean),
+        },
+        Model {
+            name: "big",
+            width,
+            batch: 64,
+            network: verify::larger(width),
+            loss: Loss::CrossEntropy,
+        },
+    ]
 }
 
 impl Model {
     /// Its readable plan, with a data set.
     pub fn plan(&self, batch_size: usize) -> Result<Plan> {
-        self.subject.model.lower(&Training {
+        self.network.lower(&Training {
+            sample: [1, 28, 28].into(),
             batch_size,
+            loss: self.loss,
+            optimizer: Sgd::new(LEARNING_RATE),
             dataset: Some(SAMPLES.max(batch_size)),
-            ..self.subject.training.clone()
+            accumulate: false,
         })
     }
 }

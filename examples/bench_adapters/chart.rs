@@ -75,7 +75,7 @@ fn lines(measured: &[Measured]) -> Vec<Line> {
             let Ok(training) = &run.training else {
                 continue;
             };
-            let name = format!("{}, {}", run.model, device.short_name);
+            let name = format!("{}, {}", run.name(), device.short_name);
             let point = (run.batch as f64, training.images_per_second());
             match lines.iter_mut().find(|(of, _)| *of == name) {
                 Some((_, points)) => points.push(point),

@@ -33,6 +33,7 @@ fn run(run: &Run) -> Value {
         Err(error) => Map::from_iter([("error".to_owned(), json!(error.to_string()))]),
     };
     fields.insert("model".to_owned(), json!(run.model));
+    fields.insert("width".to_owned(), json!(run.width));
     fields.insert("batch".to_owned(), json!(run.batch));
     fields.into()
 }

@@ -36,6 +36,10 @@ struct Args {
     #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = [32, 64, 256, 1024],
         value_parser = clap::value_parser!(u32).range(1..))]
     batch: Vec<u32>,
+    /// Networks so many times as wide: the channels of their convolutions and their hidden layer
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = [1],
+        value_parser = clap::value_parser!(u16).range(1..=64))]
+    width: Vec<u16>,
     /// How much to measure before choosing the kernels of the fused plan
     #[arg(long, value_enum, default_value_t = Tune::Quick)]
     tune: Tune,
@@ -82,8 +86,19 @@ struct Measured {
 #[derive(Debug)]
 struct Run {
     model: &'static str,
+    width: usize,
     batch: usize,
     training: Result<Training>,
+}
+
+impl Run {
+    /// What reports call the model.
+    fn name(&self) -> String {
+        match self.width {
+            1 => self.model.to_owned(),
+            width => format!("{} ×{width}", self.model),
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -159,27 +174,24 @@ async fn measure_device(device: &Device, args: &Args) -> Measured {
     }
     println!("{}", markdown::training_head());
     let mut runs = Vec::new();
-    for model in workload::models() {
+    let widths = args.width.iter();
+    for model in widths.flat_map(|&width| workload::models(width.into())) {
         for &batch in &args.batch {
             let batch = batch as usize;
-            let training = measure::training(device, &model, batch, how).await;
-            let line = markdown::training(model.name, batch, &training, &ceilings);
-            println!("{line}");
-            runs.push(Run {
+            let run = Run {
                 model: model.name,
+                width: model.width,
                 batch,
-                training,
-            });
+                training: measure::training(device, &model, batch, how).await,
+            };
+            println!("{}", markdown::training(&run, &ceilings));
+            runs.push(run);
         }
     }
     println!();
-    for Run {
-        model,
-        batch,
-        training,
-    } in &runs
-    {
-        if let Ok(training) = training {
+    for run in &runs {
+        if let Ok(training) = &run.training {
+            let (model, batch) = (run.name(), run.batch);
             let clock = markdown::clock(training.clock);
             println!("## {model}, batch {batch}: kernels\n\nBy {clock}.\n");
             println!("{}", markdown::kernels(training));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use wgrad::Result;
 use wgrad::ops::Cost;
 
+use crate::Run;
 use crate::ceilings::Ceilings;
 use crate::measure::{Clock, Training, rates};
 
@@ -26,13 +27,9 @@ pub fn training_head() -> &'static str {
 }
 
 /// One line of the table that [`training_head`] begins.
-pub fn training(
-    model: &str,
-    batch: usize,
-    training: &Result<Training>,
-    ceilings: &Ceilings,
-) -> String {
-    let training = match training {
+pub fn training(run: &Run, ceilings: &Ceilings) -> String {
+    let (model, batch) = (run.name(), run.batch);
+    let training = match &run.training {
         Ok(training) => training,
         Err(error) => return format!("| {model} | {batch} | {} | | | | | | | |", cell(error)),
     };

@@ -21,5 +21,5 @@ pub use compare::{OutputReport, lockstep};
 pub use drift::{Drift, drift};
 pub use fuzz::{cases, fuzz};
 pub use gradients::{GradientReport, differentiate};
-pub use models::{Subject, built_in};
+pub use models::{Subject, built_in, larger, tutorial};
 pub use report::{ModelReport, Options, Report, adapter, model};
