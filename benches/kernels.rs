@@ -45,7 +45,7 @@ fn kernels(criterion: &mut Criterion) {
     for size in [256, 1024] {
         kernels.square(size).expect("a healthy device");
     }
-    for model in workload::models() {
+    for model in workload::models(1) {
         for conv in ConvKernel::ALL {
             kernels.of_plan(&model, conv).expect("a healthy device");
         }
