@@ -17,6 +17,10 @@ override ACCUMULATE: bool;
 override GATHERED: bool;
 override WORKGROUP_SIZE: u32 = 64; // a power of two
 
+// Two words as they lie in a buffer. Software adapters get another definition: src/gpu/wide.rs.
+alias Pair = vec2<u32>;
+fn words(pair: Pair) -> vec2<u32> { return pair; }
+
 struct Step {
     offset: u32,
     rows: u32,
@@ -25,16 +29,16 @@ struct Step {
     inverse_rows: f32,
 }
 
-@group(0) @binding(0) var<storage, read> input: array<u32>; // (N, C, H, W) f32; GATHERED: (samples, C, H, W) bytes
-@group(0) @binding(1) var<storage, read> weight: array<f32>; // (O, C, KH, KW)
-@group(0) @binding(2) var<storage, read> bias: array<f32>; // (O)
+@group(0) @binding(0) var<storage, read> input: array<Pair>; // (N, C, H, W) f32; GATHERED: (samples, C, H, W) bytes
+@group(0) @binding(1) var<storage, read> weight: array<Pair>; // (O, C, KH, KW)
+@group(0) @binding(2) var<storage, read> bias: array<Pair>; // (O)
 @group(0) @binding(3) var<storage, read> order: array<u32>; // (samples), read if GATHERED
 @group(0) @binding(4) var<storage, read_write> pooled: array<f32>; // (N, O, OH/2, OW/2)
 @group(0) @binding(5) var<storage, read_write> indices: array<u32>; // as pooled: pixel of (OH, OW), or NO_PIXEL
 @group(1) @binding(0) var<uniform> this_step: Step;
 
-@group(0) @binding(1) var<storage, read> winners: array<u32>; // forward's indices
-@group(0) @binding(2) var<storage, read> d_pooled: array<f32>; // (N, O, OH/2, OW/2)
+@group(0) @binding(1) var<storage, read> winners: array<Pair>; // forward's indices
+@group(0) @binding(2) var<storage, read> d_pooled: array<Pair>; // (N, O, OH/2, OW/2)
 @group(0) @binding(4) var<storage, read_write> d_weight: array<f32>; // (O, C, KH, KW)
 @group(0) @binding(5) var<storage, read_write> d_bias: array<f32>; // (O)
 
@@ -75,21 +79,44 @@ fn inside(image: Image, h: u32, w: u32) -> vec4<bool> {
     return (w + FOUR < vec4<u32>(W)) & vec4<bool>(h < image.height);
 }
 
-// The first `count` of four floats from (h, w) on, whose first is element `at`.
-fn floats_at(image: Image, h: u32, w: u32, at: u32, count: u32) -> vec4<f32> {
-    let is_inside = inside(image, h, w);
-    let safe = select(vec4<u32>(), at + FOUR, is_inside);
-    var words = vec4<u32>(input[safe.x], 0u, 0u, 0u);
-    if count > 1u {
-        words.y = input[safe.y];
+// Four words of three pairs, which begin with the first pair's second if they are odd.
+fn four_of(odd: u32, first: vec2<u32>, second: vec2<u32>, third: vec2<u32>) -> vec4<u32> {
+    let even = vec4<u32>(first, second);
+    return select(even, vec4<u32>(even.yzw, third.x), odd == 1u);
+}
+
+// The first `count` of four words of the input from word `at` on, which may lie before the first.
+fn input_at(at: u32, count: u32) -> vec4<u32> {
+    let odd = at % 2u;
+    let pair = (at + 2u) / 2u - 1u;
+    var second = vec2<u32>();
+    if odd + count > 2u {
+        second = words(input[pair + 1u]);
     }
-    if count > 2u {
-        words.z = input[safe.z];
+    var third = vec2<u32>();
+    if odd + count > 4u {
+        third = words(input[pair + 2u]);
     }
-    if count > 3u {
-        words.w = input[safe.w];
+    return four_of(odd, words(input[pair]), second, third);
+}
+
+// A row of a kernel, from element `at` on.
+fn weights_at(at: u32) -> vec4<f32> {
+    let odd = at % 2u;
+    var second = vec2<u32>();
+    if odd + KW > 2u {
+        second = words(weight[at / 2u + 1u]);
     }
-    return bitcast<vec4<f32>>(select(vec4<u32>(), words, is_inside));
+    var third = vec2<u32>();
+    if odd + KW > 4u {
+        third = words(weight[at / 2u + 2u]);
+    }
+    return bitcast<vec4<f32>>(four_of(odd, words(weight[at / 2u]), second, third));
+}
+
+// Four floats, which lie from (h, w) on.
+fn floats_of(image: Image, h: u32, w: u32, bits: vec4<u32>) -> vec4<f32> {
+    return bitcast<vec4<f32>>(select(vec4<u32>(), bits, inside(image, h, w)));
 }
 
 // Four bytes of a word, which lie from (h, w) on.
@@ -98,14 +125,11 @@ fn bytes_of(image: Image, h: u32, w: u32, word: u32) -> vec4<f32> {
     return vec4<f32>(select(vec4<u32>(), bytes, inside(image, h, w))) * BYTE_SCALE;
 }
 
-// Byte `at` lies in the first of two words, at the bits from `shift` on. One may lie before the first word.
-struct Place {
-    word: u32,
-    shift: u32,
-}
-
-fn place_of(at: u32) -> Place {
-    return Place((at + 4u) / 4u - 1u, at % 4u * 8u);
+// The first `count` of twelve bytes of the input from byte `at` on, which may lie before the first.
+fn packed_at(at: u32, count: u32) -> vec3<u32> {
+    let read = input_at((at + 4u) / 4u - 1u, (at % 4u + count + 3u) / 4u);
+    let shift = at % 4u * 8u;
+    return (read.xyz >> vec3<u32>(shift)) | (read.yzw << vec3<u32>(1u) << vec3<u32>(31u - shift));
 }
 
 // Eight pixels of four channels: column i of a matrix is channel i.
@@ -123,44 +147,36 @@ struct Span {
 
 fn span_at(image: Image, c: u32, h: u32, w: u32) -> Span {
     let at = image.first + (c * H + h) * W + w;
-    if !GATHERED {
-        let a = floats_at(image, h, w, at, 4u);
-        let b = floats_at(image, h, w + 4u, at + 4u, 4u);
-        return Span(a, b, floats_at(image, h, w + 8u, at + 8u, 4u));
+    if GATHERED {
+        let bytes = packed_at(at, 7u + KW);
+        let a = bytes_of(image, h, w, bytes.x);
+        let b = bytes_of(image, h, w + 4u, bytes.y);
+        return Span(a, b, bytes_of(image, h, w + 8u, bytes.z));
     }
-    let place = place_of(at);
-    let low = vec3<u32>(input[place.word], input[place.word + 1u], input[place.word + 2u]);
-    let high = vec3<u32>(low.yz, input[place.word + 3u]);
-    let words = (low >> vec3<u32>(place.shift)) | (high << vec3<u32>(1u) << vec3<u32>(31u - place.shift));
-    let a = bytes_of(image, h, w, words.x);
-    let b = bytes_of(image, h, w + 4u, words.y);
-    return Span(a, b, bytes_of(image, h, w + 8u, words.z));
-}
-
-// Of four channels.
-fn weights_at(at: vec4<u32>) -> vec4<f32> {
-    return vec4<f32>(weight[at.x], weight[at.y], weight[at.z], weight[at.w]);
+    let a = floats_of(image, h, w, input_at(at, 4u));
+    let b = floats_of(image, h, w + 4u, input_at(at + 4u, 4u));
+    return Span(a, b, floats_of(image, h, w + 8u, input_at(at + 8u, KW - 1u)));
 }
 
 fn outer(channels: vec4<f32>, pixels: vec4<f32>) -> mat4x4<f32> {
     return mat4x4<f32>(channels.x * pixels, channels.y * pixels, channels.z * pixels, channels.w * pixels);
 }
 
-// Adds one row of the kernel, whose weights are w0 to w3.
-fn add_row(sums: Row, w0: vec4<f32>, w1: vec4<f32>, w2: vec4<f32>, w3: vec4<f32>, x: Span) -> Row {
-    var left = sums.left + outer(w0, x.a);
-    var right = sums.right + outer(w0, x.b);
+// Adds one row of the kernel, whose columns are those of the matrix.
+fn add_row(sums: Row, weights: mat4x4<f32>, x: Span) -> Row {
+    var left = sums.left + outer(weights[0], x.a);
+    var right = sums.right + outer(weights[0], x.b);
     if KW > 1u {
-        left += outer(w1, vec4<f32>(x.a.yzw, x.b.x));
-        right += outer(w1, vec4<f32>(x.b.yzw, x.c.x));
+        left += outer(weights[1], vec4<f32>(x.a.yzw, x.b.x));
+        right += outer(weights[1], vec4<f32>(x.b.yzw, x.c.x));
     }
     if KW > 2u {
-        left += outer(w2, vec4<f32>(x.a.zw, x.b.xy));
-        right += outer(w2, vec4<f32>(x.b.zw, x.c.xy));
+        left += outer(weights[2], vec4<f32>(x.a.zw, x.b.xy));
+        right += outer(weights[2], vec4<f32>(x.b.zw, x.c.xy));
     }
     if KW > 3u {
-        left += outer(w3, vec4<f32>(x.a.w, x.b.xyz));
-        right += outer(w3, vec4<f32>(x.b.w, x.c.xyz));
+        left += outer(weights[3], vec4<f32>(x.a.w, x.b.xyz));
+        right += outer(weights[3], vec4<f32>(x.b.w, x.c.xyz));
     }
     return Row(left, right);
 }
@@ -184,12 +200,11 @@ fn store_window(plane: u32, ph: u32, pw: u32, top: vec2<f32>, bottom: vec2<f32>)
 }
 
 // Four windows of one channel, from eight outputs of two rows.
-fn store_windows(n: u32, o: u32, ph: u32, pw: u32, top: vec4<f32>, top_right: vec4<f32>, bottom: vec4<f32>, bottom_right: vec4<f32>) {
+fn store_windows(n: u32, o: u32, ph: u32, pw: u32, b: f32, top: vec4<f32>, top_right: vec4<f32>, bottom: vec4<f32>, bottom_right: vec4<f32>) {
     if o >= O {
         return;
     }
     let plane = n * O + o;
-    let b = bias[o];
     store_window(plane, ph, pw, top.xy + b, bottom.xy + b);
     store_window(plane, ph, pw + 1u, top.zw + b, bottom.zw + b);
     store_window(plane, ph, pw + 2u, top_right.xy + b, bottom_right.xy + b);
@@ -222,43 +237,95 @@ fn conv_pool_forward(
         for (var kh = 0u; kh < KH; kh++) {
             let below = span_at(image, c, 2u * ph + kh + 1u - PAD_H, w);
             let at = weights + (c * KH + kh) * KW;
-            let w0 = weights_at(at);
-            let w1 = weights_at(at + min(1u, KW - 1u));
-            let w2 = weights_at(at + min(2u, KW - 1u));
-            let w3 = weights_at(at + min(3u, KW - 1u));
-            top = add_row(top, w0, w1, w2, w3, above);
-            bottom = add_row(bottom, w0, w1, w2, w3, below);
+            // Its columns are those of the kernel's row, of four channels each.
+            let row = transpose(mat4x4<f32>(
+                weights_at(at.x),
+                weights_at(at.y),
+                weights_at(at.z),
+                weights_at(at.w),
+            ));
+            top = add_row(top, row, above);
+            bottom = add_row(bottom, row, below);
             above = below;
         }
     }
-    store_windows(n, o, ph, pw, top.left[0], top.right[0], bottom.left[0], bottom.right[0]);
-    store_windows(n, o + 1u, ph, pw, top.left[1], top.right[1], bottom.left[1], bottom.right[1]);
-    store_windows(n, o + 2u, ph, pw, top.left[2], top.right[2], bottom.left[2], bottom.right[2]);
-    store_windows(n, o + 3u, ph, pw, top.left[3], top.right[3], bottom.left[3], bottom.right[3]);
+    let biases = bitcast<vec4<f32>>(vec4<u32>(words(bias[o / 2u]), words(bias[o / 2u + 1u])));
+    store_windows(n, o, ph, pw, biases.x, top.left[0], top.right[0], bottom.left[0], bottom.right[0]);
+    store_windows(n, o + 1u, ph, pw, biases.y, top.left[1], top.right[1], bottom.left[1], bottom.right[1]);
+    store_windows(n, o + 2u, ph, pw, biases.z, top.left[2], top.right[2], bottom.left[2], bottom.right[2]);
+    store_windows(n, o + 3u, ph, pw, biases.w, top.left[3], top.right[3], bottom.left[3], bottom.right[3]);
 }
 
-// What a row of the kernel reads from (h, w) on; zero on the padding. What lies past its end is of no matter.
-fn row_at(image: Image, c: u32, h: u32, w: u32) -> vec4<f32> {
-    let at = image.first + (c * H + h) * W + w;
-    if !GATHERED {
-        return floats_at(image, h, w, at, KW);
+// Four windows in a row of a channel: which pixels of them won, and the gradients that go there. What has no
+// winner has no gradient.
+struct Winners {
+    is_won: vec4<bool>,
+    is_lower: vec4<bool>,
+    is_right: vec4<bool>,
+    gradients: vec4<f32>,
+}
+
+fn winners_at(n: u32, o: u32, ph: u32, pw: u32) -> Winners {
+    let at = ((n * O + min(o, O - 1u)) * (OH / 2u) + ph) * (OW / 2u) + pw;
+    let pair = at / 2u;
+    let odd = at % 2u;
+    var last_winner = vec2<u32>();
+    var last_gradient = vec2<u32>();
+    if odd == 1u {
+        last_winner = words(winners[pair + 2u]);
+        last_gradient = words(d_pooled[pair + 2u]);
     }
-    let place = place_of(at);
-    let word = (input[place.word] >> place.shift) | (input[place.word + 1u] << 1u << (31u - place.shift));
-    return bytes_of(image, h, w, word);
+    let pixels = four_of(odd, words(winners[pair]), words(winners[pair + 1u]), last_winner);
+    let gradients = four_of(odd, words(d_pooled[pair]), words(d_pooled[pair + 1u]), last_gradient);
+    let is_won = (pixels != vec4<u32>(NO_PIXEL)) & (pw + FOUR < vec4<u32>(OW / 2u)) & vec4<bool>(o < O);
+    let corner = pixels - (2u * ph * OW + 2u * (pw + FOUR));
+    let is_lower = corner >= vec4<u32>(OW);
+    let is_right = corner % OW == vec4<u32>(1u);
+    return Winners(is_won, is_lower, is_right, select(vec4<f32>(), bitcast<vec4<f32>>(gradients), is_won));
 }
 
-// A column for each row of the kernel.
-var<workgroup> lane_sums: array<mat4x4<f32>, WORKGROUP_SIZE>;
-var<workgroup> lane_totals: array<f32, WORKGROUP_SIZE>;
+// The part of one window in the gradient of a row of the kernel, whose rows of pixels these are, from the
+// window's left pixel and from its right one on.
+fn part_of(
+    w: Winners,
+    i: u32,
+    above: vec4<f32>,
+    above_right: vec4<f32>,
+    below: vec4<f32>,
+    below_right: vec4<f32>,
+) -> vec4<f32> {
+    let left = select(above, below, w.is_lower[i]);
+    let right = select(above_right, below_right, w.is_lower[i]);
+    return w.gradients[i] * select(vec4<f32>(), select(left, right, w.is_right[i]), w.is_won[i]);
+}
+
+// The gradient of a row of the kernel from four windows.
+fn row_gradient(w: Winners, x: Span, y: Span) -> vec4<f32> {
+    return part_of(w, 0u, x.a, vec4<f32>(x.a.yzw, x.b.x), y.a, vec4<f32>(y.a.yzw, y.b.x))
+        + part_of(w, 1u, vec4<f32>(x.a.zw, x.b.xy), vec4<f32>(x.a.w, x.b.xyz), vec4<f32>(y.a.zw, y.b.xy), vec4<f32>(y.a.w, y.b.xyz))
+        + part_of(w, 2u, x.b, vec4<f32>(x.b.yzw, x.c.x), y.b, vec4<f32>(y.b.yzw, y.c.x))
+        + part_of(w, 3u, vec4<f32>(x.b.zw, x.c.xy), vec4<f32>(x.b.w, x.c.xyz), vec4<f32>(y.b.zw, y.c.xy), vec4<f32>(y.b.w, y.c.xyz));
+}
+
+// Of two channels: a column for each row of the kernel, and the sum of the gradients.
+struct Sums {
+    first: mat4x4<f32>,
+    second: mat4x4<f32>,
+    totals: vec2<f32>,
+}
+
+var<workgroup> lane_sums: array<Sums, WORKGROUP_SIZE>;
+
+fn add(x: Sums, y: Sums) -> Sums {
+    return Sums(x.first + y.first, x.second + y.second, x.totals + y.totals);
+}
 
 // Adds up all lanes' in lane 0: a tree whose rounds add the upper half to the lower.
 fn add_lanes(lane: u32) {
     for (var half = WORKGROUP_SIZE / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
         if lane < half {
-            lane_sums[lane] += lane_sums[lane + half];
-            lane_totals[lane] += lane_totals[lane + half];
+            lane_sums[lane] = add(lane_sums[lane], lane_sums[lane + half]);
         }
     }
 }
@@ -284,7 +351,58 @@ fn store_row(first: u32, sums: vec4<f32>) {
     }
 }
 
-// One workgroup computes one kernel, (o, c): each lane adds a part of the windows.
+fn store_kernel(o: u32, c: u32, sums: mat4x4<f32>, total: f32) {
+    if o >= O {
+        return;
+    }
+    let first = (o * C + c) * KH * KW;
+    store_row(first, sums[0]);
+    if KH > 1u {
+        store_row(first + KW, sums[1]);
+    }
+    if KH > 2u {
+        store_row(first + 2u * KW, sums[2]);
+    }
+    if KH > 3u {
+        store_row(first + 3u * KW, sums[3]);
+    }
+    if c == 0u {
+        d_bias[o] = select(0.0, d_bias[o], ACCUMULATE) + total;
+    }
+}
+
+// What four windows of two channels add.
+fn gradients_of(image: Image, n: u32, o: u32, c: u32, ph: u32, pw: u32) -> Sums {
+    let one = winners_at(n, o, ph, pw);
+    let two = winners_at(n, o + 1u, ph, pw);
+    let h = 2u * ph - PAD_H;
+    let w = 2u * pw - PAD_W;
+    var sums = Sums();
+    let row0 = span_at(image, c, h, w);
+    let row1 = span_at(image, c, h + 1u, w);
+    sums.first[0] = row_gradient(one, row0, row1);
+    sums.second[0] = row_gradient(two, row0, row1);
+    if KH > 1u {
+        let row2 = span_at(image, c, h + 2u, w);
+        sums.first[1] = row_gradient(one, row1, row2);
+        sums.second[1] = row_gradient(two, row1, row2);
+        if KH > 2u {
+            let row3 = span_at(image, c, h + 3u, w);
+            sums.first[2] = row_gradient(one, row2, row3);
+            sums.second[2] = row_gradient(two, row2, row3);
+            if KH > 3u {
+                let row4 = span_at(image, c, h + 4u, w);
+                sums.first[3] = row_gradient(one, row3, row4);
+                sums.second[3] = row_gradient(two, row3, row4);
+            }
+        }
+    }
+    sums.totals = vec2<f32>(dot(one.gradients, vec4<f32>(1.0)), dot(two.gradients, vec4<f32>(1.0)));
+    return sums;
+}
+
+// One workgroup computes the kernels of two channels, (o, c) and (o + 1, c): each lane adds a part of the
+// windows, four in a row at a time.
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn conv_pool_backward_weight(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -292,44 +410,21 @@ fn conv_pool_backward_weight(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let kernel = workgroup.x + workgroup.y * workgroups.x;
-    let o = kernel / C;
+    let o = kernel / C * 2u;
     let c = kernel % C;
-    let windows = (OH / 2u) * (OW / 2u);
-    var sums = mat4x4<f32>();
-    var total = 0.0;
+    let tiles_w = (OW / 2u + 3u) / 4u;
+    let tiles = (OH / 2u) * tiles_w;
+    var sums = Sums();
     if o < O {
-        for (var i = lane; i < BATCH * windows; i += WORKGROUP_SIZE) {
-            let n = i / windows;
-            let at = (n * O + o) * windows + i % windows;
-            let winner = winners[at];
-            if winner < OH * OW {
-                let gradient = d_pooled[at];
-                let image = image_at(n);
-                let h = winner / OW - PAD_H;
-                let w = winner % OW - PAD_W;
-                total += gradient;
-                sums[0] += gradient * row_at(image, c, h, w);
-                if KH > 1u {
-                    sums[1] += gradient * row_at(image, c, h + 1u, w);
-                }
-                if KH > 2u {
-                    sums[2] += gradient * row_at(image, c, h + 2u, w);
-                }
-                if KH > 3u {
-                    sums[3] += gradient * row_at(image, c, h + 3u, w);
-                }
-            }
+        for (var i = lane; i < BATCH * tiles; i += WORKGROUP_SIZE) {
+            let n = i / tiles;
+            sums = add(sums, gradients_of(image_at(n), n, o, c, i / tiles_w % (OH / 2u), i % tiles_w * 4u));
         }
     }
     lane_sums[lane] = sums;
-    lane_totals[lane] = total;
     add_lanes(lane);
     if lane == 0u && o < O {
-        for (var kh = 0u; kh < KH; kh++) {
-            store_row((kernel * KH + kh) * KW, lane_sums[0][kh]);
-        }
-        if c == 0u {
-            d_bias[o] = select(0.0, d_bias[o], ACCUMULATE) + lane_totals[0];
-        }
+        store_kernel(o, c, lane_sums[0].first, lane_sums[0].totals.x);
+        store_kernel(o + 1u, c, lane_sums[0].second, lane_sums[0].totals.y);
     }
 }

@@ -20,10 +20,15 @@ override MASKED: bool; // extra (BATCH, M, N) is what the rectifier let pass: ze
 override ACCUMULATE: bool;
 override WORKGROUP_SIZE: u32 = 64;
 
-@group(0) @binding(0) var<storage, read> a: array<vec4<f32>>; // (BATCH, M, K)
-@group(0) @binding(1) var<storage, read> b: array<vec4<f32>>; // (BATCH, K, N)
-@group(0) @binding(2) var<storage, read> extra: array<vec4<f32>>; // what the epilogue reads, or b
-@group(0) @binding(3) var<storage, read_write> product: array<vec4<f32>>; // (BATCH, M, N)
+// Four floats as they lie in a buffer. Software adapters get another definition: src/gpu/wide.rs.
+alias Four = vec4<f32>;
+fn unpack(four: Four) -> vec4<f32> { return four; }
+fn pack(floats: vec4<f32>) -> Four { return floats; }
+
+@group(0) @binding(0) var<storage, read> a: array<Four>; // (BATCH, M, K)
+@group(0) @binding(1) var<storage, read> b: array<Four>; // (BATCH, K, N)
+@group(0) @binding(2) var<storage, read> extra: array<Four>; // what the epilogue reads, or b
+@group(0) @binding(3) var<storage, read_write> product: array<Four>; // (BATCH, M, N)
 @group(0) @binding(4) var<storage, read_write> row_sums: array<f32>; // (BATCH, M), of A
 
 // Where the tile of an invocation begins: (m, n), and of which product: z. A whole workgroup has one m; with a
@@ -52,7 +57,7 @@ fn own_part(batch: u32, m: u32, k: u32, lane: u32) -> vec4<f32> {
     let row = min(m + lane % 8u, M - 1u);
     let block = min(m + lane % 8u / 4u * 4u, M - 4u);
     let at = select(row * K + k, (k + lane % 4u) * M + block, A_TRANSPOSED);
-    return a[(first + at) / 4u];
+    return unpack(a[(first + at) / 4u]);
 }
 
 // Two blocks of four rows of A, their rows as the columns of the matrices.
@@ -86,10 +91,10 @@ fn b_block(batch: u32, k: u32, n: u32) -> mat4x4<f32> {
     let first = batch * K * N;
     if B_TRANSPOSED {
         let at = (first + n * K + k) / 4u;
-        return transpose(mat4x4<f32>(b[at], b[at + K / 4u], b[at + K / 2u], b[at + K / 4u * 3u]));
+        return transpose(mat4x4<f32>(unpack(b[at]), unpack(b[at + K / 4u]), unpack(b[at + K / 2u]), unpack(b[at + K / 4u * 3u])));
     }
     let at = (first + k * N + n) / 4u;
-    return mat4x4<f32>(b[at], b[at + N / 4u], b[at + N / 2u], b[at + N / 4u * 3u]);
+    return mat4x4<f32>(unpack(b[at]), unpack(b[at + N / 4u]), unpack(b[at + N / 2u]), unpack(b[at + N / 4u * 3u]));
 }
 
 // Whether the rectifier passes them: above zero, or NaN, which only the bits tell.
@@ -102,21 +107,21 @@ fn passes(values: vec4<f32>) -> vec4<bool> {
 fn store_row(index: u32, n: u32, sums: vec4<f32>, row_bias: f32) {
     var row = sums;
     if ACCUMULATE {
-        row += product[index];
+        row += unpack(product[index]);
     }
     if BIAS && BIAS_OF_ROWS {
         row += row_bias;
     }
     if BIAS && !BIAS_OF_ROWS {
-        row += extra[n / 4u];
+        row += unpack(extra[n / 4u]);
     }
     if RELU {
         row = select(vec4<f32>(), row, passes(row));
     }
     if MASKED {
-        row = select(vec4<f32>(), row, passes(extra[index]));
+        row = select(vec4<f32>(), row, passes(unpack(extra[index])));
     }
-    product[index] = row;
+    product[index] = pack(row);
 }
 
 fn store_block(batch: u32, m: u32, n: u32, rows: mat4x4<f32>) {
@@ -125,7 +130,7 @@ fn store_block(batch: u32, m: u32, n: u32, rows: mat4x4<f32>) {
     }
     var row_biases = vec4<f32>();
     if BIAS && BIAS_OF_ROWS {
-        row_biases = extra[m / 4u];
+        row_biases = unpack(extra[m / 4u]);
     }
     let index = ((batch * M + m) * N + n) / 4u;
     store_row(index, n, rows[0], row_biases.x);

@@ -13,9 +13,14 @@ override PAD_H: u32;
 override PAD_W: u32;
 override WORKGROUP_SIZE: u32 = 64;
 
+// Four floats as they lie in a buffer. Software adapters get another definition: src/gpu/wide.rs.
+alias Four = vec4<f32>;
+fn unpack(four: Four) -> vec4<f32> { return four; }
+fn pack(floats: vec4<f32>) -> Four { return floats; }
+
 @group(0) @binding(0) var<storage, read> input: array<f32>; // (N·C, H, W)
 @group(0) @binding(1) var<storage, read_write> columns: array<f32>; // (N·C, KH·KW, OH·OW)
-@group(0) @binding(1) var<storage, read_write> columns_4: array<vec4<f32>>; // (N·C, KH·KW, OH·OW)
+@group(0) @binding(1) var<storage, read_write> columns_4: array<Four>; // (N·C, KH·KW, OH·OW)
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn im2col(
@@ -58,5 +63,5 @@ fn im2col_4(
     let inside = (h < vec4<u32>(H)) & (w < vec4<u32>(W));
     let at = select(vec4<u32>(), (plane * H + h) * W + w, inside);
     let values = vec4<f32>(input[at.x], input[at.y], input[at.z], input[at.w]);
-    columns_4[index] = select(vec4<f32>(), values, inside);
+    columns_4[index] = pack(select(vec4<f32>(), values, inside));
 }

@@ -6,6 +6,11 @@ override WEIGHT_DECAY: f32;
 override MOMENTUM: f32 = 0.0;
 override WORKGROUP_SIZE: u32 = 64;
 
+// Four floats as they lie in a buffer. Software adapters get another definition: src/gpu/wide.rs.
+alias Four = vec4<f32>;
+fn unpack(four: Four) -> vec4<f32> { return four; }
+fn pack(floats: vec4<f32>) -> Four { return floats; }
+
 struct Step {
     offset: u32,
     rows: u32,
@@ -18,8 +23,8 @@ struct Step {
 @group(0) @binding(1) var<storage, read_write> parameters: array<f32>; // (LEN)
 @group(0) @binding(2) var<storage, read_write> velocity: array<f32>; // (LEN)
 
-@group(0) @binding(0) var<storage, read> gradients_4: array<vec4<f32>>; // (LEN)
-@group(0) @binding(1) var<storage, read_write> parameters_4: array<vec4<f32>>; // (LEN)
+@group(0) @binding(0) var<storage, read> gradients_4: array<Four>; // (LEN)
+@group(0) @binding(1) var<storage, read_write> parameters_4: array<Four>; // (LEN)
 
 @group(1) @binding(0) var<uniform> this_step: Step;
 
@@ -46,9 +51,9 @@ fn sgd_4(
     if index >= LEN / 4u {
         return;
     }
-    let parameter = parameters_4[index];
-    let gradient = gradients_4[index] + WEIGHT_DECAY * parameter;
-    parameters_4[index] = parameter - this_step.learning_rate * gradient;
+    let parameter = unpack(parameters_4[index]);
+    let gradient = unpack(gradients_4[index]) + WEIGHT_DECAY * parameter;
+    parameters_4[index] = pack(parameter - this_step.learning_rate * gradient);
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)

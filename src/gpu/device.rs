@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Adapter, WORD};
+use super::{Adapter, WORD, wide};
 use crate::error::{Error, Result};
 use crate::ops::WORKGROUP_SIZE;
 use crate::plan::Plan;
@@ -36,7 +36,7 @@ impl Device {
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),
             required_limits,
-            required_features: adapter.subgroups() | adapter.timestamps(),
+            required_features: adapter.subgroups() | adapter.timestamps() | wide::feature(adapter),
             ..Default::default()
         };
         let opened = adapter.inner.request_device(&descriptor).await;

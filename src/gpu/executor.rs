@@ -264,13 +264,18 @@ impl Executor {
     }
 }
 
+/// The bytes of so many words, for kernels that read two at a time.
+fn pairs(words: usize) -> u64 {
+    words.next_multiple_of(2) as u64 * WORD
+}
+
 async fn make_buffers(device: &Device, plan: &Plan) -> Result<Vec<wgpu::Buffer>> {
     let mut buffers = Vec::with_capacity(plan.buffers().len());
     for buffer in plan.buffers() {
         let descriptor = wgpu::BufferDescriptor {
             label: Some(&buffer.name),
             // A plan without parameters has empty arenas, and no buffer may be empty.
-            size: (buffer.words.max(1) as u64) * WORD,
+            size: pairs(buffer.words.max(1)),
             usage: wgpu::BufferUsages::STORAGE
                 | wgpu::BufferUsages::COPY_SRC
                 | wgpu::BufferUsages::COPY_DST,
@@ -301,7 +306,7 @@ fn bind(
                 resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
                     buffer: &buffers[tensor.buffer.index()],
                     offset: tensor.offset as u64 * WORD,
-                    size: wgpu::BufferSize::new(tensor.words() as u64 * WORD),
+                    size: wgpu::BufferSize::new(pairs(tensor.words())),
                 }),
             }
         })

@@ -7,6 +7,7 @@ mod executor;
 mod pipelines;
 mod readback;
 mod timestamps;
+mod wide;
 mod workbench;
 
 pub use adapter::{Adapter, enumerate};

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::device::Device;
+use super::wide;
 use crate::error::Result;
 use crate::ops::{Op, Step};
 
@@ -102,9 +103,10 @@ impl Pipelines {
         }
         let context = format!("compiling kernel `{}`", op.name());
         if !self.modules.contains_key(op.shader()) {
+            let source = wide::source(op.shader(), device.device.features());
             let descriptor = wgpu::ShaderModuleDescriptor {
                 label: Some(op.name()),
-                source: wgpu::ShaderSource::Wgsl(op.shader().into()),
+                source: wgpu::ShaderSource::Wgsl(source),
             };
             let make = || device.device.create_shader_module(descriptor);
             let module = device.checked(&context, make).await?;

@@ -26,6 +26,9 @@ const LARGEST: usize = 4;
 /// Windows in a row that one invocation computes, and their channels; as in the shader.
 const TILE: usize = 4;
 
+/// Channels whose gradients one workgroup adds up; as in the shader.
+const CHANNELS: usize = 2;
+
 /// `pooled` = the maximum of each 2×2 window of `relu(input ⋆ weight + bias)`, and `indices` = its pixel
 /// on the convolution's plane, or [`NO_PIXEL`] where that maximum is not above zero.
 #[derive(Debug, Clone)]
@@ -275,7 +278,7 @@ impl Op for ConvPoolBackwardWeight {
 
     fn invocations(&self) -> u64 {
         let s = &self.sizes;
-        (s.out_channels * s.in_channels) as u64 * WORKGROUP_SIZE
+        (s.out_channels.div_ceil(CHANNELS) * s.in_channels) as u64 * WORKGROUP_SIZE
     }
 
     fn cost(&self) -> Cost {

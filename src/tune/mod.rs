@@ -306,8 +306,9 @@ impl Tuner<'_> {
         })
     }
 
-    /// The kernels to choose from, the one that suits adapters of this kind first. A processor that plays
-    /// a GPU pays dearly for barriers, and nothing for few invocations.
+    /// The kernels to choose from, the one that suits adapters of this kind first; with full effort also
+    /// those that do not. A processor that plays a GPU pays dearly for barriers, and nothing for few
+    /// invocations.
     fn candidates(&self, op: &dyn Op) -> Vec<Variant> {
         let software = self.adapter.is_software();
         let mut candidates = op.variants();
@@ -338,6 +339,8 @@ impl Tuner<'_> {
         };
         candidates.sort_by_key(|variant| rank(variant).unwrap_or(usize::MAX));
         if self.effort != Effort::Full {
+            // One that does not suit can take a hundred times as long, and the whole budget.
+            candidates.retain(|variant| rank(variant).is_some());
             candidates.truncate(CANDIDATES);
         }
         candidates

@@ -280,8 +280,8 @@ pub fn mutants() -> Vec<Planted> {
         (
             "windows without a gradient counted",
             pool_backward(),
-            "if winner < OH * OW {",
-            "if true {",
+            "(pixels != vec4<u32>(NO_PIXEL)) & ",
+            "",
         ),
         (
             "accumulates nothing",
@@ -292,8 +292,26 @@ pub fn mutants() -> Vec<Planted> {
         (
             "a row of the kernel twice",
             pool_backward(),
-            "row_at(image, c, h + 2u, w)",
-            "row_at(image, c, h + 1u, w)",
+            "row_gradient(one, row2, row3)",
+            "row_gradient(one, row1, row2)",
+        ),
+        (
+            "gradients of the other channel",
+            pool_backward(),
+            "winners_at(n, o + 1u, ph, pw)",
+            "winners_at(n, o, ph, pw)",
+        ),
+        (
+            "right pixel taken for the left",
+            pool_backward(),
+            "corner % OW == vec4<u32>(1u)",
+            "corner == vec4<u32>(1u)",
+        ),
+        (
+            "second word of a pair taken for the first",
+            pool(),
+            "let odd = at % 2u;\n    let pair = (at + 2u)",
+            "let odd = 0u;\n    let pair = (at + 2u)",
         ),
         (
             "mean forgotten",

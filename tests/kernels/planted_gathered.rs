@@ -51,15 +51,15 @@ pub fn mutants() -> Vec<Planted> {
             "vec4<u32>(word >> 24u, word >> 16u, word >> 8u, word)",
         ),
         (
-            "third word left out",
+            "second pair left out",
             pool(),
-            "input[place.word + 2u]",
-            "0u",
+            "second = words(input[pair + 1u])",
+            "second = vec2<u32>()",
         ),
         (
             "word after the first left out",
             pool_backward(),
-            " | (input[place.word + 1u] << 1u << (31u - place.shift))",
+            " | (read.yzw << vec3<u32>(1u) << vec3<u32>(31u - shift))",
             "",
         ),
         (
