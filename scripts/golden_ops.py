@@ -236,8 +236,9 @@ def product_by(name):
     OPS[name], OPS[f"{name}_sums"] = alone, with_sums
 
 
-for kernel in ("gemm_4x4", "gemm_8x8", "gemm_broadcast", "gemm_lanes", "gemm_subgroup", "gemm_workgroup"):
-    product_by(kernel)
+KERNELS = "4x4 8x8 broadcast broadcast_tall lanes subgroup workgroup"
+for kernel in KERNELS.split():
+    product_by(f"gemm_{kernel}")
 
 
 @op

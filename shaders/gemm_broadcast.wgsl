@@ -1,9 +1,9 @@
 // A matrix product of sizes that are multiples of four. One invocation computes a tile of 32×4 in
-// registers. The lanes of a workgroup have their tiles side by side, so that they share the rows of A: of
+// registers, or of 64×4. The lanes of a workgroup have their tiles side by side, so that they share the rows of A: of
 // eight rows eight lanes load one each, and subgroups pass them around, which costs next to nothing. What
-// each lane loads for itself is B, once for 32 rows. Subgroups have at least eight lanes.
+// each lane loads for itself is B, once for all rows of its tile. Subgroups have at least eight lanes.
 
-const TILE_M: u32 = 32u;
+const HALF_M: u32 = 32u; // of a tall tile's rows
 const TILE_N: u32 = 4u;
 
 override BATCH: u32;
@@ -33,14 +33,14 @@ fn pack(floats: vec4<f32>) -> Four { return floats; }
 
 // Where the tile of an invocation begins: (m, n), and of which product: z. A whole workgroup has one m; with a
 // shared A the columns of all products count as one row of tiles.
-fn tile_of(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32) -> vec3<u32> {
+fn tile_of(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, tile_m: u32) -> vec3<u32> {
     let index = workgroup.x + workgroup.y * workgroups.x;
-    let tiles_m = (M + TILE_M - 1u) / TILE_M;
+    let tiles_m = (M + tile_m - 1u) / tile_m;
     let tiles_n = (N + TILE_N - 1u) / TILE_N;
     let row_tiles = select(tiles_n, tiles_n * BATCH, A_SHARED);
     let groups = (row_tiles + WORKGROUP_SIZE - 1u) / WORKGROUP_SIZE;
     // Rows of tiles that read the same columns of B follow each other.
-    let m = index % tiles_m * TILE_M;
+    let m = index % tiles_m * tile_m;
     let group = index / tiles_m;
     let column = group % groups * WORKGROUP_SIZE + lane;
     if A_SHARED {
@@ -165,51 +165,85 @@ fn store_sums(batch: u32, m: u32, n: u32, own: vec4<f32>) {
     }
 }
 
-// Blocks hold rows as columns, so the block of the product is that of B times that of A. Returns what the
-// lane's own parts of A add up to: a column for each eight rows.
-fn multiply(tile: vec3<u32>, lane: u32) -> mat4x4<f32> {
-    let batch = min(tile.z, BATCH - 1u);
-    let n = min(tile.y, N - 4u);
-    var rows0 = mat4x4<f32>();
-    var rows4 = mat4x4<f32>();
-    var rows8 = mat4x4<f32>();
-    var rows12 = mat4x4<f32>();
-    var rows16 = mat4x4<f32>();
-    var rows20 = mat4x4<f32>();
-    var rows24 = mat4x4<f32>();
-    var rows28 = mat4x4<f32>();
-    var own_sums = mat4x4<f32>();
+// 32 rows of a tile: blocks of four rows, which a matrix holds as its columns; and what the lane's own parts
+// of A add up to, a column for each eight rows.
+struct Half {
+    rows0: mat4x4<f32>,
+    rows4: mat4x4<f32>,
+    rows8: mat4x4<f32>,
+    rows12: mat4x4<f32>,
+    rows16: mat4x4<f32>,
+    rows20: mat4x4<f32>,
+    rows24: mat4x4<f32>,
+    rows28: mat4x4<f32>,
+    own_sums: mat4x4<f32>,
+}
+
+// Adds four of K to the rows from m on. With rows as columns, the block of the product is that of B times that of A.
+fn multiplied(half: Half, batch: u32, m: u32, k: u32, lane: u32, b_columns: mat4x4<f32>) -> Half {
+    let own = mat4x4<f32>(
+        own_part(batch, m, k, lane),
+        own_part(batch, m + 8u, k, lane),
+        own_part(batch, m + 16u, k, lane),
+        own_part(batch, m + 24u, k, lane),
+    );
+    var sums = half;
+    let first = pass_around(own[0]);
+    sums.rows0 += b_columns * first.upper;
+    sums.rows4 += b_columns * first.lower;
+    let second = pass_around(own[1]);
+    sums.rows8 += b_columns * second.upper;
+    sums.rows12 += b_columns * second.lower;
+    let third = pass_around(own[2]);
+    sums.rows16 += b_columns * third.upper;
+    sums.rows20 += b_columns * third.lower;
+    let fourth = pass_around(own[3]);
+    sums.rows24 += b_columns * fourth.upper;
+    sums.rows28 += b_columns * fourth.lower;
+    sums.own_sums += own;
+    return sums;
+}
+
+fn store_half(batch: u32, m: u32, n: u32, half: Half) {
+    store_block(batch, m, n, half.rows0);
+    store_block(batch, m + 4u, n, half.rows4);
+    store_block(batch, m + 8u, n, half.rows8);
+    store_block(batch, m + 12u, n, half.rows12);
+    store_block(batch, m + 16u, n, half.rows16);
+    store_block(batch, m + 20u, n, half.rows20);
+    store_block(batch, m + 24u, n, half.rows24);
+    store_block(batch, m + 28u, n, half.rows28);
+}
+
+fn store_half_sums(batch: u32, m: u32, n: u32, half: Half) {
+    store_sums(batch, m, n, half.own_sums[0]);
+    store_sums(batch, m + 8u, n, half.own_sums[1]);
+    store_sums(batch, m + 16u, n, half.own_sums[2]);
+    store_sums(batch, m + 24u, n, half.own_sums[3]);
+}
+
+struct Tile {
+    upper: Half,
+    lower: Half, // of a tall one
+}
+
+// Computes and stores a tile from (m, n) on of product z.
+fn multiply(at: vec3<u32>, lane: u32, is_tall: bool) -> Tile {
+    let batch = min(at.z, BATCH - 1u);
+    let n = min(at.y, N - 4u);
+    var tile = Tile();
     for (var k = 0u; k < K; k += 4u) {
         let b_columns = b_block(batch, k, n);
-        let own = mat4x4<f32>(
-            own_part(tile.z, tile.x, k, lane),
-            own_part(tile.z, tile.x + 8u, k, lane),
-            own_part(tile.z, tile.x + 16u, k, lane),
-            own_part(tile.z, tile.x + 24u, k, lane),
-        );
-        let first = pass_around(own[0]);
-        rows0 += b_columns * first.upper;
-        rows4 += b_columns * first.lower;
-        let second = pass_around(own[1]);
-        rows8 += b_columns * second.upper;
-        rows12 += b_columns * second.lower;
-        let third = pass_around(own[2]);
-        rows16 += b_columns * third.upper;
-        rows20 += b_columns * third.lower;
-        let fourth = pass_around(own[3]);
-        rows24 += b_columns * fourth.upper;
-        rows28 += b_columns * fourth.lower;
-        own_sums += own;
+        tile.upper = multiplied(tile.upper, at.z, at.x, k, lane, b_columns);
+        if is_tall {
+            tile.lower = multiplied(tile.lower, at.z, at.x + HALF_M, k, lane, b_columns);
+        }
     }
-    store_block(tile.z, tile.x, tile.y, rows0);
-    store_block(tile.z, tile.x + 4u, tile.y, rows4);
-    store_block(tile.z, tile.x + 8u, tile.y, rows8);
-    store_block(tile.z, tile.x + 12u, tile.y, rows12);
-    store_block(tile.z, tile.x + 16u, tile.y, rows16);
-    store_block(tile.z, tile.x + 20u, tile.y, rows20);
-    store_block(tile.z, tile.x + 24u, tile.y, rows24);
-    store_block(tile.z, tile.x + 28u, tile.y, rows28);
-    return own_sums;
+    store_half(at.z, at.x, at.y, tile.upper);
+    if is_tall {
+        store_half(at.z, at.x + HALF_M, at.y, tile.lower);
+    }
+    return tile;
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -219,7 +253,7 @@ fn gemm_broadcast(
     @builtin(local_invocation_index) lane: u32,
     @builtin(subgroup_invocation_id) subgroup_lane: u32,
 ) {
-    _ = multiply(tile_of(workgroup, workgroups, lane), subgroup_lane);
+    _ = multiply(tile_of(workgroup, workgroups, lane, HALF_M), subgroup_lane, false);
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -229,10 +263,30 @@ fn gemm_broadcast_sums(
     @builtin(local_invocation_index) lane: u32,
     @builtin(subgroup_invocation_id) subgroup_lane: u32,
 ) {
-    let tile = tile_of(workgroup, workgroups, lane);
-    let sums = multiply(tile, subgroup_lane);
-    store_sums(tile.z, tile.x, tile.y, sums[0]);
-    store_sums(tile.z, tile.x + 8u, tile.y, sums[1]);
-    store_sums(tile.z, tile.x + 16u, tile.y, sums[2]);
-    store_sums(tile.z, tile.x + 24u, tile.y, sums[3]);
+    let at = tile_of(workgroup, workgroups, lane, HALF_M);
+    let tile = multiply(at, subgroup_lane, false);
+    store_half_sums(at.z, at.x, at.y, tile.upper);
+}
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn gemm_broadcast_tall(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(subgroup_invocation_id) subgroup_lane: u32,
+) {
+    _ = multiply(tile_of(workgroup, workgroups, lane, 2u * HALF_M), subgroup_lane, true);
+}
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn gemm_broadcast_tall_sums(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(subgroup_invocation_id) subgroup_lane: u32,
+) {
+    let at = tile_of(workgroup, workgroups, lane, 2u * HALF_M);
+    let tile = multiply(at, subgroup_lane, true);
+    store_half_sums(at.z, at.x, at.y, tile.upper);
+    store_half_sums(at.z, at.x + HALF_M, at.y, tile.lower);
 }

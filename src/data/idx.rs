@@ -126,8 +126,8 @@ fn open(path: &Path) -> Result<File> {
 }
 
 fn read_bounded(path: &Path, reader: impl Read, expected: Expected<'_>) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
     let limit = expected.file_len() as u64 + 1;
+    let mut bytes = Vec::with_capacity(limit as usize);
     match reader.take(limit).read_to_end(&mut bytes) {
         Ok(_) => Ok(bytes),
         Err(error) if is_content(error.kind()) => Err(Error::Data {

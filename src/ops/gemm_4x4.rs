@@ -9,6 +9,7 @@ pub(super) const KERNEL: Kernel = Kernel {
     tile: [4, 4],
     worker: Worker::Invocation,
     multiple_of: 1,
+    least_rows: 1,
     subgroups: false,
 };
 

@@ -9,6 +9,7 @@ pub(super) const KERNEL: Kernel = Kernel {
     tile: [8, 8],
     worker: Worker::Invocation,
     multiple_of: 4,
+    least_rows: 1,
     subgroups: false,
 };
 

@@ -1,5 +1,5 @@
-//! A product whose invocations each compute a tile of 32×4 in registers, side by side, so that the lanes of a
-//! subgroup load each row of A once and pass it around.
+//! A product whose invocations each compute a tile of 32×4 in registers, or of 64×4, side by side, so that the
+//! lanes of a subgroup load each row of A once and pass it around.
 
 use super::case::{Case, Random};
 use super::product::{Kernel, Worker, cases_of};
@@ -10,9 +10,20 @@ pub(super) const KERNEL: Kernel = Kernel {
     tile: [32, 4],
     worker: Worker::LaneOfRow,
     multiple_of: 4,
+    least_rows: 1,
     subgroups: true,
 };
 
+/// B is loaded half as often, for twice the time to compile.
+pub(super) const TALL: Kernel = Kernel {
+    entry_points: ["gemm_broadcast_tall", "gemm_broadcast_tall_sums"],
+    tile: [64, 4],
+    least_rows: 64,
+    ..KERNEL
+};
+
 pub(super) fn cases(random: &mut Random) -> Vec<Case> {
-    cases_of(&KERNEL, random)
+    let mut cases = cases_of(&KERNEL, random);
+    cases.extend(cases_of(&TALL, random));
+    cases
 }

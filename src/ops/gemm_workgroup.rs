@@ -9,6 +9,7 @@ pub(super) const KERNEL: Kernel = Kernel {
     tile: [32, 32],
     worker: Worker::Workgroup,
     multiple_of: 1,
+    least_rows: 1,
     subgroups: false,
 };
 

@@ -23,6 +23,8 @@ pub struct Kernel {
     pub(super) worker: Worker,
     /// M, N and K must be multiples of this.
     pub(super) multiple_of: usize,
+    /// Rows of a product below which too many of a tile's would be idle.
+    pub(super) least_rows: usize,
     /// It needs the adapter's subgroups.
     pub(super) subgroups: bool,
 }
@@ -46,10 +48,11 @@ pub(super) enum Worker {
 }
 
 /// Every kernel; the first fits everything.
-pub(super) const KERNELS: [&Kernel; 6] = [
+pub(super) const KERNELS: [&Kernel; 7] = [
     &gemm_4x4::KERNEL,
     &gemm_8x8::KERNEL,
     &gemm_broadcast::KERNEL,
+    &gemm_broadcast::TALL,
     &gemm_lanes::KERNEL,
     &gemm_subgroup::KERNEL,
     &gemm_workgroup::KERNEL,
@@ -125,6 +128,7 @@ impl Product {
         let fits = [self.m, self.n, self.k]
             .iter()
             .all(|size| size % kernel.multiple_of == 0);
+        let fits = fits && self.m >= kernel.least_rows;
         fits.then(|| Product {
             kernel,
             workgroup,

@@ -17,7 +17,7 @@ fn product(kernel: &str, epilogue: Epilogue) -> Box<dyn Op> {
     let product = Product {
         batch: 2,
         a_shared: true,
-        ..Product::new([36, 8, 68], [false, true], epilogue)
+        ..Product::new([68, 8, 68], [false, true], epilogue)
     };
     let mut variants = product.variants().into_iter();
     variants
@@ -380,8 +380,20 @@ pub fn mutants() -> Vec<Planted> {
         (
             "sums of the first eight rows only",
             product("gemm_broadcast/16", Epilogue::Sums),
-            "tile.x + 24u, tile.y, sums[3]",
-            "tile.x + 24u, tile.y, sums[0]",
+            "half.own_sums[3]",
+            "half.own_sums[0]",
+        ),
+        (
+            "upper half of a tall tile twice",
+            product("gemm_broadcast_tall/16", Epilogue::Plain),
+            "at.x + HALF_M, at.y, tile.lower",
+            "at.x + HALF_M, at.y, tile.upper",
+        ),
+        (
+            "sums of a tall tile's upper half only",
+            product("gemm_broadcast_tall/64", Epilogue::Sums),
+            "at.x + HALF_M, at.y, tile.lower);\n}",
+            "at.x, at.y, tile.lower);\n}",
         ),
         (
             "only the first of the batch",
