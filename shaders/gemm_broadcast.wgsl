@@ -231,8 +231,10 @@ struct Tile {
 fn multiply(at: vec3<u32>, lane: u32, is_tall: bool) -> Tile {
     let batch = min(at.z, BATCH - 1u);
     let n = min(at.y, N - 4u);
+    // Lanes past the edge load their part of A for the others; where there are no others, nothing.
+    let depth = select(0u, K, subgroupAny(at.z < BATCH && at.y < N));
     var tile = Tile();
-    for (var k = 0u; k < K; k += 4u) {
+    for (var k = 0u; k < depth; k += 4u) {
         let b_columns = b_block(batch, k, n);
         tile.upper = multiplied(tile.upper, at.z, at.x, k, lane, b_columns);
         if is_tall {

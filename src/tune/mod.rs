@@ -316,8 +316,8 @@ impl Tuner<'_> {
         let rank = |variant: &Variant| {
             let order: &[&str] = match software {
                 true => &[
-                    "gemm_broadcast/16",
                     "gemm_broadcast_tall/16",
+                    "gemm_broadcast/16",
                     "gemm_8x8/16",
                     "gemm_8x8/64",
                     "gemm_4x4/16",
