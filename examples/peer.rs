@@ -75,8 +75,13 @@ async fn run(args: &Args, begun: Instant) -> Result<()> {
     }
     let batch = config.batch_size;
     let mut trainer = Trainer::new(&device, &model, &data::load_mnist(&args.data)?, config).await?;
-    trainer.train_until(|_| ControlFlow::Break(())).await?;
-    let first_step_s = begun.elapsed().as_secs_f64();
+    let mut first_step_s = None;
+    trainer
+        .train_until(|_| {
+            first_step_s.get_or_insert_with(|| begun.elapsed().as_secs_f64());
+            ControlFlow::Break(())
+        })
+        .await?;
 
     let mut runs = Vec::new();
     for _ in 0..RUNS {
