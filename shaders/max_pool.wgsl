@@ -57,6 +57,7 @@ fn max_pool_forward(
     let plane = index / (OH * OW) * H * W;
     var best = 0u;
     var winner = 0u;
+    var maximum = 0u;
     for (var kh = 0u; kh < KH; kh++) {
         for (var kw = 0u; kw < KW; kw++) {
             // Below zero wraps past H and W, so one comparison finds the padding on both sides.
@@ -65,15 +66,17 @@ fn max_pool_forward(
             if h >= H || w >= W {
                 continue;
             }
-            let key = ordered_key(input[plane + h * W + w]);
+            let bits = input[plane + h * W + w];
+            let key = ordered_key(bits);
             if key > best {
                 best = key;
                 winner = h * W + w;
+                maximum = bits;
             }
         }
     }
     let passes = !RELU || best > ZERO_KEY;
-    output[index] = select(0u, input[plane + winner], passes);
+    output[index] = select(0u, maximum, passes);
     indices[index] = select(NO_PIXEL, winner, passes);
 }
 

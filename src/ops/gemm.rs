@@ -221,20 +221,27 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
         split_k: [1, 1, 1, 2, 5][random.below(5)],
         accumulate: random.below(5) == 0,
     };
-    let mut case = Case::of_floats(gemm.clone(), random);
+    let own = |operand: Operand| Operand {
+        shared: false,
+        ..operand
+    };
     // The gradient of a shared factor is a sum over the batch, that of a split product one over its
     // parts: more than one op.
-    if gemm.split_k == 1 && !gemm.accumulate {
-        if !gemm.a.shared || gemm.batch == 1 {
-            let (op, reads) = gemm.gradient_of_a();
-            case = case.with_gradient(0, op, &reads);
-        }
-        if !gemm.b.shared || gemm.batch == 1 {
-            let (op, reads) = gemm.gradient_of_b();
-            case = case.with_gradient(1, op, &reads);
-        }
-    }
-    vec![case]
+    let plain = Gemm {
+        a: own(gemm.a),
+        b: own(gemm.b),
+        split_k: 1,
+        accumulate: false,
+        ..gemm.clone()
+    };
+    let ((by_a, a_reads), (by_b, b_reads)) = (plain.gradient_of_a(), plain.gradient_of_b());
+    let plain = Case::of_floats(plain, random);
+    vec![
+        Case::of_floats(gemm, random),
+        plain
+            .with_gradient(0, by_a, &a_reads)
+            .with_gradient(1, by_b, &b_reads),
+    ]
 }
 
 impl Gemm {
