@@ -1,8 +1,9 @@
-//! Four floats as two words of 64 bits.
+//! Loads of 64 bits, for drivers that run kernels on a processor.
 //!
-//! Drivers that run kernels on a processor load and store one component after the other for each
-//! invocation, and a component of 64 bits costs them little more than one of 32. So for them kernels see
-//! `Four`, four floats of a buffer, as two such components.
+//! Such drivers load and store one component after the other for each invocation, and one of 64 bits costs
+//! them little more than one of 32: lavapipe 10.3 against 8.8 ns, a store 7.3 against 4.9. So for them
+//! `Four`, the four floats that kernels read and write at once, are two components, and `Pair`, two
+//! words, is one.
 
 use std::borrow::Cow;
 
