@@ -85,10 +85,15 @@ fn four_of(odd: u32, first: vec2<u32>, second: vec2<u32>, third: vec2<u32>) -> v
     return select(even, vec4<u32>(even.yzw, third.x), odd == 1u);
 }
 
-// The first `count` of four words of the input from word `at` on, which may lie before the first.
+// Which word or pair a byte or word lies in, 2^bits of them to each; one below zero, before the first, too.
+fn holder_of(at: u32, bits: u32) -> u32 {
+    return bitcast<u32>(bitcast<i32>(at) >> bits);
+}
+
+// The first `count` of four words of the input from word `at` on.
 fn input_at(at: u32, count: u32) -> vec4<u32> {
     let odd = at % 2u;
-    let pair = (at + 2u) / 2u - 1u;
+    let pair = holder_of(at, 1u);
     var second = vec2<u32>();
     if odd + count > 2u {
         second = words(input[pair + 1u]);
@@ -102,16 +107,12 @@ fn input_at(at: u32, count: u32) -> vec4<u32> {
 
 // A row of a kernel, from element `at` on.
 fn weights_at(at: u32) -> vec4<f32> {
-    let odd = at % 2u;
-    var second = vec2<u32>();
-    if odd + KW > 2u {
-        second = words(weight[at / 2u + 1u]);
-    }
+    let pair = at / 2u;
     var third = vec2<u32>();
-    if odd + KW > 4u {
-        third = words(weight[at / 2u + 2u]);
+    if at % 2u + KW > 4u {
+        third = words(weight[pair + 2u]);
     }
-    return bitcast<vec4<f32>>(four_of(odd, words(weight[at / 2u]), second, third));
+    return bitcast<vec4<f32>>(four_of(at % 2u, words(weight[pair]), words(weight[pair + 1u]), third));
 }
 
 // Four floats, which lie from (h, w) on.
@@ -125,9 +126,9 @@ fn bytes_of(image: Image, h: u32, w: u32, word: u32) -> vec4<f32> {
     return vec4<f32>(select(vec4<u32>(), bytes, inside(image, h, w))) * BYTE_SCALE;
 }
 
-// The first `count` of twelve bytes of the input from byte `at` on, which may lie before the first.
+// The first `count` of twelve bytes of the input from byte `at` on.
 fn packed_at(at: u32, count: u32) -> vec3<u32> {
-    let read = input_at((at + 4u) / 4u - 1u, (at % 4u + count + 3u) / 4u);
+    let read = input_at(holder_of(at, 2u), (at % 4u + count + 3u) / 4u);
     let shift = at % 4u * 8u;
     return (read.xyz >> vec3<u32>(shift)) | (read.yzw << vec3<u32>(1u) << vec3<u32>(31u - shift));
 }
@@ -286,14 +287,7 @@ fn winners_at(n: u32, o: u32, ph: u32, pw: u32) -> Winners {
 
 // The part of one window in the gradient of a row of the kernel, whose rows of pixels these are, from the
 // window's left pixel and from its right one on.
-fn part_of(
-    w: Winners,
-    i: u32,
-    above: vec4<f32>,
-    above_right: vec4<f32>,
-    below: vec4<f32>,
-    below_right: vec4<f32>,
-) -> vec4<f32> {
+fn part_of(w: Winners, i: u32, above: vec4<f32>, above_right: vec4<f32>, below: vec4<f32>, below_right: vec4<f32>) -> vec4<f32> {
     let left = select(above, below, w.is_lower[i]);
     let right = select(above_right, below_right, w.is_lower[i]);
     return w.gradients[i] * select(vec4<f32>(), select(left, right, w.is_right[i]), w.is_won[i]);
@@ -301,10 +295,11 @@ fn part_of(
 
 // The gradient of a row of the kernel from four windows.
 fn row_gradient(w: Winners, x: Span, y: Span) -> vec4<f32> {
-    return part_of(w, 0u, x.a, vec4<f32>(x.a.yzw, x.b.x), y.a, vec4<f32>(y.a.yzw, y.b.x))
-        + part_of(w, 1u, vec4<f32>(x.a.zw, x.b.xy), vec4<f32>(x.a.w, x.b.xyz), vec4<f32>(y.a.zw, y.b.xy), vec4<f32>(y.a.w, y.b.xyz))
-        + part_of(w, 2u, x.b, vec4<f32>(x.b.yzw, x.c.x), y.b, vec4<f32>(y.b.yzw, y.c.x))
-        + part_of(w, 3u, vec4<f32>(x.b.zw, x.c.xy), vec4<f32>(x.b.w, x.c.xyz), vec4<f32>(y.b.zw, y.c.xy), vec4<f32>(y.b.w, y.c.xyz));
+    let first = part_of(w, 0u, x.a, vec4<f32>(x.a.yzw, x.b.x), y.a, vec4<f32>(y.a.yzw, y.b.x));
+    let second = part_of(w, 1u, vec4<f32>(x.a.zw, x.b.xy), vec4<f32>(x.a.w, x.b.xyz), vec4<f32>(y.a.zw, y.b.xy), vec4<f32>(y.a.w, y.b.xyz));
+    let third = part_of(w, 2u, x.b, vec4<f32>(x.b.yzw, x.c.x), y.b, vec4<f32>(y.b.yzw, y.c.x));
+    let fourth = part_of(w, 3u, vec4<f32>(x.b.zw, x.c.xy), vec4<f32>(x.b.w, x.c.xyz), vec4<f32>(y.b.zw, y.c.xy), vec4<f32>(y.b.w, y.c.xyz));
+    return first + second + third + fourth;
 }
 
 // Of two channels: a column for each row of the kernel, and the sum of the gradients.
@@ -330,44 +325,9 @@ fn add_lanes(lane: u32) {
     }
 }
 
-fn store_d_weight(index: u32, sum: f32) {
-    if ACCUMULATE {
-        d_weight[index] += sum;
-    } else {
-        d_weight[index] = sum;
-    }
-}
-
 fn store_row(first: u32, sums: vec4<f32>) {
-    store_d_weight(first, sums.x);
-    if KW > 1u {
-        store_d_weight(first + 1u, sums.y);
-    }
-    if KW > 2u {
-        store_d_weight(first + 2u, sums.z);
-    }
-    if KW > 3u {
-        store_d_weight(first + 3u, sums.w);
-    }
-}
-
-fn store_kernel(o: u32, c: u32, sums: mat4x4<f32>, total: f32) {
-    if o >= O {
-        return;
-    }
-    let first = (o * C + c) * KH * KW;
-    store_row(first, sums[0]);
-    if KH > 1u {
-        store_row(first + KW, sums[1]);
-    }
-    if KH > 2u {
-        store_row(first + 2u * KW, sums[2]);
-    }
-    if KH > 3u {
-        store_row(first + 3u * KW, sums[3]);
-    }
-    if c == 0u {
-        d_bias[o] = select(0.0, d_bias[o], ACCUMULATE) + total;
+    for (var kw = 0u; kw < KW; kw++) {
+        d_weight[first + kw] = select(0.0, d_weight[first + kw], ACCUMULATE) + sums[kw];
     }
 }
 
@@ -423,8 +383,17 @@ fn conv_pool_backward_weight(
     }
     lane_sums[lane] = sums;
     add_lanes(lane);
-    if lane == 0u && o < O {
-        store_kernel(o, c, lane_sums[0].first, lane_sums[0].totals.x);
-        store_kernel(o + 1u, c, lane_sums[0].second, lane_sums[0].totals.y);
+    if lane != 0u || o >= O {
+        return;
+    }
+    let first = (o * C + c) * KH * KW;
+    for (var kh = 0u; kh < KH; kh++) {
+        store_row(first + kh * KW, lane_sums[0].first[kh]);
+        if o + 1u < O {
+            store_row(first + (C * KH + kh) * KW, lane_sums[0].second[kh]);
+        }
+    }
+    for (var i = 0u; c == 0u && i < min(2u, O - o); i++) {
+        d_bias[o + i] = select(0.0, d_bias[o + i], ACCUMULATE) + lane_sums[0].totals[i];
     }
 }

@@ -10,7 +10,7 @@ use wgrad::verify::lockstep;
 
 use super::common;
 use super::planted::{self, geometry};
-use super::{planted_fused, planted_gathered};
+use super::{planted_fused, planted_gathered, planted_pool};
 
 /// An op with its kernel's text changed in one place, and the true reference.
 #[derive(Debug, Clone)]
@@ -86,6 +86,7 @@ fn mutants(device: &Device) -> Vec<(&'static str, Box<dyn Op>, &'static str, &'s
     let mut all = planted::mutants();
     all.extend(planted_fused::mutants());
     all.extend(planted_gathered::mutants());
+    all.extend(planted_pool::mutants());
     all.retain(|(_, op, _, _)| subgroups || !op.needs_subgroups());
     all
 }

@@ -1,9 +1,8 @@
 //! Faults planted in the kernels of fused plans.
 
 use wgrad::ops::{
-    ConvBackwardInput, ConvBackwardWeight, ConvForward, ConvPoolBackwardWeight, ConvPoolForward,
-    ConvSizes, CrossEntropy, Epilogue, FusedLoss, MaxPoolBackward, MaxPoolForward, Metrics, Mse,
-    Op, Product, RowLoss,
+    ConvBackwardInput, ConvBackwardWeight, ConvForward, ConvSizes, CrossEntropy, Epilogue,
+    FusedLoss, MaxPoolBackward, MaxPoolForward, Metrics, Mse, Op, Product, RowLoss,
 };
 use wgrad::shape::{Window, WindowedPlanes};
 
@@ -103,19 +102,6 @@ pub fn mutants() -> Vec<Planted> {
         Box::new(ConvBackwardWeight {
             sizes: sizes((2, 1)),
             parts: 2,
-        })
-    };
-    let pool = || {
-        Box::new(ConvPoolForward {
-            sizes: sizes((1, 1)),
-            gathered: None,
-        })
-    };
-    let pool_backward = || {
-        Box::new(ConvPoolBackwardWeight {
-            sizes: sizes((1, 1)),
-            gathered: None,
-            accumulate: true,
         })
     };
     let rectified = || {
@@ -262,56 +248,6 @@ pub fn mutants() -> Vec<Planted> {
             backward_weight(),
             "= bottom_bias[i - 4u]",
             "= top_bias[i - 4u]",
-        ),
-        ("rows of the window swapped", pool(), "above = below;", ""),
-        (
-            "last window of a tile left out",
-            pool(),
-            "pw + 3u, top_right.zw",
-            "pw + 3u, top_right.xy",
-        ),
-        ("rectifier forgotten", pool(), "max(best, 0)", "best"),
-        (
-            "another pixel's index",
-            pool(),
-            "first + OW, keys.z == best",
-            "first + 1u, keys.z == best",
-        ),
-        (
-            "windows without a gradient counted",
-            pool_backward(),
-            "(pixels != vec4<u32>(NO_PIXEL)) & ",
-            "",
-        ),
-        (
-            "accumulates nothing",
-            pool_backward(),
-            "d_weight[index] += sum;",
-            "d_weight[index] = sum;",
-        ),
-        (
-            "a row of the kernel twice",
-            pool_backward(),
-            "row_gradient(one, row2, row3)",
-            "row_gradient(one, row1, row2)",
-        ),
-        (
-            "gradients of the other channel",
-            pool_backward(),
-            "winners_at(n, o + 1u, ph, pw)",
-            "winners_at(n, o, ph, pw)",
-        ),
-        (
-            "right pixel taken for the left",
-            pool_backward(),
-            "corner % OW == vec4<u32>(1u)",
-            "corner == vec4<u32>(1u)",
-        ),
-        (
-            "second word of a pair taken for the first",
-            pool(),
-            "let odd = at % 2u;\n    let pair = (at + 2u)",
-            "let odd = 0u;\n    let pair = (at + 2u)",
         ),
         (
             "mean forgotten",

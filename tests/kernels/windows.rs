@@ -1,7 +1,10 @@
 //! im2col, col2im and max-pool over odd, prime, tiny and large planes, uneven strides and paddings,
 //! overlapping and tied windows.
 
-use wgrad::ops::{Col2im, Im2col, MaxPoolBackward, MaxPoolBackwardAll, MaxPoolForward, Op};
+use wgrad::ops::{
+    Args, Col2im, ConvPoolBackwardWeight, ConvPoolForward, ConvSizes, Im2col, MaxPoolBackward,
+    MaxPoolBackwardAll, MaxPoolForward, Op, Step,
+};
 use wgrad::shape::{Size2d, Window, WindowedPlanes};
 
 use super::{any_step, check, check_random, common, random_inputs};
@@ -178,6 +181,50 @@ fn max_pool_backward_to_all_ties() {
         let op = MaxPoolBackwardAll { geometry };
         let gradients = random_inputs(&op, 5).remove(2);
         check(&device, op, &[tied, pooled, gradients], &any_step());
+    }
+}
+
+/// Rows that begin up to six pixels before the first of the input, whole or packed in bytes.
+#[test]
+fn convolution_with_its_pool_and_padding_wider_than_the_kernel() {
+    let Some(device) = common::gpu() else { return };
+    for padding in 1..=6 {
+        let window = Window {
+            kernel: (3, 2).into(),
+            stride: 1.into(),
+            padding: (padding, padding).into(),
+        };
+        let sizes = ConvSizes {
+            batch: 2,
+            in_channels: 1,
+            out_channels: 3,
+            geometry: WindowedPlanes::new(2, (5, 7).into(), window, "wide").unwrap(),
+        };
+        for gathered in [None, Some(4)] {
+            let forward = ConvPoolForward { sizes, gathered };
+            let mut inputs = random_inputs(&forward, 7);
+            if gathered.is_some() {
+                inputs[3] = (0..4).collect();
+            }
+            let step = Step::new(0, 2, 0, 0.01);
+            check(&device, forward.clone(), &inputs, &step);
+
+            let mut outputs = forward.bindings().outputs.into_iter();
+            let [mut pooled, mut indices] = [(); 2].map(|()| vec![0; outputs.next().unwrap().1]);
+            forward.reference(&mut Args {
+                inputs: inputs.iter().map(Vec::as_slice).collect(),
+                outputs: vec![&mut pooled, &mut indices],
+                step: &step,
+            });
+            let backward = ConvPoolBackwardWeight {
+                sizes,
+                gathered,
+                accumulate: false,
+            };
+            inputs[1] = indices;
+            inputs[2] = random_inputs(&backward, 8).remove(2);
+            check(&device, backward, &inputs, &step);
+        }
     }
 }
 
