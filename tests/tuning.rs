@@ -44,10 +44,8 @@ fn measurements_are_remembered_by_adapter() {
         .as_object()
         .unwrap()
         .clone();
-    assert!(
-        times.keys().any(|kernel| kernel.contains("Product")),
-        "{times:?}"
-    );
+    // How many are measured in two seconds depends on how long the driver compiles.
+    assert!(!times.is_empty());
     assert!(
         times.values().all(|micros| micros.as_f64().unwrap() > 0.0),
         "{times:?}"
@@ -69,12 +67,10 @@ fn measurements_are_remembered_by_adapter() {
         .unwrap()
         .clone();
     let product = |(kernel, _): &(&String, _)| kernel.starts_with("Product { batch: 1,");
-    assert!(
-        anew.iter()
-            .filter(product)
-            .all(|(_, micros)| micros.as_f64().unwrap() < 1e9),
-        "{anew:?}"
-    );
+    let products: Vec<_> = anew.iter().filter(product).collect();
+    assert!(!products.is_empty(), "{anew:?}");
+    let is_anew = |(_, micros): &(_, &serde_json::Value)| micros.as_f64().unwrap() < 1e9;
+    assert!(products.iter().all(is_anew), "{anew:?}");
 
     std::fs::write(&file, "{ \"half a").unwrap();
     run(&cache, &["--tune", "quick"]);
