@@ -15,13 +15,25 @@ mod windows;
 
 use wgrad::Device;
 use wgrad::executor::Executor;
-use wgrad::ops::{Op, Step};
+use wgrad::ops::{Args, Op, Step};
 use wgrad::plan::{Builder, Element, Phase, Role};
 use wgrad::verify::{OutputReport, lockstep};
 
 /// A step of every row, for ops that do not look at it.
 fn any_step() -> Step {
     Step::new(0, 1, 0, 0.01)
+}
+
+/// What the reference of `op` makes of `inputs`.
+fn outputs_of(op: &dyn Op, inputs: &[Vec<u32>], step: &Step) -> Vec<Vec<u32>> {
+    let outputs = op.bindings().outputs.into_iter();
+    let mut outputs: Vec<Vec<u32>> = outputs.map(|(_, len)| vec![0; len]).collect();
+    op.reference(&mut Args {
+        inputs: inputs.iter().map(Vec::as_slice).collect(),
+        outputs: outputs.iter_mut().map(Vec::as_mut_slice).collect(),
+        step,
+    });
+    outputs
 }
 
 /// Runs `op` alone on the adapter, with `inputs` bound and `before` in its outputs, and compares

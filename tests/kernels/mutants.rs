@@ -67,15 +67,10 @@ fn pooled(geometry: WindowedPlanes) -> (Vec<u32>, Vec<u32>, Vec<u32>) {
         geometry,
         relu: false,
     };
-    let input = super::random_inputs(&op, 11).remove(0);
-    let mut output = vec![0; op.bindings().outputs[0].1];
-    let mut indices = output.clone();
-    op.reference(&mut Args {
-        inputs: vec![&input],
-        outputs: vec![&mut output, &mut indices],
-        step: &Step::new(0, 1, 0, 0.1),
-    });
-    (input, output, indices)
+    let mut inputs = super::random_inputs(&op, 11);
+    let mut outputs = super::outputs_of(&op, &inputs, &Step::new(0, 1, 0, 0.1));
+    let (indices, output) = (outputs.remove(1), outputs.remove(0));
+    (inputs.remove(0), output, indices)
 }
 
 /// Every fault whose kernel the adapter can run.
@@ -118,16 +113,9 @@ fn inputs_of(op: &dyn Op) -> Vec<Vec<u32>> {
                 sizes: planted_fused::sizes((1, 1)),
                 gathered: None,
             };
-            let mut outputs = forward.bindings().outputs;
-            let mut outputs: Vec<Vec<u32>> =
-                outputs.drain(..).map(|(_, len)| vec![0; len]).collect();
             let read = super::random_inputs(&forward, 11);
-            forward.reference(&mut Args {
-                inputs: read.iter().map(Vec::as_slice).collect(),
-                outputs: outputs.iter_mut().map(Vec::as_mut_slice).collect(),
-                step: &Step::new(0, 1, 0, 0.1),
-            });
-            inputs[1] = outputs.remove(1);
+            let step = Step::new(0, 1, 0, 0.1);
+            inputs[1] = super::outputs_of(&forward, &read, &step).remove(1);
         }
         "gather" => inputs[2] = (0..70).rev().collect(),
         "relu_forward" => inputs[0][0] = (-f32::NAN).to_bits(),

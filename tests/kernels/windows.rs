@@ -2,12 +2,12 @@
 //! overlapping and tied windows.
 
 use wgrad::ops::{
-    Args, Col2im, ConvPoolBackwardWeight, ConvPoolForward, ConvSizes, Im2col, MaxPoolBackward,
-    MaxPoolBackwardAll, MaxPoolForward, Op, Step,
+    Col2im, ConvPoolBackwardWeight, ConvPoolForward, ConvSizes, Im2col, MaxPoolBackward,
+    MaxPoolBackwardAll, MaxPoolForward, Step,
 };
 use wgrad::shape::{Size2d, Window, WindowedPlanes};
 
-use super::{any_step, check, check_random, common, random_inputs};
+use super::{any_step, check, check_random, common, outputs_of, random_inputs};
 
 fn geometry(
     planes: usize,
@@ -124,18 +124,7 @@ fn indices(geometry: WindowedPlanes) -> Vec<u32> {
         relu: false,
     };
     let inputs = random_inputs(&op, 3);
-    let mut outputs: Vec<Vec<u32>> = op
-        .bindings()
-        .outputs
-        .iter()
-        .map(|(_, len)| vec![0; *len])
-        .collect();
-    op.reference(&mut wgrad::ops::Args {
-        inputs: inputs.iter().map(Vec::as_slice).collect(),
-        outputs: outputs.iter_mut().map(Vec::as_mut_slice).collect(),
-        step: &any_step(),
-    });
-    outputs.remove(1)
+    outputs_of(&op, &inputs, &any_step()).remove(1)
 }
 
 #[test]
@@ -171,13 +160,7 @@ fn max_pool_backward_to_all_ties() {
                 _ => 0.5f32.to_bits(),
             })
             .collect();
-        let area = geometry.planes * geometry.output_area();
-        let (mut pooled, mut indices) = (vec![0; area], vec![0; area]);
-        forward.reference(&mut wgrad::ops::Args {
-            inputs: vec![&tied],
-            outputs: vec![&mut pooled, &mut indices],
-            step: &any_step(),
-        });
+        let pooled = outputs_of(&forward, std::slice::from_ref(&tied), &any_step()).remove(0);
         let op = MaxPoolBackwardAll { geometry };
         let gradients = random_inputs(&op, 5).remove(2);
         check(&device, op, &[tied, pooled, gradients], &any_step());
@@ -209,13 +192,7 @@ fn convolution_with_its_pool_and_padding_wider_than_the_kernel() {
             let step = Step::new(0, 2, 0, 0.01);
             check(&device, forward.clone(), &inputs, &step);
 
-            let mut outputs = forward.bindings().outputs.into_iter();
-            let [mut pooled, mut indices] = [(); 2].map(|()| vec![0; outputs.next().unwrap().1]);
-            forward.reference(&mut Args {
-                inputs: inputs.iter().map(Vec::as_slice).collect(),
-                outputs: vec![&mut pooled, &mut indices],
-                step: &step,
-            });
+            let indices = outputs_of(&forward, &inputs, &step).remove(1);
             let backward = ConvPoolBackwardWeight {
                 sizes,
                 gathered,
