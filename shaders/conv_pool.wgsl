@@ -15,7 +15,7 @@ override PAD_H: u32;
 override PAD_W: u32;
 override ACCUMULATE: bool;
 override GATHERED: bool;
-override WORKGROUP_SIZE: u32 = 64; // a power of two
+override WORKGROUP_SIZE: u32 = 64; // a multiple of 32
 
 // Two words as they lie in a buffer. Software adapters get another definition: src/gpu/wide.rs.
 alias Pair = vec2<u32>;
@@ -304,32 +304,11 @@ fn row_gradient(w: Winners, x: Span, y: Span) -> vec4<f32> {
 
 // Of two channels: a column for each row of the kernel, and the sum of the gradients.
 struct Sums {
-    first: mat4x4<f32>,
-    second: mat4x4<f32>,
+    kernels: array<mat4x4<f32>, 2>,
     totals: vec2<f32>,
 }
 
 var<workgroup> lane_sums: array<Sums, WORKGROUP_SIZE>;
-
-fn add(x: Sums, y: Sums) -> Sums {
-    return Sums(x.first + y.first, x.second + y.second, x.totals + y.totals);
-}
-
-// Adds up all lanes' in lane 0: a tree whose rounds add the upper half to the lower.
-fn add_lanes(lane: u32) {
-    for (var half = WORKGROUP_SIZE / 2u; half > 0u; half /= 2u) {
-        workgroupBarrier();
-        if lane < half {
-            lane_sums[lane] = add(lane_sums[lane], lane_sums[lane + half]);
-        }
-    }
-}
-
-fn store_row(first: u32, sums: vec4<f32>) {
-    for (var kw = 0u; kw < KW; kw++) {
-        d_weight[first + kw] = select(0.0, d_weight[first + kw], ACCUMULATE) + sums[kw];
-    }
-}
 
 // What four windows of two channels add.
 fn gradients_of(image: Image, n: u32, o: u32, c: u32, ph: u32, pw: u32) -> Sums {
@@ -338,31 +317,31 @@ fn gradients_of(image: Image, n: u32, o: u32, c: u32, ph: u32, pw: u32) -> Sums 
     let h = 2u * ph - PAD_H;
     let w = 2u * pw - PAD_W;
     var sums = Sums();
+    sums.totals = vec2<f32>(dot(one.gradients, vec4<f32>(1.0)), dot(two.gradients, vec4<f32>(1.0)));
     let row0 = span_at(image, c, h, w);
     let row1 = span_at(image, c, h + 1u, w);
-    sums.first[0] = row_gradient(one, row0, row1);
-    sums.second[0] = row_gradient(two, row0, row1);
+    sums.kernels[0][0] = row_gradient(one, row0, row1);
+    sums.kernels[1][0] = row_gradient(two, row0, row1);
     if KH > 1u {
         let row2 = span_at(image, c, h + 2u, w);
-        sums.first[1] = row_gradient(one, row1, row2);
-        sums.second[1] = row_gradient(two, row1, row2);
+        sums.kernels[0][1] = row_gradient(one, row1, row2);
+        sums.kernels[1][1] = row_gradient(two, row1, row2);
         if KH > 2u {
             let row3 = span_at(image, c, h + 3u, w);
-            sums.first[2] = row_gradient(one, row2, row3);
-            sums.second[2] = row_gradient(two, row2, row3);
+            sums.kernels[0][2] = row_gradient(one, row2, row3);
+            sums.kernels[1][2] = row_gradient(two, row2, row3);
             if KH > 3u {
                 let row4 = span_at(image, c, h + 4u, w);
-                sums.first[3] = row_gradient(one, row3, row4);
-                sums.second[3] = row_gradient(two, row3, row4);
+                sums.kernels[0][3] = row_gradient(one, row3, row4);
+                sums.kernels[1][3] = row_gradient(two, row3, row4);
             }
         }
     }
-    sums.totals = vec2<f32>(dot(one.gradients, vec4<f32>(1.0)), dot(two.gradients, vec4<f32>(1.0)));
     return sums;
 }
 
 // One workgroup computes the kernels of two channels, (o, c) and (o + 1, c): each lane adds a part of the
-// windows, four in a row at a time.
+// windows, four in a row at a time; then one for each element adds what the lanes have.
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn conv_pool_backward_weight(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -370,30 +349,38 @@ fn conv_pool_backward_weight(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let kernel = workgroup.x + workgroup.y * workgroups.x;
-    let o = kernel / C * 2u;
+    let first = kernel / C * 2u;
     let c = kernel % C;
     let tiles_w = (OW / 2u + 3u) / 4u;
     let tiles = (OH / 2u) * tiles_w;
     var sums = Sums();
-    if o < O {
+    if first < O {
         for (var i = lane; i < BATCH * tiles; i += WORKGROUP_SIZE) {
             let n = i / tiles;
-            sums = add(sums, gradients_of(image_at(n), n, o, c, i / tiles_w % (OH / 2u), i % tiles_w * 4u));
+            let of_windows = gradients_of(image_at(n), n, first, c, i / tiles_w % (OH / 2u), i % tiles_w * 4u);
+            sums.kernels[0] += of_windows.kernels[0];
+            sums.kernels[1] += of_windows.kernels[1];
+            sums.totals += of_windows.totals;
         }
     }
     lane_sums[lane] = sums;
-    add_lanes(lane);
-    if lane != 0u || o >= O {
-        return;
-    }
-    let first = (o * C + c) * KH * KW;
-    for (var kh = 0u; kh < KH; kh++) {
-        store_row(first + kh * KW, lane_sums[0].first[kh]);
-        if o + 1u < O {
-            store_row(first + (C * KH + kh) * KW, lane_sums[0].second[kh]);
+    workgroupBarrier();
+    let o = first + lane / 16u;
+    let kh = lane / 4u % 4u;
+    let kw = lane % 4u;
+    if lane < 32u && o < O && kh < KH && kw < KW {
+        let at = ((o * C + c) * KH + kh) * KW + kw;
+        var sum = select(0.0, d_weight[at], ACCUMULATE);
+        for (var i = 0u; i < WORKGROUP_SIZE; i++) {
+            sum += lane_sums[i].kernels[lane / 16u][kh][kw];
         }
+        d_weight[at] = sum;
     }
-    for (var i = 0u; c == 0u && i < min(2u, O - o); i++) {
-        d_bias[o + i] = select(0.0, d_bias[o + i], ACCUMULATE) + lane_sums[0].totals[i];
+    if c == 0u && lane < 2u && first + lane < O {
+        var sum = select(0.0, d_bias[first + lane], ACCUMULATE);
+        for (var i = 0u; i < WORKGROUP_SIZE; i++) {
+            sum += lane_sums[i].totals[lane];
+        }
+        d_bias[first + lane] = sum;
     }
 }

@@ -44,8 +44,10 @@ fn measurements_are_remembered_by_adapter() {
         .as_object()
         .unwrap()
         .clone();
-    // How many are measured in two seconds depends on how long the driver compiles.
-    assert!(!times.is_empty());
+    assert!(
+        times.keys().any(|kernel| kernel.contains("Product")),
+        "{times:?}"
+    );
     assert!(
         times.values().all(|micros| micros.as_f64().unwrap() > 0.0),
         "{times:?}"

@@ -135,6 +135,9 @@ impl Pipelines {
                     entry_point: Some(op.name()),
                     compilation_options: wgpu::PipelineCompilationOptions {
                         constants: &constants,
+                        // Kernels write it before they read it. Drivers that write each zero for themselves
+                        // compiled one kernel for six seconds.
+                        zero_initialize_workgroup_memory: false,
                         ..Default::default()
                     },
                     cache: None,

@@ -45,8 +45,20 @@ pub fn mutants() -> Vec<Planted> {
         (
             "accumulates nothing",
             pool_backward(),
-            "select(0.0, d_weight[first + kw], ACCUMULATE)",
+            "select(0.0, d_weight[at], ACCUMULATE)",
             "0.0",
+        ),
+        (
+            "lanes left out of a weight's sum",
+            pool_backward(),
+            "sum += lane_sums[i].kernels",
+            "sum += lane_sums[i % 32u].kernels",
+        ),
+        (
+            "the other channel's bias",
+            pool_backward(),
+            "lane_sums[i].totals[lane]",
+            "lane_sums[i].totals[1u - lane]",
         ),
         (
             "a row of the kernel twice",
