@@ -150,6 +150,39 @@ impl Executor {
         Ok(())
     }
 
+    /// Overwrites a tensor with bytes, those of `parts` one after the other, and zeros up to its end.
+    ///
+    /// # Errors
+    /// More bytes than the tensor holds.
+    pub(crate) fn write_bytes(&mut self, tensor: TensorId, parts: &[&[u8]]) -> Result<()> {
+        let plan = self.plan().clone();
+        let target = plan.tensor(tensor);
+        let (holds, len) = (
+            4 * target.words(),
+            parts.iter().map(|part| part.len()).sum::<usize>(),
+        );
+        if len > holds {
+            return Err(Error::Shape {
+                at: format!("writing {}", target.name),
+                expected: format!("at most {holds} bytes"),
+                got: format!("{len} bytes"),
+            });
+        }
+        match self {
+            Executor::Gpu(executor) => executor.write_bytes(tensor, parts),
+            Executor::Cpu(executor) => {
+                let mut rest: &mut [u8] = bytemuck::cast_slice_mut(executor.words_mut(tensor));
+                for part in parts {
+                    rest.split_off_mut(..part.len())
+                        .into_iter()
+                        .for_each(|to| to.copy_from_slice(part));
+                }
+                rest.fill(0);
+            }
+        }
+        Ok(())
+    }
+
     /// Overwrites a tensor with floats.
     ///
     /// # Errors

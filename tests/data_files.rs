@@ -22,7 +22,7 @@ fn idx_content_is_checked_before_it_is_parsed() {
     let file = |magic: u32, count: u32, content: &[u8]| {
         [&magic.to_be_bytes(), &count.to_be_bytes(), content].concat()
     };
-    assert!(validate(path, &file(0x0801, 3, &[0, 5, 9]), expected).is_ok());
+    assert!(validate(path, file(0x0801, 3, &[0, 5, 9]).as_slice(), expected).is_ok());
     for (bytes, message) in [
         (
             vec![],
@@ -54,7 +54,9 @@ fn idx_content_is_checked_before_it_is_parsed() {
         ),
     ] {
         assert_eq!(
-            validate(path, &bytes, expected).unwrap_err().to_string(),
+            validate(path, bytes.as_slice(), expected)
+                .unwrap_err()
+                .to_string(),
             message
         );
     }
@@ -92,13 +94,44 @@ fn plain_files_load_as_gzipped_ones_do() {
     assert_eq!((ours.train, ours.test), (bundled.train, bundled.test));
 }
 
+fn gz(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// What was unpacked before is read only as long as it is what the archive holds.
+#[test]
+fn a_spoilt_or_outdated_cache_is_unpacked_anew() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cached-idx");
+    fs::create_dir_all(&folder).unwrap();
+    let cache = folder.join("cache");
+    let expected = Expected {
+        dims: &[3],
+        below: 10,
+    };
+    let file = |content: [u8; 3]| [&[0, 0, 8, 1, 0, 0, 0, 3], &content[..]].concat();
+    let load = || plain_file(&folder, "file", &cache, expected).map(|path| fs::read(path).unwrap());
+    for content in [[1, 2, 3], [4, 5, 6]] {
+        fs::write(folder.join("file.gz"), gz(&file(content))).unwrap();
+        assert_eq!(load().unwrap(), file(content));
+        for spoilt in [file([1, 2, 4]), file([10, 2, 3]), vec![0; 4]] {
+            fs::write(cache.join("file"), spoilt).unwrap();
+            assert_eq!(load().unwrap(), file(content));
+        }
+    }
+    // What is no valid file is none in the cache either.
+    fs::write(folder.join("file.gz"), gz(&file([10, 2, 3]))).unwrap();
+    fs::write(cache.join("file"), file([10, 2, 3])).unwrap();
+    let error = load().unwrap_err().to_string();
+    assert!(
+        error.ends_with("file.gz: expected values below 10, got 10 in item 0"),
+        "{error}"
+    );
+}
+
 #[test]
 fn bad_files_are_refused_by_name() {
-    let gz = |bytes: &[u8]| {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        encoder.write_all(bytes).unwrap();
-        encoder.finish().unwrap()
-    };
     let error = |test: &str, name: &str, bytes: Option<&[u8]>| {
         let folder = folder_with(test, name, bytes);
         let error = load_mnist(&folder).unwrap_err().to_string();
@@ -185,9 +218,7 @@ proptest! {
         if kind < 2 {
             fs::write(&plain, &bytes).unwrap();
         } else {
-            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-            encoder.write_all(&bytes).unwrap();
-            let mut packed_bytes = encoder.finish().unwrap();
+            let mut packed_bytes = gz(&bytes);
             let place = at.min(packed_bytes.len() - 1);
             packed_bytes[place] ^= (at % 3) as u8;
             fs::write(&packed, packed_bytes).unwrap();
@@ -195,7 +226,7 @@ proptest! {
         match plain_file(&folder, "file", &folder.join("cache"), expected) {
             Ok(path) => {
                 let read = fs::read(path).unwrap();
-                prop_assert!(validate(&plain, &read, expected).is_ok());
+                prop_assert!(validate(&plain, read.as_slice(), expected).is_ok());
             }
             Err(error) => {
                 let error = error.to_string();

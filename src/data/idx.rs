@@ -3,14 +3,18 @@
 //! Format: LeCun, Cortes and Burges, *The MNIST database of handwritten digits*.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use flate2::CrcReader;
 use flate2::read::GzDecoder;
 
 use crate::error::{Error, Result};
 use crate::files;
+
+/// Bytes that are checked at a time.
+const CHUNK: usize = 1 << 16;
 
 /// What an IDX file of bytes must hold.
 #[derive(Debug, Clone, Copy)]
@@ -36,11 +40,12 @@ impl Expected<'_> {
     }
 }
 
-/// Checks that `bytes`, the unpacked content of `path`, is the IDX file expected.
+/// Checks that `content`, of `path` and unpacked, is the IDX file expected. Reads it to its end, or to one byte
+/// past what is expected.
 ///
 /// # Errors
 /// What is wrong first: length of the header, magic number, extents, length, content.
-pub fn validate(path: &Path, bytes: &[u8], expected: Expected<'_>) -> Result<()> {
+pub fn validate(path: &Path, mut content: impl Read, expected: Expected<'_>) -> Result<()> {
     let wrong = |expected: String, got: String| {
         Err(Error::Data {
             path: path.to_owned(),
@@ -48,14 +53,20 @@ pub fn validate(path: &Path, bytes: &[u8], expected: Expected<'_>) -> Result<()>
             got,
         })
     };
+    let mut chunk = Vec::with_capacity(CHUNK);
+    let mut read = |chunk: &mut Vec<u8>, most: usize| {
+        chunk.clear();
+        let read = content.by_ref().take(most as u64).read_to_end(chunk);
+        read.map_err(|source| io_error(path, source))
+    };
     let header = expected.header_len();
-    if bytes.len() < header {
+    if read(&mut chunk, header)? < header {
         return wrong(
             format!("an IDX header of {header} bytes"),
-            format!("{} bytes", bytes.len()),
+            format!("{} bytes", chunk.len()),
         );
     }
-    let word = |at: usize| u32::from_be_bytes([0, 1, 2, 3].map(|i| bytes[4 * at + i]));
+    let word = |at: usize| u32::from_be_bytes([0, 1, 2, 3].map(|i| chunk[4 * at + i]));
     if word(0) != expected.magic() {
         return wrong(
             format!("magic number {:#010x}", expected.magic()),
@@ -66,28 +77,37 @@ pub fn validate(path: &Path, bytes: &[u8], expected: Expected<'_>) -> Result<()>
     if dims != expected.dims {
         return wrong(format!("extents {:?}", expected.dims), format!("{dims:?}"));
     }
-    if bytes.len() != expected.file_len() {
-        let got = match bytes.len() > expected.file_len() {
+    let (mut len, mut first_wrong) = (header, None);
+    while len <= expected.file_len()
+        && read(&mut chunk, CHUNK.min(expected.file_len() + 1 - len))? > 0
+    {
+        let mut bytes = chunk.iter().enumerate();
+        let is_wrong = |&(_, &byte): &(usize, &u8)| u16::from(byte) >= expected.below;
+        if first_wrong.is_none() && expected.below < 256 {
+            first_wrong = bytes
+                .find(is_wrong)
+                .map(|(at, &byte)| (len - header + at, byte));
+        }
+        len += chunk.len();
+    }
+    if len != expected.file_len() {
+        let got = match len > expected.file_len() {
             true => "more".to_owned(),
-            false => format!("{} bytes", bytes.len()),
+            false => format!("{len} bytes"),
         };
         return wrong(format!("{} bytes", expected.file_len()), got);
     }
-    let content = &bytes[header..];
-    if let Some(at) = content
-        .iter()
-        .position(|&byte| u16::from(byte) >= expected.below)
-    {
-        return wrong(
+    match first_wrong {
+        Some((at, byte)) => wrong(
             format!("values below {}", expected.below),
-            format!("{} in item {at}", content[at]),
-        );
+            format!("{byte} in item {at}"),
+        ),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// A plain, valid IDX file for `name` in `folder`: `name` itself, or `name.gz` unpacked into
-/// `cache`. Reads at most the size expected and one byte, whatever a file claims.
+/// `cache`, unless it was before. Reads at most the size expected and one byte, whatever a file claims.
 ///
 /// # Errors
 /// Neither file exists, one cannot be read or unpacked, its content is not the one expected, or the
@@ -100,8 +120,7 @@ pub fn plain_file(
 ) -> Result<PathBuf> {
     let plain = folder.join(name);
     if plain.exists() {
-        let bytes = read_bounded(&plain, open(&plain)?, expected)?;
-        validate(&plain, &bytes, expected)?;
+        validate(&plain, open(&plain)?, expected)?;
         return Ok(plain);
     }
     let packed = folder.join(format!("{name}.gz"));
@@ -112,10 +131,10 @@ pub fn plain_file(
             got: "neither".to_owned(),
         });
     }
-    let bytes = read_bounded(&packed, GzDecoder::new(open(&packed)?), expected)?;
-    validate(&packed, &bytes, expected)?;
     let unpacked = cache.join(name);
-    if !holds(&unpacked, &bytes) {
+    if !is_content_of(&unpacked, &packed, expected).unwrap_or(false) {
+        let bytes = unpack(&packed, expected)?;
+        validate(&packed, bytes.as_slice(), expected)?;
         write_whole(&unpacked, &bytes)?;
     }
     Ok(unpacked)
@@ -125,10 +144,11 @@ fn open(path: &Path) -> Result<File> {
     File::open(path).map_err(|source| io_error(path, source))
 }
 
-fn read_bounded(path: &Path, reader: impl Read, expected: Expected<'_>) -> Result<Vec<u8>> {
+fn unpack(path: &Path, expected: Expected<'_>) -> Result<Vec<u8>> {
     let limit = expected.file_len() as u64 + 1;
     let mut bytes = Vec::with_capacity(limit as usize);
-    match reader.take(limit).read_to_end(&mut bytes) {
+    let unpacked = GzDecoder::new(open(path)?);
+    match unpacked.take(limit).read_to_end(&mut bytes) {
         Ok(_) => Ok(bytes),
         Err(error) if is_content(error.kind()) => Err(Error::Data {
             path: path.to_owned(),
@@ -145,8 +165,20 @@ fn is_content(kind: ErrorKind) -> bool {
     matches!(kind, InvalidData | InvalidInput | UnexpectedEof)
 }
 
-fn holds(path: &Path, bytes: &[u8]) -> bool {
-    std::fs::read(path).is_ok_and(|found| found == bytes)
+/// Whether `unpacked` is valid, and what the gzip file says of its content: to unpack it again takes longer.
+fn is_content_of(unpacked: &Path, packed: &Path, expected: Expected<'_>) -> Result<bool> {
+    let mut content = CrcReader::new(open(unpacked)?);
+    validate(unpacked, &mut content, expected)?;
+    let trailer = gzip_trailer(packed).map_err(|source| io_error(packed, source))?;
+    Ok(trailer == [content.crc().sum(), content.crc().amount()])
+}
+
+/// The CRC-32 and the length of a gzip file's content, its last eight bytes (RFC 1952, 2.3.1).
+fn gzip_trailer(path: &Path) -> std::io::Result<[u32; 2]> {
+    let (mut file, mut end) = (File::open(path)?, [[0; 4]; 2]);
+    file.seek(SeekFrom::End(-8))?;
+    file.read_exact(end.as_flattened_mut())?;
+    Ok(end.map(u32::from_le_bytes))
 }
 
 /// Writes a file that threads or processes may write at the same time.

@@ -20,7 +20,7 @@ const SIDE: u32 = 28;
 /// Loads the four files of `folder`, plain or gzipped: 60,000 training and 10,000 test images of
 /// 28×28 bytes, shape (1, 28, 28), with labels 0 to 9.
 ///
-/// Gzipped files are unpacked into a cache folder (`$XDG_CACHE_HOME`, else `~/.cache`, else the
+/// Gzipped files are unpacked once, into a cache folder (`$XDG_CACHE_HOME`, else `~/.cache`, else the
 /// temporary folder). All four are validated before the `mnist` crate parses them, because that
 /// crate panics on what it does not like.
 ///
@@ -44,10 +44,18 @@ pub fn load_mnist(folder: impl AsRef<Path>) -> Result<Dataset> {
         dims,
         below: CLASSES as u16,
     };
-    let train_images = file("train-images-idx3-ubyte", images(&[TRAIN, SIDE, SIDE]))?;
-    let train_labels = file("train-labels-idx1-ubyte", labels(&[TRAIN]))?;
-    let test_images = file("t10k-images-idx3-ubyte", images(&[TEST, SIDE, SIDE]))?;
-    let test_labels = file("t10k-labels-idx1-ubyte", labels(&[TEST]))?;
+    let train_images = || file("train-images-idx3-ubyte", images(&[TRAIN, SIDE, SIDE]));
+    let others = || -> Result<_> {
+        let train_labels = file("train-labels-idx1-ubyte", labels(&[TRAIN]))?;
+        let test_images = file("t10k-images-idx3-ubyte", images(&[TEST, SIDE, SIDE]))?;
+        Ok([
+            train_labels,
+            test_images,
+            file("t10k-labels-idx1-ubyte", labels(&[TEST]))?,
+        ])
+    };
+    let (train_images, others) = rayon::join(train_images, others);
+    let (train_images, [train_labels, test_images, test_labels]) = (train_images?, others?);
 
     let parsed = MnistBuilder::new()
         .base_path("")

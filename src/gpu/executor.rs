@@ -122,6 +122,24 @@ impl Executor {
             .write_buffer(buffer, offset, bytemuck::cast_slice(words));
     }
 
+    /// Overwrites a tensor with the bytes of `parts`, and zeros up to its end; the caller has checked their
+    /// number. They go straight to where the adapter takes them from.
+    pub(crate) fn write_bytes(&mut self, tensor: TensorId, parts: &[&[u8]]) {
+        let tensor = self.plan.tensor(tensor);
+        let buffer = &self.buffers[tensor.buffer.index()];
+        let size = wgpu::BufferSize::new(tensor.words() as u64 * WORD);
+        let offset = tensor.offset as u64 * WORD;
+        let view = size.and_then(|size| self.device.queue.write_buffer_with(buffer, offset, size));
+        // Where there is none, the device has reported a fault.
+        let Some(mut view) = view else { return };
+        let mut at = 0;
+        for part in parts {
+            view.slice(at..at + part.len()).copy_from_slice(part);
+            at += part.len();
+        }
+        view.slice(at..).fill(0);
+    }
+
     /// The words of a tensor, once everything submitted so far is done.
     ///
     /// # Errors

@@ -158,21 +158,12 @@ impl Trainer {
         }
         let parameters = initial_parameters(&plan, config.seed);
         let arena = plan.find("parameters")?;
+        let [images, labels] = [plan.find("dataset.images")?, plan.find("dataset.labels")?];
         let order = plan.find("dataset.order")?;
         let mut executor = device.load(plan).await?;
         executor.write(arena, &parameters)?;
-        write_bytes(
-            &mut executor,
-            "dataset.images",
-            &data.train.images,
-            &data.test.images,
-        )?;
-        write_bytes(
-            &mut executor,
-            "dataset.labels",
-            &data.train.labels,
-            &data.test.labels,
-        )?;
+        executor.write_bytes(images, &[&data.train.images, &data.test.images])?;
+        executor.write_bytes(labels, &[&data.train.labels, &data.test.labels])?;
         let mut trainer = Trainer {
             executor,
             learning_rate: config.optimizer.learning_rate(),
@@ -340,14 +331,4 @@ impl Trainer {
         }
         self.executor.write_words(self.order, &order)
     }
-}
-
-/// Writes the bytes of both splits, one after the other, into a tensor of bytes.
-fn write_bytes(executor: &mut Executor, name: &str, train: &[u8], test: &[u8]) -> Result<()> {
-    let tensor = executor.plan().find(name)?;
-    let mut words = vec![0u32; executor.plan().tensor(tensor).words()];
-    let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
-    bytes[..train.len()].copy_from_slice(train);
-    bytes[train.len()..][..test.len()].copy_from_slice(test);
-    executor.write_words(tensor, &words)
 }
