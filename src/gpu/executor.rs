@@ -51,6 +51,12 @@ impl Executor {
     pub(super) async fn on(device: Arc<Device>, plan: Arc<Plan>) -> Result<Self> {
         let buffers = make_buffers(&device, &plan).await?;
         let mut pipelines = Pipelines::new(&device);
+        // GL has one context for all threads.
+        #[cfg(not(target_arch = "wasm32"))]
+        if device.device.adapter_info().backend != wgpu::Backend::Gl {
+            let ops = plan.nodes().iter().map(|node| node.op.as_ref());
+            pipelines.compile_all(&device, ops).await?;
+        }
         let per_dimension = device.device.limits().max_compute_workgroups_per_dimension;
         let mut launches = Vec::with_capacity(plan.nodes().len());
         for node in plan.nodes() {

@@ -2,6 +2,9 @@
 
 use std::collections::HashMap;
 
+#[cfg(not(target_arch = "wasm32"))]
+use rayon::prelude::*;
+
 use super::device::Device;
 use super::wide;
 use crate::error::Result;
@@ -94,14 +97,40 @@ impl Pipelines {
         device: &Device,
         op: &dyn Op,
     ) -> Result<wgpu::ComputePipeline> {
-        let mut constants = op.constants();
-        constants.push(("WORKGROUP_SIZE", op.workgroup_size() as f64));
-        let values = constants.iter().map(|(_, value)| value.to_bits());
-        let key = (op.shader(), op.name(), values.collect());
+        let key = key_of(op);
         if let Some(pipeline) = self.pipelines.get(&key) {
             return Ok(pipeline.clone());
         }
-        let context = format!("compiling kernel `{}`", op.name());
+        self.prepare(device, op).await?;
+        let pipeline = self.compile(device, op).await?;
+        self.pipelines.insert(key, pipeline.clone());
+        Ok(pipeline)
+    }
+
+    /// Makes the pipelines of all `ops`, on as many threads as there are processors.
+    ///
+    /// # Errors
+    /// As [`Pipelines::pipeline`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub async fn compile_all<'a>(
+        &mut self,
+        device: &Device,
+        ops: impl Iterator<Item = &'a dyn Op>,
+    ) -> Result<()> {
+        let ops: HashMap<Key, &dyn Op> = ops.map(|op| (key_of(op), op)).collect();
+        for op in ops.values() {
+            self.prepare(device, *op).await?;
+        }
+        let compile = |(key, op)| Ok((key, pollster::block_on(self.compile(device, op))?));
+        let made: Result<Vec<_>> = ops.into_par_iter().map(compile).collect();
+        self.pipelines.extend(made?);
+        Ok(())
+    }
+
+    /// Makes what the pipeline of `op` is made of.
+    async fn prepare(&mut self, device: &Device, op: &dyn Op) -> Result<()> {
+        let bindings = op.bindings();
+        self.layout(device, bindings.inputs.len(), bindings.outputs.len());
         if !self.modules.contains_key(op.shader()) {
             let source = wide::source(op.shader(), device.device.features());
             let descriptor = wgpu::ShaderModuleDescriptor {
@@ -109,21 +138,21 @@ impl Pipelines {
                 source: wgpu::ShaderSource::Wgsl(source),
             };
             let make = || device.device.create_shader_module(descriptor);
-            let module = device.checked(&context, make).await?;
+            let module = device.checked(&context(op), make).await?;
             self.modules.insert(op.shader(), module);
         }
+        Ok(())
+    }
+
+    async fn compile(&self, device: &Device, op: &dyn Op) -> Result<wgpu::ComputePipeline> {
         let bindings = op.bindings();
-        let tensors = self
-            .layout(device, bindings.inputs.len(), bindings.outputs.len())
-            .clone();
-        let module = &self.modules[op.shader()];
-        let step_layout = &self.step_layout;
+        let tensors = &self.layouts[&(bindings.inputs.len(), bindings.outputs.len())];
         let make = || {
             let layout = device
                 .device
                 .create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
                     label: Some(op.name()),
-                    bind_group_layouts: &[Some(&tensors), Some(step_layout)],
+                    bind_group_layouts: &[Some(tensors), Some(&self.step_layout)],
                     immediate_size: 0,
                 });
             device
@@ -131,20 +160,32 @@ impl Pipelines {
                 .create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
                     label: Some(op.name()),
                     layout: Some(&layout),
-                    module,
+                    module: &self.modules[op.shader()],
                     entry_point: Some(op.name()),
                     compilation_options: wgpu::PipelineCompilationOptions {
-                        constants: &constants,
+                        constants: &constants(op),
                         // Kernels write it before they read it. Drivers that write each zero for themselves
                         // compiled one kernel for six seconds.
                         zero_initialize_workgroup_memory: false,
-                        ..Default::default()
                     },
                     cache: None,
                 })
         };
-        let pipeline = device.checked(&context, make).await?;
-        self.pipelines.insert(key, pipeline.clone());
-        Ok(pipeline)
+        device.checked(&context(op), make).await
     }
+}
+
+fn constants(op: &dyn Op) -> Vec<(&'static str, f64)> {
+    let mut constants = op.constants();
+    constants.push(("WORKGROUP_SIZE", op.workgroup_size() as f64));
+    constants
+}
+
+fn key_of(op: &dyn Op) -> Key {
+    let values = constants(op).into_iter().map(|(_, value)| value.to_bits());
+    (op.shader(), op.name(), values.collect())
+}
+
+fn context(op: &dyn Op) -> String {
+    format!("compiling kernel `{}`", op.name())
 }
