@@ -104,64 +104,68 @@ fn passes(values: vec4<f32>) -> vec4<bool> {
     return is_nan | (bitcast<vec4<i32>>(bits) > vec4<i32>(0));
 }
 
-fn store_row(index: u32, n: u32, sums: vec4<f32>, row_bias: f32) {
-    var row = sums;
-    if ACCUMULATE {
-        row += unpack(product[index]);
-    }
-    if BIAS && BIAS_OF_ROWS {
-        row += row_bias;
-    }
-    if BIAS && !BIAS_OF_ROWS {
-        row += unpack(extra[n / 4u]);
-    }
-    if RELU {
-        row = select(vec4<f32>(), row, passes(row));
-    }
-    if MASKED {
-        row = select(vec4<f32>(), row, passes(unpack(extra[index])));
-    }
-    product[index] = pack(row);
+// A block where those others pass.
+fn rectified(block: mat4x4<f32>, others: mat4x4<f32>) -> mat4x4<f32> {
+    let none = vec4<f32>();
+    return mat4x4<f32>(
+        select(none, block[0], passes(others[0])),
+        select(none, block[1], passes(others[1])),
+        select(none, block[2], passes(others[2])),
+        select(none, block[3], passes(others[3])),
+    );
 }
 
 fn store_block(batch: u32, m: u32, n: u32, rows: mat4x4<f32>) {
     if batch >= BATCH || m >= M || n >= N {
         return;
     }
-    var row_biases = vec4<f32>();
-    if BIAS && BIAS_OF_ROWS {
-        row_biases = unpack(extra[m / 4u]);
+    let at = ((batch * M + m) * N + n) / 4u + vec4<u32>(0u, N / 4u, N / 2u, N / 4u * 3u);
+    var block = rows;
+    if ACCUMULATE {
+        block += mat4x4<f32>(unpack(product[at.x]), unpack(product[at.y]), unpack(product[at.z]), unpack(product[at.w]));
     }
-    let index = ((batch * M + m) * N + n) / 4u;
-    store_row(index, n, rows[0], row_biases.x);
-    store_row(index + N / 4u, n, rows[1], row_biases.y);
-    store_row(index + N / 2u, n, rows[2], row_biases.z);
-    store_row(index + N / 4u * 3u, n, rows[3], row_biases.w);
+    if BIAS {
+        let biases = unpack(extra[select(n, m, BIAS_OF_ROWS) / 4u]);
+        let columns = mat4x4<f32>(biases, biases, biases, biases);
+        if BIAS_OF_ROWS {
+            block += transpose(columns);
+        } else {
+            block += columns;
+        }
+    }
+    if RELU {
+        block = rectified(block, block);
+    }
+    if MASKED {
+        block = rectified(block, mat4x4<f32>(unpack(extra[at.x]), unpack(extra[at.y]), unpack(extra[at.z]), unpack(extra[at.w])));
+    }
+    product[at.x] = pack(block[0]);
+    product[at.y] = pack(block[1]);
+    product[at.z] = pack(block[2]);
+    product[at.w] = pack(block[3]);
 }
 
-fn store_sum(batch: u32, m: u32, sum: f32) {
-    let is_real = batch < BATCH && m < M;
-    if is_real && ACCUMULATE {
-        row_sums[batch * M + m] += sum;
-    } else if is_real {
-        row_sums[batch * M + m] = sum;
+fn store_four_sums(batch: u32, m: u32, sums: vec4<f32>) {
+    if batch >= BATCH || m >= M {
+        return;
     }
+    let at = batch * M + m;
+    var total = sums;
+    if ACCUMULATE {
+        total += vec4<f32>(row_sums[at], row_sums[at + 1u], row_sums[at + 2u], row_sums[at + 3u]);
+    }
+    row_sums[at] = total.x;
+    row_sums[at + 1u] = total.y;
+    row_sums[at + 2u] = total.z;
+    row_sums[at + 3u] = total.w;
 }
 
 // Of eight rows, from the lanes' sums of their own parts.
 fn store_sums(batch: u32, m: u32, n: u32, own: vec4<f32>) {
     let rows = pass_around(own);
-    let upper = vec4<f32>(1.0) * rows.upper;
-    let lower = vec4<f32>(1.0) * rows.lower;
     if n == 0u {
-        store_sum(batch, m, upper.x);
-        store_sum(batch, m + 1u, upper.y);
-        store_sum(batch, m + 2u, upper.z);
-        store_sum(batch, m + 3u, upper.w);
-        store_sum(batch, m + 4u, lower.x);
-        store_sum(batch, m + 5u, lower.y);
-        store_sum(batch, m + 6u, lower.z);
-        store_sum(batch, m + 7u, lower.w);
+        store_four_sums(batch, m, vec4<f32>(1.0) * rows.upper);
+        store_four_sums(batch, m + 4u, vec4<f32>(1.0) * rows.lower);
     }
 }
 
