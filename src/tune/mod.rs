@@ -6,6 +6,7 @@
 //! bits.
 
 mod cache;
+mod candidates;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,9 +22,7 @@ use crate::gpu::{Adapter, Workbench};
 use crate::ops::{Op, SHADERS, Variant};
 use crate::plan::{ConvKernel, ConvKernels, Plan};
 use cache::Cache;
-
-/// The kernels of an op that are measured, unless all are.
-const CANDIDATES: usize = 3;
+use candidates::candidates;
 
 /// How many times as long as the fastest way a convolution may have taken to be measured once more: machines
 /// are now faster, now slower.
@@ -143,6 +142,7 @@ pub async fn choose(device: &Device, readable: &Plan, effort: Effort) -> Result<
         cache: Cache::load(&adapter.to_string()),
         effort,
         end: Instant::now().checked_add(effort.budget()),
+        longest: Duration::ZERO,
     };
     if effort == Effort::Full {
         tuner.cache.forget();
@@ -196,6 +196,8 @@ struct Tuner<'a> {
     cache: Cache,
     effort: Effort,
     end: Option<Instant>,
+    /// What the longest measurement took. The next may take twice as long, and is to end in time.
+    longest: Duration,
 }
 
 impl Tuner<'_> {
@@ -287,7 +289,7 @@ impl Tuner<'_> {
 
     /// The name and the time of an op's best kernel; without a time, the one that suits such adapters.
     async fn best(&mut self, op: &dyn Op) -> Result<(String, Option<Duration>)> {
-        let candidates = self.candidates(op);
+        let candidates = candidates(op, self.adapter, self.effort);
         if candidates.is_empty() {
             let time = self.time(op, "").await?;
             return Ok((String::new(), time));
@@ -306,47 +308,6 @@ impl Tuner<'_> {
         })
     }
 
-    /// The kernels to choose from, the one that suits adapters of this kind first; with full effort also
-    /// those that do not. A processor that plays a GPU pays dearly for barriers, and nothing for few
-    /// invocations.
-    fn candidates(&self, op: &dyn Op) -> Vec<Variant> {
-        let software = self.adapter.is_software();
-        let mut candidates = op.variants();
-        candidates.retain(|variant| self.adapter.has_subgroups() || !variant.op.needs_subgroups());
-        let rank = |variant: &Variant| {
-            let order: &[&str] = match software {
-                true => &[
-                    "gemm_broadcast_tall/16",
-                    "gemm_broadcast/16",
-                    "gemm_8x8/16",
-                    "gemm_8x8/64",
-                    "gemm_4x4/16",
-                    "gemm_4x4/64",
-                ],
-                false if op.cost().flop < 1 << 24 => &[
-                    "gemm_subgroup/64",
-                    "gemm_lanes/64",
-                    "gemm_4x4/64",
-                    "gemm_workgroup/64",
-                ],
-                false => &[
-                    "gemm_workgroup/64",
-                    "gemm_broadcast/64",
-                    "gemm_8x8/64",
-                    "gemm_4x4/64",
-                ],
-            };
-            order.iter().position(|name| *name == variant.name)
-        };
-        candidates.sort_by_key(|variant| rank(variant).unwrap_or(usize::MAX));
-        if self.effort != Effort::Full {
-            // One that does not suit can take a hundred times as long, and the whole budget.
-            candidates.retain(|variant| rank(variant).is_some());
-            candidates.truncate(CANDIDATES);
-        }
-        candidates
-    }
-
     /// The time of one dispatch, remembered or measured; none when the budget is spent.
     async fn time(&mut self, op: &dyn Op, variant: &str) -> Result<Option<Duration>> {
         match self.cache.time(&kernel_key(op, variant)) {
@@ -357,14 +318,18 @@ impl Tuner<'_> {
 
     /// Measures one dispatch and remembers the shortest time that it ever took.
     async fn measure(&mut self, op: &dyn Op, variant: &str) -> Result<Option<Duration>> {
-        if self.effort == Effort::Off || self.end.is_some_and(|end| Instant::now() >= end) {
+        let ends = |end| Instant::now() + 2 * self.longest >= end;
+        if self.effort == Effort::Off || self.end.is_some_and(ends) {
             return Ok(None);
         }
         let bench = match &mut self.bench {
             Some(bench) => bench,
             none => none.insert(Workbench::open(self.adapter).await?),
         };
-        match bench.time(op.boxed(), self.effort.run()).await {
+        let begun = Instant::now();
+        let measured = bench.time(op.boxed(), self.effort.run()).await;
+        self.longest = self.longest.max(begun.elapsed());
+        match measured {
             Ok(time) => {
                 let key = kernel_key(op, variant);
                 let shortest = self.cache.time(&key).map_or(time, |known| known.min(time));

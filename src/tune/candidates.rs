@@ -1,0 +1,61 @@
+//! Which of an op's kernels are worth measuring on an adapter.
+
+use super::Effort;
+use crate::gpu::Adapter;
+use crate::ops::{Op, Variant};
+
+/// The kernels of an op that are measured, unless all are.
+const MOST: usize = 3;
+
+/// FLOP from which on an op is a large one.
+const LARGE: u64 = 1 << 24;
+
+/// A processor that plays a GPU pays dearly for barriers and loads, and nothing for few invocations. Where
+/// subgroups pass A's rows around, the others take two to five times as long.
+const SOFTWARE: &[&[&str]] = &[
+    &["gemm_broadcast_tall/16", "gemm_broadcast/16"],
+    &["gemm_8x8/16", "gemm_8x8/64", "gemm_4x4/16", "gemm_4x4/64"],
+];
+
+const SMALL_ON_GPU: &[&[&str]] = &[&[
+    "gemm_subgroup/64",
+    "gemm_lanes/64",
+    "gemm_4x4/64",
+    "gemm_workgroup/64",
+]];
+
+const LARGE_ON_GPU: &[&[&str]] = &[&[
+    "gemm_workgroup/64",
+    "gemm_broadcast/64",
+    "gemm_8x8/64",
+    "gemm_4x4/64",
+]];
+
+/// The kernels to choose from, the one that suits adapters of this kind first; with full effort also
+/// those that do not: one of them can take a hundred times as long, and the whole budget.
+pub(super) fn candidates(op: &dyn Op, adapter: &Adapter, effort: Effort) -> Vec<Variant> {
+    let families: &[&[&str]] = match adapter.is_software() {
+        true => SOFTWARE,
+        false if op.cost().flop < LARGE => SMALL_ON_GPU,
+        false => LARGE_ON_GPU,
+    };
+    let family = |variant: &Variant| {
+        let contains = |names: &&[&str]| names.contains(&variant.name.as_str());
+        families.iter().position(contains).unwrap_or(families.len())
+    };
+    let rank = |variant: &Variant| {
+        let mut names = families.iter().copied().flatten();
+        names
+            .position(|name| *name == variant.name)
+            .unwrap_or(usize::MAX)
+    };
+    let mut candidates = op.variants();
+    candidates.retain(|variant| adapter.has_subgroups() || !variant.op.needs_subgroups());
+    candidates.sort_by_key(rank);
+    if effort != Effort::Full {
+        let best = candidates.first().map(family);
+        candidates.retain(|variant| Some(family(variant)) == best);
+        candidates.truncate(MOST);
+    }
+    candidates
+}
