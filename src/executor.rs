@@ -171,13 +171,13 @@ impl Executor {
         match self {
             Executor::Gpu(executor) => executor.write_bytes(tensor, parts),
             Executor::Cpu(executor) => {
-                let mut rest: &mut [u8] = bytemuck::cast_slice_mut(executor.words_mut(tensor));
+                let bytes: &mut [u8] = bytemuck::cast_slice_mut(executor.words_mut(tensor));
+                let mut at = 0;
                 for part in parts {
-                    rest.split_off_mut(..part.len())
-                        .into_iter()
-                        .for_each(|to| to.copy_from_slice(part));
+                    bytes[at..][..part.len()].copy_from_slice(part);
+                    at += part.len();
                 }
-                rest.fill(0);
+                bytes[at..].fill(0);
             }
         }
         Ok(())

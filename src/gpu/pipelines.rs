@@ -121,6 +121,7 @@ impl Pipelines {
         for op in ops.values() {
             self.prepare(device, *op).await?;
         }
+        // What it awaits are errors, which have arrived by then.
         let compile = |(key, op)| Ok((key, pollster::block_on(self.compile(device, op))?));
         let made: Result<Vec<_>> = ops.into_par_iter().map(compile).collect();
         self.pipelines.extend(made?);
