@@ -143,11 +143,7 @@ impl Executor {
                 got: format!("{} words", words.len()),
             });
         }
-        match self {
-            Executor::Gpu(executor) => executor.write(tensor, words),
-            Executor::Cpu(executor) => executor.words_mut(tensor).copy_from_slice(words),
-        }
-        Ok(())
+        self.write_bytes(tensor, &[bytemuck::cast_slice(words)])
     }
 
     /// Overwrites a tensor with bytes, those of `parts` one after the other, and zeros up to its end.

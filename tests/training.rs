@@ -191,7 +191,8 @@ fn a_thousand_steps_give_the_same_bits_twice() {
 /// and below what a gradient that is wrong in a single step leaves.
 ///
 /// Where two pixels of a window, or one and the rectifier's zero, are closer than their errors, the two
-/// sides may choose differently and part by more. One run in ten does so: of five, one may.
+/// sides may choose differently and part by more. One run in 32 does so on one adapter, three on another: of
+/// five, one may.
 #[test]
 fn gpu_and_cpu_agree_after_100_steps() {
     let Some(device) = common::gpu() else { return };

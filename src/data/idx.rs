@@ -45,7 +45,7 @@ impl Expected<'_> {
 ///
 /// # Errors
 /// What is wrong first: length of the header, magic number, extents, length, content.
-pub fn validate(path: &Path, mut content: impl Read, expected: Expected<'_>) -> Result<()> {
+pub fn validate(path: &Path, content: impl Read, expected: Expected<'_>) -> Result<()> {
     let wrong = |expected: String, got: String| {
         Err(Error::Data {
             path: path.to_owned(),
@@ -53,6 +53,7 @@ pub fn validate(path: &Path, mut content: impl Read, expected: Expected<'_>) -> 
             got,
         })
     };
+    let mut content = content.take(expected.file_len() as u64 + 1);
     let mut chunk = Vec::with_capacity(CHUNK);
     let mut read = |chunk: &mut Vec<u8>, most: usize| {
         chunk.clear();
@@ -78,9 +79,7 @@ pub fn validate(path: &Path, mut content: impl Read, expected: Expected<'_>) -> 
         return wrong(format!("extents {:?}", expected.dims), format!("{dims:?}"));
     }
     let (mut len, mut first_wrong) = (header, None);
-    while len <= expected.file_len()
-        && read(&mut chunk, CHUNK.min(expected.file_len() + 1 - len))? > 0
-    {
+    while read(&mut chunk, CHUNK)? > 0 {
         let mut bytes = chunk.iter().enumerate();
         let is_wrong = |&(_, &byte): &(usize, &u8)| u16::from(byte) >= expected.below;
         if first_wrong.is_none() && expected.below < 256 {

@@ -44,18 +44,10 @@ pub fn load_mnist(folder: impl AsRef<Path>) -> Result<Dataset> {
         dims,
         below: CLASSES as u16,
     };
-    let train_images = || file("train-images-idx3-ubyte", images(&[TRAIN, SIDE, SIDE]));
-    let others = || -> Result<_> {
-        let train_labels = file("train-labels-idx1-ubyte", labels(&[TRAIN]))?;
-        let test_images = file("t10k-images-idx3-ubyte", images(&[TEST, SIDE, SIDE]))?;
-        Ok([
-            train_labels,
-            test_images,
-            file("t10k-labels-idx1-ubyte", labels(&[TEST]))?,
-        ])
-    };
-    let (train_images, others) = rayon::join(train_images, others);
-    let (train_images, [train_labels, test_images, test_labels]) = (train_images?, others?);
+    let train_images = file("train-images-idx3-ubyte", images(&[TRAIN, SIDE, SIDE]))?;
+    let train_labels = file("train-labels-idx1-ubyte", labels(&[TRAIN]))?;
+    let test_images = file("t10k-images-idx3-ubyte", images(&[TEST, SIDE, SIDE]))?;
+    let test_labels = file("t10k-labels-idx1-ubyte", labels(&[TEST]))?;
 
     let parsed = MnistBuilder::new()
         .base_path("")

@@ -118,16 +118,6 @@ impl Executor {
         self.device.device.destroy();
     }
 
-    /// Overwrites a tensor with `words`; the caller has checked their number.
-    pub(crate) fn write(&mut self, tensor: TensorId, words: &[u32]) {
-        let tensor = self.plan.tensor(tensor);
-        let buffer = &self.buffers[tensor.buffer.index()];
-        let offset = tensor.offset as u64 * WORD;
-        self.device
-            .queue
-            .write_buffer(buffer, offset, bytemuck::cast_slice(words));
-    }
-
     /// Overwrites a tensor with the bytes of `parts`, and zeros up to its end; the caller has checked their
     /// number. They go straight to where the adapter takes them from.
     pub(crate) fn write_bytes(&mut self, tensor: TensorId, parts: &[&[u8]]) {

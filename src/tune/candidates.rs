@@ -39,22 +39,22 @@ pub(super) fn candidates(op: &dyn Op, adapter: &Adapter, effort: Effort) -> Vec<
         false if op.cost().flop < LARGE => SMALL_ON_GPU,
         false => LARGE_ON_GPU,
     };
-    let family = |variant: &Variant| {
-        let contains = |names: &&[&str]| names.contains(&variant.name.as_str());
-        families.iter().position(contains).unwrap_or(families.len())
-    };
     let rank = |variant: &Variant| {
         let mut names = families.iter().copied().flatten();
-        names
-            .position(|name| *name == variant.name)
-            .unwrap_or(usize::MAX)
+        let rank = names.position(|name| *name == variant.name);
+        rank.unwrap_or(usize::MAX)
     };
     let mut candidates = op.variants();
     candidates.retain(|variant| adapter.has_subgroups() || !variant.op.needs_subgroups());
     candidates.sort_by_key(rank);
     if effort != Effort::Full {
-        let best = candidates.first().map(family);
-        candidates.retain(|variant| Some(family(variant)) == best);
+        let is_there = |names: &&&[&str]| {
+            candidates
+                .iter()
+                .any(|variant| names.contains(&&*variant.name))
+        };
+        let family = families.iter().find(is_there).copied().unwrap_or_default();
+        candidates.retain(|variant| family.contains(&&*variant.name));
         candidates.truncate(MOST);
     }
     candidates
