@@ -5,6 +5,7 @@ mod common;
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::thread;
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
@@ -59,6 +60,8 @@ fn main() -> std::process::ExitCode {
 }
 
 async fn run(args: &Args, begun: Instant) -> Result<()> {
+    let folder = args.data.clone();
+    let loading = thread::spawn(|| data::load_mnist(folder));
     let device = match args.device {
         Where::Gpu => Device::gpu(args.adapter.as_deref()).await?,
         Where::Cpu => Device::cpu(),
@@ -74,7 +77,8 @@ async fn run(args: &Args, begun: Instant) -> Result<()> {
         config.planning = Planning::Unfused;
     }
     let batch = config.batch_size;
-    let mut trainer = Trainer::new(&device, &model, &data::load_mnist(&args.data)?, config).await?;
+    let data = loading.join().expect("loading does not panic")?;
+    let mut trainer = Trainer::new(&device, &model, &data, config).await?;
     let mut first_step_s = None;
     trainer
         .train_until(|_| {
