@@ -41,22 +41,22 @@ impl Executor {
     /// A limit that the plan exceeds, memory that runs out, a kernel that the driver refuses.
     pub async fn new(adapter: &Adapter, plan: Arc<Plan>) -> Result<Self> {
         let device = Arc::new(Device::open(adapter, &plan).await?);
-        Executor::on(device, plan).await
+        let mut pipelines = Pipelines::new(&device);
+        Executor::on(device, plan, &mut pipelines).await
     }
 
-    /// Makes every buffer, pipeline and bind group of the plan on an open device.
+    /// Makes every buffer and bind group of the plan on an open device, and what is missing of its pipelines.
     ///
     /// # Errors
     /// As [`Executor::new`].
-    pub(super) async fn on(device: Arc<Device>, plan: Arc<Plan>) -> Result<Self> {
+    pub(super) async fn on(
+        device: Arc<Device>,
+        plan: Arc<Plan>,
+        pipelines: &mut Pipelines,
+    ) -> Result<Self> {
         let buffers = make_buffers(&device, &plan).await?;
-        let mut pipelines = Pipelines::new(&device);
-        // GL has one context for all threads.
-        #[cfg(not(target_arch = "wasm32"))]
-        if device.device.adapter_info().backend != wgpu::Backend::Gl {
-            let ops = plan.nodes().iter().map(|node| node.op.as_ref());
-            pipelines.compile_all(&device, ops).await?;
-        }
+        let ops = plan.nodes().iter().map(|node| node.op.as_ref());
+        pipelines.compile_ahead(&device, ops).await?;
         let per_dimension = device.device.limits().max_compute_workgroups_per_dimension;
         let mut launches = Vec::with_capacity(plan.nodes().len());
         for node in plan.nodes() {
@@ -261,14 +261,20 @@ impl Executor {
 
     /// Records one op.
     pub(super) fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>, node: usize) {
-        let Launch {
-            pipeline,
-            tensors,
-            workgroups: [x, y],
-        } = &self.launches[node];
-        pass.set_pipeline(pipeline);
-        pass.set_bind_group(0, tensors, &[]);
-        pass.dispatch_workgroups(*x, *y, 1);
+        self.dispatch_workgroups(pass, node, self.launches[node].workgroups);
+    }
+
+    /// Records so many workgroups of one op.
+    pub(super) fn dispatch_workgroups(
+        &self,
+        pass: &mut wgpu::ComputePass<'_>,
+        node: usize,
+        [x, y]: [u32; 2],
+    ) {
+        let launch = &self.launches[node];
+        pass.set_pipeline(&launch.pipeline);
+        pass.set_bind_group(0, &launch.tensors, &[]);
+        pass.dispatch_workgroups(x, y, 1);
     }
 
     pub(super) fn encoder(&self) -> wgpu::CommandEncoder {

@@ -107,24 +107,29 @@ impl Pipelines {
         Ok(pipeline)
     }
 
-    /// Makes the pipelines of all `ops`, on as many threads as there are processors.
+    /// Makes the pipelines of all `ops` on as many threads as there are processors. GL has one context for all
+    /// threads, and the web one thread: there each is made when it is asked for.
     ///
     /// # Errors
     /// As [`Pipelines::pipeline`].
-    #[cfg(not(target_arch = "wasm32"))]
-    pub async fn compile_all<'a>(
+    #[cfg_attr(target_arch = "wasm32", expect(unused_variables))]
+    pub async fn compile_ahead(
         &mut self,
         device: &Device,
-        ops: impl Iterator<Item = &'a dyn Op>,
+        ops: impl Iterator<Item = &dyn Op>,
     ) -> Result<()> {
-        let ops: HashMap<Key, &dyn Op> = ops.map(|op| (key_of(op), op)).collect();
-        for op in ops.values() {
-            self.prepare(device, *op).await?;
+        #[cfg(not(target_arch = "wasm32"))]
+        if device.device.adapter_info().backend != wgpu::Backend::Gl {
+            let mut ops: HashMap<Key, &dyn Op> = ops.map(|op| (key_of(op), op)).collect();
+            ops.retain(|key, _| !self.pipelines.contains_key(key));
+            for op in ops.values() {
+                self.prepare(device, *op).await?;
+            }
+            // What it awaits are errors, which have arrived by then.
+            let compile = |(key, op)| Ok((key, pollster::block_on(self.compile(device, op))?));
+            let made: Result<Vec<_>> = ops.into_par_iter().map(compile).collect();
+            self.pipelines.extend(made?);
         }
-        // What it awaits are errors, which have arrived by then.
-        let compile = |(key, op)| Ok((key, pollster::block_on(self.compile(device, op))?));
-        let made: Result<Vec<_>> = ops.into_par_iter().map(compile).collect();
-        self.pipelines.extend(made?);
         Ok(())
     }
 

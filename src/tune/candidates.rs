@@ -1,8 +1,10 @@
 //! Which of an op's kernels are worth measuring on an adapter.
 
+use std::any::Any;
+
 use super::Effort;
 use crate::gpu::Adapter;
-use crate::ops::{Op, Variant};
+use crate::ops::{ConvForward, ConvPoolForward, ConvSizes, Op, Variant};
 
 /// The kernels of an op that are measured, unless all are.
 const MOST: usize = 3;
@@ -30,6 +32,20 @@ const LARGE_ON_GPU: &[&[&str]] = &[&[
     "gemm_8x8/64",
     "gemm_4x4/64",
 ]];
+
+/// Weights of an output channel from which on a processor had better write a convolution's columns: with
+/// 288, reading them from the image took twice to eight times as long.
+const MANY_WEIGHTS: usize = 128;
+
+/// Whether an op is worth measuring at all.
+pub(super) fn is_worthwhile(op: &dyn Op, adapter: &Adapter, effort: Effort) -> bool {
+    let op: &dyn Any = op;
+    let forward = op.downcast_ref().map(|op: &ConvForward| &op.sizes);
+    let pooled = op.downcast_ref().map(|op: &ConvPoolForward| &op.sizes);
+    let reads_many = |sizes: &ConvSizes| sizes.fan_in() >= MANY_WEIGHTS;
+    let is_slow = adapter.is_software() && forward.or(pooled).is_some_and(reads_many);
+    effort == Effort::Full || !is_slow
+}
 
 /// The kernels to choose from, the one that suits adapters of this kind first; with full effort also
 /// those that do not: one of them can take a hundred times as long, and the whole budget.

@@ -5,6 +5,7 @@
 //! alike the next time, at once; [`Choices`] says what was chosen, and a plan lowered with the same choices gives the same
 //! bits.
 
+mod budget;
 mod cache;
 mod candidates;
 
@@ -21,8 +22,9 @@ use crate::error::{Error, Result};
 use crate::gpu::{Adapter, Workbench};
 use crate::ops::{Op, SHADERS, Variant};
 use crate::plan::{ConvKernel, ConvKernels, Plan};
+use budget::Budget;
 use cache::Cache;
-use candidates::candidates;
+use candidates::{candidates, is_worthwhile};
 
 /// How many times as long as the fastest way a convolution may have taken to be measured once more: machines
 /// are now faster, now slower.
@@ -141,8 +143,7 @@ pub async fn choose(device: &Device, readable: &Plan, effort: Effort) -> Result<
         bench: None,
         cache: Cache::load(&adapter.to_string()),
         effort,
-        end: Instant::now().checked_add(effort.budget()),
-        longest: Duration::ZERO,
+        budget: Budget::new(effort.budget()),
     };
     if effort == Effort::Full {
         tuner.cache.forget();
@@ -195,9 +196,7 @@ struct Tuner<'a> {
     bench: Option<Workbench>,
     cache: Cache,
     effort: Effort,
-    end: Option<Instant>,
-    /// What the longest measurement took. The next may take twice as long, and is to end in time.
-    longest: Duration,
+    budget: Budget,
 }
 
 impl Tuner<'_> {
@@ -222,9 +221,20 @@ impl Tuner<'_> {
                 counts.all(|count| Some(count) == first)
             };
             let counts = |op: &str| !is_everywhere(op);
+            let worthwhile = |(_, _, plan): &&(_, _, Plan)| {
+                let mut ops = plan.nodes().iter().map(|node| node.op.as_ref());
+                ops.all(|op| {
+                    !counts(&format!("{op:?}")) || is_worthwhile(op, self.adapter, self.effort)
+                })
+            };
+            let plans: Vec<_> = plans.iter().filter(worthwhile).collect();
+            if let [(only, _, _)] = plans[..] {
+                chosen.insert(layer, *only);
+                continue;
+            }
             let mut limit = Duration::MAX;
             let mut timed = Vec::new();
-            for (kernel, _, plan) in &plans {
+            for (kernel, _, plan) in plans {
                 if let Some(time) = self.time_of(plan, &counts, limit).await? {
                     limit = limit.min(time.mul_f64(CLOSE));
                     timed.push((time, *kernel, plan));
@@ -294,6 +304,7 @@ impl Tuner<'_> {
             let time = self.time(op, "").await?;
             return Ok((String::new(), time));
         }
+        self.compile(&candidates).await?;
         let suits = candidates[0].name.clone();
         let mut best: Option<(Duration, String)> = None;
         for Variant { name, op } in candidates {
@@ -310,25 +321,49 @@ impl Tuner<'_> {
 
     /// The time of one dispatch, remembered or measured; none when the budget is spent.
     async fn time(&mut self, op: &dyn Op, variant: &str) -> Result<Option<Duration>> {
-        match self.cache.time(&kernel_key(op, variant)) {
-            Some(time) if self.effort != Effort::Off => Ok(Some(time)),
-            _ => self.measure(op, variant).await,
+        match self.known(op, variant) {
+            Some(time) => Ok(Some(time)),
+            None => self.measure(op, variant).await,
         }
+    }
+
+    fn known(&self, op: &dyn Op, variant: &str) -> Option<Duration> {
+        let time = self.cache.time(&kernel_key(op, variant));
+        time.filter(|_| self.effort != Effort::Off)
+    }
+
+    /// Compiles what is to be measured of an op's kernels, all at once.
+    async fn compile(&mut self, candidates: &[Variant]) -> Result<()> {
+        let ops = candidates.iter().filter_map(|Variant { name, op }| {
+            let op = op.as_ref();
+            self.known(op, name).is_none().then_some(op)
+        });
+        let ops: Vec<_> = ops.collect();
+        if ops.len() > 1 && self.budget.is_left() {
+            let begun = Instant::now();
+            self.bench().await?.compile(&ops).await;
+            self.budget.count(begun);
+        }
+        Ok(())
+    }
+
+    async fn bench(&mut self) -> Result<&mut Workbench> {
+        Ok(match &mut self.bench {
+            Some(bench) => bench,
+            none => none.insert(Workbench::open(self.adapter).await?),
+        })
     }
 
     /// Measures one dispatch and remembers the shortest time that it ever took.
     async fn measure(&mut self, op: &dyn Op, variant: &str) -> Result<Option<Duration>> {
-        let ends = |end| Instant::now() + 2 * self.longest >= end;
-        if self.effort == Effort::Off || self.end.is_some_and(ends) {
+        if !self.budget.is_left() {
             return Ok(None);
         }
-        let bench = match &mut self.bench {
-            Some(bench) => bench,
-            none => none.insert(Workbench::open(self.adapter).await?),
-        };
+        let run = self.effort.run();
+        let bench = self.bench().await?;
         let begun = Instant::now();
-        let measured = bench.time(op.boxed(), self.effort.run()).await;
-        self.longest = self.longest.max(begun.elapsed());
+        let measured = bench.time(op.boxed(), run).await;
+        self.budget.count(begun);
         match measured {
             Ok(time) => {
                 let key = kernel_key(op, variant);
