@@ -1,9 +1,11 @@
 //! Finding adapters, and choosing one.
 
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use wgpu::{Backend, Backends, DeviceType};
 
+use super::Workbench;
 use crate::error::{Error, Result};
 
 const BACKENDS: [Backend; 5] = [
@@ -24,6 +26,8 @@ pub struct Adapter {
     info: wgpu::AdapterInfo,
     /// What it offers.
     pub(super) limits: wgpu::Limits,
+    /// Opened to measure kernels, which are compiled: for the plan that is loaded next.
+    spare: Arc<Mutex<Option<Workbench>>>,
 }
 
 impl Adapter {
@@ -74,6 +78,18 @@ impl Adapter {
     /// Offers no more than `limits` from here on.
     pub(crate) fn limit(&mut self, limits: wgpu::Limits) {
         self.limits = limits.or_worse_values_from(&self.limits);
+    }
+
+    /// Leaves what measuring is done with to the plan that is loaded next, unless it went wrong.
+    pub(crate) fn leave(&self, bench: Option<Workbench>) {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        *spare = bench.filter(Workbench::is_healthy);
+    }
+
+    /// What was left, once.
+    pub(super) fn take_spare(&self) -> Option<Workbench> {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        spare.take()
     }
 
     /// Discrete, integrated, virtual, unknown, software: lower is better.
@@ -139,6 +155,7 @@ pub async fn enumerate(backends: Backends) -> Vec<Adapter> {
             info: inner.get_info(),
             limits: inner.limits(),
             inner,
+            spare: Arc::default(),
         })
         .filter(|adapter| adapter.info.backend != Backend::Noop)
         .filter(|adapter| {

@@ -16,23 +16,25 @@ pub(super) struct Device {
 }
 
 impl Device {
-    /// Opens `adapter` with WebGPU's default limits, raised only where the plan needs more.
-    ///
-    /// # Errors
-    /// A plan that needs what the adapter lacks, by name; a driver that refuses.
-    pub async fn open(adapter: &Adapter, plan: &Plan) -> Result<Device> {
-        Device::with_limits(adapter, required_limits(adapter, plan)?).await
-    }
-
-    /// Opens `adapter` with all that it offers.
+    /// Opens `adapter` with WebGPU's default limits, but buffers as large as it offers.
     ///
     /// # Errors
     /// A driver that refuses.
-    pub async fn unlimited(adapter: &Adapter) -> Result<Device> {
-        Device::with_limits(adapter, adapter.limits.clone()).await
+    pub async fn with_large_buffers(adapter: &Adapter) -> Result<Device> {
+        let offered = &adapter.limits;
+        let limits = wgpu::Limits {
+            max_buffer_size: offered.max_buffer_size,
+            max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
+            ..wgpu::Limits::default().or_worse_values_from(offered)
+        };
+        Device::with_limits(adapter, limits).await
     }
 
-    async fn with_limits(adapter: &Adapter, required_limits: wgpu::Limits) -> Result<Device> {
+    /// Opens `adapter` with those limits.
+    ///
+    /// # Errors
+    /// A driver that refuses.
+    pub async fn with_limits(adapter: &Adapter, required_limits: wgpu::Limits) -> Result<Device> {
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),
             required_limits,
@@ -118,7 +120,10 @@ impl Faults {
 }
 
 /// WebGPU's defaults, less what the adapter lacks and no kernel uses, plus what the plan needs.
-fn required_limits(adapter: &Adapter, plan: &Plan) -> Result<wgpu::Limits> {
+///
+/// # Errors
+/// A plan that needs what the adapter lacks, by name.
+pub(super) fn required_limits(adapter: &Adapter, plan: &Plan) -> Result<wgpu::Limits> {
     let offered = &adapter.limits;
     let mut limits = wgpu::Limits::default().or_worse_values_from(offered);
     let refuse = |what: &str, needed: u64, unit, limit: u64, name| {

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::device::Device;
+use super::device::{Device, required_limits};
 use super::pipelines::{Pipelines, STEP_GROUP};
 use super::readback::{Mapping, MetricsPool, PendingMetrics, staging_buffer};
-use super::{Adapter, WORD};
+use super::{Adapter, WORD, Workbench};
 use crate::error::Result;
 use crate::ops::Step;
 use crate::plan::{Node, Phase, Plan, STEPS_PER_RUN, TensorId};
@@ -35,13 +35,20 @@ pub struct Executor {
 }
 
 impl Executor {
-    /// Opens the adapter and makes every buffer, pipeline and bind group of the plan.
+    /// Opens the adapter and makes every buffer, pipeline and bind group of the plan. Where kernels were just
+    /// measured, it goes on with what was opened and compiled for that.
     ///
     /// # Errors
     /// A limit that the plan exceeds, memory that runs out, a kernel that the driver refuses.
     pub async fn new(adapter: &Adapter, plan: Arc<Plan>) -> Result<Self> {
-        let device = Arc::new(Device::open(adapter, &plan).await?);
-        let mut pipelines = Pipelines::new(&device);
+        let limits = required_limits(adapter, &plan)?;
+        let Workbench {
+            device,
+            mut pipelines,
+        } = match adapter.take_spare() {
+            Some(bench) => bench,
+            None => Workbench::new(Device::with_limits(adapter, limits).await?),
+        };
         Executor::on(device, plan, &mut pipelines).await
     }
 

@@ -24,9 +24,9 @@ const MOST_REPEATS: f64 = 256.0;
 /// An adapter opened for measuring.
 #[derive(Debug)]
 pub(crate) struct Workbench {
-    device: Arc<Device>,
+    pub(super) device: Arc<Device>,
     /// What is measured twice is compiled once.
-    pipelines: Pipelines,
+    pub(super) pipelines: Pipelines,
 }
 
 impl Workbench {
@@ -35,9 +35,20 @@ impl Workbench {
     /// # Errors
     /// A driver that refuses.
     pub async fn open(adapter: &Adapter) -> Result<Self> {
-        let device = Arc::new(Device::unlimited(adapter).await?);
-        let pipelines = Pipelines::new(&device);
-        Ok(Workbench { device, pipelines })
+        Ok(Workbench::new(Device::with_large_buffers(adapter).await?))
+    }
+
+    /// Nothing is compiled yet.
+    pub(super) fn new(device: Device) -> Self {
+        Workbench {
+            pipelines: Pipelines::new(&device),
+            device: Arc::new(device),
+        }
+    }
+
+    /// Whether nothing went wrong on it.
+    pub fn is_healthy(&self) -> bool {
+        self.device.faults.check().is_ok()
     }
 
     /// Compiles all `ops`, where the driver allows at once; what it refuses is reported when it is timed.

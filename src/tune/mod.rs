@@ -169,6 +169,7 @@ pub async fn choose(device: &Device, readable: &Plan, effort: Effort) -> Result<
         tuner.cache.insert_choices(checksum, &choices);
         tuner.cache.save();
     }
+    adapter.leave(tuner.bench);
     Ok(choices)
 }
 
