@@ -187,7 +187,7 @@ impl Executor {
         steps: &[Step],
     ) -> Result<Option<PendingMetrics>> {
         let nodes: Vec<usize> = self.plan.nodes_of(phases).collect();
-        let mut encoder = self.record(&nodes, steps)?;
+        let mut encoder = self.record(steps, |this, pass| this.dispatch_all(pass, &nodes))?;
         let tables = self
             .plan
             .metrics()
@@ -223,24 +223,44 @@ impl Executor {
     /// # Errors
     /// As [`Executor::run_node`].
     pub(super) fn run_nodes(&mut self, nodes: &[usize], step: &Step) -> Result<()> {
-        let encoder = self.record(nodes, &[*step])?;
+        let encoder = self.record(&[*step], |this, pass| this.dispatch_all(pass, nodes))?;
         self.device.queue.submit([encoder.finish()]);
         Ok(())
     }
 
-    /// One compute pass that replays `nodes` once for each step.
-    fn record(&mut self, nodes: &[usize], steps: &[Step]) -> Result<wgpu::CommandEncoder> {
+    /// Submits the first workgroup of one op.
+    ///
+    /// # Errors
+    /// As [`Executor::run_node`].
+    pub(super) fn touch_node(&mut self, node: usize, step: &Step) -> Result<()> {
+        let encoder = self.record(&[*step], |this, pass| {
+            this.dispatch_workgroups(pass, node, [1, 1]);
+        })?;
+        self.device.queue.submit([encoder.finish()]);
+        Ok(())
+    }
+
+    /// One compute pass that dispatches the same once for each step.
+    fn record(
+        &mut self,
+        steps: &[Step],
+        dispatch: impl Fn(&Self, &mut wgpu::ComputePass<'_>),
+    ) -> Result<wgpu::CommandEncoder> {
         self.write_steps(steps)?;
         let mut encoder = self.encoder();
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         for i in 0..steps.len() {
             self.set_step(&mut pass, i);
-            for &node in nodes {
-                self.dispatch(&mut pass, node);
-            }
+            dispatch(self, &mut pass);
         }
         drop(pass);
         Ok(encoder)
+    }
+
+    fn dispatch_all(&self, pass: &mut wgpu::ComputePass<'_>, nodes: &[usize]) {
+        for &node in nodes {
+            self.dispatch(pass, node);
+        }
     }
 
     /// Fills the table of steps, for what is submitted next.
@@ -272,12 +292,7 @@ impl Executor {
     }
 
     /// Records so many workgroups of one op.
-    pub(super) fn dispatch_workgroups(
-        &self,
-        pass: &mut wgpu::ComputePass<'_>,
-        node: usize,
-        [x, y]: [u32; 2],
-    ) {
+    fn dispatch_workgroups(&self, pass: &mut wgpu::ComputePass<'_>, node: usize, [x, y]: [u32; 2]) {
         let launch = &self.launches[node];
         pass.set_pipeline(&launch.pipeline);
         pass.set_bind_group(0, &launch.tensors, &[]);

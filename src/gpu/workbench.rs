@@ -97,7 +97,10 @@ impl Executor {
 
     /// The fastest of three runs of `run` each, or one where that takes much longer.
     async fn time_of(&mut self, node: usize, step: &Step, run: Duration) -> Result<Duration> {
-        self.touch(node, step).await?;
+        // What drivers compile and clear at first use is not to be timed.
+        self.touch_node(node, step)?;
+        self.read_first(self.plan().nodes()[node].outputs[0])
+            .await?;
         let once = self.time_node(node, step, 1).await?;
         if once >= LONG * run {
             return Ok(once);
@@ -109,20 +112,6 @@ impl Executor {
             fastest = fastest.min(took.div_f64(repeats.floor()));
         }
         Ok(fastest)
-    }
-
-    /// Runs an op's first workgroup: what drivers compile and clear at first use is not to be timed.
-    async fn touch(&mut self, node: usize, step: &Step) -> Result<()> {
-        self.write_steps(&[*step])?;
-        let mut encoder = self.encoder();
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        self.set_step(&mut pass, 0);
-        self.dispatch_workgroups(&mut pass, node, [1, 1]);
-        drop(pass);
-        self.device.queue.submit([encoder.finish()]);
-        self.read_first(self.plan().nodes()[node].outputs[0])
-            .await?;
-        Ok(())
     }
 
     /// Runs one op `repeats` times in one submit and waits for it; the time from the submit on.
