@@ -17,7 +17,7 @@ override STRIDE_W: u32;
 override PAD_H: u32;
 override PAD_W: u32;
 override RELU: bool; // the rectifier follows
-override PARTS: u32; // groups of images that the weight's gradient is summed over
+override PARTS: u32; // runs of output pixels that the weight's gradient is summed over
 override WORKGROUP_SIZE: u32 = 64;
 
 @group(0) @binding(0) var<storage, read> input: array<f32>; // (N, C, H, W)
@@ -236,7 +236,7 @@ fn store_d_weight_block(part: u32, o: u32, k: u32, rows: mat4x4<f32>) {
     store_d_weight_row(part, o + 3u, k, rows[3]);
 }
 
-// Rows: output channels. Columns: (c, kh, kw). Summed over the pixels of the part's images.
+// Rows: output channels. Columns: (c, kh, kw). Summed over the part's output pixels.
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn conv_backward_weight(
     @builtin(global_invocation_id) id: vec3<u32>,
@@ -251,7 +251,8 @@ fn conv_backward_weight(
     if part >= PARTS {
         return;
     }
-    let images = (BATCH + PARTS - 1u) / PARTS;
+    let positions = BATCH * OH * OW;
+    let part_len = (positions + PARTS - 1u) / PARTS;
     let left = cells_from(k);
     let right = cells_from(k + 4u);
     let top_row = min(o + FOUR, vec4<u32>(O - 1u)) * (OH * OW);
@@ -259,25 +260,31 @@ fn conv_backward_weight(
     var sums = Blocks();
     var top_bias = vec4<f32>();
     var bottom_bias = vec4<f32>();
-    for (var n = part * images; n < min(part * images + images, BATCH); n++) {
-        for (var oh = 0u; oh < OH; oh++) {
-            for (var ow = 0u; ow < OW; ow++) {
-                let h = oh * STRIDE_H - PAD_H;
-                let w = ow * STRIDE_W - PAD_W;
-                let x0 = input_at(left.plane + n * C, left.h + h, left.w + w);
-                let x1 = input_at(right.plane + n * C, right.h + h, right.w + w);
-                let at0 = top_row + (n * O * OH + oh) * OW + ow;
-                let at1 = bottom_row + (n * O * OH + oh) * OW + ow;
-                let d0 = vec4<f32>(d_output[at0.x], d_output[at0.y], d_output[at0.z], d_output[at0.w]);
-                let d1 = vec4<f32>(d_output[at1.x], d_output[at1.y], d_output[at1.z], d_output[at1.w]);
-                sums.top_left += outer(d0, x0);
-                sums.top_right += outer(d0, x1);
-                sums.bottom_left += outer(d1, x0);
-                sums.bottom_right += outer(d1, x1);
-                top_bias += d0;
-                bottom_bias += d1;
-            }
+    let end = min((part + 1u) * part_len, positions);
+    var next = part * part_len; // position, counted through all images
+    while next < end {
+        // What is left of a row of an image.
+        let row = next / OW;
+        let n = row / OH;
+        let h = row % OH * STRIDE_H - PAD_H;
+        let first = next % OW;
+        let row_end = min(OW, first + end - next);
+        for (var ow = first; ow < row_end; ow++) {
+            let w = ow * STRIDE_W - PAD_W;
+            let x0 = input_at(left.plane + n * C, left.h + h, left.w + w);
+            let x1 = input_at(right.plane + n * C, right.h + h, right.w + w);
+            let at0 = top_row + (n * (O - 1u) * OH + row) * OW + ow;
+            let at1 = bottom_row + (n * (O - 1u) * OH + row) * OW + ow;
+            let d0 = vec4<f32>(d_output[at0.x], d_output[at0.y], d_output[at0.z], d_output[at0.w]);
+            let d1 = vec4<f32>(d_output[at1.x], d_output[at1.y], d_output[at1.z], d_output[at1.w]);
+            sums.top_left += outer(d0, x0);
+            sums.top_right += outer(d0, x1);
+            sums.bottom_left += outer(d1, x0);
+            sums.bottom_right += outer(d1, x1);
+            top_bias += d0;
+            bottom_bias += d1;
         }
+        next += row_end - first;
     }
     store_d_weight_block(part, o, k, sums.top_left);
     store_d_weight_block(part, o, k + 4u, sums.top_right);

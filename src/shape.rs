@@ -184,6 +184,22 @@ impl WindowedPlanes {
         (y < self.input.height && x < self.input.width).then_some(y * self.input.width + x)
     }
 
+    /// The output position whose kernel cell `(kh, kw)` lies on input pixel `pixel` of a plane, or `None`
+    /// where there is none: the inverse of [`WindowedPlanes::pixel`].
+    pub fn position_over(&self, pixel: usize, (kh, kw): (usize, usize)) -> Option<usize> {
+        let w = &self.window;
+        let along = |at: usize, padding: usize, cell: usize, stride: usize, positions: usize| {
+            let distance = (at + padding).checked_sub(cell)?;
+            let position = distance / stride;
+            (distance % stride == 0 && position < positions).then_some(position)
+        };
+        let (y, x) = (pixel / self.input.width, pixel % self.input.width);
+        let (stride, padding, output) = (w.stride, w.padding, self.output);
+        let oh = along(y, padding.height, kh, stride.height, output.height)?;
+        let ow = along(x, padding.width, kw, stride.width, output.width)?;
+        Some(oh * output.width + ow)
+    }
+
     /// Every cell of the kernel, row by row.
     pub fn cells(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
         let Size2d { height, width } = self.window.kernel;

@@ -164,9 +164,8 @@ impl Layer for Conv2d {
             let sum = BiasBackward { rows: n * oc, area };
             plan.op(Phase::Backward, sum, &[d_output], &[partials])?;
             let reduce = ReduceSum {
-                parts: n,
-                len: oc,
                 accumulate,
+                ..ReduceSum::new(n, oc)
             };
             plan.op(Phase::Backward, reduce, &[partials], &[d_bias])?;
         }
@@ -176,9 +175,8 @@ impl Layer for Conv2d {
         let gemm = Gemm::new(n, [oc, k, area], Operand::PLAIN, Operand::TRANSPOSED);
         plan.op(Phase::Backward, gemm, &[d_output, columns], &[partials])?;
         let reduce = ReduceSum {
-            parts: n,
-            len: oc * k,
             accumulate,
+            ..ReduceSum::new(n, oc * k)
         };
         plan.op(Phase::Backward, reduce, &[partials], &[d_weight])?;
 

@@ -112,9 +112,8 @@ impl Layer for Linear {
         if self.bias {
             let d_bias = plan.own("d_bias")?;
             let reduce = ReduceSum {
-                parts: n,
-                len: o,
                 accumulate,
+                ..ReduceSum::new(n, o)
             };
             plan.op(Phase::Backward, reduce, &[d_output], &[d_bias])?;
         }

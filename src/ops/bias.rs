@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::case::{Case, Random, Read};
-use super::{Args, Bindings, Cost, ErrorBound, Op};
+use super::{Args, Bindings, Cost, Element, Elements, ErrorBound, Op, ReduceSum, Split, Sum};
 
 const SHADER: &str = include_str!("../../shaders/bias.wgsl");
 
@@ -53,6 +53,10 @@ impl Op for BiasForward {
         self.len() as u64
     }
 
+    fn longest_loop(&self) -> u64 {
+        0
+    }
+
     fn cost(&self) -> Cost {
         Cost::new(self.len(), &self.bindings())
     }
@@ -66,6 +70,13 @@ impl Op for BiasForward {
                 *output = (f64::from(value) + f64::from(bias[row % channels])) as f32;
             }
         }
+    }
+
+    fn element(&self, args: &Elements<'_>, _: usize, index: usize) -> Element {
+        let bias = index / self.area % self.channels;
+        let mut sum = Sum::from(args.float(0, index));
+        sum.add(args.float(1, bias));
+        sum.within(&ErrorBound::Relative(0.0))
     }
 
     /// One correctly rounded addition, but for subnormals, which may be flushed.
@@ -108,6 +119,14 @@ impl Op for BiasBackward {
         self.rows as u64
     }
 
+    fn longest_loop(&self) -> u64 {
+        self.area as u64
+    }
+
+    fn split(&self, longest: u64) -> Option<Split> {
+        ReduceSum::of_groups(self.rows, self.area, 1).split(longest)
+    }
+
     fn cost(&self) -> Cost {
         Cost::new(self.rows * self.area, &self.bindings())
     }
@@ -118,6 +137,14 @@ impl Op for BiasBackward {
         rows.for_each(|(row, sum)| {
             *sum = row.iter().map(|&gradient| f64::from(gradient)).sum::<f64>() as f32;
         });
+    }
+
+    fn element(&self, args: &Elements<'_>, _: usize, index: usize) -> Element {
+        let mut sum = Sum::default();
+        for p in 0..self.area {
+            sum.add(args.float(0, index * self.area + p));
+        }
+        sum.within(&ErrorBound::Sum { terms: self.area })
     }
 
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {

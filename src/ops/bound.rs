@@ -53,7 +53,7 @@ impl ErrorBound {
                 .collect(),
             ErrorBound::Sum { terms } => magnitudes(op, args, index, false)
                 .iter()
-                .map(|&sum| sum_error(terms, sum))
+                .map(|&sum| sum_error(terms, f64::from(sum)))
                 .collect(),
             ErrorBound::Products { terms } => {
                 let flushed = magnitudes(op, args, index, true);
@@ -61,7 +61,7 @@ impl ErrorBound {
                     .iter()
                     .zip(flushed)
                     .map(|(&sum, flushed)| {
-                        sum_error(terms, sum) + f64::from(sum) - f64::from(flushed)
+                        sum_error(terms, f64::from(sum)) + f64::from(sum) - f64::from(flushed)
                     })
                     .collect()
             }
@@ -70,10 +70,10 @@ impl ErrorBound {
     }
 }
 
-fn sum_error(terms: usize, magnitude: f32) -> f64 {
+pub(super) fn sum_error(terms: usize, magnitude: f64) -> f64 {
     let n = (terms + 2) as f64;
     let gamma = n * EPSILON / (1.0 - n * EPSILON);
-    gamma * f64::from(magnitude) + n * SMALLEST_NORMAL
+    gamma * magnitude + n * SMALLEST_NORMAL
 }
 
 /// Σ|a·b| of each element: the op's reference on the absolute values of what it reads, and with
@@ -87,9 +87,9 @@ fn magnitudes(op: &dyn Op, args: &Args<'_>, index: usize, flush: bool) -> Vec<f3
     let all = |words: &[u32]| -> Vec<u32> { words.iter().map(absolute).collect() };
     let inputs: Vec<Vec<u32>> = (args.inputs.iter().enumerate())
         .map(
-            |(place, words)| match op.integer_inputs().contains(&place) {
-                true => words.to_vec(),
-                false => all(words),
+            |(place, words)| match op.content(place).is_floats() {
+                true => all(words),
+                false => words.to_vec(),
             },
         )
         .collect();
@@ -106,7 +106,7 @@ fn magnitudes(op: &dyn Op, args: &Args<'_>, index: usize, flush: bool) -> Vec<f3
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Bindings, Cost};
+    use super::super::{Bindings, Content, Cost, Element, Elements, Sum};
     use super::*;
     use crate::ops::Step;
 
@@ -127,8 +127,17 @@ mod tests {
                 outputs: vec![("output", 1)],
             }
         }
-        fn integer_inputs(&self) -> &'static [usize] {
-            &[0]
+        fn longest_loop(&self) -> u64 {
+            0
+        }
+        fn content(&self, input: usize) -> Content {
+            match input {
+                0 => Content::below(2),
+                _ => Content::Floats,
+            }
+        }
+        fn element(&self, args: &Elements<'_>, _: usize, _: usize) -> Element {
+            Sum::from(args.float(1, args.word(0, 0) as usize)).within(&ErrorBound::Exact)
         }
         fn constants(&self) -> Vec<(&'static str, f64)> {
             Vec::new()

@@ -5,8 +5,8 @@ use rayon::prelude::*;
 use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::case::{Case, Random, Read};
 use super::windows::Windows;
-use super::{Args, Bindings, Cost, ErrorBound, Im2col, Op};
-use crate::shape::WindowedPlanes;
+use super::{Args, Bindings, Cost, Element, Elements, ErrorBound, Im2col, Op, Sum};
+use crate::shape::{Size2d, WindowedPlanes};
 
 /// `d_input[plane, pixel] = Σ d_columns[plane, cell, position]` over the cells and positions that
 /// read that pixel. The gather form: no two invocations write one element, so no atomics.
@@ -41,6 +41,11 @@ impl Op for Col2im {
         (self.geometry.planes * self.geometry.input_area()) as u64
     }
 
+    fn longest_loop(&self) -> u64 {
+        let Size2d { height, width } = self.geometry.window.kernel;
+        (height + height * width) as u64
+    }
+
     fn cost(&self) -> Cost {
         let g = &self.geometry;
         let additions = g.planes * g.kernel_area() * g.output_area();
@@ -66,6 +71,19 @@ impl Op for Col2im {
             }
             windows.crop(padded, plane);
         });
+    }
+
+    fn element(&self, args: &Elements<'_>, _: usize, index: usize) -> Element {
+        let g = &self.geometry;
+        let (plane, pixel) = (index / g.input_area(), index % g.input_area());
+        let mut sum = Sum::default();
+        for (cell, at) in g.cells().enumerate() {
+            if let Some(position) = g.position_over(pixel, at) {
+                let column = plane * g.kernel_area() + cell;
+                sum.add(args.float(0, column * g.output_area() + position));
+            }
+        }
+        sum.within(&ErrorBound::Sum { terms: g.kernel_area() })
     }
 
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {

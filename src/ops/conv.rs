@@ -1,12 +1,15 @@
 //! Convolution and its gradients as matrix products whose im2col columns are read from the image where
 //! they stand, and never written.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::arithmetic::{Factor, RowPanels, Sums, items_of_a_task, tables};
 use super::case::{Case, Random, Read};
 use super::windows::{Convolution, Scratch, Windows};
-use super::{Args, Bindings, Cost, ErrorBound, Op, flag};
+use super::element::tile_edges;
+use super::{Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Sum, flag};
 use crate::shape::{Size2d, WindowedPlanes};
 
 const SHADER: &str = include_str!("../../shaders/conv.wgsl");
@@ -71,6 +74,27 @@ impl ConvSizes {
         }
     }
 
+    /// The output [n, o, position] before the bias, where input 1 holds the weight.
+    pub(super) fn output_at(
+        &self,
+        args: &Elements<'_>,
+        [n, o, position]: [usize; 3],
+        input: &dyn Fn(usize) -> f64,
+    ) -> Sum {
+        let g = &self.geometry;
+        let position = (position / g.output.width, position % g.output.width);
+        let mut sum = Sum::default();
+        for c in 0..self.in_channels {
+            for (cell, at) in g.cells().enumerate() {
+                let first = (n * self.in_channels + c) * g.input_area();
+                let value = g.pixel(position, at).map_or(0.0, |pixel| input(first + pixel));
+                let weight = (o * self.in_channels + c) * g.kernel_area() + cell;
+                sum.add_product(args.float(1, weight), value);
+            }
+        }
+        sum
+    }
+
     /// The planes of image `n`, and what follows.
     pub(super) fn image<'a>(&self, input: &'a [f32], n: usize) -> &'a [f32] {
         &input[n * self.in_channels * self.geometry.input_area()..]
@@ -104,15 +128,27 @@ pub struct ConvBackwardInput {
     pub sizes: ConvSizes,
 }
 
-/// For each of `parts` groups of images, `d_weight[part, o, c, kh, kw] = Σ d_output[n, o, p] ·
+/// For each of `parts` runs of output positions, counted through all images, `d_weight[part, o, c, kh, kw] = Σ d_output[n, o, p] ·
 /// input[n, c, pixel under (kh, kw) at p]` and `d_bias[part, o] = Σ d_output[n, o, p]`;
 /// [`ReduceSum`](super::ReduceSum) adds the parts in a fixed order.
 #[derive(Debug, Clone)]
 pub struct ConvBackwardWeight {
     /// The sizes.
     pub sizes: ConvSizes,
-    /// Groups of images.
+    /// Runs of N·OH·OW positions of one length; the last may have fewer, or none.
     pub parts: usize,
+}
+
+impl ConvForward {
+    fn bound(&self) -> ErrorBound {
+        ErrorBound::Products { terms: self.sizes.fan_in() + 1 }
+    }
+}
+
+/// Three loops in each other: channels, rows and columns of the kernel.
+fn nested(channels: usize, sizes: &ConvSizes) -> u64 {
+    let Size2d { height, width } = sizes.geometry.window.kernel;
+    (channels * (1 + height * (1 + width))) as u64
 }
 
 impl Op for ConvForward {
@@ -148,6 +184,10 @@ impl Op for ConvForward {
         (s.out_channels.div_ceil(TILE) * columns) as u64
     }
 
+    fn longest_loop(&self) -> u64 {
+        nested(self.sizes.in_channels, &self.sizes)
+    }
+
     fn cost(&self) -> Cost {
         Cost::new(self.sizes.flop(), &self.bindings())
     }
@@ -170,8 +210,29 @@ impl Op for ConvForward {
         });
     }
 
+    fn element(&self, args: &Elements<'_>, _: usize, index: usize) -> Element {
+        let s = &self.sizes;
+        let area = s.geometry.output_area();
+        let (n, o, position) = (index / (s.out_channels * area), index / area % s.out_channels, index % area);
+        let mut sum = s.output_at(args, [n, o, position], &|at| args.float(0, at));
+        sum.add(args.float(2, o));
+        let bound = self.bound();
+        if self.relu { sum.rectified(&bound) } else { sum.within(&bound) }
+    }
+
+    fn tile_edges(&self, _: usize) -> Vec<usize> {
+        let s = &self.sizes;
+        tile_edges(s.batch, [s.out_channels, s.geometry.output_area()], [TILE, TILE])
+    }
+
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
-        vec![ErrorBound::Products { terms: self.sizes.fan_in() + 1 }]
+        vec![self.bound()]
+    }
+}
+
+impl ConvBackwardInput {
+    fn bound(&self) -> ErrorBound {
+        ErrorBound::Products { terms: self.sizes.out_channels * self.sizes.geometry.kernel_area() }
     }
 }
 
@@ -200,6 +261,10 @@ impl Op for ConvBackwardInput {
         let s = &self.sizes;
         let columns = (s.batch * s.geometry.input_area()).div_ceil(TILE);
         (s.in_channels.div_ceil(TILE) * columns) as u64
+    }
+
+    fn longest_loop(&self) -> u64 {
+        nested(self.sizes.out_channels, &self.sizes)
     }
 
     fn cost(&self) -> Cost {
@@ -232,15 +297,50 @@ impl Op for ConvBackwardInput {
         });
     }
 
+    fn element(&self, args: &Elements<'_>, _: usize, index: usize) -> Element {
+        let (s, g) = (&self.sizes, &self.sizes.geometry);
+        let (area, pixel) = (g.output_area(), index % g.input_area());
+        let (n, c) = (index / g.input_area() / s.in_channels, index / g.input_area() % s.in_channels);
+        let mut sum = Sum::default();
+        for o in 0..s.out_channels {
+            for (cell, at) in g.cells().enumerate() {
+                let Some(position) = g.position_over(pixel, at) else { continue };
+                let weight = args.float(0, (o * s.in_channels + c) * g.kernel_area() + cell);
+                sum.add_product(weight, args.float(1, (n * s.out_channels + o) * area + position));
+            }
+        }
+        sum.within(&self.bound())
+    }
+
+    fn tile_edges(&self, _: usize) -> Vec<usize> {
+        let s = &self.sizes;
+        tile_edges(s.batch, [s.in_channels, s.geometry.input_area()], [TILE, TILE])
+    }
+
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
-        let Size2d { height, width } = self.sizes.geometry.window.kernel;
-        vec![ErrorBound::Products { terms: self.sizes.out_channels * height * width }]
+        vec![self.bound()]
     }
 }
 
 impl ConvBackwardWeight {
-    fn images_of_part(&self) -> usize {
-        self.sizes.batch.div_ceil(self.parts)
+    /// N·OH·OW.
+    fn positions(&self) -> usize {
+        self.sizes.batch * self.sizes.geometry.output_area()
+    }
+
+    fn part_len(&self) -> usize {
+        self.positions().div_ceil(self.parts)
+    }
+
+    /// The output positions of a part, counted through all images.
+    fn positions_of(&self, part: usize) -> Range<usize> {
+        let end = |parts: usize| (parts * self.part_len()).min(self.positions());
+        end(part)..end(part + 1)
+    }
+
+    fn bounds(&self) -> [ErrorBound; 2] {
+        let terms = self.part_len();
+        [ErrorBound::Products { terms }, ErrorBound::Sum { terms }]
     }
 }
 
@@ -275,6 +375,11 @@ impl Op for ConvBackwardWeight {
         (self.parts * tiles) as u64
     }
 
+    fn longest_loop(&self) -> u64 {
+        let rows = self.part_len().div_ceil(self.sizes.geometry.output.width) + 1;
+        (self.part_len() + rows + TILE) as u64
+    }
+
     fn cost(&self) -> Cost {
         Cost::new(self.sizes.flop(), &self.bindings())
     }
@@ -288,25 +393,29 @@ impl Op for ConvBackwardWeight {
         let (d_weight, d_bias) = args.two_outputs();
         let d_bias = d_bias.par_chunks_mut(s.out_channels);
         let parts = d_weight.par_chunks_mut(s.weight_len()).zip(d_bias).enumerate();
-        let parts = parts.with_min_len(s.images_of_a_task().div_ceil(self.images_of_part()));
+        let images_of_part = self.part_len().div_ceil(area);
+        let parts = parts.with_min_len(s.images_of_a_task().div_ceil(images_of_part));
         parts.for_each(|(part, (d_weight, d_bias))| {
             let mut padded = vec![0.0; windows.len()];
             let (mut sums, mut packed) = (Sums::default(), RowPanels::default());
             let mut totals = vec![0f64; s.out_channels];
             sums.set_zero(s.out_channels, s.fan_in());
-            let first = (part * self.images_of_part()).min(s.batch);
-            for n in first..(first + self.images_of_part()).min(s.batch) {
+            let all = self.positions_of(part);
+            for n in all.start / area..all.end.div_ceil(area) {
+                let own = all.start.max(n * area) - n * area..all.end.min((n + 1) * area) - n * area;
                 let gradients = Factor {
                     values: &d_output[n * s.out_channels * area..],
                     rows: &channels,
-                    columns: &positions,
+                    columns: &positions[own.clone()],
                 };
                 for (total, sum) in totals.iter_mut().zip(gradients.row_sums()) {
                     *total += sum;
                 }
                 gradients.row_panels_into(&mut packed);
                 windows.pad(s.image(input, n), &mut padded);
-                sums.add_product(&packed, &windows.unrolled(&padded).transposed());
+                let columns = &windows.positions[own];
+                let unrolled = Factor { columns, ..windows.unrolled(&padded) };
+                sums.add_product(&packed, &unrolled.transposed());
             }
             sums.each_row(d_weight, |_, d_weight, sums| {
                 for (value, &sum) in d_weight.iter_mut().zip(sums) {
@@ -319,9 +428,37 @@ impl Op for ConvBackwardWeight {
         });
     }
 
+    fn element(&self, args: &Elements<'_>, output: usize, index: usize) -> Element {
+        let (s, g) = (&self.sizes, &self.sizes.geometry);
+        let (area, fan_in) = (g.output_area(), s.fan_in());
+        let row = if output == 0 { index / fan_in } else { index };
+        let (part, o) = (row / s.out_channels, row % s.out_channels);
+        let (c, cell) = (index % fan_in / g.kernel_area(), index % g.kernel_area());
+        let cell = (cell / g.window.kernel.width, cell % g.window.kernel.width);
+        let [weight_bound, bias_bound] = self.bounds();
+        let mut sum = Sum::default();
+        for at in self.positions_of(part) {
+            let (n, position) = (at / area, at % area);
+            let gradient = args.float(1, (n * s.out_channels + o) * area + position);
+            if output == 1 {
+                sum.add(gradient);
+                continue;
+            }
+            let position = (position / g.output.width, position % g.output.width);
+            let first = (n * s.in_channels + c) * g.input_area();
+            let value = g.pixel(position, cell).map_or(0.0, |pixel| args.float(0, first + pixel));
+            sum.add_product(gradient, value);
+        }
+        sum.within(if output == 0 { &weight_bound } else { &bias_bound })
+    }
+
+    fn tile_edges(&self, output: usize) -> Vec<usize> {
+        let columns = if output == 0 { self.sizes.fan_in() } else { 1 };
+        tile_edges(self.parts, [self.sizes.out_channels, columns], [TILE, TILE])
+    }
+
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
-        let terms = self.images_of_part() * self.sizes.geometry.output_area();
-        vec![ErrorBound::Products { terms }, ErrorBound::Sum { terms }]
+        self.bounds().into()
     }
 }
 
@@ -329,7 +466,8 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
     let sizes = ConvSizes::random(random);
     let forward = Case::of_floats(ConvForward { sizes, relu: false }, random);
     let whole = ConvBackwardWeight { sizes, parts: 1 };
-    let parts = random.size(sizes.batch);
+    let positions = sizes.batch * sizes.geometry.output_area();
+    let parts = random.size(positions.min(9));
     vec![
         forward
             .with_gradient(0, ConvBackwardInput { sizes }, &[Read::Input(1), Read::OutputGradient])

@@ -11,8 +11,10 @@ use super::bound::{EPSILON, SMALLEST_NORMAL};
 use super::case::{Case, Random};
 use super::conv::ConvSizes;
 use super::windows::{Convolution, Scratch};
-use super::gather::Gather;
-use super::{Args, Bindings, Cost, ErrorBound, Op, WORKGROUP_SIZE, flag};
+use super::gather::{Gather, pixel_of};
+use super::{
+    Args, Bindings, Content, Cost, Element, Elements, ErrorBound, Op, Sum, WORKGROUP_SIZE, flag,
+};
 use crate::shape::{Size2d, Window, WindowedPlanes};
 
 const SHADER: &str = include_str!("../../shaders/conv_pool.wgsl");
@@ -100,6 +102,25 @@ fn input_words(sizes: &ConvSizes, gathered: Option<usize>) -> (usize, usize) {
     gathered.map_or((batch, batch), |samples| ((samples * batch / sizes.batch).div_ceil(4), samples))
 }
 
+/// What inputs hold besides floats: bytes of the data set, and its order.
+fn content(gathered: Option<usize>, input: usize) -> Content {
+    match (input, gathered) {
+        (0, Some(_)) => Content::pixels(),
+        (3, Some(samples)) => Content::below(samples),
+        (3, None) => Content::words(|_, random| random),
+        _ => Content::Floats,
+    }
+}
+
+/// One value of the batch.
+fn value_at(sizes: &ConvSizes, gathered: Option<usize>, args: &Elements<'_>, at: usize) -> f64 {
+    if gathered.is_none() {
+        return args.float(0, at);
+    }
+    let len = sizes.input_len() / sizes.batch;
+    pixel_of(args, 3, at / len, len, at % len)
+}
+
 /// The batch, as floats.
 fn images<'a>(sizes: &ConvSizes, gathered: Option<usize>, args: &Args<'a>) -> Cow<'a, [f32]> {
     let Some(samples) = gathered else { return Cow::Borrowed(args.input(0)) };
@@ -163,10 +184,6 @@ impl Op for ConvPoolForward {
         }
     }
 
-    fn integer_inputs(&self) -> &'static [usize] {
-        if self.gathered.is_some() { &[0, 3] } else { &[3] }
-    }
-
     fn constants(&self) -> Vec<(&'static str, f64)> {
         constants(&self.sizes, self.gathered, false)
     }
@@ -175,6 +192,18 @@ impl Op for ConvPoolForward {
         let (height, width) = pooled_size(&self.sizes);
         let tiles = self.sizes.out_channels.div_ceil(TILE) * height * width.div_ceil(TILE);
         (self.sizes.batch * tiles) as u64
+    }
+
+    fn longest_loop(&self) -> u64 {
+        (self.sizes.in_channels * (1 + self.sizes.geometry.window.kernel.height)) as u64
+    }
+
+    fn content(&self, input: usize) -> Content {
+        content(self.gathered, input)
+    }
+
+    fn rows(&self) -> usize {
+        self.sizes.batch
     }
 
     fn cost(&self) -> Cost {
@@ -206,6 +235,46 @@ impl Op for ConvPoolForward {
                 }
             }
         });
+    }
+
+    fn element(&self, args: &Elements<'_>, output: usize, index: usize) -> Element {
+        let s = &self.sizes;
+        let (height, width) = pooled_size(s);
+        let (plane, window) = (index / (height * width), index % (height * width));
+        let (n, o) = (plane / s.out_channels, plane % s.out_channels);
+        let row = s.geometry.output.width;
+        let first = 2 * (window / width) * row + 2 * (window % width);
+        let bound = ErrorBound::Products { terms: s.fan_in() + 1 };
+        let pixels = [first, first + 1, first + row, first + row + 1];
+        let sums = pixels.map(|position| {
+            let mut sum = s.output_at(args, [n, o, position], &|at| value_at(s, self.gathered, args, at));
+            sum.add(args.float(2, o));
+            (sum, sum.error(s.fan_in() + 3))
+        });
+        if output == 0 {
+            let largest = |a: Sum, b: Sum| if b.value > a.value { b } else { a };
+            let error = sums.iter().fold(0.0, |error: f64, (_, own)| error.max(*own));
+            let sums = sums.map(|(sum, _)| sum);
+            let maximum = sums[1..].iter().fold(sums[0], |best, &sum| largest(best, sum));
+            return match maximum.rectified(&bound) {
+                Element::Float { value, error: own } => Element::Float { value, error: own.max(error) },
+                other => other,
+            };
+        }
+        let floor = sums.iter().fold(f64::NEG_INFINITY, |floor, (s, error)| floor.max(s.value - error));
+        let mut words = Vec::new();
+        for ((sum, error), pixel) in sums.iter().zip(pixels) {
+            // A tie of exact values goes to the first.
+            let is_tie = |word: &u32| *word != NO_PIXEL && sum.is_exact() && floor == sum.value;
+            let highest = sum.value + error;
+            if !(highest < floor || highest <= 0.0 || words.iter().any(is_tie)) {
+                words.push(pixel as u32);
+            }
+        }
+        if floor <= 0.0 {
+            words.push(NO_PIXEL);
+        }
+        Element::AnyOf(words)
     }
 
     /// The maximum of sums is as right as the sums are. Which pixel has it may differ where two are
@@ -250,6 +319,13 @@ impl Op for ConvPoolForward {
     }
 }
 
+impl ConvPoolBackwardWeight {
+    fn bounds(&self) -> [ErrorBound; 2] {
+        let terms = pooled_len(&self.sizes) / self.sizes.out_channels + 1;
+        [ErrorBound::Products { terms }, ErrorBound::Sum { terms }]
+    }
+}
+
 impl Op for ConvPoolBackwardWeight {
     fn name(&self) -> &'static str {
         "conv_pool_backward_weight"
@@ -268,10 +344,6 @@ impl Op for ConvPoolBackwardWeight {
         }
     }
 
-    fn integer_inputs(&self) -> &'static [usize] {
-        if self.gathered.is_some() { &[0, 1, 3] } else { &[1, 3] }
-    }
-
     fn constants(&self) -> Vec<(&'static str, f64)> {
         constants(&self.sizes, self.gathered, self.accumulate)
     }
@@ -279,6 +351,27 @@ impl Op for ConvPoolBackwardWeight {
     fn invocations(&self) -> u64 {
         let s = &self.sizes;
         (s.out_channels.div_ceil(CHANNELS) * s.in_channels) as u64 * WORKGROUP_SIZE
+    }
+
+    fn longest_loop(&self) -> u64 {
+        let (height, width) = pooled_size(&self.sizes);
+        let tiles = (self.sizes.batch * height * width.div_ceil(TILE)) as u64;
+        tiles.div_ceil(WORKGROUP_SIZE) + 2 * WORKGROUP_SIZE
+    }
+
+    fn content(&self, input: usize) -> Content {
+        if input != 1 {
+            return content(self.gathered, input);
+        }
+        let pixels: Vec<[usize; 4]> = windows(&self.sizes).collect();
+        Content::words(move |at, random| match random % 8 {
+            corner @ 0..4 => pixels[at % pixels.len()][corner as usize] as u32,
+            _ => NO_PIXEL,
+        })
+    }
+
+    fn rows(&self) -> usize {
+        self.sizes.batch
     }
 
     fn cost(&self) -> Cost {
@@ -327,9 +420,41 @@ impl Op for ConvPoolBackwardWeight {
         });
     }
 
+    fn element(&self, args: &Elements<'_>, output: usize, index: usize) -> Element {
+        let s = &self.sizes;
+        let g = &s.geometry;
+        let (height, width) = pooled_size(s);
+        let area = height * width;
+        let (o, within) = if output == 0 { (index / s.fan_in(), index % s.fan_in()) } else { (index, 0) };
+        let (c, cell) = (within / g.kernel_area(), within % g.kernel_area());
+        let cell = (cell / g.window.kernel.width, cell % g.window.kernel.width);
+        let mut sum = Sum::default();
+        if self.accumulate {
+            sum.add(args.before(output, index));
+        }
+        for n in 0..s.batch {
+            for window in (n * s.out_channels + o) * area..(n * s.out_channels + o + 1) * area {
+                let (winner, gradient) = (args.word(1, window) as usize, args.float(2, window));
+                if winner == NO_PIXEL as usize {
+                    continue;
+                }
+                if output == 1 {
+                    sum.add(gradient);
+                    continue;
+                }
+                let position = (winner / g.output.width, winner % g.output.width);
+                let first = (n * s.in_channels + c) * g.input_area();
+                if let Some(pixel) = g.pixel(position, cell) {
+                    sum.add_product(gradient, value_at(s, self.gathered, args, first + pixel));
+                }
+            }
+        }
+        let [weight_bound, bias_bound] = self.bounds();
+        sum.within(if output == 0 { &weight_bound } else { &bias_bound })
+    }
+
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
-        let terms = pooled_len(&self.sizes) / self.sizes.out_channels + 1;
-        vec![ErrorBound::Products { terms }, ErrorBound::Sum { terms }]
+        self.bounds().into()
     }
 }
 

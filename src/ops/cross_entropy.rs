@@ -2,7 +2,7 @@
 
 use super::bound::EPSILON;
 use super::case::{Case, Gradient, Random};
-use super::{Args, Bindings, Cost, ErrorBound, Op};
+use super::{Args, Bindings, Content, Cost, Element, Elements, ErrorBound, Op, Step};
 
 /// For each row, `row_loss = −log softmax(logits)[label]` and
 /// `d_logits = (softmax(logits) − t) / rows`, with `t` one at the label and zero elsewhere. The row's
@@ -13,6 +13,19 @@ pub struct CrossEntropy {
     pub rows: usize,
     /// C.
     pub classes: usize,
+}
+
+impl CrossEntropy {
+    /// From WGSL's stated accuracy: `exp(x)` errs by 3 + 2|x| ulp, an ulp being at most 2ε, and its
+    /// argument by ε|x|, so with R the spread of a row's logits each exponential errs by
+    /// (6 + 5R)ε relative, and their sum by C more. `log` errs by 2⁻²¹ = 8ε between ½ and 2, else
+    /// by 3 ulp; a division by 2.5 ulp. Of a row's loss, and of its gradient.
+    fn errors(&self, spread: f64, step: &Step) -> [f64; 2] {
+        let classes = self.classes as f64;
+        let loss = 16.0 + 7.0 * classes.ln() + classes + 7.0 * spread;
+        let gradient = (20.0 + classes + 10.0 * spread) * f64::from(step.inverse_rows);
+        [loss * EPSILON, gradient * EPSILON]
+    }
 }
 
 impl Op for CrossEntropy {
@@ -38,6 +51,21 @@ impl Op for CrossEntropy {
 
     fn invocations(&self) -> u64 {
         self.rows as u64
+    }
+
+    fn longest_loop(&self) -> u64 {
+        3 * self.classes as u64
+    }
+
+    fn content(&self, input: usize) -> Content {
+        match input {
+            1 => Content::below(self.classes),
+            _ => Content::Floats,
+        }
+    }
+
+    fn rows(&self) -> usize {
+        self.rows
     }
 
     fn cost(&self) -> Cost {
@@ -66,10 +94,29 @@ impl Op for CrossEntropy {
         }
     }
 
-    /// From WGSL's stated accuracy: `exp(x)` errs by 3 + 2|x| ulp, an ulp being at most 2ε, and its
-    /// argument by ε|x|, so with R the largest spread of a row each exponential errs by
-    /// (6 + 5R)ε relative, and their sum by C more. `log` errs by 2⁻²¹ = 8ε between ½ and 2, else
-    /// by 3 ulp; a division by 2.5 ulp.
+    fn element(&self, args: &Elements<'_>, output: usize, index: usize) -> Element {
+        let row = if output == 0 { index } else { index / self.classes };
+        if row >= args.step.rows as usize {
+            return Element::Word(0);
+        }
+        let label = args.word(1, row) as usize;
+        let logits: Vec<f64> =
+            (0..self.classes).map(|class| args.float(0, row * self.classes + class)).collect();
+        let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let smallest = logits.iter().copied().fold(f64::INFINITY, f64::min);
+        let sum: f64 = logits.iter().map(|x| (x - largest).exp()).sum();
+        let [loss_error, gradient_error] = self.errors(largest - smallest, args.step);
+        if output == 0 {
+            let value = sum.ln() - (logits[label] - largest);
+            return Element::Float { value, error: loss_error };
+        }
+        let class = index % self.classes;
+        let target = f64::from(u8::from(class == label));
+        let value = (logits[class] - largest).exp() / sum - target;
+        let value = value * f64::from(args.step.inverse_rows);
+        Element::Float { value, error: gradient_error }
+    }
+
     fn error_bounds(&self, args: &Args<'_>) -> Vec<ErrorBound> {
         let spread = args
             .input(0)
@@ -79,13 +126,7 @@ impl Op for CrossEntropy {
                 let smallest = row.iter().fold(f32::INFINITY, |min, &x| min.min(x));
                 spread.max(f64::from(largest) - f64::from(smallest))
             });
-        let classes = self.classes as f64;
-        let loss = 16.0 + 7.0 * classes.ln() + classes + 7.0 * spread;
-        let gradient = (20.0 + classes + 10.0 * spread) * f64::from(args.step.inverse_rows);
-        vec![
-            ErrorBound::Absolute(loss * EPSILON),
-            ErrorBound::Absolute(gradient * EPSILON),
-        ]
+        self.errors(spread, args.step).map(ErrorBound::Absolute).into()
     }
 }
 

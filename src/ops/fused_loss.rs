@@ -2,10 +2,13 @@
 
 use std::borrow::Cow;
 
-use super::bound::EPSILON;
+use super::bound::{EPSILON, SMALLEST_NORMAL};
 use super::case::{Case, Random};
-use super::gather::gather_labels;
-use super::{Args, Bindings, Cost, CrossEntropy, ErrorBound, Metrics, Mse, Op, WORKGROUP_SIZE, flag};
+use super::gather::{gather_labels, sample_of};
+use super::{
+    Args, Bindings, Content, Cost, CrossEntropy, Element, Elements, ErrorBound, Metrics, Mse, Op,
+    WORKGROUP_SIZE, flag,
+};
 
 /// What [`Mse`] or [`CrossEntropy`] and then [`Metrics`] compute.
 #[derive(Debug, Clone)]
@@ -42,6 +45,14 @@ impl FusedLoss {
     fn label_words(&self) -> (usize, usize) {
         let rows = self.metrics.rows;
         self.gathered.map_or((rows, rows), |samples| (samples.div_ceil(4), samples))
+    }
+
+    /// The label of a row, which is read where it lies.
+    fn label_at(&self, args: &Elements<'_>, row: usize) -> u32 {
+        if self.gathered.is_none() {
+            return args.word(1, row);
+        }
+        sample_of(args, 2, row).map_or(0, |sample| args.byte(1, sample).into())
     }
 
     /// The batch's labels.
@@ -88,8 +99,18 @@ impl Op for FusedLoss {
         }
     }
 
-    fn integer_inputs(&self) -> &'static [usize] {
-        &[1, 2]
+    fn content(&self, input: usize) -> Content {
+        let Metrics { rows, classes, .. } = self.metrics;
+        match (input, self.gathered) {
+            (0, _) => Content::Floats,
+            (1, None) => Content::below(classes),
+            (1, Some(_)) => Content::labels(classes),
+            (_, samples) => Content::below(samples.unwrap_or(rows)),
+        }
+    }
+
+    fn rows(&self) -> usize {
+        self.metrics.rows
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
@@ -103,6 +124,16 @@ impl Op for FusedLoss {
 
     fn invocations(&self) -> u64 {
         WORKGROUP_SIZE
+    }
+
+    fn longest_loop(&self) -> u64 {
+        let passes = match self.loss {
+            RowLoss::Mse(_) => 2,
+            RowLoss::CrossEntropy(_) => 4,
+        };
+        let Metrics { rows, classes, .. } = self.metrics;
+        let [rows, all] = [rows, rows * classes].map(|len| (len as u64).div_ceil(WORKGROUP_SIZE));
+        rows * (1 + passes * classes as u64) + all + u64::from(WORKGROUP_SIZE.ilog2())
     }
 
     fn cost(&self) -> Cost {
@@ -123,6 +154,37 @@ impl Op for FusedLoss {
             outputs: vec![loss_sum, correct],
             step: args.step,
         });
+    }
+
+    fn element(&self, args: &Elements<'_>, output: usize, index: usize) -> Element {
+        let order = &|row: usize| self.label_at(args, row);
+        let rows = Elements {
+            inputs: vec![args.inputs[0], order],
+            outputs: vec![&|_| 0; 2],
+            step: args.step,
+        };
+        if output == 0 {
+            return self.loss.op().element(&rows, 1, index);
+        }
+        if index != args.step.slot as usize {
+            return Element::Word(args.outputs[output](index));
+        }
+        if output == 2 {
+            let metrics = Elements {
+                inputs: vec![&|_| 0, args.inputs[0], order],
+                outputs: vec![&|_| 0; 2],
+                step: args.step,
+            };
+            return self.metrics.element(&metrics, 1, index);
+        }
+        let (mut value, mut error, mut magnitude) = (0.0, 0.0, 0.0);
+        for row in 0..args.step.rows as usize {
+            if let Element::Float { value: loss, error: of_row } = self.loss.op().element(&rows, 0, row) {
+                (value, error, magnitude) = (value + loss, error + of_row, magnitude + loss.abs());
+            }
+        }
+        let rounding = (self.metrics.rows as f64 + 3.0) * EPSILON * magnitude;
+        Element::Float { value, error: error + rounding + SMALLEST_NORMAL }
     }
 
     /// The sum errs by what its rows err and by what adding them errs.

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::case::{Case, Random};
-use super::{Args, Bindings, Cost, ErrorBound, Op, Step};
+use super::{Args, Bindings, Content, Cost, Element, Elements, ErrorBound, Op, Step};
 
 /// Turns a byte into [0, 1]. A product, unlike a quotient, is correctly rounded on every adapter.
 const SCALE: f32 = 1.0 / 255.0;
@@ -25,6 +25,26 @@ pub struct Gather {
 fn sample_at(order: &[u32], step: &Step, row: usize) -> Option<usize> {
     let is_real = row < step.rows as usize;
     is_real.then(|| order[step.offset as usize + row] as usize)
+}
+
+/// The same for single elements, whose input `order` is the order.
+pub(super) fn sample_of(args: &Elements<'_>, order: usize, row: usize) -> Option<usize> {
+    let is_real = row < args.step.rows as usize;
+    is_real.then(|| args.word(order, args.step.offset as usize + row) as usize)
+}
+
+/// A pixel of a batch: pixel `at` of `row`, where input 0 holds the bytes of the data set and input `order`
+/// its order.
+pub(super) fn pixel_of(
+    args: &Elements<'_>,
+    order: usize,
+    row: usize,
+    sample_len: usize,
+    at: usize,
+) -> f64 {
+    let sample = sample_of(args, order, row);
+    let byte = sample.map_or(0, |sample| args.byte(0, sample * sample_len + at));
+    f64::from(f32::from(byte) * SCALE)
 }
 
 impl Gather {
@@ -88,6 +108,21 @@ impl Op for Gather {
         (self.rows * self.sample_len.div_ceil(4)) as u64
     }
 
+    fn longest_loop(&self) -> u64 {
+        0
+    }
+
+    fn content(&self, input: usize) -> Content {
+        match input {
+            2 => Content::below(self.samples),
+            _ => Content::words(|_, random| random),
+        }
+    }
+
+    fn rows(&self) -> usize {
+        self.rows
+    }
+
     /// Each batch reads and writes its own rows only.
     fn cost(&self) -> Cost {
         let pixels = (self.rows * self.sample_len) as u64;
@@ -101,6 +136,18 @@ impl Op for Gather {
         let (order, step) = (args.inputs[2], args.step);
         gather_labels(args.inputs[1], order, step, args.outputs[1]);
         self.images(args.inputs[0], order, step, args.output());
+    }
+
+    fn element(&self, args: &Elements<'_>, output: usize, index: usize) -> Element {
+        let row = if output == 0 { index / self.sample_len } else { index };
+        let Some(sample) = sample_of(args, 2, row) else {
+            return Element::Word(0);
+        };
+        if output == 1 {
+            return Element::Word(args.byte(1, sample).into());
+        }
+        let at = sample * self.sample_len + index % self.sample_len;
+        Element::Word((f32::from(args.byte(0, at)) * SCALE).to_bits())
     }
 
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {

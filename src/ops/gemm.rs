@@ -5,7 +5,10 @@ use rayon::prelude::*;
 
 use super::arithmetic::{Factor, Sums, items_of_a_task, tables};
 use super::case::{Case, Random, Read};
-use super::{Args, Bindings, Cost, ErrorBound, Op, flag};
+use super::element::tile_edges;
+use super::{
+    Args, Bindings, Cost, Element, Elements, ErrorBound, Op, ReduceSum, Slot, Split, Sum, flag,
+};
 
 /// The rows and columns of the product that one invocation computes; as in the shader.
 const TILE_M: usize = 4;
@@ -103,6 +106,11 @@ impl Gemm {
         self.k.div_ceil(self.split_k)
     }
 
+    fn bound(&self) -> ErrorBound {
+        let terms = self.part_len() + 1;
+        ErrorBound::Products { terms }
+    }
+
     fn factor_len(&self, operand: Operand, matrix: usize) -> usize {
         if operand.shared {
             matrix
@@ -158,6 +166,29 @@ impl Op for Gemm {
         (self.batch * self.split_k * tiles) as u64
     }
 
+    fn longest_loop(&self) -> u64 {
+        self.part_len() as u64
+    }
+
+    /// Partial products, and their sum.
+    fn split(&self, longest: u64) -> Option<Split> {
+        let parts = (self.k as u64).div_ceil(longest.max(1)) as usize;
+        if self.split_k > 1 || parts < 2 {
+            return None;
+        }
+        let mut split = Split::new();
+        let len = self.m * self.n;
+        let partial = split.scratch(self.batch * parts * len);
+        let by_part = Gemm { split_k: parts, accumulate: false, ..self.clone() };
+        let sum = ReduceSum {
+            accumulate: self.accumulate,
+            ..ReduceSum::of_groups(self.batch, parts, len)
+        };
+        split.step(by_part, &[Slot::Input(0), Slot::Input(1)], &[partial]);
+        split.step(sum, &[partial], &[Slot::Output(0)]);
+        Some(split)
+    }
+
     fn cost(&self) -> Cost {
         let products = [self.batch, self.m, self.n, self.k];
         let products = products.iter().fold(1u64, |all, &size| all.saturating_mul(size as u64));
@@ -200,9 +231,28 @@ impl Op for Gemm {
         });
     }
 
+    fn element(&self, args: &Elements<'_>, _: usize, index: usize) -> Element {
+        let [a_batch, a_row, a_column] = self.a.strides(self.m, self.k);
+        let [b_batch, b_row, b_column] = self.b.strides(self.k, self.n);
+        let (m, n, part) = (index / self.n % self.m, index % self.n, index / (self.m * self.n));
+        let (batch, begin) = (part / self.split_k, part % self.split_k * self.part_len());
+        let mut sum = Sum::default();
+        if self.accumulate {
+            sum.add(args.before(0, index));
+        }
+        for k in begin..(begin + self.part_len()).min(self.k) {
+            let a = args.float(0, batch * a_batch + m * a_row + k * a_column);
+            sum.add_product(a, args.float(1, batch * b_batch + k * b_row + n * b_column));
+        }
+        sum.within(&self.bound())
+    }
+
+    fn tile_edges(&self, _: usize) -> Vec<usize> {
+        tile_edges(self.batch * self.split_k, [self.m, self.n], [TILE_M, TILE_N])
+    }
+
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
-        let terms = self.part_len() + 1;
-        vec![ErrorBound::Products { terms }]
+        vec![self.bound()]
     }
 }
 

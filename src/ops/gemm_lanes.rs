@@ -10,6 +10,9 @@ pub(super) const KERNEL: Kernel = Kernel {
     worker: Worker::Workgroup,
     multiple_of: 1,
     least_rows: 1,
+    longest_loop: |k, workgroup, sums| {
+        k.div_ceil(workgroup) + u64::from(workgroup.ilog2()) * (1 + sums)
+    },
     subgroups: false,
 };
 

@@ -3,6 +3,10 @@
 use super::case::{Case, Random};
 use super::product::{Kernel, Worker, cases_of};
 
+/// Rows and columns of a tile, and columns of A staged at once; as in the shader.
+const TILE: u64 = 32;
+const SLICE: u64 = 16;
+
 pub(super) const KERNEL: Kernel = Kernel {
     entry_points: ["gemm_workgroup", "gemm_workgroup_sums"],
     shader: include_str!("../../shaders/gemm_workgroup.wgsl"),
@@ -10,6 +14,9 @@ pub(super) const KERNEL: Kernel = Kernel {
     worker: Worker::Workgroup,
     multiple_of: 1,
     least_rows: 1,
+    longest_loop: |k, workgroup, sums| {
+        k.div_ceil(SLICE) * (1 + TILE * SLICE / workgroup + SLICE * (1 + sums))
+    },
     subgroups: false,
 };
 

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::case::{Case, Random, Read};
 use super::windows::Windows;
-use super::{Args, Bindings, Col2im, Cost, ErrorBound, Op};
+use super::{Args, Bindings, Col2im, Cost, Element, Elements, ErrorBound, Op};
 use crate::shape::WindowedPlanes;
 
 /// `columns[plane, cell, position] = input[plane, pixel under that cell at that position]`, zero on
@@ -45,6 +45,10 @@ impl Op for Im2col {
         (if self.fours { elements / 4 } else { elements }) as u64
     }
 
+    fn longest_loop(&self) -> u64 {
+        0
+    }
+
     fn cost(&self) -> Cost {
         Cost::new(0, &self.bindings())
     }
@@ -66,6 +70,15 @@ impl Op for Im2col {
                 }
             }
         });
+    }
+
+    fn element(&self, args: &Elements<'_>, _: usize, index: usize) -> Element {
+        let g = &self.geometry;
+        let (column, position) = (index / g.output_area(), index % g.output_area());
+        let (plane, cell) = (column / g.kernel_area(), column % g.kernel_area());
+        let (kw, ow) = (g.window.kernel.width, g.output.width);
+        let pixel = g.pixel((position / ow, position % ow), (cell / kw, cell % kw));
+        Element::moved(pixel.map_or(0.0, |pixel| args.float(0, plane * g.input_area() + pixel)))
     }
 
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {

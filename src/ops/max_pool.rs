@@ -5,8 +5,10 @@ use rayon::prelude::*;
 use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::bound::{EPSILON, SMALLEST_NORMAL};
 use super::case::{Case, Random, Read};
-use super::{Args, Bindings, Cost, ErrorBound, NO_PIXEL, Op, Step, flag, ordered_key};
-use crate::shape::{Window, WindowedPlanes};
+use super::{
+    Args, Bindings, Content, Cost, Element, Elements, ErrorBound, NO_PIXEL, Op, Step, Sum, flag, ordered_key,
+};
+use crate::shape::{Size2d, Window, WindowedPlanes};
 
 const SHADER: &str = include_str!("../../shaders/max_pool.wgsl");
 
@@ -85,6 +87,11 @@ impl Op for MaxPoolForward {
         output_len(&self.geometry) as u64
     }
 
+    fn longest_loop(&self) -> u64 {
+        let Size2d { height, width } = self.geometry.window.kernel;
+        (height + height * width) as u64
+    }
+
     fn cost(&self) -> Cost {
         let comparisons = output_len(&self.geometry) * self.geometry.kernel_area();
         Cost::new(comparisons, &self.bindings())
@@ -117,17 +124,36 @@ impl Op for MaxPoolForward {
         });
     }
 
+    fn element(&self, args: &Elements<'_>, output: usize, index: usize) -> Element {
+        let g = &self.geometry;
+        let (plane, position) = (index / g.output_area(), index % g.output_area());
+        let position = (position / g.output.width, position % g.output.width);
+        let mut best = (0, 0, 0);
+        for pixel in g.cells().filter_map(|cell| g.pixel(position, cell)) {
+            let word = args.word(0, plane * g.input_area() + pixel);
+            let key = ordered_key(f32::from_bits(word));
+            best = if key > best.0 { (key, word, pixel as u32) } else { best };
+        }
+        if self.relu && best.0 <= ordered_key(0.0) {
+            best = (0, 0, NO_PIXEL);
+        }
+        Element::Word(if output == 0 { best.1 } else { best.2 })
+    }
+
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
         vec![ErrorBound::Exact; 2]
     }
 }
 
-/// At most how many windows cover one pixel; with one, a gradient is only moved.
-fn gradient_bound(g: &WindowedPlanes) -> ErrorBound {
+/// The most windows that cover one pixel, along each axis.
+fn covering(g: &WindowedPlanes) -> [usize; 2] {
     let w = g.window;
-    let windows =
-        w.kernel.height.div_ceil(w.stride.height) * w.kernel.width.div_ceil(w.stride.width);
-    match windows {
+    [w.kernel.height.div_ceil(w.stride.height), w.kernel.width.div_ceil(w.stride.width)]
+}
+
+/// What the windows that cover a pixel add up to; with one, a gradient is only moved.
+fn gradient_bound(g: &WindowedPlanes) -> ErrorBound {
+    match covering(g).iter().product() {
         1 => ErrorBound::Relative(0.0),
         terms => ErrorBound::Sum { terms },
     }
@@ -169,10 +195,6 @@ impl Op for MaxPoolBackward {
         }
     }
 
-    fn integer_inputs(&self) -> &'static [usize] {
-        &[0]
-    }
-
     fn constants(&self) -> Vec<(&'static str, f64)> {
         self.geometry.constants()
     }
@@ -182,6 +204,27 @@ impl Op for MaxPoolBackward {
         let (input, kernel) = (g.input, g.window.kernel);
         let windows = input.height.div_ceil(kernel.height) * input.width.div_ceil(kernel.width);
         (if self.disjoint { g.planes * windows } else { input_len(g) }) as u64
+    }
+
+    fn longest_loop(&self) -> u64 {
+        let cells = self.geometry.window.kernel;
+        let [rows, columns] = if self.disjoint { [cells.height, cells.width] } else { covering(&self.geometry) };
+        (rows + rows * columns) as u64
+    }
+
+    /// A pixel of the window, or none.
+    fn content(&self, input: usize) -> Content {
+        if input == 1 {
+            return Content::Floats;
+        }
+        let g = self.geometry;
+        Content::words(move |at, random| {
+            let position = at % g.output_area();
+            let position = (position / g.output.width, position % g.output.width);
+            let cell = random as usize % g.kernel_area();
+            let (kh, kw) = (cell / g.window.kernel.width, cell % g.window.kernel.width);
+            g.pixel(position, (kh, kw)).map_or(NO_PIXEL, |pixel| pixel as u32)
+        })
     }
 
     fn cost(&self) -> Cost {
@@ -199,6 +242,19 @@ impl Op for MaxPoolBackward {
                 }
             }
         });
+    }
+
+    fn element(&self, args: &Elements<'_>, _: usize, index: usize) -> Element {
+        let g = &self.geometry;
+        let (plane, pixel) = (index / g.input_area(), index % g.input_area());
+        let mut sum = Sum::default();
+        for position in g.cells().filter_map(|cell| g.position_over(pixel, cell)) {
+            let at = plane * g.output_area() + position;
+            if args.word(0, at) as usize == pixel {
+                sum.add(args.float(1, at));
+            }
+        }
+        sum.within(&gradient_bound(g))
     }
 
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
@@ -231,6 +287,11 @@ impl Op for MaxPoolBackwardAll {
         input_len(&self.geometry) as u64
     }
 
+    fn longest_loop(&self) -> u64 {
+        let [rows, columns] = covering(&self.geometry);
+        (rows + rows * columns) as u64
+    }
+
     fn cost(&self) -> Cost {
         let comparisons = output_len(&self.geometry) * self.geometry.kernel_area();
         Cost::new(comparisons, &self.bindings())
@@ -249,6 +310,19 @@ impl Op for MaxPoolBackwardAll {
                 }
             }
         });
+    }
+
+    fn element(&self, args: &Elements<'_>, _: usize, index: usize) -> Element {
+        let g = &self.geometry;
+        let (plane, pixel) = (index / g.input_area(), index % g.input_area());
+        let mut sum = Sum::default();
+        for position in g.cells().filter_map(|cell| g.position_over(pixel, cell)) {
+            let at = plane * g.output_area() + position;
+            if args.float(0, index) == args.float(1, at) {
+                sum.add(args.float(2, at));
+            }
+        }
+        sum.within(&gradient_bound(g))
     }
 
     /// Whether two pixels tie is decided by their signs too, so the magnitudes that a `Sum` bound

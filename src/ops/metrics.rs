@@ -1,7 +1,9 @@
 //! What a step says of itself: its loss, and how many of its rows it classified right.
 
 use super::case::{Case, Random};
-use super::{Args, Bindings, Cost, ErrorBound, Op, WORKGROUP_SIZE, ordered_key};
+use super::{
+    Args, Bindings, Content, Cost, Element, Elements, ErrorBound, Op, Sum, WORKGROUP_SIZE, ordered_key,
+};
 
 /// Words that one step's metrics take: the loss sum and the count of right answers.
 pub const METRIC_WORDS: usize = 2;
@@ -46,6 +48,22 @@ impl Op for Metrics {
         WORKGROUP_SIZE
     }
 
+    fn longest_loop(&self) -> u64 {
+        let rows = (self.rows as u64).div_ceil(WORKGROUP_SIZE);
+        rows * (1 + self.classes as u64) + u64::from(WORKGROUP_SIZE.ilog2())
+    }
+
+    fn content(&self, input: usize) -> Content {
+        match input {
+            2 => Content::below(self.classes),
+            _ => Content::Floats,
+        }
+    }
+
+    fn rows(&self) -> usize {
+        self.rows
+    }
+
     fn cost(&self) -> Cost {
         Cost::new(self.rows * (self.classes + 1), &self.bindings())
     }
@@ -61,6 +79,25 @@ impl Op for Metrics {
             .filter(|(answer, label)| answer == *label);
         args.outputs[1][slot] = correct.count() as u32;
         args.output()[slot] = loss_sum as f32;
+    }
+
+    fn element(&self, args: &Elements<'_>, output: usize, index: usize) -> Element {
+        if index != args.step.slot as usize {
+            return Element::Word(args.outputs[output](index));
+        }
+        let rows = 0..args.step.rows as usize;
+        if output == 1 {
+            let right = |&row: &usize| {
+                let logits: Vec<f32> = (0..self.classes)
+                    .map(|class| f32::from_bits(args.word(1, row * self.classes + class)))
+                    .collect();
+                first_largest(&logits) == args.word(2, row)
+            };
+            return Element::Word(rows.filter(right).count() as u32);
+        }
+        let mut sum = Sum::default();
+        rows.for_each(|row| sum.add(args.float(0, row)));
+        sum.within(&ErrorBound::Sum { terms: self.rows })
     }
 
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {

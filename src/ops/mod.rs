@@ -8,7 +8,10 @@
 mod arithmetic;
 mod bound;
 pub mod case;
+mod element;
 mod product;
+mod product_split;
+mod split;
 mod windows;
 
 use std::any::Any;
@@ -18,7 +21,9 @@ use bytemuck::{Pod, Zeroable};
 
 pub use bound::ErrorBound;
 use case::{Case, Random};
+pub use element::{Content, Element, Elements, Sum, Words};
 pub use product::{Epilogue, Kernel, Product};
+pub use split::{Slot, Split, SplitStep};
 
 /// Declares the files of this folder, what each exports, and [`FAMILIES`], the list of their cases.
 macro_rules! op_list {
@@ -85,9 +90,27 @@ pub trait Op: Any + Debug + Send + Sync + OpClone {
         WORKGROUP_SIZE
     }
 
-    /// The inputs, by their place, that hold no floats: indices, bytes.
-    fn integer_inputs(&self) -> &'static [usize] {
-        &[]
+    /// How often the loops of the longest invocation go round, all of them counted together and each
+    /// nested one as often as it runs: at least that, for drivers end the loops of an invocation that go
+    /// round too often.
+    fn longest_loop(&self) -> u64;
+
+    /// The same in several ops, none of whose invocations loops more than `longest` times, as far as that
+    /// can be done; none where it cannot.
+    fn split(&self, longest: u64) -> Option<Split> {
+        let _ = longest;
+        None
+    }
+
+    /// What an input holds: floats, unless the op says otherwise.
+    fn content(&self, input: usize) -> Content {
+        let _ = input;
+        Content::Floats
+    }
+
+    /// The most rows of a step's batch that it takes; one where it does not look at them.
+    fn rows(&self) -> usize {
+        1
     }
 
     /// Whether only adapters that have subgroups run it.
@@ -106,6 +129,16 @@ pub trait Op: Any + Debug + Send + Sync + OpClone {
 
     /// Computes the right answer: f32 in, f64 inside, one rounding to f32.
     fn reference(&self, args: &mut Args<'_>);
+
+    /// Element `index` of one output, by the definition in plain loops, and how far from it a correct kernel
+    /// may be.
+    fn element(&self, args: &Elements<'_>, output: usize, index: usize) -> Element;
+
+    /// Elements of an output where a kernel may mistake an edge of its tiles.
+    fn tile_edges(&self, output: usize) -> Vec<usize> {
+        let _ = output;
+        Vec::new()
+    }
 
     /// How far a correct f32 kernel may be from [`Op::reference`], one bound for each output.
     /// `args` holds the inputs, and the outputs as they were before the op.

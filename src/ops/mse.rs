@@ -1,7 +1,7 @@
 //! Mean squared error against one-hot targets that are never materialised.
 
 use super::case::{Case, Gradient, Random};
-use super::{Args, Bindings, Cost, ErrorBound, Op};
+use super::{Args, Bindings, Content, Cost, Element, Elements, ErrorBound, Op, Sum};
 
 /// For each row, `row_loss = Σ_c (logit_c − t_c)²` and `d_logits = (logit_c − t_c)·scale / rows`,
 /// with `t` one at the label and zero elsewhere. Rows that are not part of the batch get zeros.
@@ -13,6 +13,17 @@ pub struct Mse {
     pub classes: usize,
     /// 2/C for the mean over all elements, 2 for the sum over classes.
     pub scale: f32,
+}
+
+impl Mse {
+    /// The loss adds squares, which share a sign: a rounding for the difference counts twice, one
+    /// each for the square and the sum of C. The gradient is a difference and two products.
+    fn bounds(&self) -> [ErrorBound; 2] {
+        [
+            ErrorBound::Relative(self.classes as f64 + 4.0),
+            ErrorBound::Relative(4.0),
+        ]
+    }
 }
 
 impl Op for Mse {
@@ -44,6 +55,21 @@ impl Op for Mse {
         self.rows as u64
     }
 
+    fn longest_loop(&self) -> u64 {
+        self.classes as u64
+    }
+
+    fn content(&self, input: usize) -> Content {
+        match input {
+            1 => Content::below(self.classes),
+            _ => Content::Floats,
+        }
+    }
+
+    fn rows(&self) -> usize {
+        self.rows
+    }
+
     fn cost(&self) -> Cost {
         Cost::new(4 * self.rows * self.classes, &self.bindings())
     }
@@ -67,13 +93,30 @@ impl Op for Mse {
         }
     }
 
-    /// The loss adds squares, which share a sign: a rounding for the difference counts twice, one
-    /// each for the square and the sum of C. The gradient is a difference and two products.
+    fn element(&self, args: &Elements<'_>, output: usize, index: usize) -> Element {
+        let row = if output == 0 { index } else { index / self.classes };
+        if row >= args.step.rows as usize {
+            return Element::Word(0);
+        }
+        let label = args.word(1, row) as usize;
+        let error = |class: usize| {
+            let target = f64::from(u8::from(class == label));
+            args.float(0, row * self.classes + class) - target
+        };
+        let [loss_bound, gradient_bound] = self.bounds();
+        if output == 1 {
+            let scale = f64::from(self.scale) * f64::from(args.step.inverse_rows);
+            return Sum::from(error(index % self.classes) * scale).within(&gradient_bound);
+        }
+        let mut loss = Sum::default();
+        for class in 0..self.classes {
+            loss.add(error(class) * error(class));
+        }
+        loss.within(&loss_bound)
+    }
+
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
-        vec![
-            ErrorBound::Relative(self.classes as f64 + 4.0),
-            ErrorBound::Relative(4.0),
-        ]
+        self.bounds().into()
     }
 }
 

@@ -7,11 +7,14 @@ use rayon::prelude::*;
 
 use super::arithmetic::{Factor, Sums, items_of_a_task, tables};
 use super::case::{Case, Random};
-use super::{Args, Bindings, Cost, ErrorBound, Op, Variant, WORKGROUP_SIZE, flag};
+use super::element::{passes, tile_edges};
+use super::{
+    Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Split, Sum, Variant, WORKGROUP_SIZE, flag,
+    product_split,
+};
 use super::{gemm_4x4, gemm_8x8, gemm_broadcast, gemm_lanes, gemm_subgroup, gemm_workgroup};
 
 /// A way to compute a [`Product`]: a file of `shaders/`, with two entry points.
-#[derive(PartialEq)]
 pub struct Kernel {
     /// Its entry points: the product alone, and with the sums of A's rows.
     pub(super) entry_points: [&'static str; 2],
@@ -25,8 +28,17 @@ pub struct Kernel {
     pub(super) multiple_of: usize,
     /// Rows of a product below which too many of a tile's would be idle.
     pub(super) least_rows: usize,
+    /// How often the loops of an invocation go round, by K and the size of the workgroup; with 1 for the
+    /// last argument, those of the sums of A's rows too.
+    pub(super) longest_loop: fn(u64, u64, u64) -> u64,
     /// It needs the adapter's subgroups.
     pub(super) subgroups: bool,
+}
+
+impl PartialEq for Kernel {
+    fn eq(&self, other: &Self) -> bool {
+        self.entry_points == other.entry_points
+    }
 }
 
 impl fmt::Debug for Kernel {
@@ -121,6 +133,10 @@ impl Product {
             kernel: KERNELS[0],
             workgroup: WORKGROUP_SIZE,
         }
+    }
+
+    fn bound(&self) -> ErrorBound {
+        ErrorBound::Products { terms: self.k + 1 }
     }
 
     /// The same by `kernel`, in workgroups of that size; none where it does not fit the sizes.
@@ -239,6 +255,17 @@ impl Op for Product {
         variants
     }
 
+    fn longest_loop(&self) -> u64 {
+        let k = self.k as u64;
+        let sums = u64::from(self.epilogue == Epilogue::Sums);
+        (self.kernel.longest_loop)(k, self.workgroup, sums)
+    }
+
+    /// The plain product in parts, and ops of their own for the epilogue.
+    fn split(&self, longest: u64) -> Option<Split> {
+        product_split::split(self, longest)
+    }
+
     fn cost(&self) -> Cost {
         Cost::new(2 * self.batch * self.m * self.n * self.k, &self.bindings())
     }
@@ -311,9 +338,45 @@ impl Op for Product {
         }
     }
 
+    fn element(&self, args: &Elements<'_>, output: usize, index: usize) -> Element {
+        let batch_of_a = |batch: usize| if self.a_shared { 0 } else { batch };
+        let a_at = |batch: usize, m: usize, k: usize| {
+            let at = if self.a_transposed { k * self.m + m } else { m * self.k + k };
+            args.float(0, batch_of_a(batch) * self.m * self.k + at)
+        };
+        let mut sum = Sum::default();
+        if self.accumulate {
+            sum.add(args.before(output, index));
+        }
+        if output == 1 {
+            let (batch, m) = (index / self.m, index % self.m);
+            (0..self.k).for_each(|k| sum.add(a_at(batch, m, k)));
+            return sum.within(&ErrorBound::Sum { terms: self.k + 1 });
+        }
+        let (m, n, batch) = (index / self.n % self.m, index % self.n, index / (self.m * self.n));
+        for k in 0..self.k {
+            let at = if self.b_transposed { n * self.k + k } else { k * self.n + n };
+            sum.add_product(a_at(batch, m, k), args.float(1, batch * self.k * self.n + at));
+        }
+        if let Epilogue::Bias { of_rows, .. } = self.epilogue {
+            sum.add(args.float(2, if of_rows { m } else { n }));
+        }
+        let gate = match self.epilogue {
+            Epilogue::Bias { relu: true, .. } => return sum.rectified(&self.bound()),
+            Epilogue::Masked => args.float(2, index),
+            _ => 1.0,
+        };
+        if passes(gate) { sum.within(&self.bound()) } else { Element::Word(0) }
+    }
+
+    fn tile_edges(&self, output: usize) -> Vec<usize> {
+        let columns = if output == 0 { self.n } else { 1 };
+        tile_edges(self.batch, [self.m, columns], self.kernel.tile)
+    }
+
     /// The bias is one more product, by one; the rectifier and the mask lose nothing.
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
-        let mut bounds = vec![ErrorBound::Products { terms: self.k + 1 }];
+        let mut bounds = vec![self.bound()];
         if self.epilogue == Epilogue::Sums {
             bounds.push(ErrorBound::Sum { terms: self.k + 1 });
         }

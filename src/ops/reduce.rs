@@ -4,20 +4,53 @@ use rayon::prelude::*;
 
 use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::case::{Case, Random};
-use super::{Args, Bindings, Cost, ErrorBound, Op, flag};
+use super::{Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Slot, Split, Sum, flag};
 
 /// Sums that the reference makes at once.
 const PIECE: usize = 256;
 
-/// `sum[i] (+)= Σₛ partials[s, i]`, from the first part to the last, whatever the adapter.
+/// `sum[g, s, i] (+)= Σ partials[g, p, i]` over the parts p of share `s`, from the first to the last,
+/// whatever the adapter. Usually there is one group and one share: all parts are added.
 #[derive(Debug, Clone)]
 pub struct ReduceSum {
-    /// S: how many parts.
+    /// G: arrays of parts, each with sums of its own.
+    pub groups: usize,
+    /// P: the parts of each group.
     pub parts: usize,
-    /// Elements of each.
+    /// Elements of each part.
     pub len: usize,
+    /// S: the shares that the parts of a group are cut into, each a partial sum of its own.
+    pub split: usize,
     /// Add to what the output holds instead of overwriting it.
     pub accumulate: bool,
+}
+
+impl ReduceSum {
+    /// `sum[i] = Σₚ partials[p, i]`: `parts` parts of `len` elements.
+    pub fn new(parts: usize, len: usize) -> Self {
+        ReduceSum::of_groups(1, parts, len)
+    }
+
+    /// `sum[g, i] = Σₚ partials[g, p, i]`.
+    pub fn of_groups(groups: usize, parts: usize, len: usize) -> Self {
+        ReduceSum {
+            groups,
+            parts,
+            len,
+            split: 1,
+            accumulate: false,
+        }
+    }
+
+    /// The parts of a share; the last one may have fewer.
+    fn split_len(&self) -> usize {
+        self.parts.div_ceil(self.split)
+    }
+
+    fn bound(&self) -> ErrorBound {
+        let terms = self.split_len() + 1;
+        ErrorBound::Sum { terms }
+    }
 }
 
 impl Op for ReduceSum {
@@ -31,60 +64,113 @@ impl Op for ReduceSum {
 
     fn bindings(&self) -> Bindings {
         Bindings {
-            inputs: vec![("partials", self.parts * self.len)],
-            outputs: vec![("sum", self.len)],
+            inputs: vec![("partials", self.groups * self.parts * self.len)],
+            outputs: vec![("sum", self.groups * self.split * self.len)],
         }
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
         vec![
+            ("GROUPS", self.groups as f64),
             ("PARTS", self.parts as f64),
             ("LEN", self.len as f64),
+            ("SPLIT", self.split as f64),
             ("ACCUMULATE", flag(self.accumulate)),
         ]
     }
 
     fn invocations(&self) -> u64 {
-        self.len as u64
+        (self.groups * self.split * self.len) as u64
+    }
+
+    fn longest_loop(&self) -> u64 {
+        self.split_len() as u64
+    }
+
+    /// Sums of shares, and their sum.
+    fn split(&self, longest: u64) -> Option<Split> {
+        let shares = (self.parts as u64).div_ceil(longest.max(1)) as usize;
+        if self.split > 1 || shares < 2 || shares >= self.parts {
+            return None;
+        }
+        let mut split = Split::new();
+        let partial = split.scratch(self.groups * shares * self.len);
+        let by_share = ReduceSum {
+            split: shares,
+            accumulate: false,
+            ..self.clone()
+        };
+        let all = ReduceSum {
+            parts: shares,
+            ..self.clone()
+        };
+        split.step(by_share, &[Slot::Input(0)], &[partial]);
+        split.step(all, &[partial], &[Slot::Output(0)]);
+        Some(split)
     }
 
     fn cost(&self) -> Cost {
-        Cost::new(self.parts * self.len, &self.bindings())
+        let additions = self.groups * self.parts * self.len;
+        Cost::new(additions, &self.bindings())
     }
 
     /// In pieces, each of which stays in the cache while part after part is added.
     fn reference(&self, args: &mut Args<'_>) {
         let partials = args.input(0);
-        let pieces = args.output().par_chunks_mut(PIECE).enumerate();
-        let pieces = pieces.with_min_len(items_of_a_task(ELEMENT * PIECE * self.parts));
-        pieces.for_each(|(i, piece)| {
-            let mut sums = [0f64; PIECE];
-            if self.accumulate {
-                for (sum, &before) in sums.iter_mut().zip(piece.iter()) {
-                    *sum = f64::from(before);
+        let shares = args.output().chunks_mut(self.len).enumerate();
+        for (share, output) in shares {
+            let (group, share) = (share / self.split, share % self.split);
+            let begin = (share * self.split_len()).min(self.parts);
+            let end = (begin + self.split_len()).min(self.parts);
+            let first = group * self.parts;
+            let partials = &partials[(first + begin) * self.len..(first + end) * self.len];
+            let pieces = output.par_chunks_mut(PIECE).enumerate();
+            let pieces = pieces.with_min_len(items_of_a_task(ELEMENT * PIECE * self.parts));
+            pieces.for_each(|(i, piece)| {
+                let mut sums = [0f64; PIECE];
+                if self.accumulate {
+                    for (sum, &before) in sums.iter_mut().zip(piece.iter()) {
+                        *sum = f64::from(before);
+                    }
                 }
-            }
-            for part in partials.chunks(self.len) {
-                for (sum, &value) in sums.iter_mut().zip(&part[i * PIECE..]) {
-                    *sum += f64::from(value);
+                for part in partials.chunks(self.len) {
+                    for (sum, &value) in sums.iter_mut().zip(&part[i * PIECE..]) {
+                        *sum += f64::from(value);
+                    }
                 }
-            }
-            for (value, sum) in piece.iter_mut().zip(sums) {
-                *value = sum as f32;
-            }
-        });
+                for (value, sum) in piece.iter_mut().zip(sums) {
+                    *value = sum as f32;
+                }
+            });
+        }
+    }
+
+    fn element(&self, args: &Elements<'_>, _: usize, index: usize) -> Element {
+        let (i, share) = (index % self.len, index / self.len % self.split);
+        let group = index / (self.len * self.split);
+        let begin = share * self.split_len();
+        let mut sum = Sum::default();
+        if self.accumulate {
+            sum.add(args.before(0, index));
+        }
+        for part in begin..(begin + self.split_len()).min(self.parts) {
+            sum.add(args.float(0, (group * self.parts + part) * self.len + i));
+        }
+        sum.within(&self.bound())
     }
 
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
-        let terms = self.parts + 1;
-        vec![ErrorBound::Sum { terms }]
+        vec![self.bound()]
     }
 }
 
 pub(super) fn cases(random: &mut Random) -> Vec<Case> {
+    let parts = random.size(40);
     let reduce = ReduceSum {
-        parts: random.size(40),
+        groups: [1, 1, 3][random.below(3)],
+        parts,
         len: random.size(70),
+        split: [1, random.size(parts)][random.below(2)],
         accumulate: random.flag(),
     };
     vec![Case::of_floats(reduce, random)]

@@ -1,7 +1,8 @@
 //! `max(0, x)` and its gradient.
 
 use super::case::{Case, Random, Read};
-use super::{Args, Bindings, Cost, ErrorBound, Op};
+use super::element::passes;
+use super::{Args, Bindings, Cost, Element, Elements, ErrorBound, Op};
 
 const SHADER: &str = include_str!("../../shaders/relu.wgsl");
 
@@ -36,6 +37,10 @@ impl Op for ReluForward {
         self.len as u64
     }
 
+    fn longest_loop(&self) -> u64 {
+        0
+    }
+
     fn cost(&self) -> Cost {
         Cost::new(self.len, &self.bindings())
     }
@@ -49,6 +54,11 @@ impl Op for ReluForward {
                 0.0
             };
         }
+    }
+
+    fn element(&self, args: &Elements<'_>, _: usize, index: usize) -> Element {
+        let value = args.float(0, index);
+        if passes(value) { Element::Word(args.word(0, index)) } else { Element::Word(0) }
     }
 
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
@@ -87,6 +97,10 @@ impl Op for ReluBackward {
         self.len as u64
     }
 
+    fn longest_loop(&self) -> u64 {
+        0
+    }
+
     fn cost(&self) -> Cost {
         Cost::new(self.len, &self.bindings())
     }
@@ -101,6 +115,11 @@ impl Op for ReluBackward {
                 0.0
             };
         }
+    }
+
+    fn element(&self, args: &Elements<'_>, _: usize, index: usize) -> Element {
+        let gradient = args.word(1, index);
+        Element::Word(if passes(args.float(0, index)) { gradient } else { 0 })
     }
 
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {

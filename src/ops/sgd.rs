@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::case::{Case, Random};
-use super::{Args, Bindings, Cost, ErrorBound, Op};
+use super::{Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Sum};
 
 const SHADER: &str = include_str!("../../shaders/sgd.wgsl");
 
@@ -62,6 +62,10 @@ impl Op for Sgd {
         (self.len / self.at_once()) as u64
     }
 
+    fn longest_loop(&self) -> u64 {
+        0
+    }
+
     fn cost(&self) -> Cost {
         Cost::new(4 * self.len, &self.bindings())
     }
@@ -78,6 +82,15 @@ impl Op for Sgd {
                 let before = f64::from(*parameter);
                 *parameter = (before - rate * (f64::from(gradient) + decay * before)) as f32;
             });
+    }
+
+    fn element(&self, args: &Elements<'_>, _: usize, index: usize) -> Element {
+        let (rate, decay) = (f64::from(args.step.learning_rate), f64::from(self.weight_decay));
+        let (gradient, before) = (args.float(0, index), args.before(0, index));
+        let mut sum = Sum::from(before);
+        sum.add_product(-rate, gradient);
+        sum.add_product(-rate * decay, before);
+        sum.within(&ErrorBound::Products { terms: 4 })
     }
 
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
@@ -113,6 +126,10 @@ impl Op for SgdMomentum {
         self.len as u64
     }
 
+    fn longest_loop(&self) -> u64 {
+        0
+    }
+
     fn cost(&self) -> Cost {
         Cost::new(6 * self.len, &self.bindings())
     }
@@ -130,6 +147,21 @@ impl Op for SgdMomentum {
             *velocity = v as f32;
             *parameter = (before - rate * v) as f32;
         });
+    }
+
+    fn element(&self, args: &Elements<'_>, output: usize, index: usize) -> Element {
+        let (rate, decay) = (f64::from(args.step.learning_rate), f64::from(self.weight_decay));
+        let momentum = f64::from(self.momentum);
+        let scale = if output == 0 { -rate } else { 1.0 };
+        let (gradient, before) = (args.float(0, index), args.before(0, index));
+        let mut sum = Sum::default();
+        if output == 0 {
+            sum.add(before);
+        }
+        sum.add_product(scale * momentum, args.before(1, index));
+        sum.add_product(scale, gradient);
+        sum.add_product(scale * decay, before);
+        sum.within(&ErrorBound::Products { terms: 6 })
     }
 
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {

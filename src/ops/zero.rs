@@ -1,7 +1,7 @@
 //! Clears an array.
 
 use super::case::{Case, Random};
-use super::{Args, Bindings, Cost, ErrorBound, Op};
+use super::{Args, Bindings, Cost, Element, Elements, ErrorBound, Op};
 
 /// `values = 0`: `zero_grad`, one dispatch over the arena of gradients.
 #[derive(Debug, Clone)]
@@ -34,12 +34,20 @@ impl Op for Zero {
         self.len as u64
     }
 
+    fn longest_loop(&self) -> u64 {
+        0
+    }
+
     fn cost(&self) -> Cost {
         Cost::new(0, &self.bindings())
     }
 
     fn reference(&self, args: &mut Args<'_>) {
         args.output().fill(0.0);
+    }
+
+    fn element(&self, _: &Elements<'_>, _: usize, _: usize) -> Element {
+        Element::Word(0)
     }
 
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {

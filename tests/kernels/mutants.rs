@@ -1,10 +1,13 @@
 //! A check that cannot fail is a defect: wrong kernels, each of which the comparison must catch.
 
 use wgrad::Device;
-use wgrad::ops::{Args, Bindings, ConvPoolForward, Cost, ErrorBound, MaxPoolForward, Op, Step};
+use wgrad::ops::{
+    Args, Bindings, Content, ConvPoolForward, Cost, Element, Elements, ErrorBound, MaxPoolForward, Op,
+    Step,
+};
 
 use wgrad::executor::Executor;
-use wgrad::plan::{Builder, Element, Phase, Role, TensorId};
+use wgrad::plan::{Builder, Phase, Role, TensorId};
 use wgrad::shape::WindowedPlanes;
 use wgrad::verify::lockstep;
 
@@ -44,8 +47,23 @@ impl Op for Mutant {
     fn invocations(&self) -> u64 {
         self.op.invocations()
     }
-    fn integer_inputs(&self) -> &'static [usize] {
-        self.op.integer_inputs()
+    fn longest_loop(&self) -> u64 {
+        self.op.longest_loop()
+    }
+    fn content(&self, input: usize) -> Content {
+        self.op.content(input)
+    }
+    fn rows(&self) -> usize {
+        self.op.rows()
+    }
+    fn element(&self, args: &Elements<'_>, output: usize, index: usize) -> Element {
+        self.op.element(args, output, index)
+    }
+    fn tile_edges(&self, output: usize) -> Vec<usize> {
+        self.op.tile_edges(output)
+    }
+    fn needs_subgroups(&self) -> bool {
+        self.op.needs_subgroups()
     }
     fn workgroup_size(&self) -> u64 {
         self.op.workgroup_size()
@@ -160,7 +178,7 @@ fn every_planted_fault_is_named_and_no_right_op_is() {
             .map(|(i, words)| {
                 let name = format!("binding{i}");
                 let tensor = plan
-                    .tensor(&name, [words.len()], Element::U32, Role::Input)
+                    .tensor(&name, [words.len()], wgrad::plan::Element::U32, Role::Input)
                     .unwrap();
                 written.push((tensor, words));
                 tensor

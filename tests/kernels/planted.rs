@@ -36,9 +36,8 @@ pub fn mutants() -> Vec<(&'static str, Box<dyn Op>, &'static str, &'static str)>
     let relu = || Box::new(ReluForward { len: 70 });
     let reduce = || {
         Box::new(ReduceSum {
-            parts: 5,
-            len: 7,
             accumulate: true,
+            ..ReduceSum::new(5, 7)
         })
     };
     let metrics = || {

@@ -78,14 +78,11 @@ fn reduce_sum() {
     let large = 65_535 * 64 + 13;
     for (parts, len) in [(1, 1), (1, 65), (2, 64), (7, 101), (1009, 3), (2, large)] {
         for accumulate in [false, true] {
-            check_random(
-                &device,
-                ReduceSum {
-                    parts,
-                    len,
-                    accumulate,
-                },
-            );
+            let whole = ReduceSum {
+                accumulate,
+                ..ReduceSum::new(parts, len)
+            };
+            check_random(&device, whole);
         }
     }
 }

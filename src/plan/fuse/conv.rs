@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::ops::{
     BiasBackward, BiasForward, Col2im, ConvBackwardInput, ConvBackwardWeight, ConvForward,
     ConvPoolBackwardWeight, ConvPoolForward, ConvSizes, Epilogue, Gemm, Im2col, MaxPoolBackward,
-    MaxPoolForward, Product, ReduceSum, ReluForward,
+    MaxPoolForward, Op, Product, ReduceSum, ReluForward,
 };
 use crate::plan::{Phase, Plan, TensorId};
 use crate::shape::Window;
@@ -15,9 +15,13 @@ use crate::shape::Window;
 /// Input channels up to which a convolution counts as one of few, whose images are read directly.
 const FEW_CHANNELS: usize = 4;
 
-/// Groups of images over which the weight's gradient is summed before the groups are added: work for
-/// many invocations, partial sums that are soon added.
+/// The fewest runs of output positions over which the weight's gradient is summed before the runs are
+/// added: work for many invocations, partial sums that are soon added.
 const PARTS: usize = 8;
+
+/// The most output positions of such a run. Some drivers end loops after 65,535 iterations, and a loop over
+/// rows of one position goes round twice for each.
+const LONGEST_RUN: usize = 30_000;
 
 /// A convolution with a bias, where its ops stand.
 #[derive(Debug)]
@@ -245,7 +249,8 @@ fn implicit_conv(graph: &mut Graph, site: &Site) -> Result<()> {
 fn implicit_gradients(graph: &mut Graph, site: &Site, factors: [TensorId; 3]) -> Result<()> {
     let (sizes, backward) = (site.sizes, &site.backward);
     let d_output = graph.inputs(backward.weight)[0];
-    let parts = PARTS.min(sizes.batch);
+    let positions = sizes.batch * sizes.geometry.output_area();
+    let parts = PARTS.min(sizes.batch).max(positions.div_ceil(LONGEST_RUN));
     let (o, k) = (sizes.out_channels, sizes.fan_in());
     let d_weight = graph.scratch(format!("{}.d_weight_parts", site.name), [parts, o, k]);
     let d_bias = graph.scratch(format!("{}.d_bias_parts", site.name), [parts, o]);
@@ -311,6 +316,9 @@ fn pooled_conv(graph: &mut Graph, site: &Site) -> Result<()> {
         gathered: None,
         accumulate: reduce.accumulate,
     };
+    if op.longest_loop() > LONGEST_RUN as u64 {
+        return implicit_gradients(graph, site, factors);
+    }
     let (indices, d_pooled) = (graph.inputs(scatter)[0], graph.inputs(scatter)[1]);
     let gradients =
         [backward.reduce_weight, backward.reduce_bias].map(|place| graph.outputs(place)[0]);
