@@ -35,6 +35,7 @@ mod files;
 pub mod gpu;
 pub mod loss;
 pub mod nn;
+pub mod notices;
 pub mod ops;
 pub mod optim;
 pub mod plan;
@@ -46,6 +47,7 @@ pub mod verify;
 pub use device::Device;
 pub use error::{Error, Result};
 pub use loss::{Loss, Reduction};
+pub use notices::Notices;
 pub use optim::Sgd;
 pub use train::{Checkpoint, Config, EpochReport, Planning, Progress, Session, Split, Trainer};
 
