@@ -194,3 +194,102 @@ fn the_example_resumes_a_checkpoint_of_another_adapter() {
     );
     assert!(text.contains("Epoch 2 Summary"), "{text}");
 }
+
+/// What `adapters` prints with those variables, or the line of its error.
+fn list(variables: &[(&str, &str)]) -> Result<Vec<String>, String> {
+    let mut command = Command::new(common::program("adapters"));
+    let output = command.envs(variables.iter().copied()).output().unwrap();
+    match output.status.success() {
+        true => Ok(lines(&output.stdout)),
+        false => Err(lines(&output.stderr).concat()),
+    }
+}
+
+fn lines(bytes: &[u8]) -> Vec<String> {
+    String::from_utf8_lossy(bytes)
+        .lines()
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The first line that `mnist_gpu` prints, or the line of its error.
+fn first_line(args: &[&str], variables: &[(&str, &str)]) -> Result<String, String> {
+    let mut command = Command::new(common::example());
+    command
+        .args(["--epochs", "0", "--train-images", "32", "--tune", "off"])
+        .args(args);
+    let output = command.envs(variables.iter().copied()).output().unwrap();
+    match output.status.success() {
+        true => Ok(lines(&output.stdout).remove(0)),
+        false => Err(lines(&output.stderr).concat()),
+    }
+}
+
+/// A number is the place in the list of all adapters, whatever names hold; past its end it is refused.
+#[test]
+fn a_number_is_a_place_in_the_list_of_all() {
+    if common::gpu().is_none() {
+        return;
+    }
+    let all = list(&[]).unwrap();
+    for (number, line) in all.iter().enumerate() {
+        let found = first_line(&["--adapter", &number.to_string()], &[]).unwrap();
+        let (_, adapter) = line.split_once(": ").unwrap();
+        assert_eq!(
+            found,
+            format!("Device: {adapter} (number {number} was asked for)")
+        );
+    }
+    for past in [all.len(), 15, 256] {
+        let error = first_line(&["--adapter", &past.to_string()], &[]).unwrap_err();
+        println!("{error}");
+        let found = all.join("; ");
+        assert_eq!(
+            error,
+            format!("error: no adapter for number {past}; found: {found}")
+        );
+    }
+}
+
+/// wgpu's variables count, and what they do not fit is an error, not the reference.
+#[test]
+fn the_variables_of_wgpu_count() {
+    if common::gpu().is_none() {
+        return;
+    }
+    for backend in ["vulcan", "vulkan,open gl", ",", "none"] {
+        let variable = [("WGPU_BACKEND", backend)];
+        for error in [
+            first_line(&[], &variable).unwrap_err(),
+            list(&variable).unwrap_err(),
+        ] {
+            println!("{error}");
+            assert!(
+                error.starts_with("error: WGPU_BACKEND: expected names among vulkan, "),
+                "{error}"
+            );
+        }
+    }
+    assert_eq!(list(&[("WGPU_BACKEND", "")]), list(&[]));
+    let error = first_line(&[], &[("WGPU_ADAPTER_NAME", "no such card")]).unwrap_err();
+    println!("{error}");
+    assert!(
+        error.starts_with("error: no adapter for WGPU_ADAPTER_NAME `no such card`; found: 0: ")
+    );
+    for line in list(&[]).unwrap() {
+        let (_, adapter) = line.split_once(": ").unwrap();
+        let name = adapter.split(", ").next().unwrap();
+        let found = first_line(&[], &[("WGPU_ADAPTER_NAME", name)]).unwrap();
+        assert!(found.starts_with(&format!("Device: {name}")), "{found}");
+        assert!(
+            found.ends_with(&format!("(WGPU_ADAPTER_NAME `{name}` was asked for)")),
+            "{found}"
+        );
+    }
+    // A name that is given counts more.
+    let given = first_line(
+        &["--adapter", "0"],
+        &[("WGPU_ADAPTER_NAME", "no such card")],
+    );
+    assert!(given.unwrap().ends_with("(number 0 was asked for)"));
+}
