@@ -20,6 +20,7 @@ fn main() -> std::process::ExitCode {
 }
 
 async fn run(args: &cli::Args) -> Result<()> {
+    let _folder = cli::Checkpoints::lock(args)?;
     let device = args.device().await?;
     println!("Device: {device} ({})", device.reason());
 

@@ -167,7 +167,7 @@ pub async fn choose(device: &Device, readable: &Plan, effort: Effort) -> Result<
     }
     if effort != Effort::Off {
         tuner.cache.insert_choices(checksum, &choices);
-        tuner.cache.save();
+        let _ = tuner.cache.save();
     }
     adapter.leave(tuner.bench);
     Ok(choices)
