@@ -27,7 +27,7 @@ struct Args {
     /// An adapter, or the CPU reference
     #[arg(long, value_enum, default_value_t = Where::Gpu)]
     device: Where,
-    /// Part of an adapter's name or backend, or its index
+    /// Part of an adapter's name or backend, or its number in the list of all
     #[arg(long, value_name = "NAME")]
     adapter: Option<String>,
     /// Run the readable plan

@@ -18,13 +18,14 @@ pub struct Device {
 
 impl Device {
     /// The best adapter (discrete, then integrated, virtual, software), or the CPU reference where
-    /// there is none.
+    /// there is none. wgpu's variables count: `WGPU_BACKEND` narrows the backends, `WGPU_ADAPTER_NAME`
+    /// is part of the name of the adapter that it must be.
     ///
     /// # Errors
-    /// None today; adapters that fail to open report it when a plan is loaded.
+    /// A backend in the one that does not exist, an adapter in the other.
     pub async fn auto() -> Result<Self> {
         match Device::gpu(None).await {
-            Err(Error::NoAdapter { .. }) => Ok(Device {
+            Err(Error::NoAdapter { .. }) if !gpu::is_named_by_variable() => Ok(Device {
                 adapter: None,
                 reason: "no adapter was found".to_owned(),
             }),
@@ -32,11 +33,13 @@ impl Device {
         }
     }
 
-    /// The adapter that `name` means (part of an adapter's name or backend, or its place in
-    /// [`Device::all`]), or the best one.
+    /// The adapter that `name` means: a number is its place in [`Device::all`], anything else part of its
+    /// name or backend. Without a name the one that the variable `WGPU_ADAPTER_NAME` means, or the best
+    /// one.
     ///
     /// # Errors
-    /// No adapter, or none that `name` fits; the error lists those found.
+    /// No adapter, or none that `name` fits; the error lists those found. A backend in `WGPU_BACKEND`
+    /// that does not exist.
     pub async fn gpu(name: Option<&str>) -> Result<Self> {
         let (adapter, reason) = gpu::choose(name).await?;
         Ok(Device {
@@ -57,9 +60,9 @@ impl Device {
     /// it is asked.
     ///
     /// # Errors
-    /// There is none.
+    /// There is none; a backend in `WGPU_BACKEND` that does not exist.
     pub async fn all() -> Result<Vec<Self>> {
-        let adapters = gpu::enumerate_all().await;
+        let adapters = gpu::enumerate_all().await?;
         if adapters.is_empty() {
             return Err(Error::NoAdapter {
                 asked: "GPU computation".to_owned(),

@@ -74,6 +74,14 @@ pub enum Error {
         /// What it holds.
         got: String,
     },
+    /// A file or folder that one may use at a time is in use.
+    #[error("{}: in use by {by}", path.display())]
+    InUse {
+        /// The file or folder.
+        path: PathBuf,
+        /// Who uses it, as far as it can be known.
+        by: String,
+    },
     /// A file could not be read or written.
     #[error("{}: {source}", path.display())]
     Io {

@@ -35,6 +35,7 @@ mod files;
 pub mod gpu;
 pub mod loss;
 pub mod nn;
+pub mod notices;
 pub mod ops;
 pub mod optim;
 pub mod plan;
@@ -46,8 +47,11 @@ pub mod verify;
 pub use device::Device;
 pub use error::{Error, Result};
 pub use loss::{Loss, Reduction};
+pub use notices::Notices;
 pub use optim::Sgd;
-pub use train::{Checkpoint, Config, EpochReport, Planning, Progress, Session, Split, Trainer};
+pub use train::{
+    Checkpoint, Config, EpochReport, FolderLock, Planning, Progress, Session, Split, Trainer,
+};
 
 /// The crate that reaches the adapters, for its types in this one's interface.
 pub use wgpu;

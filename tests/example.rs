@@ -31,7 +31,7 @@ fn scratch(name: &str) -> PathBuf {
 const SHORT: [&str; 4] = ["--epochs", "2", "--train-images", "640"];
 
 /// An environment in which no adapter exists: WGPU_BACKEND narrows the backends to none of ours.
-const NO_ADAPTER: [(&str, &str); 1] = [("WGPU_BACKEND", "none")];
+const NO_ADAPTER: [(&str, &str); 1] = [("WGPU_BACKEND", "noop")];
 
 #[test]
 fn a_run_prints_the_device_the_model_and_the_tutorials_line() {

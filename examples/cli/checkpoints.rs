@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use wgrad::data::Dataset;
-use wgrad::{Checkpoint, EpochReport, Error, Progress, Result, Trainer};
+use wgrad::{Checkpoint, EpochReport, Error, FolderLock, Progress, Result, Trainer};
 
 use super::{Args, advance, progress_bar};
 
@@ -28,6 +28,11 @@ fn is_interrupted() -> bool {
 }
 
 impl Checkpoints {
+    /// Takes the folder for this run alone, before it reads or writes any file; until the lock is dropped.
+    pub fn lock(args: &Args) -> Result<Option<FolderLock>> {
+        args.checkpoint.as_ref().map(FolderLock::take).transpose()
+    }
+
     /// Takes over what `--init` or `--resume` name, and Ctrl-C.
     pub fn begin(args: &Args, trainer: &mut Trainer) -> Result<Self> {
         if let Some(path) = &args.init {

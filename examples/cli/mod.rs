@@ -21,7 +21,7 @@ pub struct Args {
     /// Where to compute: the best adapter or else the CPU reference, an adapter, the CPU reference
     #[arg(long, value_enum, default_value_t = Where::Auto)]
     pub device: Where,
-    /// Part of an adapter's name or backend, or its index; implies --device gpu
+    /// Part of an adapter's name or backend, or its number in the list of all; implies --device gpu
     #[arg(long, value_name = "NAME")]
     pub adapter: Option<String>,
     /// What is minimised

@@ -5,7 +5,6 @@
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use flate2::CrcReader;
 use flate2::read::GzDecoder;
@@ -182,10 +181,7 @@ fn gzip_trailer(path: &Path) -> std::io::Result<[u32; 2]> {
 
 /// Writes a file that threads or processes may write at the same time.
 fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    static WRITERS: AtomicU32 = AtomicU32::new(0);
-    let writer = WRITERS.fetch_add(1, Ordering::Relaxed);
-    let temporary = path.with_extension(format!("{}-{writer}.part", std::process::id()));
-    files::replace(path, &temporary, bytes).map_err(|source| io_error(path, source))
+    files::replace(path, bytes).map_err(|source| io_error(path, source))
 }
 
 fn io_error(path: &Path, source: std::io::Error) -> Error {

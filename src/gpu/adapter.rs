@@ -6,7 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use wgpu::{Backend, Backends, DeviceType};
 
 use super::Workbench;
+use super::device::required_limits;
 use crate::error::{Error, Result};
+use crate::ops::Op;
+use crate::plan::Plan;
 
 const BACKENDS: [Backend; 5] = [
     Backend::Vulkan,
@@ -75,6 +78,17 @@ impl Adapter {
         !self.subgroups().is_empty()
     }
 
+    /// Whether it has what that kernel needs.
+    pub(crate) fn runs(&self, op: &dyn Op) -> bool {
+        let most = u64::from(self.limits.max_compute_invocations_per_workgroup);
+        (self.has_subgroups() || !op.needs_subgroups()) && op.workgroup_size() <= most
+    }
+
+    /// Whether a plan keeps to its limits.
+    pub(crate) fn fits(&self, plan: &Plan) -> bool {
+        required_limits(self, plan).is_ok()
+    }
+
     /// Offers no more than `limits` from here on.
     pub(crate) fn limit(&mut self, limits: wgpu::Limits) {
         self.limits = limits.or_worse_values_from(&self.limits);
@@ -133,15 +147,42 @@ impl fmt::Display for Adapter {
     }
 }
 
+/// What users may write into `WGPU_BACKEND`, wgpu's variable.
+const BACKEND_NAMES: [&str; 11] = [
+    "vulkan", "vk", "metal", "mtl", "dx12", "d3d12", "gl", "gles", "opengl", "webgpu", "noop",
+];
+
+/// The backends that the variable `WGPU_BACKEND` allows: all, where it is unset or empty.
+///
+/// # Errors
+/// A name that is none, which wgpu would pass over.
+fn allowed_backends() -> Result<Backends> {
+    let Some(names) = variable("WGPU_BACKEND") else {
+        return Ok(Backends::all());
+    };
+    let unknown = |name: &&str| !BACKEND_NAMES.contains(&name.trim().to_lowercase().as_str());
+    if let Some(name) = names.split(',').find(unknown) {
+        let expected = format!("names among {}", BACKEND_NAMES.join(", "));
+        return Err(Error::value("WGPU_BACKEND", expected, format!("`{name}`")));
+    }
+    Ok(Backends::from_comma_list(&names))
+}
+
+/// An environment variable that says something.
+fn variable(name: &str) -> Option<String> {
+    let value = std::env::var(name).ok()?;
+    Some(value.trim().to_owned()).filter(|value| !value.is_empty())
+}
+
 /// The adapters of `backends` that can run compute shaders, the best first. The variable
 /// `WGPU_BACKEND`, where set, narrows the backends.
-pub async fn enumerate(backends: Backends) -> Vec<Adapter> {
-    let backends = match Backends::from_env() {
-        Some(allowed) => backends & allowed,
-        None => backends,
-    };
+///
+/// # Errors
+/// A name in that variable that is no backend's.
+pub async fn enumerate(backends: Backends) -> Result<Vec<Adapter>> {
+    let backends = backends & allowed_backends()?;
     if backends.is_empty() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = backends;
@@ -164,62 +205,99 @@ pub async fn enumerate(backends: Backends) -> Vec<Adapter> {
         })
         .collect();
     adapters.sort_by_key(Adapter::rank);
-    adapters
+    Ok(adapters)
 }
 
 /// Every adapter: Vulkan, Metal, DX12 and WebGPU first, then GL, whose driver may print to the
 /// terminal when asked.
-pub(crate) async fn enumerate_all() -> Vec<Adapter> {
-    let mut adapters = enumerate(Backends::PRIMARY).await;
-    adapters.extend(enumerate(Backends::GL).await);
-    adapters
-}
-
-/// The adapter that `wanted` names (part of a name or backend, or an index into [`enumerate_all`]), or the
-/// best one, and why. GL is asked only where no GPU is reached otherwise, or where nothing else
-/// answers to the name.
 ///
 /// # Errors
-/// No adapter at all, or none that `wanted` fits.
+/// As [`enumerate`].
+pub(crate) async fn enumerate_all() -> Result<Vec<Adapter>> {
+    let mut adapters = enumerate(Backends::PRIMARY).await?;
+    adapters.extend(enumerate(Backends::GL).await?);
+    Ok(adapters)
+}
+
+/// What a user asked for.
+enum Wanted<'a> {
+    Best,
+    /// Of [`enumerate_all`].
+    Number(usize),
+    /// Part of a name or of a backend, and where that stands.
+    Name(&'a str, String),
+}
+
+/// The adapter that `wanted` names (a number of [`enumerate_all`], or part of a name or backend), or
+/// without it the variable `WGPU_ADAPTER_NAME`, or else the best one, and why. GL is asked only where no
+/// GPU is reached otherwise, or where nothing else answers to the name.
+///
+/// # Errors
+/// No adapter at all, or none that `wanted` fits: the error lists those that there are.
 pub(crate) async fn choose(wanted: Option<&str>) -> Result<(Adapter, String)> {
-    let mut adapters = enumerate(Backends::PRIMARY).await;
-    match pick(&adapters, wanted) {
-        Some((adapter, reason)) if wanted.is_some() || !adapter.is_software() => {
-            return Ok((adapter, reason));
-        }
-        _ => adapters.extend(enumerate(Backends::GL).await),
+    let named = variable(ADAPTER_NAME);
+    let wanted = match (wanted, &named) {
+        (Some(text), _) => match text.trim().parse() {
+            Ok(number) => Wanted::Number(number),
+            Err(_) => Wanted::Name(text, format!("`{text}`")),
+        },
+        (None, Some(name)) => Wanted::Name(name, format!("{ADAPTER_NAME} `{name}`")),
+        (None, None) => Wanted::Best,
+    };
+    let mut adapters = enumerate(Backends::PRIMARY).await?;
+    let (is_number, is_best) = (
+        matches!(wanted, Wanted::Number(_)),
+        matches!(wanted, Wanted::Best),
+    );
+    match pick(&adapters, &wanted) {
+        Some(picked) if !is_number && !(is_best && picked.0.is_software()) => return Ok(picked),
+        _ => adapters.extend(enumerate(Backends::GL).await?),
     }
-    pick(&adapters, wanted).ok_or_else(|| Error::NoAdapter {
+    pick(&adapters, &wanted).ok_or_else(|| Error::NoAdapter {
         asked: match wanted {
-            Some(wanted) => format!("`{wanted}`"),
-            None => "GPU computation".to_owned(),
+            Wanted::Best => "GPU computation".to_owned(),
+            Wanted::Number(number) => format!("number {number}"),
+            Wanted::Name(_, asked) => asked,
         },
-        found: match adapters.len() {
-            0 => "none".to_owned(),
-            _ => {
-                let lines = adapters
-                    .iter()
-                    .enumerate()
-                    .map(|(i, a)| format!("{i}: {a}"));
-                lines.collect::<Vec<_>>().join("; ")
-            }
-        },
+        found: list(&adapters),
     })
 }
 
-fn pick(adapters: &[Adapter], wanted: Option<&str>) -> Option<(Adapter, String)> {
-    let Some(text) = wanted else {
-        let best = adapters.iter().min_by_key(|adapter| adapter.rank())?;
-        return Some((best.clone(), reason_for_best(best, adapters.len())));
-    };
-    // A number counts adapters, unless there are not so many: then it is part of a name, as in
-    // "RTX 4090".
-    let index = text.parse::<usize>().ok();
-    if let Some((index, adapter)) = index.and_then(|index| Some((index, adapters.get(index)?))) {
-        return Some((adapter.clone(), format!("number {index} was asked for")));
+/// wgpu's variable for the adapter that programs take by default.
+const ADAPTER_NAME: &str = "WGPU_ADAPTER_NAME";
+
+/// Whether the user named an adapter by that variable: then another, or none, will not do.
+pub(crate) fn is_named_by_variable() -> bool {
+    variable(ADAPTER_NAME).is_some()
+}
+
+fn list(adapters: &[Adapter]) -> String {
+    let lines = adapters.iter().enumerate();
+    let lines: Vec<String> = lines
+        .map(|(i, adapter)| format!("{i}: {adapter}"))
+        .collect();
+    match lines.is_empty() {
+        true => "none".to_owned(),
+        false => lines.join("; "),
     }
-    let named = adapters.iter().find(|adapter| adapter.answers_to(text))?;
-    Some((named.clone(), format!("`{text}` was asked for")))
+}
+
+fn pick(adapters: &[Adapter], wanted: &Wanted<'_>) -> Option<(Adapter, String)> {
+    let (adapter, reason) = match wanted {
+        Wanted::Best => {
+            let best = adapters.iter().min_by_key(|adapter| adapter.rank())?;
+            (best, reason_for_best(best, adapters.len()))
+        }
+        Wanted::Number(number) => {
+            let reason = format!("number {number} was asked for");
+            (adapters.get(*number)?, reason)
+        }
+        Wanted::Name(name, asked) => {
+            let mut named = adapters.iter().filter(|adapter| adapter.answers_to(name));
+            (named.next()?, format!("{asked} was asked for"))
+        }
+    };
+    Some((adapter.clone(), reason))
 }
 
 fn reason_for_best(best: &Adapter, count: usize) -> String {

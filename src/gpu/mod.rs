@@ -11,7 +11,7 @@ mod wide;
 mod workbench;
 
 pub use adapter::{Adapter, enumerate};
-pub(crate) use adapter::{choose, enumerate_all};
+pub(crate) use adapter::{choose, enumerate_all, is_named_by_variable};
 pub use executor::Executor;
 pub(crate) use readback::PendingMetrics;
 pub(crate) use workbench::Workbench;

@@ -61,10 +61,7 @@ impl Checkpoint {
                 expected: "tensors that fit the safetensors format".to_owned(),
                 got: error.to_string(),
             })?;
-        // One name, so that a process which is killed leaves one file at most.
-        let mut temporary = path.as_os_str().to_owned();
-        temporary.push(".part");
-        files::replace(path, Path::new(&temporary), &bytes).map_err(|source| Error::Io {
+        files::replace(path, &bytes).map_err(|source| Error::Io {
             path: path.to_owned(),
             source,
         })

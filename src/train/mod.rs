@@ -2,10 +2,12 @@
 
 mod bursts;
 mod checkpoint;
+mod lock;
 mod resume;
 mod session;
 mod trainer;
 
 pub use checkpoint::Checkpoint;
+pub use lock::FolderLock;
 pub use session::Session;
 pub use trainer::{Config, EpochReport, Planning, Progress, Split, Trainer};

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::executor::{Executor, StepMetrics};
 use crate::loss::Loss;
 use crate::nn::{Sequential, Training, initial_parameters};
+use crate::notices::Notices;
 use crate::ops::Step;
 use crate::optim::{Sgd, check_rate};
 use crate::plan::{Phase, Plan, TensorId};
@@ -54,13 +55,19 @@ impl Default for Planning {
 }
 
 impl Planning {
-    async fn plan(&self, device: &Device, readable: Plan) -> Result<(Plan, Option<Choices>)> {
-        let choices = match self {
+    async fn plan(
+        &self,
+        device: &Device,
+        readable: Plan,
+        notices: &mut Notices,
+    ) -> Result<(Plan, Option<Choices>)> {
+        let mut choices = match self {
             Planning::Unfused => return Ok((readable, None)),
-            Planning::Fused(effort) => tune::choose(device, &readable, *effort).await?,
+            Planning::Fused(effort) => tune::choose(device, &readable, *effort, notices).await?,
             Planning::Chosen(choices) => choices.clone(),
         };
-        Ok((choices.apply(readable)?, Some(choices)))
+        let plan = choices.apply(device, readable, notices)?;
+        Ok((plan, Some(choices)))
     }
 }
 
@@ -104,6 +111,7 @@ pub struct Trainer {
     pub(super) executor: Executor,
     pub(super) config: Config,
     choices: Option<Choices>,
+    notices: Notices,
     order: TensorId,
     pub(super) train_len: usize,
     pub(super) train_sum: u32,
@@ -143,7 +151,9 @@ impl Trainer {
             dataset: Some(data.train.len() + data.test.len()),
             accumulate: false,
         })?;
-        let (plan, choices) = config.planning.plan(device, readable).await?;
+        let mut notices = Notices::default();
+        let planning = &config.planning;
+        let (plan, choices) = planning.plan(device, readable, &mut notices).await?;
         let logits = &plan.tensor(plan.find("logits")?).shape;
         let classes = logits.dims()[1];
         if classes != data.classes {
@@ -177,6 +187,7 @@ impl Trainer {
             bursts: Bursts::new(),
             config,
             choices,
+            notices,
         };
         trainer.write_order(false)?;
         Ok(trainer)
@@ -191,6 +202,12 @@ impl Trainer {
     /// gives the same bits on the same adapter.
     pub fn choices(&self) -> Option<&Choices> {
         self.choices.as_ref()
+    }
+
+    /// What came up while the trainer was made that a user should know and that is no error: a line
+    /// each. Kernels that were chosen on another adapter and cannot run on this one are such a line.
+    pub fn notices(&self) -> &[String] {
+        &self.notices
     }
 
     /// Where the model lives; its tensors are read and written through it.

@@ -1,13 +1,16 @@
 //! What was measured and chosen, on disk: a JSON object by adapter and driver.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::Choices;
-use crate::files;
+use crate::files::{self, NoLock};
+
+/// How long to wait for other processes that add to the file, each for some milliseconds.
+const WAIT: Duration = Duration::from_secs(5);
 
 /// What is known of one adapter.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -22,6 +25,7 @@ struct Known {
 /// cannot be written costs the next run its measurements: neither is worth stopping for.
 #[derive(Debug)]
 pub(super) struct Cache {
+    path: PathBuf,
     adapter: String,
     known: Known,
 }
@@ -29,9 +33,17 @@ pub(super) struct Cache {
 impl Cache {
     /// What is known of `adapter`.
     pub fn load(adapter: &str) -> Self {
+        Cache::load_from(files::cache_folder().join("kernels.json"), adapter)
+    }
+
+    fn load_from(path: PathBuf, adapter: &str) -> Self {
         let adapter = format!("wgrad {}, {adapter}", env!("CARGO_PKG_VERSION"));
-        let known = read().remove(&adapter).unwrap_or_default();
-        Cache { adapter, known }
+        let known = read(&path).remove(&adapter).unwrap_or_default();
+        Cache {
+            path,
+            adapter,
+            known,
+        }
     }
 
     /// Takes nothing for known, so that all is measured anew.
@@ -57,26 +69,76 @@ impl Cache {
         self.known.choices.insert(plan, choices.to_string());
     }
 
-    /// Adds what is known to the file.
-    pub fn save(self) {
-        let mut all = read();
-        let on_disk = all.entry(self.adapter).or_default();
-        on_disk.microseconds.extend(self.known.microseconds);
-        on_disk.choices.extend(self.known.choices);
-        let path = path();
-        let temporary = path.with_extension(format!("{}.new", std::process::id()));
-        if let Ok(text) = serde_json::to_string_pretty(&all) {
-            let _ = files::replace(&path, &temporary, text.as_bytes());
-        }
+    /// Adds what is known to the file, and to what others have added since it was read; or a line that says
+    /// why it was not.
+    pub fn save(self) -> std::result::Result<(), String> {
+        let Cache {
+            path,
+            adapter,
+            known,
+        } = self;
+        let without = |reason: &dyn std::fmt::Display| {
+            let path = path.display();
+            format!("{path}: measured kernels are not remembered: {reason}")
+        };
+        // Held from reading to writing: what another process adds in between would be lost.
+        let _lock = match files::lock(&path.with_extension("lock"), WAIT) {
+            Ok(lock) => lock,
+            Err(NoLock::Io(error)) => return Err(without(&error)),
+            Err(NoLock::InUse(_)) => return Err(without(&"in use by another process")),
+        };
+        let mut all = read(&path);
+        let on_disk = all.entry(adapter).or_default();
+        on_disk.microseconds.extend(known.microseconds);
+        on_disk.choices.extend(known.choices);
+        let text = serde_json::to_string_pretty(&all).map_err(|error| without(&error))?;
+        files::replace(&path, text.as_bytes()).map_err(|error| without(&error))
     }
 }
 
-fn read() -> BTreeMap<String, Known> {
-    let text = std::fs::read_to_string(path()).ok();
+fn read(path: &Path) -> BTreeMap<String, Known> {
+    let text = std::fs::read_to_string(path).ok();
     let known = text.and_then(|text| serde_json::from_str(&text).ok());
     known.unwrap_or_default()
 }
 
-fn path() -> PathBuf {
-    files::cache_folder().join("kernels.json")
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn caches_saved_at_once_lose_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cache/kernels.json");
+        std::thread::scope(|scope| {
+            for writer in 0..8 {
+                let path = &path;
+                scope.spawn(move || {
+                    for entry in 0..5 {
+                        let mut cache = Cache::load_from(path.clone(), "adapter");
+                        cache.insert_time(format!("{writer}.{entry}"), Duration::from_micros(1));
+                        cache.save().unwrap();
+                    }
+                });
+            }
+        });
+        let found = Cache::load_from(path, "adapter").known.microseconds.len();
+        println!("{found} of 40 entries");
+        assert_eq!(found, 40);
+    }
+
+    #[test]
+    fn a_cache_that_cannot_be_written_says_so_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let path = file.join("kernels.json");
+        let cache = Cache::load_from(path.clone(), "adapter");
+        let line = cache.save().unwrap_err();
+        let expected = format!("{}: measured kernels are not remembered: ", path.display());
+        assert!(
+            line.starts_with(&expected) && !line.contains('\n'),
+            "{line}"
+        );
+    }
 }
