@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::executor::Executor;
+use crate::notices::Notices;
 use crate::plan::Plan;
-use crate::{cpu, gpu};
+use crate::{cpu, gpu, spot};
 
 /// A place to run plans, and the reason why it was chosen.
 #[derive(Debug, Clone)]
@@ -14,6 +15,7 @@ pub struct Device {
     /// `None` is the CPU reference.
     adapter: Option<gpu::Adapter>,
     reason: String,
+    spot_checks: bool,
 }
 
 impl Device {
@@ -28,6 +30,7 @@ impl Device {
             Err(Error::NoAdapter { .. }) if !gpu::is_named_by_variable() => Ok(Device {
                 adapter: None,
                 reason: "no adapter was found".to_owned(),
+                spot_checks: true,
             }),
             device => device,
         }
@@ -45,6 +48,7 @@ impl Device {
         Ok(Device {
             adapter: Some(adapter),
             reason,
+            spot_checks: true,
         })
     }
 
@@ -53,6 +57,7 @@ impl Device {
         Device {
             adapter: None,
             reason: "it was asked for".to_owned(),
+            spot_checks: true,
         }
     }
 
@@ -72,6 +77,7 @@ impl Device {
         let devices = adapters.into_iter().enumerate().map(|(i, adapter)| Device {
             adapter: Some(adapter),
             reason: format!("number {i} of all"),
+            spot_checks: true,
         });
         Ok(devices.collect())
     }
@@ -82,6 +88,23 @@ impl Device {
         if let Some(adapter) = &mut self.adapter {
             adapter.limit(limits);
         }
+        self
+    }
+
+    /// The same adapter, as if it ended the loops of an invocation after so many iterations, all of them
+    /// counted together: plans split longer ones, or are refused.
+    #[must_use]
+    pub fn with_longest_loop(mut self, iterations: u64) -> Self {
+        if let Some(adapter) = &mut self.adapter {
+            adapter.limit_loops(iterations);
+        }
+        self
+    }
+
+    /// The same device without spot checks: [`Device::load`] takes every kernel for right.
+    #[must_use]
+    pub fn without_spot_checks(mut self) -> Self {
+        self.spot_checks = false;
         self
     }
 
@@ -97,14 +120,27 @@ impl Device {
 
     /// Makes the plan's memory and everything else that running it takes.
     ///
+    /// On an adapter, loops that are longer than it lets them be are split, and each kernel that it has not
+    /// run at that size before is checked on made-up inputs: see [`Device::without_spot_checks`]. One that is
+    /// wrong gives way to another of its op.
+    ///
     /// # Errors
-    /// A limit of the adapter that the plan exceeds, memory that runs out, a kernel refused.
+    /// A limit of the adapter that the plan exceeds, memory that runs out, a kernel refused, an op whose
+    /// kernels are all wrong.
     pub async fn load(&self, plan: Plan) -> Result<Executor> {
-        let plan = Arc::new(plan);
-        Ok(match &self.adapter {
-            Some(adapter) => Executor::Gpu(gpu::Executor::new(adapter, plan).await?),
-            None => Executor::Cpu(cpu::Executor::new(plan)),
-        })
+        self.load_noting(plan, &mut Notices::default()).await
+    }
+
+    /// As [`Device::load`]; `notices` takes what a user should know of it, such as a kernel that is wrong.
+    ///
+    /// # Errors
+    /// As [`Device::load`].
+    pub async fn load_noting(&self, plan: Plan, notices: &mut Notices) -> Result<Executor> {
+        let Some(adapter) = &self.adapter else {
+            return Ok(Executor::Cpu(cpu::Executor::new(Arc::new(plan))));
+        };
+        let plan = spot::prepare(adapter, plan, self.spot_checks, notices).await?;
+        Ok(Executor::Gpu(gpu::Executor::new(adapter, Arc::new(plan)).await?))
     }
 }
 

@@ -45,6 +45,16 @@ pub enum Error {
         /// WebGPU's name of the limit.
         name: &'static str,
     },
+    /// Every kernel of an op that the adapter can run was seen to compute something wrong there.
+    #[error("kernel `{kernel}` is wrong on {adapter}: {what}")]
+    WrongKernel {
+        /// The entry point.
+        kernel: &'static str,
+        /// The adapter.
+        adapter: String,
+        /// The op with its sizes, the element, what it was and what is right.
+        what: String,
+    },
     /// No adapter answers the request.
     #[error("no adapter for {asked}; found: {found}")]
     NoAdapter {

@@ -26,6 +26,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod cache;
 pub mod cpu;
 pub mod data;
 pub mod device;
@@ -40,6 +41,7 @@ pub mod ops;
 pub mod optim;
 pub mod plan;
 pub mod shape;
+mod spot;
 pub mod train;
 pub mod tune;
 pub mod verify;

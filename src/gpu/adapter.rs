@@ -1,7 +1,7 @@
 //! Finding adapters, and choosing one.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use wgpu::{Backend, Backends, DeviceType};
 
@@ -29,6 +29,10 @@ pub struct Adapter {
     info: wgpu::AdapterInfo,
     /// What it offers.
     pub(super) limits: wgpu::Limits,
+    /// How often the loops of an invocation may go round, once that was measured.
+    longest_loop: Arc<OnceLock<u64>>,
+    /// No more than that, whatever was measured.
+    most_iterations: u64,
     /// Opened to measure kernels, which are compiled: for the plan that is loaded next.
     spare: Arc<Mutex<Option<Workbench>>>,
 }
@@ -84,6 +88,24 @@ impl Adapter {
         (self.has_subgroups() || !op.needs_subgroups()) && op.workgroup_size() <= most
     }
 
+    /// How often the loops of an invocation may go round, all of them counted together: up to 2²⁰, as measured
+    /// when a plan was first loaded; none before that.
+    pub fn longest_loop(&self) -> Option<u64> {
+        let measured = self.longest_loop.get().copied();
+        measured.map(|measured| measured.min(self.most_iterations))
+    }
+
+    /// Remembers what was measured.
+    pub(crate) fn set_longest_loop(&self, measured: u64) {
+        // Another thread may have measured the same.
+        let _ = self.longest_loop.set(measured);
+    }
+
+    /// Grants an invocation's loops no more than that from here on.
+    pub(crate) fn limit_loops(&mut self, most: u64) {
+        self.most_iterations = most;
+    }
+
     /// Whether a plan keeps to its limits.
     pub(crate) fn fits(&self, plan: &Plan) -> bool {
         required_limits(self, plan).is_ok()
@@ -92,6 +114,8 @@ impl Adapter {
     /// Offers no more than `limits` from here on.
     pub(crate) fn limit(&mut self, limits: wgpu::Limits) {
         self.limits = limits.or_worse_values_from(&self.limits);
+        // One that was opened before has the limits of before.
+        self.spare = Arc::default();
     }
 
     /// Leaves what measuring is done with to the plan that is loaded next, unless it went wrong.
@@ -101,7 +125,7 @@ impl Adapter {
     }
 
     /// What was left, once.
-    pub(super) fn take_spare(&self) -> Option<Workbench> {
+    pub(crate) fn take_spare(&self) -> Option<Workbench> {
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         spare.take()
     }
@@ -196,6 +220,8 @@ pub async fn enumerate(backends: Backends) -> Result<Vec<Adapter>> {
             info: inner.get_info(),
             limits: inner.limits(),
             inner,
+            longest_loop: Arc::default(),
+            most_iterations: u64::MAX,
             spare: Arc::default(),
         })
         .filter(|adapter| adapter.info.backend != Backend::Noop)

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::{Adapter, WORD, wide};
 use crate::error::{Error, Result};
 use crate::ops::WORKGROUP_SIZE;
-use crate::plan::Plan;
+use crate::plan::{Node, Plan};
 
 /// An open device, its queue, and the first fault that either reported.
 #[derive(Debug)]
@@ -123,7 +123,7 @@ impl Faults {
 ///
 /// # Errors
 /// A plan that needs what the adapter lacks, by name.
-pub(super) fn required_limits(adapter: &Adapter, plan: &Plan) -> Result<wgpu::Limits> {
+pub(crate) fn required_limits(adapter: &Adapter, plan: &Plan) -> Result<wgpu::Limits> {
     let offered = &adapter.limits;
     let mut limits = wgpu::Limits::default().or_worse_values_from(offered);
     let refuse = |what: &str, needed: u64, unit, limit: u64, name| {
@@ -191,4 +191,25 @@ pub(super) fn required_limits(adapter: &Adapter, plan: &Plan) -> Result<wgpu::Li
         name,
     )?;
     Ok(limits)
+}
+
+/// Refuses loops that the adapter would cut short.
+///
+/// # Errors
+/// The first op whose loops go round more often than was measured that they may.
+pub(crate) fn check_loops(adapter: &Adapter, plan: &Plan) -> Result<()> {
+    let limit = adapter.longest_loop().unwrap_or(u64::MAX);
+    let is_long = |node: &&Node| node.op.longest_loop() > limit;
+    let Some(node) = plan.nodes().iter().find(is_long) else {
+        return Ok(());
+    };
+    let output = &plan.tensor(node.outputs[0]).name;
+    Err(Error::Limit {
+        what: format!("{} of {output}", node.op.name()),
+        needed: node.op.longest_loop(),
+        unit: "iterations of an invocation's loops",
+        adapter: adapter.name().to_owned(),
+        limit,
+        name: "longest loop, as measured",
+    })
 }

@@ -230,7 +230,7 @@ impl Executor {
     ///
     /// # Errors
     /// As [`Executor::run_node`].
-    pub(super) fn run_nodes(&mut self, nodes: &[usize], step: &Step) -> Result<()> {
+    pub(crate) fn run_nodes(&mut self, nodes: &[usize], step: &Step) -> Result<()> {
         let encoder = self.record(&[*step], |this, pass| this.dispatch_all(pass, nodes))?;
         self.device.queue.submit([encoder.finish()]);
         Ok(())

@@ -4,6 +4,7 @@
 mod adapter;
 mod device;
 mod executor;
+mod loop_probe;
 mod pipelines;
 mod readback;
 mod timestamps;
@@ -13,6 +14,8 @@ mod workbench;
 pub use adapter::{Adapter, enumerate};
 pub(crate) use adapter::{choose, enumerate_all, is_named_by_variable};
 pub use executor::Executor;
+pub(crate) use device::{check_loops, required_limits};
+pub(crate) use loop_probe::longest_loop;
 pub(crate) use readback::PendingMetrics;
 pub(crate) use workbench::Workbench;
 

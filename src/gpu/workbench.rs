@@ -10,7 +10,7 @@ use super::pipelines::Pipelines;
 use super::{Adapter, Executor};
 use crate::error::Result;
 use crate::ops::{Op, Step};
-use crate::plan::{Builder, Phase};
+use crate::plan::{Builder, Phase, Plan};
 
 /// Runs of which the fastest counts: the others were disturbed.
 const RUNS: usize = 3;
@@ -46,6 +46,14 @@ impl Workbench {
         }
     }
 
+    /// A plan in the memory of the open device.
+    ///
+    /// # Errors
+    /// Memory that runs out, a kernel that the driver refuses.
+    pub async fn load(&mut self, plan: Plan) -> Result<Executor> {
+        Executor::on(self.device.clone(), Arc::new(plan), &mut self.pipelines).await
+    }
+
     /// Whether nothing went wrong on it.
     pub fn is_healthy(&self) -> bool {
         self.device.faults.check().is_ok()
@@ -66,8 +74,7 @@ impl Workbench {
         let mut plan = Builder::new(false);
         let (inputs, outputs) = plan.tensors_of(op.as_ref())?;
         plan.boxed_op(Phase::Forward, op, &inputs, &outputs)?;
-        let plan = Arc::new(plan.finish());
-        let mut executor = Executor::on(self.device.clone(), plan, &mut self.pipelines).await?;
+        let mut executor = self.load(plan.finish()).await?;
         let step = Step::new(0, 1, 0, 0.0);
         executor.time_of(0, &step, run).await
     }

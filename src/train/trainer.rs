@@ -170,7 +170,7 @@ impl Trainer {
         let arena = plan.find("parameters")?;
         let [images, labels] = [plan.find("dataset.images")?, plan.find("dataset.labels")?];
         let order = plan.find("dataset.order")?;
-        let mut executor = device.load(plan).await?;
+        let mut executor = device.load_noting(plan, &mut notices).await?;
         executor.write(arena, &parameters)?;
         executor.write_bytes(images, &[&data.train.images, &data.test.images])?;
         executor.write_bytes(labels, &[&data.train.labels, &data.test.labels])?;

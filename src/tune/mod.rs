@@ -6,7 +6,6 @@
 //! bits.
 
 mod budget;
-mod cache;
 mod candidates;
 mod choices;
 mod foreign;
@@ -17,6 +16,7 @@ use std::time::Duration;
 
 use web_time::Instant;
 
+use crate::cache::Cache;
 use crate::device::Device;
 use crate::error::Result;
 use crate::gpu::{Adapter, Workbench};
@@ -24,7 +24,6 @@ use crate::notices::Notices;
 use crate::ops::{Op, SHADERS, Variant};
 use crate::plan::{ConvKernel, ConvKernels, Plan};
 use budget::Budget;
-use cache::Cache;
 use candidates::{candidates, is_worthwhile};
 pub use choices::Choices;
 use choices::key;
@@ -86,10 +85,11 @@ pub async fn choose(
         budget: Budget::new(effort.budget()),
     };
     if effort == Effort::Full {
-        tuner.cache.forget();
+        tuner.cache.forget_times();
     }
     let checksum = checksum(readable);
-    if let (Effort::Quick, Some(mut known)) = (effort, tuner.cache.choices(&checksum)) {
+    let known = tuner.cache.choices(&checksum).and_then(|text| text.parse().ok());
+    if let (Effort::Quick, Some(mut known)) = (effort, known) {
         foreign::adapt(&mut known, device, readable, notices)?;
         return Ok(known);
     }
@@ -107,7 +107,7 @@ pub async fn choose(
         }
     }
     if effort != Effort::Off {
-        tuner.cache.insert_choices(checksum, &choices);
+        tuner.cache.insert_choices(checksum, choices.to_string());
         let _ = tuner.cache.save();
     }
     adapter.leave(tuner.bench);

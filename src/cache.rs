@@ -1,12 +1,12 @@
-//! What was measured and chosen, on disk: a JSON object by adapter and driver.
+//! What is known of adapters, on disk: what was measured, chosen and checked, a JSON object by adapter and
+//! driver.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Choices;
 use crate::files::{self, NoLock};
 
 /// How long to wait for other processes that add to the file, each for some milliseconds.
@@ -17,14 +17,20 @@ const WAIT: Duration = Duration::from_secs(5);
 struct Known {
     /// The time of one dispatch, by op and kernel.
     microseconds: BTreeMap<String, f64>,
-    /// What was chosen for a plan, by its checksum.
+    /// What was chosen for a plan, as text, by its checksum.
     choices: BTreeMap<String, String>,
+    /// How often the loops of an invocation may go round.
+    #[serde(default)]
+    longest_loop: Option<u64>,
+    /// The kernels that passed their spot check, by size and shader.
+    #[serde(default)]
+    passed: BTreeSet<String>,
 }
 
 /// The measurements and choices of one adapter. A file that cannot be read is as good as none, and one that
 /// cannot be written costs the next run its measurements: neither is worth stopping for.
 #[derive(Debug)]
-pub(super) struct Cache {
+pub(crate) struct Cache {
     path: PathBuf,
     adapter: String,
     known: Known,
@@ -46,9 +52,10 @@ impl Cache {
         }
     }
 
-    /// Takes nothing for known, so that all is measured anew.
-    pub fn forget(&mut self) {
-        self.known = Known::default();
+    /// Takes no time and no choice for known, so that all is measured anew.
+    pub fn forget_times(&mut self) {
+        self.known.microseconds.clear();
+        self.known.choices.clear();
     }
 
     pub fn time(&self, kernel: &str) -> Option<Duration> {
@@ -61,12 +68,28 @@ impl Cache {
         self.known.microseconds.insert(kernel, micros);
     }
 
-    pub fn choices(&self, plan: &str) -> Option<Choices> {
-        self.known.choices.get(plan)?.parse().ok()
+    pub fn choices(&self, plan: &str) -> Option<&str> {
+        self.known.choices.get(plan).map(String::as_str)
     }
 
-    pub fn insert_choices(&mut self, plan: String, choices: &Choices) {
-        self.known.choices.insert(plan, choices.to_string());
+    pub fn insert_choices(&mut self, plan: String, choices: String) {
+        self.known.choices.insert(plan, choices);
+    }
+
+    pub fn longest_loop(&self) -> Option<u64> {
+        self.known.longest_loop
+    }
+
+    pub fn set_longest_loop(&mut self, iterations: u64) {
+        self.known.longest_loop = Some(iterations);
+    }
+
+    pub fn has_passed(&self, kernel: &str) -> bool {
+        self.known.passed.contains(kernel)
+    }
+
+    pub fn insert_passed(&mut self, kernel: String) {
+        self.known.passed.insert(kernel);
     }
 
     /// Adds what is known to the file, and to what others have added since it was read; or a line that says
@@ -91,6 +114,8 @@ impl Cache {
         let on_disk = all.entry(adapter).or_default();
         on_disk.microseconds.extend(known.microseconds);
         on_disk.choices.extend(known.choices);
+        on_disk.longest_loop = known.longest_loop.or(on_disk.longest_loop);
+        on_disk.passed.extend(known.passed);
         let text = serde_json::to_string_pretty(&all).map_err(|error| without(&error))?;
         files::replace(&path, text.as_bytes()).map_err(|error| without(&error))
     }

@@ -1,0 +1,22 @@
+// Goes round a loop as often as it is told, by a recurrence that no compiler knows a formula for: the state
+// says how often it went round in truth.
+
+override WORKGROUP_SIZE: u32 = 64;
+
+@group(0) @binding(0) var<storage, read> iterations: array<u32>; // (1)
+@group(0) @binding(1) var<storage, read_write> state: array<u32>; // (1)
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn loop_probe(@builtin(global_invocation_id) id: vec3<u32>) {
+    if id.x > 0u {
+        return;
+    }
+    // Xorshift (Marsaglia, 2003): 2³² − 1 states before the first comes again.
+    var x = 1u;
+    for (var i = 0u; i < iterations[0]; i++) {
+        x ^= x << 13u;
+        x ^= x >> 17u;
+        x ^= x << 5u;
+    }
+    state[0] = x;
+}

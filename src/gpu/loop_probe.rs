@@ -1,0 +1,111 @@
+//! How often an adapter lets the loops of an invocation go round.
+//!
+//! Mesa's llvmpipe ends them after 65,535 iterations, all loops counted together, and says nothing. Whether
+//! an adapter does so is measured, not concluded from its name.
+
+use super::Workbench;
+use crate::error::{Error, Result};
+use crate::ops::{Args, Bindings, Content, Cost, Element, Elements, ErrorBound, Op, Step};
+use crate::plan::{Builder, Phase};
+
+/// The most iterations that are asked for, and so granted: with more, products are summed in parts, which
+/// lose less and take no driver's patience.
+const MOST: u32 = 1 << 20;
+
+/// A loop of as many iterations as its input says.
+#[derive(Debug, Clone)]
+struct LoopProbe;
+
+/// The next state of the kernel's recurrence.
+fn next(mut x: u32) -> u32 {
+    x ^= x << 13;
+    x ^= x >> 17;
+    x ^ x << 5
+}
+
+impl Op for LoopProbe {
+    fn name(&self) -> &'static str {
+        "loop_probe"
+    }
+
+    fn shader(&self) -> &'static str {
+        include_str!("../../shaders/loop_probe.wgsl")
+    }
+
+    fn bindings(&self) -> Bindings {
+        Bindings {
+            inputs: vec![("iterations", 1)],
+            outputs: vec![("state", 1)],
+        }
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        Vec::new()
+    }
+
+    fn invocations(&self) -> u64 {
+        1
+    }
+
+    fn longest_loop(&self) -> u64 {
+        MOST.into()
+    }
+
+    fn content(&self, _: usize) -> Content {
+        Content::below(MOST as usize)
+    }
+
+    fn cost(&self) -> Cost {
+        Cost::default()
+    }
+
+    fn reference(&self, args: &mut Args<'_>) {
+        args.outputs[0][0] = (0..args.inputs[0][0]).fold(1, |x, _| next(x));
+    }
+
+    fn element(&self, args: &Elements<'_>, _: usize, _: usize) -> Element {
+        Element::Word((0..args.word(0, 0)).fold(1, |x, _| next(x)))
+    }
+
+    fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
+        vec![ErrorBound::Exact]
+    }
+}
+
+/// The iterations of the loops of one invocation that the adapter grants: as many as it did of 2²⁰.
+///
+/// # Errors
+/// A device that is lost or reports a fault; a loop that ended in a state that it never reaches.
+pub(crate) async fn longest_loop(bench: &mut Workbench) -> Result<u64> {
+    let mut plan = Builder::new(false);
+    let (inputs, outputs) = plan.tensors_of(&LoopProbe)?;
+    plan.op(Phase::Forward, LoopProbe, &inputs, &outputs)?;
+    let mut executor = bench.load(plan.finish()).await?;
+    executor.write_bytes(inputs[0], &[bytemuck::bytes_of(&MOST)]);
+    executor.run_node(0, &Step::new(0, 1, 0, 0.0))?;
+    let found = executor.read(outputs[0]).await?[0];
+    iterations_to(found).ok_or_else(|| {
+        let message = format!("a loop of {MOST} iterations ended in a state that it never reaches");
+        Error::gpu("measuring how long loops may be", message)
+    })
+}
+
+/// After how many iterations the state is `found`.
+fn iterations_to(found: u32) -> Option<u64> {
+    let mut states = std::iter::successors(Some(1), |&x| Some(next(x))).zip(0..=u64::from(MOST));
+    states.find(|&(state, _)| state == found).map(|(_, count)| count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_tells_its_iteration() {
+        for count in [0, 1, 65_535, u64::from(MOST)] {
+            let state = (0..count).fold(1, |x, _| next(x));
+            assert_eq!(iterations_to(state), Some(count));
+        }
+        assert_eq!(iterations_to(0), None);
+    }
+}

@@ -1,0 +1,196 @@
+//! Spot checks: every kernel that will run is checked at the size at which it will run.
+//!
+//! Verification draws small sizes. Some faults need large ones: llvmpipe ends loops after 65,535 iterations,
+//! and other drivers have limits of their own. So before an op of some size runs on an adapter for the first
+//! time, it runs once on made-up inputs, and some elements of what it writes are compared with the reference.
+//! The inputs are small integers, so that most sums are exact and one missing term shows.
+
+mod check;
+mod ops;
+
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use crate::cache::Cache;
+use crate::error::{Error, Result};
+use crate::gpu::{self, Adapter, Workbench, check_loops, required_limits};
+use crate::notices::Notices;
+use crate::ops::Op;
+use crate::plan::Plan;
+pub(crate) use check::{Verdict, check};
+
+/// What a kernel that passed is remembered by: its op and size, and this version of its shader.
+fn key(op: &dyn Op) -> String {
+    let mut hasher = DefaultHasher::new();
+    format!("{} {} {op:?}", op.name(), op.workgroup_size()).hash(&mut hasher);
+    op.shader().hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
+/// An adapter's checks: what passed before, and what is wrong.
+#[derive(Debug)]
+pub(crate) struct Checks<'a> {
+    adapter: &'a Adapter,
+    wrong: BTreeSet<String>,
+}
+
+impl<'a> Checks<'a> {
+    pub fn new(adapter: &'a Adapter) -> Self {
+        Checks {
+            adapter,
+            wrong: BTreeSet::new(),
+        }
+    }
+
+    /// Whether `op` computes the right thing at its size; checked unless it passed before. A wrong one is a
+    /// notice.
+    ///
+    /// # Errors
+    /// As [`check`].
+    pub async fn passes(
+        &mut self,
+        bench: &mut Workbench,
+        cache: &mut Cache,
+        op: &dyn Op,
+        notices: &mut Notices,
+    ) -> Result<bool> {
+        let key = key(op);
+        if cache.has_passed(&key) {
+            return Ok(true);
+        }
+        if self.wrong.contains(&key) {
+            return Ok(false);
+        }
+        let verdict = check(bench, op).await?;
+        if verdict.wrong().is_none() {
+            cache.insert_passed(key);
+            return Ok(true);
+        }
+        notices.push(format!("{} It is not used.", self.error(op, &verdict)));
+        self.wrong.insert(key);
+        Ok(false)
+    }
+
+    fn error(&self, op: &dyn Op, verdict: &Verdict) -> Error {
+        let found = verdict.wrong().map_or_else(String::new, |wrong| {
+            let (expected, got) = (wrong.expected, wrong.got);
+            let (output, index) = (wrong.output, wrong.index);
+            format!("expected {expected} at element {index} of {output}, got {got}")
+        });
+        Error::WrongKernel {
+            kernel: op.name(),
+            adapter: self.adapter.to_string(),
+            what: format!("{op:?}: {found}"),
+        }
+    }
+}
+
+/// How often the adapter lets the loops of an invocation go round: remembered, or measured.
+///
+/// # Errors
+/// A device that cannot be opened, is lost or reports a fault.
+pub(crate) async fn longest_loop(
+    adapter: &Adapter,
+    bench: &mut Option<Workbench>,
+    cache: &mut Cache,
+) -> Result<u64> {
+    if let Some(known) = adapter.longest_loop() {
+        return Ok(known);
+    }
+    let measured = match cache.longest_loop() {
+        Some(known) => known,
+        None => gpu::longest_loop(opened(adapter, bench).await?).await?,
+    };
+    cache.set_longest_loop(measured);
+    adapter.set_longest_loop(measured);
+    Ok(adapter.longest_loop().unwrap_or(measured))
+}
+
+/// The bench, opened where it is not.
+pub(crate) async fn opened<'a>(
+    adapter: &Adapter,
+    bench: &'a mut Option<Workbench>,
+) -> Result<&'a mut Workbench> {
+    Ok(match bench {
+        Some(bench) => bench,
+        none => none.insert(match adapter.take_spare() {
+            Some(spare) => spare,
+            None => Workbench::open(adapter).await?,
+        }),
+    })
+}
+
+/// The plan as `adapter` can run it: no loop longer than it grants and, with `checked`, every kernel one that
+/// passed its spot check; where one does not, another of its op is taken.
+///
+/// # Errors
+/// A limit that the plan exceeds; an op without a kernel that passes; a device that is lost or reports a fault.
+pub(crate) async fn prepare(
+    adapter: &Adapter,
+    plan: Plan,
+    checked: bool,
+    notices: &mut Notices,
+) -> Result<Plan> {
+    required_limits(adapter, &plan)?;
+    let mut cache = Cache::load(&adapter.to_string());
+    let mut bench = None;
+    let longest = longest_loop(adapter, &mut bench, &mut cache).await?;
+    let mut plan = plan.with_loops_up_to(longest, |op| adapter.runs(op));
+    required_limits(adapter, &plan)?;
+    check_loops(adapter, &plan)?;
+    if checked {
+        check_plan(adapter, &mut plan, &mut bench, &mut cache, notices).await?;
+    }
+    if let Err(line) = cache.save() {
+        notices.push(line);
+    }
+    if bench.is_some() {
+        adapter.leave(bench);
+    }
+    Ok(plan)
+}
+
+async fn check_plan(
+    adapter: &Adapter,
+    plan: &mut Plan,
+    bench: &mut Option<Workbench>,
+    cache: &mut Cache,
+    notices: &mut Notices,
+) -> Result<()> {
+    let mut checks = Checks::new(adapter);
+    let unknown = |plan: &Plan| -> Vec<Box<dyn Op>> {
+        let new = plan.nodes().iter().map(|node| node.op.as_ref());
+        let mut keys = BTreeSet::new();
+        let new = new.filter(|op| !cache.has_passed(&key(*op)) && keys.insert(key(*op)));
+        new.map(|op| op.boxed()).collect()
+    };
+    let unknown = unknown(plan);
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let bench = opened(adapter, bench).await?;
+    let all: Vec<&dyn Op> = unknown.iter().map(Box::as_ref).collect();
+    bench.compile(&all).await;
+    for op in unknown {
+        if checks.passes(bench, cache, op.as_ref(), notices).await? {
+            continue;
+        }
+        let mut other = None;
+        for variant in op.variants() {
+            let variant = variant.op;
+            let can_run = adapter.runs(variant.as_ref())
+                && Some(variant.longest_loop()) <= adapter.longest_loop();
+            if can_run && checks.passes(bench, cache, variant.as_ref(), notices).await? {
+                other = Some(variant);
+                break;
+            }
+        }
+        let Some(other) = other else {
+            let verdict = check(bench, op.as_ref()).await?;
+            return Err(checks.error(op.as_ref(), &verdict));
+        };
+        let wrong = key(op.as_ref());
+        plan.replace_ops(|op| (key(op) == wrong).then(|| other.boxed()));
+    }
+    Ok(())
+}
