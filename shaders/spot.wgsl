@@ -5,6 +5,7 @@ override WORKGROUP_SIZE: u32 = 64;
 
 @group(0) @binding(0) var<storage, read> seed: array<u32>; // (1)
 @group(0) @binding(1) var<storage, read_write> filled: array<f32>;
+@group(0) @binding(1) var<storage, read_write> pixels: array<u32>;
 
 @group(0) @binding(0) var<storage, read> written: array<u32>;
 @group(0) @binding(1) var<storage, read> places: array<u32>;
@@ -30,6 +31,18 @@ fn spot_fill(
     let word = random(index);
     let magnitude = f32(1u + (word >> 1u & 1u));
     filled[index] = select(magnitude, -magnitude, (word & 1u) == 1u);
+}
+
+// Black and white, four pixels to a word: as floats they are 0 and 1.
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn spot_fill_pixels(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+) {
+    let index = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    if index < arrayLength(&pixels) {
+        pixels[index] = (random(index) & 0x01010101u) * 0xffu;
+    }
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)

@@ -108,6 +108,11 @@ impl Device {
         self
     }
 
+    /// Whether kernels are checked before they run at a size for the first time.
+    pub(crate) fn has_spot_checks(&self) -> bool {
+        self.spot_checks
+    }
+
     /// Why this device.
     pub fn reason(&self) -> &str {
         &self.reason

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
-use wgrad::ops::{Args, Bindings, Cost, ErrorBound, Op, Step};
+use wgrad::ops::{Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Step};
 use wgrad::{Device, Result};
 
 use crate::workload::{self, Alone};
@@ -76,6 +76,13 @@ impl Op for Ceiling {
         }
     }
 
+    fn longest_loop(&self) -> u64 {
+        match self {
+            Ceiling::MultiplyAdd => ROUNDS as u64,
+            _ => 0,
+        }
+    }
+
     fn cost(&self) -> Cost {
         let words = match self {
             Ceiling::CopyWords | Ceiling::CopyVectors => 2 * COPY_WORDS,
@@ -104,25 +111,38 @@ impl Op for Ceiling {
                     .for_each(|(to, from)| to.copy_from_slice(from));
             }
             Ceiling::MultiplyAdd => {
-                let (a, b) = (f64::from(read[0]), f64::from(read[1]));
+                let factors = [f64::from(read[0]), f64::from(read[1])];
                 let sums = args.output().par_iter_mut().enumerate();
-                sums.for_each(|(i, sum)| {
-                    let mut chains: [f64; 12] = std::array::from_fn(|chain| (i + chain) as f64);
-                    for _ in 0..ROUNDS * ROUND / chains.len() {
-                        for value in &mut chains {
-                            *value = *value * a + b;
-                        }
-                    }
-                    *sum = chains.iter().sum::<f64>() as f32;
-                });
+                sums.for_each(|(i, sum)| *sum = chains_of(i, factors) as f32);
             }
             Ceiling::Empty => {}
+        }
+    }
+
+    fn element(&self, args: &Elements<'_>, _: usize, index: usize) -> Element {
+        match self {
+            Ceiling::CopyWords | Ceiling::CopyVectors => Element::Word(args.word(0, index)),
+            Ceiling::MultiplyAdd => {
+                Element::moved(chains_of(index, [args.float(0, 0), args.float(0, 1)]))
+            }
+            Ceiling::Empty => Element::Word(args.outputs[0](index)),
         }
     }
 
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
         vec![ErrorBound::Exact]
     }
+}
+
+/// The sum of the chains of invocation `i`.
+fn chains_of(i: usize, [a, b]: [f64; 2]) -> f64 {
+    let mut chains: [f64; 12] = std::array::from_fn(|chain| (i + chain) as f64);
+    for _ in 0..ROUNDS * ROUND / chains.len() {
+        for value in &mut chains {
+            *value = *value * a + b;
+        }
+    }
+    chains.iter().sum()
 }
 
 /// What was measured, or why it could not be.

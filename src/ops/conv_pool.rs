@@ -105,7 +105,7 @@ fn input_words(sizes: &ConvSizes, gathered: Option<usize>) -> (usize, usize) {
 /// What inputs hold besides floats: bytes of the data set, and its order.
 fn content(gathered: Option<usize>, input: usize) -> Content {
     match (input, gathered) {
-        (0, Some(_)) => Content::pixels(),
+        (0, Some(_)) => Content::Pixels,
         (3, Some(samples)) => Content::below(samples),
         (3, None) => Content::words(|_, random| random),
         _ => Content::Floats,

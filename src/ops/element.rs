@@ -204,11 +204,13 @@ pub(super) fn tile_edges(batch: usize, sizes: [usize; 2], tile: [usize; 2]) -> V
     edges
 }
 
-/// What an input holds: floats, or words of which each is made from its index and a random word.
+/// What an input holds.
 pub enum Content {
     /// Floats.
     Floats,
-    /// Indices, labels, bytes.
+    /// Pixels, four bytes to a word.
+    Pixels,
+    /// Words of which each is made from its index and a random word: indices, labels.
     Words(Box<dyn Fn(usize, u32) -> u32 + Send + Sync>),
 }
 
@@ -221,11 +223,6 @@ impl Content {
     /// Numbers below `end`.
     pub fn below(end: usize) -> Self {
         Content::words(move |_, random| (random as usize % end) as u32)
-    }
-
-    /// Pixels, four bytes to a word, each black or white: as floats they are 0 and 1, whose sums are exact.
-    pub fn pixels() -> Self {
-        Content::words(|_, random| (random & 0x0101_0101) * 0xff)
     }
 
     /// Labels below `classes`, four bytes to a word.
@@ -268,10 +265,6 @@ mod tests {
     #[test]
     fn a_white_pixel_is_one() {
         assert_eq!(255f32 * (1.0 / 255.0), 1.0);
-        for random in [0, u32::MAX, 0x1234_5678] {
-            let Content::Words(pixels) = Content::pixels() else { panic!("floats") };
-            assert!(pixels(3, random).to_le_bytes().iter().all(|b| [0, 255].contains(b)));
-        }
     }
 
     #[test]

@@ -114,8 +114,9 @@ impl Op for Gather {
 
     fn content(&self, input: usize) -> Content {
         match input {
-            2 => Content::below(self.samples),
-            _ => Content::words(|_, random| random),
+            0 => Content::Pixels,
+            1 => Content::words(|_, random| random),
+            _ => Content::below(self.samples),
         }
     }
 

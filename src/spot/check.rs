@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::ops::{Fill, Pick, float, random};
+use super::ops::{Fill, Pick, float, pixels, random};
 use crate::error::Result;
 use crate::gpu::Workbench;
 use crate::ops::{Content, Element, Elements, Op, Step, Words};
@@ -61,6 +61,7 @@ impl Filled {
     fn word(&self, index: usize) -> u32 {
         match &self.content {
             Content::Floats => float(self.seed, index),
+            Content::Pixels => pixels(self.seed, index),
             Content::Words(word) => word(index, random(self.seed, index)),
         }
     }
@@ -95,10 +96,11 @@ impl Probe {
         let mut written = Vec::new();
         let mut fill = |i: usize, tensor: TensorId, len: usize, content: Content| -> Result<Filled> {
             let seed = (i as u32 + 1).wrapping_mul(NEXT_SEED);
-            if content.is_floats() {
+            if !matches!(content, Content::Words(_)) {
+                let pixels = matches!(content, Content::Pixels);
                 let name = format!("seed{i}");
                 let from = plan.tensor(&name, [1], plan::Element::U32, Role::Input)?;
-                plan.op(Phase::Forward, Fill { len }, &[from], &[tensor])?;
+                plan.op(Phase::Forward, Fill { len, pixels }, &[from], &[tensor])?;
                 written.push((from, vec![seed]));
             }
             Ok(Filled { tensor, len, seed, content })

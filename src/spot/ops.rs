@@ -19,10 +19,22 @@ pub(super) fn float(seed: u32, index: usize) -> u32 {
     (if word & 1 == 1 { -magnitude } else { magnitude }).to_bits()
 }
 
-/// Fills a tensor with floats that look random.
+/// The word of black and white pixels at `index`: as floats they are 0 and 1, whose sums are exact.
+pub(super) fn pixels(seed: u32, index: usize) -> u32 {
+    (random(seed, index) & 0x0101_0101) * 0xff
+}
+
+/// Fills a tensor with floats that look random, or with pixels.
 #[derive(Debug, Clone)]
 pub(super) struct Fill {
     pub len: usize,
+    pub pixels: bool,
+}
+
+impl Fill {
+    fn word(&self, seed: u32, index: usize) -> u32 {
+        if self.pixels { pixels(seed, index) } else { float(seed, index) }
+    }
 }
 
 /// Picks elements of a tensor by their indices.
@@ -34,7 +46,7 @@ pub(super) struct Pick {
 
 impl Op for Fill {
     fn name(&self) -> &'static str {
-        "spot_fill"
+        if self.pixels { "spot_fill_pixels" } else { "spot_fill" }
     }
 
     fn shader(&self) -> &'static str {
@@ -71,12 +83,12 @@ impl Op for Fill {
     fn reference(&self, args: &mut Args<'_>) {
         let seed = args.inputs[0][0];
         for (index, word) in args.outputs[0].iter_mut().enumerate() {
-            *word = float(seed, index);
+            *word = self.word(seed, index);
         }
     }
 
     fn element(&self, args: &Elements<'_>, _: usize, index: usize) -> Element {
-        Element::Word(float(args.word(0, 0), index))
+        Element::Word(self.word(args.word(0, 0), index))
     }
 
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {

@@ -23,6 +23,7 @@ use crate::gpu::{Adapter, Workbench};
 use crate::notices::Notices;
 use crate::ops::{Op, SHADERS, Variant};
 use crate::plan::{ConvKernel, ConvKernels, Plan};
+use crate::spot::{self, Checks};
 use budget::Budget;
 use candidates::{candidates, is_worthwhile};
 pub use choices::Choices;
@@ -77,10 +78,17 @@ pub async fn choose(
     let Some(adapter) = device.adapter() else {
         return Ok(on_the_reference(readable));
     };
+    let mut cache = Cache::load(&adapter.to_string());
+    let mut bench = None;
+    let longest = spot::longest_loop(adapter, &mut bench, &mut cache).await?;
+    let checks = device.has_spot_checks().then(|| Checks::new(adapter));
     let mut tuner = Tuner {
         adapter,
-        bench: None,
-        cache: Cache::load(&adapter.to_string()),
+        longest,
+        bench,
+        cache,
+        checks,
+        notices,
         effort,
         budget: Budget::new(effort.budget()),
     };
@@ -90,7 +98,8 @@ pub async fn choose(
     let checksum = checksum(readable);
     let known = tuner.cache.choices(&checksum).and_then(|text| text.parse().ok());
     if let (Effort::Quick, Some(mut known)) = (effort, known) {
-        foreign::adapt(&mut known, device, readable, notices)?;
+        foreign::adapt(&mut known, device, readable, tuner.notices)?;
+        adapter.leave(tuner.bench);
         return Ok(known);
     }
     let mut choices = Choices::default();
@@ -108,7 +117,9 @@ pub async fn choose(
     }
     if effort != Effort::Off {
         tuner.cache.insert_choices(checksum, choices.to_string());
-        let _ = tuner.cache.save();
+        if let Err(line) = tuner.cache.save() {
+            tuner.notices.push(line);
+        }
     }
     adapter.leave(tuner.bench);
     Ok(choices)
@@ -135,8 +146,13 @@ fn checksum(plan: &Plan) -> String {
 
 struct Tuner<'a> {
     adapter: &'a Adapter,
+    /// How often the loops of an invocation may go round.
+    longest: u64,
     bench: Option<Workbench>,
     cache: Cache,
+    /// None where kernels are taken for right.
+    checks: Option<Checks<'a>>,
+    notices: &'a mut Notices,
     effort: Effort,
     budget: Budget,
 }
@@ -241,7 +257,8 @@ impl Tuner<'_> {
 
     /// The name and the time of an op's best kernel; without a time, the one that suits such adapters.
     async fn best(&mut self, op: &dyn Op) -> Result<(String, Option<Duration>)> {
-        let candidates = candidates(op, self.adapter, self.effort);
+        let mut candidates = candidates(op, self.adapter, self.effort);
+        candidates.retain(|variant| variant.op.longest_loop() <= self.longest);
         if candidates.is_empty() {
             let time = self.time(op, "").await?;
             return Ok((String::new(), time));
@@ -290,20 +307,24 @@ impl Tuner<'_> {
     }
 
     async fn bench(&mut self) -> Result<&mut Workbench> {
-        Ok(match &mut self.bench {
-            Some(bench) => bench,
-            none => none.insert(Workbench::open(self.adapter).await?),
-        })
+        spot::opened(self.adapter, &mut self.bench).await
     }
 
     /// Measures one dispatch and remembers the shortest time that it ever took.
     async fn measure(&mut self, op: &dyn Op, variant: &str) -> Result<Option<Duration>> {
-        if !self.budget.is_left() {
+        if !self.budget.is_left() || op.longest_loop() > self.longest {
             return Ok(None);
         }
         let run = self.effort.run();
-        let bench = self.bench().await?;
+        let bench = spot::opened(self.adapter, &mut self.bench).await?;
         let begun = Instant::now();
+        if let Some(checks) = &mut self.checks {
+            // What cannot run at all cannot be timed either.
+            let passes = checks.passes(bench, &mut self.cache, op, self.notices).await;
+            if !passes.unwrap_or(true) {
+                return Ok(None);
+            }
+        }
         let measured = bench.time(op.boxed(), run).await;
         self.budget.count(begun);
         match measured {

@@ -96,7 +96,7 @@ pub(super) async fn load(
     })?;
     let parameters = initial_parameters(&plan, seed);
     let classes = plan.tensor(plan.find("logits")?).shape.dims()[1];
-    let mut executor = device.load(plan).await?;
+    let mut executor = device.clone().without_spot_checks().load(plan).await?;
     let plan = executor.plan().clone();
     let mut random = Random::new(seed, Floats::Hostile);
     let mut bytes = |name: &str, draw: &mut dyn FnMut(&mut Random) -> u8| {
