@@ -177,15 +177,15 @@ def conv_backward_input(c, step, x):
 def conv_backward_weight(c, step, x):
     images, weights, outputs = conv_shapes(c)
     input, d_output = x("input").reshape(images), x("d_output").reshape(outputs)
-    count = -(-c["BATCH"] // c["PARTS"])
-    d_weight = torch.zeros(c["PARTS"], *weights, dtype=torch.float64)
-    d_bias = torch.zeros(c["PARTS"], c["O"], dtype=torch.float64)
+    n, _, oh, ow = outputs
+    positions = torch.arange(n * oh * ow).reshape(n, 1, oh, ow)
+    part_len = -(-positions.numel() // c["PARTS"])
+    gradients = []
     for part in range(c["PARTS"]):
-        n = slice(part * count, (part + 1) * count)
-        if len(input[n]):
-            gradient = torch.nn.grad.conv2d_weight(input[n], weights, d_output[n], **conv_options(c))
-            d_weight[part], d_bias[part] = gradient, d_output[n].sum((0, 2, 3))
-    return [d_weight, d_bias]
+        own = torch.where(positions // part_len == part, d_output, 0)
+        d_weight = torch.nn.grad.conv2d_weight(input, weights, own, **conv_options(c))
+        gradients.append((d_weight, own.sum((0, 2, 3))))
+    return [torch.stack(list(of_all)) for of_all in zip(*gradients)]
 
 
 @op
@@ -243,8 +243,11 @@ for kernel in KERNELS.split():
 
 @op
 def reduce_sum(c, step, x):
-    total = x("partials").reshape(c["PARTS"], c["LEN"]).sum(0)
-    return [total + x("sum") if c["ACCUMULATE"] else total]
+    partials = x("partials").reshape(c["GROUPS"], c["PARTS"], c["LEN"])
+    share = -(-c["PARTS"] // c["SPLIT"])
+    shares = [partials[:, s * share : (s + 1) * share].sum(1) for s in range(c["SPLIT"])]
+    total = torch.stack(shares, dim=1)
+    return [total + x("sum").reshape(total.shape) if c["ACCUMULATE"] else total]
 
 
 @op

@@ -20,7 +20,7 @@ fn random(index: u32) -> u32 {
 
 // −2, −1, 1 and 2: none is lost in a product, and sums of many products are exact.
 @compute @workgroup_size(WORKGROUP_SIZE)
-fn spot_fill(
+fn spot_fill_integers(
     @builtin(global_invocation_id) id: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
 ) {
@@ -31,6 +31,18 @@ fn spot_fill(
     let word = random(index);
     let magnitude = f32(1u + (word >> 1u & 1u));
     filled[index] = select(magnitude, -magnitude, (word & 1u) == 1u);
+}
+
+// From −1 to 1; of 24 bits, so that nothing is rounded.
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn spot_fill_spread(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+) {
+    let index = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    if index < arrayLength(&filled) {
+        filled[index] = f32(random(index) >> 8u) * 0x1p-23f - 1.0;
+    }
 }
 
 // Black and white, four pixels to a word: as floats they are 0 and 1.

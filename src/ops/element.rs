@@ -206,8 +206,10 @@ pub(super) fn tile_edges(batch: usize, sizes: [usize; 2], tile: [usize; 2]) -> V
 
 /// What an input holds.
 pub enum Content {
-    /// Floats.
+    /// Floats, of which few values say enough: small integers, whose sums are exact.
     Floats,
+    /// Floats, which it takes many values of to tell apart: what maxima are taken of.
+    Spread,
     /// Pixels, four bytes to a word.
     Pixels,
     /// Words of which each is made from its index and a random word: indices, labels.
@@ -235,7 +237,7 @@ impl Content {
 
     /// Whether they are floats.
     pub fn is_floats(&self) -> bool {
-        matches!(self, Content::Floats)
+        matches!(self, Content::Floats | Content::Spread)
     }
 }
 

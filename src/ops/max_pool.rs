@@ -92,6 +92,10 @@ impl Op for MaxPoolForward {
         (height + height * width) as u64
     }
 
+    fn content(&self, _: usize) -> Content {
+        Content::Spread
+    }
+
     fn cost(&self) -> Cost {
         let comparisons = output_len(&self.geometry) * self.geometry.kernel_area();
         Cost::new(comparisons, &self.bindings())

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::ops::{Fill, Pick, float, pixels, random};
+use super::ops::{Fill, Filling, Pick, random};
 use crate::error::Result;
 use crate::gpu::Workbench;
 use crate::ops::{Content, Element, Elements, Op, Step, Words};
@@ -56,13 +56,22 @@ struct Filled {
     content: Content,
 }
 
+/// How the device fills what holds that, if it does.
+fn filling(content: &Content) -> Option<Filling> {
+    match content {
+        Content::Floats => Some(Filling::Integers),
+        Content::Spread => Some(Filling::Spread),
+        Content::Pixels => Some(Filling::Pixels),
+        Content::Words(_) => None,
+    }
+}
+
 impl Filled {
     /// The word at `index`.
     fn word(&self, index: usize) -> u32 {
-        match &self.content {
-            Content::Floats => float(self.seed, index),
-            Content::Pixels => pixels(self.seed, index),
-            Content::Words(word) => word(index, random(self.seed, index)),
+        match (&self.content, filling(&self.content)) {
+            (Content::Words(word), _) => word(index, random(self.seed, index)),
+            (_, filling) => filling.map_or(0, |filling| filling.word(self.seed, index)),
         }
     }
 
@@ -96,11 +105,10 @@ impl Probe {
         let mut written = Vec::new();
         let mut fill = |i: usize, tensor: TensorId, len: usize, content: Content| -> Result<Filled> {
             let seed = (i as u32 + 1).wrapping_mul(NEXT_SEED);
-            if !matches!(content, Content::Words(_)) {
-                let pixels = matches!(content, Content::Pixels);
+            if let Some(filling) = filling(&content) {
                 let name = format!("seed{i}");
                 let from = plan.tensor(&name, [1], plan::Element::U32, Role::Input)?;
-                plan.op(Phase::Forward, Fill { len, pixels }, &[from], &[tensor])?;
+                plan.op(Phase::Forward, Fill { len, filling }, &[from], &[tensor])?;
                 written.push((from, vec![seed]));
             }
             Ok(Filled { tensor, len, seed, content })

@@ -12,29 +12,38 @@ pub(super) fn random(seed: u32, index: usize) -> u32 {
     word >> 22 ^ word
 }
 
-/// The bits of the float at `index` of a tensor filled with `seed`: −2, −1, 1 or 2.
-pub(super) fn float(seed: u32, index: usize) -> u32 {
-    let word = random(seed, index);
-    let magnitude = 1.0 + (word >> 1 & 1) as f32;
-    (if word & 1 == 1 { -magnitude } else { magnitude }).to_bits()
+/// What a tensor is filled with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Filling {
+    /// The floats −2, −1, 1 and 2.
+    Integers,
+    /// Floats from −1 to 1.
+    Spread,
+    /// Black and white pixels, four bytes to a word: as floats they are 0 and 1, whose sums are exact.
+    Pixels,
 }
 
-/// The word of black and white pixels at `index`: as floats they are 0 and 1, whose sums are exact.
-pub(super) fn pixels(seed: u32, index: usize) -> u32 {
-    (random(seed, index) & 0x0101_0101) * 0xff
+impl Filling {
+    /// The word at `index` of a tensor filled with `seed`; as in the shader.
+    pub fn word(self, seed: u32, index: usize) -> u32 {
+        let word = random(seed, index);
+        match self {
+            Filling::Integers => {
+                let magnitude = 1.0 + (word >> 1 & 1) as f32;
+                (if word & 1 == 1 { -magnitude } else { magnitude }).to_bits()
+            }
+            // 24 bits, so that nothing is rounded.
+            Filling::Spread => ((word >> 8) as f32 / (1u32 << 23) as f32 - 1.0).to_bits(),
+            Filling::Pixels => (word & 0x0101_0101) * 0xff,
+        }
+    }
 }
 
-/// Fills a tensor with floats that look random, or with pixels.
+/// Fills a tensor with what looks random.
 #[derive(Debug, Clone)]
 pub(super) struct Fill {
     pub len: usize,
-    pub pixels: bool,
-}
-
-impl Fill {
-    fn word(&self, seed: u32, index: usize) -> u32 {
-        if self.pixels { pixels(seed, index) } else { float(seed, index) }
-    }
+    pub filling: Filling,
 }
 
 /// Picks elements of a tensor by their indices.
@@ -46,7 +55,11 @@ pub(super) struct Pick {
 
 impl Op for Fill {
     fn name(&self) -> &'static str {
-        if self.pixels { "spot_fill_pixels" } else { "spot_fill" }
+        match self.filling {
+            Filling::Integers => "spot_fill_integers",
+            Filling::Spread => "spot_fill_spread",
+            Filling::Pixels => "spot_fill_pixels",
+        }
     }
 
     fn shader(&self) -> &'static str {
@@ -83,12 +96,12 @@ impl Op for Fill {
     fn reference(&self, args: &mut Args<'_>) {
         let seed = args.inputs[0][0];
         for (index, word) in args.outputs[0].iter_mut().enumerate() {
-            *word = self.word(seed, index);
+            *word = self.filling.word(seed, index);
         }
     }
 
     fn element(&self, args: &Elements<'_>, _: usize, index: usize) -> Element {
-        Element::Word(self.word(args.word(0, 0), index))
+        Element::Word(self.filling.word(args.word(0, 0), index))
     }
 
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {

@@ -11,6 +11,7 @@ mod planted_gathered;
 mod planted_pool;
 mod pointwise;
 mod products;
+mod spot;
 mod windows;
 
 use wgrad::Device;

@@ -16,10 +16,16 @@ use super::planted::{self, geometry};
 use super::{planted_fused, planted_gathered, planted_pool};
 
 /// An op with its kernel's text changed in one place, and the true reference.
-#[derive(Debug, Clone)]
-struct Mutant {
+#[derive(Clone)]
+pub struct Mutant {
     op: Box<dyn Op>,
     shader: &'static str,
+}
+
+impl std::fmt::Debug for Mutant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.op.fmt(f)
+    }
 }
 
 impl Mutant {
@@ -27,6 +33,13 @@ impl Mutant {
         let original = op.shader();
         assert!(original.contains(from), "{}: no `{from}`", op.name());
         let shader = Box::leak(original.replacen(from, to, 1).into_boxed_str());
+        Mutant { op, shader }
+    }
+
+    /// The same change wherever the text has it: in every entry point of a file.
+    pub fn everywhere(op: Box<dyn Op>, from: &str, to: &str) -> Self {
+        assert!(op.shader().contains(from), "{}: no `{from}`", op.name());
+        let shader = Box::leak(op.shader().replace(from, to).into_boxed_str());
         Mutant { op, shader }
     }
 }

@@ -208,7 +208,7 @@ pub fn mutants() -> Vec<(&'static str, Box<dyn Op>, &'static str, &'static str)>
         (
             "last part left out",
             reduce(),
-            "part < PARTS",
+            "part < end",
             "part + 1u < PARTS",
         ),
         (

@@ -234,8 +234,8 @@ pub fn mutants() -> Vec<Planted> {
         (
             "last image of a part left out",
             backward_weight(),
-            "part * images + images, BATCH)",
-            "part * images + images, BATCH) - 1u",
+            "min((part + 1u) * part_len, positions)",
+            "min((part + 1u) * part_len, positions) - 1u",
         ),
         (
             "padding not zero",
