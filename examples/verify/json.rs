@@ -1,7 +1,7 @@
 //! A report as JSON.
 
 use serde_json::{Value, json};
-use wgrad::verify::{GradientReport, ModelReport, OutputReport, Report};
+use wgrad::verify::{GradientReport, ModelReport, NetworkReport, OutputReport, Report};
 
 pub fn of_report(report: &Report) -> Value {
     json!({
@@ -10,6 +10,18 @@ pub fn of_report(report: &Report) -> Value {
         "models": Value::from_iter(report.models.iter().map(model)),
         "ops": Value::from_iter(report.ops.iter().map(output)),
         "gradients": Value::from_iter(report.gradients.iter().map(gradient)),
+        "large": Value::from_iter(report.large.iter().map(output)),
+        "networks": Value::from_iter(report.networks.iter().map(network)),
+    })
+}
+
+fn network(report: &NetworkReport) -> Value {
+    let outputs = report.outputs.iter().flatten();
+    json!({
+        "network": report.network,
+        "outputs": Value::from_iter(outputs.map(output)),
+        "refused": report.outputs.as_ref().err(),
+        "right": report.is_right(),
     })
 }
 

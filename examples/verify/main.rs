@@ -29,6 +29,9 @@ struct Args {
     /// Steps of the free-running trajectories
     #[arg(long, value_name = "N", default_value_t = Options::default().steps)]
     steps: usize,
+    /// Random networks of large sizes, checked by single elements
+    #[arg(long, value_name = "N", default_value_t = Options::default().networks)]
+    networks: usize,
     /// Write every figure, as a JSON array of one object for each adapter
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -64,6 +67,7 @@ async fn run(args: &Args) -> Result<bool> {
         seed: args.seed,
         rounds: args.rounds,
         steps: args.steps,
+        networks: args.networks,
     };
     let mut reports = Vec::new();
     let mut failed = false;

@@ -1,7 +1,8 @@
 //! A product whose invocations each compute a tile of 4×4 in registers, of any size.
 
 use super::case::{Case, Random};
-use super::product::{Kernel, Worker, cases_of};
+use super::product::cases_of;
+use super::product_kernel::{Kernel, Worker};
 
 pub(super) const KERNEL: Kernel = Kernel {
     entry_points: ["gemm_4x4", "gemm_4x4_sums"],

@@ -1,7 +1,8 @@
 //! A product whose invocations each compute a tile of 8×8 in registers, four floats a load.
 
 use super::case::{Case, Random};
-use super::product::{Kernel, Worker, cases_of};
+use super::product::cases_of;
+use super::product_kernel::{Kernel, Worker};
 
 pub(super) const KERNEL: Kernel = Kernel {
     entry_points: ["gemm_8x8", "gemm_8x8_sums"],

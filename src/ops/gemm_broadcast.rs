@@ -2,7 +2,8 @@
 //! lanes of a subgroup load each row of A once and pass it around.
 
 use super::case::{Case, Random};
-use super::product::{Kernel, Worker, cases_of};
+use super::product::cases_of;
+use super::product_kernel::{Kernel, Worker};
 
 pub(super) const KERNEL: Kernel = Kernel {
     entry_points: ["gemm_broadcast", "gemm_broadcast_sums"],

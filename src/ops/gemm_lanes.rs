@@ -1,7 +1,8 @@
 //! A product whose workgroups each compute a tile of 4×4: each lane takes a part of K.
 
 use super::case::{Case, Random};
-use super::product::{Kernel, Worker, cases_of};
+use super::product::cases_of;
+use super::product_kernel::{Kernel, Worker};
 
 pub(super) const KERNEL: Kernel = Kernel {
     entry_points: ["gemm_lanes", "gemm_lanes_sums"],

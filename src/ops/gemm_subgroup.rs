@@ -1,7 +1,8 @@
 //! As gemm_lanes, the lanes' parts added by subgroups.
 
 use super::case::{Case, Random};
-use super::product::{Kernel, Worker, cases_of};
+use super::product::cases_of;
+use super::product_kernel::{Kernel, Worker};
 
 pub(super) const KERNEL: Kernel = Kernel {
     entry_points: ["gemm_subgroup", "gemm_subgroup_sums"],

@@ -1,7 +1,8 @@
 //! A product whose workgroups each compute a tile of 32×32, staged in workgroup memory.
 
 use super::case::{Case, Random};
-use super::product::{Kernel, Worker, cases_of};
+use super::product::cases_of;
+use super::product_kernel::{Kernel, Worker};
 
 /// Rows and columns of a tile, and columns of A staged at once; as in the shader.
 const TILE: u64 = 32;

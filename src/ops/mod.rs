@@ -9,7 +9,10 @@ mod arithmetic;
 mod bound;
 pub mod case;
 mod element;
+mod conv_pool_weight;
+mod conv_weight;
 mod product;
+mod product_kernel;
 mod product_split;
 mod split;
 mod windows;
@@ -22,7 +25,10 @@ use bytemuck::{Pod, Zeroable};
 pub use bound::ErrorBound;
 use case::{Case, Random};
 pub use element::{Content, Element, Elements, Sum, Words};
-pub use product::{Epilogue, Kernel, Product};
+pub use conv_pool_weight::ConvPoolBackwardWeight;
+pub use conv_weight::ConvBackwardWeight;
+pub use product::{Epilogue, Product};
+pub use product_kernel::Kernel;
 pub use split::{Slot, Split, SplitStep};
 
 /// Declares the files of this folder, what each exports, and [`FAMILIES`], the list of their cases.
@@ -43,8 +49,8 @@ macro_rules! op_list {
 op_list! {
     bias: BiasForward, BiasBackward;
     col2im: Col2im;
-    conv: ConvForward, ConvBackwardInput, ConvBackwardWeight, ConvSizes;
-    conv_pool: ConvPoolForward, ConvPoolBackwardWeight, NO_PIXEL;
+    conv: ConvForward, ConvBackwardInput, ConvSizes;
+    conv_pool: ConvPoolForward, NO_PIXEL;
     cross_entropy: CrossEntropy;
     fused_loss: FusedLoss, RowLoss;
     gather: Gather;

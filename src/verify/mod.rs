@@ -4,6 +4,8 @@
 //!   reference and the op's error bound;
 //! - [`fuzz`]: every op there is, alone, over random sizes and hostile inputs;
 //! - [`differentiate`]: every op that has a gradient, against central differences on the adapter;
+//! - [`large`]: every op at sizes where drivers cut loops short, by single elements;
+//! - [`networks`]: random networks of large sizes, every op by single elements;
 //! - [`cases`]: the cases of both, for other programs to compute;
 //! - [`drift`]: how far the adapter and the reference come apart when both train freely.
 //!
@@ -13,7 +15,9 @@ mod compare;
 mod drift;
 mod fuzz;
 mod gradients;
+mod large;
 mod models;
+mod networks;
 mod report;
 mod table;
 
@@ -21,5 +25,7 @@ pub use compare::{OutputReport, lockstep};
 pub use drift::{Drift, drift};
 pub use fuzz::{cases, fuzz};
 pub use gradients::{GradientReport, differentiate};
+pub use large::large;
 pub use models::{Subject, built_in, larger, tutorial};
+pub use networks::{NetworkReport, networks};
 pub use report::{ModelReport, Options, Report, adapter, model};

@@ -2,7 +2,9 @@
 
 use super::compare::{OutputReport, lockstep, on_gpu};
 use super::drift::load;
-use super::{Drift, GradientReport, Subject, built_in, differentiate, drift, fuzz};
+use super::{
+    Drift, GradientReport, NetworkReport, Subject, built_in, differentiate, drift, fuzz, large, networks,
+};
 use crate::device::Device;
 use crate::error::Result;
 use crate::ops::Step;
@@ -18,6 +20,8 @@ pub struct Options {
     pub rounds: u32,
     /// Steps of the free-running trajectories.
     pub steps: usize,
+    /// Random networks of large sizes; each takes seconds on a software adapter.
+    pub networks: usize,
 }
 
 impl Default for Options {
@@ -26,6 +30,7 @@ impl Default for Options {
             seed: 0,
             rounds: 12,
             steps: 100,
+            networks: 4,
         }
     }
 }
@@ -52,13 +57,18 @@ pub struct Report {
     pub gradients: Vec<GradientReport>,
     /// The built-in models, op by op.
     pub models: Vec<ModelReport>,
+    /// Every op at sizes where drivers cut loops short, single elements.
+    pub large: Vec<OutputReport>,
+    /// Random networks of large sizes, every op by single elements.
+    pub networks: Vec<NetworkReport>,
 }
 
 impl Report {
     /// Whether every output and every gradient is within its bound.
     pub fn is_right(&self) -> bool {
         let outputs = self.models.iter().flat_map(|model| &model.outputs);
-        self.ops.iter().chain(outputs).all(OutputReport::is_right)
+        self.ops.iter().chain(outputs).chain(&self.large).all(OutputReport::is_right)
+            && self.networks.iter().all(NetworkReport::is_right)
             && self.gradients.iter().all(GradientReport::is_right)
     }
 }
@@ -77,6 +87,8 @@ pub async fn adapter(device: &Device, options: &Options) -> Result<Report> {
         ops: fuzz(device, options.seed, options.rounds).await?,
         gradients: differentiate(device, options.seed, options.rounds).await?,
         models,
+        large: large(device).await?,
+        networks: networks(device, options.seed, options.networks).await?,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Drift, GradientReport, ModelReport, OutputReport, Report};
+use super::{Drift, GradientReport, ModelReport, NetworkReport, OutputReport, Report};
 
 impl fmt::Display for Report {
     /// For each model each op's outputs, the worse of the two steps; for each op and each gradient
@@ -14,6 +14,8 @@ impl fmt::Display for Report {
         }
         write_ops(f, &self.ops)?;
         write_gradients(f, &self.gradients)?;
+        write_large(f, &self.large)?;
+        write_networks(f, &self.networks)?;
         f.write_str(match self.is_right() {
             true => "Every result is within its bound.",
             false => "WRONG RESULTS: see above.",
@@ -53,6 +55,33 @@ fn write_ops(f: &mut fmt::Formatter<'_>, reports: &[OutputReport]) -> fmt::Resul
         let what = format!("{}, {}", binding(worst).unwrap_or_default(), group.len());
         line(f, worst.op, &what, worst.ulp, worst.of_bound)?;
         write_fault(f, worst)?;
+    }
+    writeln!(f)
+}
+
+fn write_large(f: &mut fmt::Formatter<'_>, reports: &[OutputReport]) -> fmt::Result {
+    heading(f, "op at large sizes", "output, sizes; some elements")?;
+    let output = |report: &OutputReport| report.tensor.split('.').next().map(str::to_owned);
+    for group in groups(reports, |report| (report.op, output(report))) {
+        let worst = worst(&group, |report| report.of_bound);
+        let what = format!("{}, {}", output(worst).unwrap_or_default(), group.len());
+        line(f, worst.op, &what, worst.ulp, worst.of_bound)?;
+        write_fault(f, worst)?;
+    }
+    writeln!(f)
+}
+
+fn write_networks(f: &mut fmt::Formatter<'_>, reports: &[NetworkReport]) -> fmt::Result {
+    for report in reports {
+        let network = &report.network;
+        match &report.outputs {
+            Err(why) => writeln!(f, "random network refused: {network}: {why}")?,
+            Ok(outputs) => {
+                writeln!(f, "random network, {} outputs: {network}", outputs.len())?;
+                let wrong = outputs.iter().filter(|output| !output.is_right());
+                wrong.into_iter().try_for_each(|output| write_fault(f, output))?;
+            }
+        }
     }
     writeln!(f)
 }

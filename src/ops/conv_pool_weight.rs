@@ -1,0 +1,165 @@
+//! The gradient of a pooled convolution's weights and bias, from the pooled gradient.
+
+use rayon::prelude::*;
+
+use super::arithmetic::{ELEMENT, items_of_a_task};
+use super::conv::ConvSizes;
+use super::conv_pool::{
+    NO_PIXEL, SHADER, TILE, constants, content, cost, images, input_words, pooled_len, pooled_size, value_at,
+    windows,
+};
+use super::{Args, Bindings, Content, Cost, Element, Elements, ErrorBound, Op, Sum, WORKGROUP_SIZE};
+
+/// Channels whose gradients one workgroup adds up; as in the shader.
+const CHANNELS: usize = 2;
+
+/// The gradient of the convolution's weights and bias, from `indices` and the pooled gradient.
+#[derive(Debug, Clone)]
+pub struct ConvPoolBackwardWeight {
+    /// The convolution's sizes, of stride 1.
+    pub sizes: ConvSizes,
+    /// Samples of the data set whose bytes are read, in its order, as [`Gather`] reads them; else `input`
+    /// is the batch, and `order` of no matter.
+    pub gathered: Option<usize>,
+    /// Add to what the gradients hold instead of overwriting it.
+    pub accumulate: bool,
+}
+
+impl ConvPoolBackwardWeight {
+    fn bounds(&self) -> [ErrorBound; 2] {
+        let terms = pooled_len(&self.sizes) / self.sizes.out_channels + 1;
+        [ErrorBound::Products { terms }, ErrorBound::Sum { terms }]
+    }
+}
+
+impl Op for ConvPoolBackwardWeight {
+    fn name(&self) -> &'static str {
+        "conv_pool_backward_weight"
+    }
+
+    fn shader(&self) -> &'static str {
+        SHADER
+    }
+
+    fn bindings(&self) -> Bindings {
+        let (s, pooled) = (&self.sizes, pooled_len(&self.sizes));
+        let (input, order) = input_words(s, self.gathered);
+        Bindings {
+            inputs: vec![("input", input), ("indices", pooled), ("d_pooled", pooled), ("order", order)],
+            outputs: vec![("d_weight", s.weight_len()), ("d_bias", s.out_channels)],
+        }
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        constants(&self.sizes, self.gathered, self.accumulate)
+    }
+
+    fn invocations(&self) -> u64 {
+        let s = &self.sizes;
+        (s.out_channels.div_ceil(CHANNELS) * s.in_channels) as u64 * WORKGROUP_SIZE
+    }
+
+    fn longest_loop(&self) -> u64 {
+        let (height, width) = pooled_size(&self.sizes);
+        let tiles = (self.sizes.batch * height * width.div_ceil(TILE)) as u64;
+        tiles.div_ceil(WORKGROUP_SIZE) + 2 * WORKGROUP_SIZE
+    }
+
+    fn content(&self, input: usize) -> Content {
+        if input != 1 {
+            return content(self.gathered, input);
+        }
+        let pixels: Vec<[usize; 4]> = windows(&self.sizes).collect();
+        Content::words(move |at, random| match random % 8 {
+            corner @ 0..4 => pixels[at % pixels.len()][corner as usize] as u32,
+            _ => NO_PIXEL,
+        })
+    }
+
+    fn rows(&self) -> usize {
+        self.sizes.batch
+    }
+
+    fn cost(&self) -> Cost {
+        let flop = 2 * pooled_len(&self.sizes) * (self.sizes.fan_in() + 1);
+        cost(flop, &self.sizes, self.gathered, self.bindings())
+    }
+
+    fn reference(&self, args: &mut Args<'_>) {
+        let s = self.sizes;
+        let (indices, d_pooled) = (args.inputs[1], args.input(2));
+        let input = images(&s, self.gathered, args);
+        let windows = s.windows();
+        let inside = windows.inside();
+        let mut padded = vec![0f64; s.batch * windows.len()];
+        for (n, padded) in padded.chunks_mut(windows.len()).enumerate() {
+            windows.pad(s.image(&input, n), padded);
+        }
+        let area = pooled_len(&s) / (s.batch * s.out_channels);
+        let before = |value: f32| if self.accumulate { f64::from(value) } else { 0.0 };
+        let (d_weight, d_bias) = args.two_outputs();
+        let kernels = d_weight.par_chunks_mut(s.fan_in()).zip(d_bias).enumerate();
+        let kernels = kernels.with_min_len(items_of_a_task(ELEMENT * s.batch * area));
+        kernels.for_each(|(o, (d_weight, d_bias))| {
+            let mut sums: Vec<f64> = d_weight.iter().map(|&value| before(value)).collect();
+            let mut total = before(*d_bias);
+            for (n, planes) in padded.chunks(windows.len()).enumerate() {
+                let at = (n * s.out_channels + o) * area;
+                for (&winner, &gradient) in indices[at..].iter().zip(&d_pooled[at..]).take(area) {
+                    // No pixel's index, no gradient.
+                    let Some(&position) = windows.positions.get(winner as usize) else { continue };
+                    let (gradient, planes) = (f64::from(gradient), &planes[position..]);
+                    let inside = &inside[position..];
+                    total += gradient;
+                    for (sum, &cell) in sums.iter_mut().zip(&windows.cells) {
+                        // An infinite gradient times the padding's zero would be NaN.
+                        if inside[cell] {
+                            *sum += gradient * planes[cell];
+                        }
+                    }
+                }
+            }
+            for (value, sum) in d_weight.iter_mut().zip(sums) {
+                *value = sum as f32;
+            }
+            *d_bias = total as f32;
+        });
+    }
+
+    fn element(&self, args: &Elements<'_>, output: usize, index: usize) -> Element {
+        let s = &self.sizes;
+        let g = &s.geometry;
+        let (height, width) = pooled_size(s);
+        let area = height * width;
+        let (o, within) = if output == 0 { (index / s.fan_in(), index % s.fan_in()) } else { (index, 0) };
+        let (c, cell) = (within / g.kernel_area(), within % g.kernel_area());
+        let cell = (cell / g.window.kernel.width, cell % g.window.kernel.width);
+        let mut sum = Sum::default();
+        if self.accumulate {
+            sum.add(args.before(output, index));
+        }
+        for n in 0..s.batch {
+            for window in (n * s.out_channels + o) * area..(n * s.out_channels + o + 1) * area {
+                let (winner, gradient) = (args.word(1, window) as usize, args.float(2, window));
+                if winner == NO_PIXEL as usize {
+                    continue;
+                }
+                if output == 1 {
+                    sum.add(gradient);
+                    continue;
+                }
+                let position = (winner / g.output.width, winner % g.output.width);
+                let first = (n * s.in_channels + c) * g.input_area();
+                if let Some(pixel) = g.pixel(position, cell) {
+                    sum.add_product(gradient, value_at(s, self.gathered, args, first + pixel));
+                }
+            }
+        }
+        let [weight_bound, bias_bound] = self.bounds();
+        sum.within(if output == 0 { &weight_bound } else { &bias_bound })
+    }
+
+    fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
+        self.bounds().into()
+    }
+}

@@ -1,0 +1,161 @@
+//! The gradient of a convolution's weights and bias, with the columns read from the image where they stand.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::arithmetic::{Factor, RowPanels, Sums, tables};
+use super::conv::{ConvSizes, SHADER, TILE};
+use super::element::tile_edges;
+use super::{Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Sum};
+
+/// For each of `parts` runs of output positions, counted through all images, `d_weight[part, o, c, kh, kw] = Σ d_output[n, o, p] ·
+/// input[n, c, pixel under (kh, kw) at p]` and `d_bias[part, o] = Σ d_output[n, o, p]`;
+/// [`ReduceSum`](super::ReduceSum) adds the parts in a fixed order.
+#[derive(Debug, Clone)]
+pub struct ConvBackwardWeight {
+    /// The sizes.
+    pub sizes: ConvSizes,
+    /// Runs of N·OH·OW positions of one length; the last may have fewer, or none.
+    pub parts: usize,
+}
+
+impl ConvBackwardWeight {
+    /// N·OH·OW.
+    fn positions(&self) -> usize {
+        self.sizes.batch * self.sizes.geometry.output_area()
+    }
+
+    fn part_len(&self) -> usize {
+        self.positions().div_ceil(self.parts)
+    }
+
+    /// The output positions of a part, counted through all images.
+    fn positions_of(&self, part: usize) -> Range<usize> {
+        let end = |parts: usize| (parts * self.part_len()).min(self.positions());
+        end(part)..end(part + 1)
+    }
+
+    fn bounds(&self) -> [ErrorBound; 2] {
+        let terms = self.part_len();
+        [ErrorBound::Products { terms }, ErrorBound::Sum { terms }]
+    }
+}
+
+impl Op for ConvBackwardWeight {
+    fn name(&self) -> &'static str {
+        "conv_backward_weight"
+    }
+
+    fn shader(&self) -> &'static str {
+        SHADER
+    }
+
+    fn bindings(&self) -> Bindings {
+        let s = &self.sizes;
+        Bindings {
+            inputs: vec![("input", s.input_len()), ("d_output", s.output_len())],
+            outputs: vec![
+                ("d_weight", self.parts * s.weight_len()),
+                ("d_bias", self.parts * s.out_channels),
+            ],
+        }
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        let mut constants = self.sizes.constants();
+        constants.push(("PARTS", self.parts as f64));
+        constants
+    }
+
+    fn invocations(&self) -> u64 {
+        let tiles = self.sizes.out_channels.div_ceil(TILE) * self.sizes.fan_in().div_ceil(TILE);
+        (self.parts * tiles) as u64
+    }
+
+    fn longest_loop(&self) -> u64 {
+        let rows = self.part_len().div_ceil(self.sizes.geometry.output.width) + 1;
+        (self.part_len() + rows + TILE) as u64
+    }
+
+    fn cost(&self) -> Cost {
+        Cost::new(self.sizes.flop(), &self.bindings())
+    }
+
+    fn reference(&self, args: &mut Args<'_>) {
+        let s = self.sizes;
+        let (input, d_output) = (args.input(0), args.input(1));
+        let area = s.geometry.output_area();
+        let [channels, positions] = tables([s.out_channels, area], false);
+        let windows = s.windows();
+        let (d_weight, d_bias) = args.two_outputs();
+        let d_bias = d_bias.par_chunks_mut(s.out_channels);
+        let parts = d_weight.par_chunks_mut(s.weight_len()).zip(d_bias).enumerate();
+        let images_of_part = self.part_len().div_ceil(area);
+        let parts = parts.with_min_len(s.images_of_a_task().div_ceil(images_of_part));
+        parts.for_each(|(part, (d_weight, d_bias))| {
+            let mut padded = vec![0.0; windows.len()];
+            let (mut sums, mut packed) = (Sums::default(), RowPanels::default());
+            let mut totals = vec![0f64; s.out_channels];
+            sums.set_zero(s.out_channels, s.fan_in());
+            let all = self.positions_of(part);
+            for n in all.start / area..all.end.div_ceil(area) {
+                let own = all.start.max(n * area) - n * area..all.end.min((n + 1) * area) - n * area;
+                let gradients = Factor {
+                    values: &d_output[n * s.out_channels * area..],
+                    rows: &channels,
+                    columns: &positions[own.clone()],
+                };
+                for (total, sum) in totals.iter_mut().zip(gradients.row_sums()) {
+                    *total += sum;
+                }
+                gradients.row_panels_into(&mut packed);
+                windows.pad(s.image(input, n), &mut padded);
+                let columns = &windows.positions[own];
+                let unrolled = Factor { columns, ..windows.unrolled(&padded) };
+                sums.add_product(&packed, &unrolled.transposed());
+            }
+            sums.each_row(d_weight, |_, d_weight, sums| {
+                for (value, &sum) in d_weight.iter_mut().zip(sums) {
+                    *value = sum as f32;
+                }
+            });
+            for (value, total) in d_bias.iter_mut().zip(totals) {
+                *value = total as f32;
+            }
+        });
+    }
+
+    fn element(&self, args: &Elements<'_>, output: usize, index: usize) -> Element {
+        let (s, g) = (&self.sizes, &self.sizes.geometry);
+        let (area, fan_in) = (g.output_area(), s.fan_in());
+        let row = if output == 0 { index / fan_in } else { index };
+        let (part, o) = (row / s.out_channels, row % s.out_channels);
+        let (c, cell) = (index % fan_in / g.kernel_area(), index % g.kernel_area());
+        let cell = (cell / g.window.kernel.width, cell % g.window.kernel.width);
+        let [weight_bound, bias_bound] = self.bounds();
+        let mut sum = Sum::default();
+        for at in self.positions_of(part) {
+            let (n, position) = (at / area, at % area);
+            let gradient = args.float(1, (n * s.out_channels + o) * area + position);
+            if output == 1 {
+                sum.add(gradient);
+                continue;
+            }
+            let position = (position / g.output.width, position % g.output.width);
+            let first = (n * s.in_channels + c) * g.input_area();
+            let value = g.pixel(position, cell).map_or(0.0, |pixel| args.float(0, first + pixel));
+            sum.add_product(gradient, value);
+        }
+        sum.within(if output == 0 { &weight_bound } else { &bias_bound })
+    }
+
+    fn tile_edges(&self, output: usize) -> Vec<usize> {
+        let columns = if output == 0 { self.sizes.fan_in() } else { 1 };
+        tile_edges(self.parts, [self.sizes.out_channels, columns], [TILE, TILE])
+    }
+
+    fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
+        self.bounds().into()
+    }
+}

@@ -1,0 +1,188 @@
+//! Every op at sizes where drivers cut loops and counters run over: single elements against the reference.
+
+use super::OutputReport;
+use crate::cache::Cache;
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::gpu::{Adapter, Workbench, check_loops, required_limits};
+use crate::ops::{
+    BiasBackward, BiasForward, Col2im, ConvBackwardInput, ConvBackwardWeight, ConvForward,
+    ConvPoolBackwardWeight, ConvPoolForward, ConvSizes, CrossEntropy, Epilogue, FusedLoss, Gather, Gemm,
+    Im2col, MaxPoolBackward, MaxPoolBackwardAll, MaxPoolForward, Metrics, Mse, Op, Operand, Product,
+    ReduceSum, ReluBackward, ReluForward, RowLoss, Sgd, SgdMomentum, WORKGROUP_SIZE, Zero,
+};
+use crate::plan::{Builder, Phase, Plan};
+use crate::shape::{Window, WindowedPlanes};
+use crate::spot;
+
+/// K of the large products; kernels of four take it too.
+const K: usize = (1 << 20) + 8;
+
+/// Elements of the large arrays.
+const LEN: usize = (1 << 22) + 4;
+
+/// Rows of the large batches, and classes.
+const ROWS: usize = 2100;
+const CLASSES: usize = 37;
+
+/// Checks every op at large sizes, by every kernel that the adapter can run: K past 2²⁰ or as long as a
+/// loop may be, planes past 2¹⁸ pixels, batches past 2,048.
+///
+/// # Errors
+/// A device that is no adapter, is lost or reports a fault; a wrong result is no error but a report.
+pub async fn large(device: &Device) -> Result<Vec<OutputReport>> {
+    let mut checker = Checker::new(device).await?;
+    let mut reports = Vec::new();
+    for op in ops(checker.longest)? {
+        let mut plan = Builder::new(false);
+        let (inputs, outputs) = plan.tensors_of(op.as_ref())?;
+        plan.boxed_op(Phase::Forward, op, &inputs, &outputs)?;
+        reports.extend(checker.check(plan.finish()).await?);
+    }
+    Ok(reports)
+}
+
+/// An adapter on which ops of plans are checked at their own sizes.
+pub(super) struct Checker<'a> {
+    adapter: &'a Adapter,
+    bench: Workbench,
+    longest: u64,
+}
+
+impl<'a> Checker<'a> {
+    pub async fn new(device: &'a Device) -> Result<Self> {
+        let none = || Error::value("verification", "an adapter", "the CPU reference");
+        let adapter = device.adapter().ok_or_else(none)?;
+        let mut bench = Some(Workbench::open(adapter).await?);
+        let mut cache = Cache::load(&adapter.to_string());
+        let longest = spot::longest_loop(adapter, &mut bench, &mut cache).await?;
+        let bench = bench.ok_or_else(none)?;
+        Ok(Checker { adapter, bench, longest })
+    }
+
+    /// Every op of `plan` as this adapter would run it.
+    ///
+    /// # Errors
+    /// A loop that is too long and cannot be split; memory that runs out; a device that is lost.
+    pub async fn check(&mut self, plan: Plan) -> Result<Vec<OutputReport>> {
+        let adapter = self.adapter;
+        let plan = plan.with_loops_up_to(self.longest, |op| adapter.runs(op));
+        required_limits(adapter, &plan)?;
+        check_loops(adapter, &plan)?;
+        let mut reports = Vec::new();
+        for node in plan.nodes().iter().filter(|node| adapter.runs(node.op.as_ref())) {
+            let verdict = spot::check(&mut self.bench, node.op.as_ref()).await?;
+            let outputs = node.outputs.iter().zip(verdict.outputs);
+            reports.extend(outputs.map(|(&output, (of_bound, at))| OutputReport {
+                op: node.op.name(),
+                tensor: plan.tensor(output).name.clone(),
+                shape: format!("{:?}", node.op),
+                ulp: f64::NAN,
+                of_bound,
+                at: (at.index, at.got, at.expected),
+            }));
+        }
+        Ok(reports)
+    }
+}
+
+fn ops(longest: u64) -> Result<Vec<Box<dyn Op>>> {
+    let mut ops = products(longest);
+    ops.extend(windows()?);
+    ops.extend(losses());
+    ops.extend(arrays());
+    Ok(ops)
+}
+
+/// The readable product past any loop, and each kernel of the fused one with loops as long as they may be.
+fn products(longest: u64) -> Vec<Box<dyn Op>> {
+    let mut ops: Vec<Box<dyn Op>> =
+        vec![Box::new(Gemm::new(2, [5, 3, K + 3], Operand::PLAIN, Operand::TRANSPOSED))];
+    for epilogue in [Epilogue::Masked, Epilogue::Sums] {
+        // Tall tiles have 64 rows: of a shorter K, since an adapter may bind no more than 128 MiB.
+        let of = |m: usize, k: usize| {
+            let product = Product::new([m, 4, k], [epilogue == Epilogue::Sums, true], epilogue);
+            product.variants()
+        };
+        for kernel in of(64, 4) {
+            let m = if of(8, 4).iter().any(|other| other.name == kernel.name) { 8 } else { 64 };
+            let mut ks = [K, K / 2, K / 4, K / 8, K / 16, K / 32].into_iter();
+            let mut of_k = ks.by_ref().filter(|k| m * k < 1 << 24).filter_map(|k| {
+                let mut variants = of(m, k / 4 * 4).into_iter();
+                variants.find(|variant| variant.name == kernel.name)
+            });
+            let fits = |op: &dyn Op| op.longest_loop() <= longest;
+            let longest = of_k.find(|variant| fits(variant.op.as_ref()));
+            let usual = longest.filter(|variant| variant.op.workgroup_size() == WORKGROUP_SIZE);
+            ops.extend(usual.map(|variant| variant.op));
+        }
+    }
+    ops
+}
+
+fn windows() -> Result<Vec<Box<dyn Op>>> {
+    let sizes = |batch: usize, [in_channels, out_channels]: [usize; 2], plane: usize, kernel: usize| {
+        let window = Window {
+            kernel: kernel.into(),
+            stride: 1.into(),
+            padding: (kernel / 2).into(),
+        };
+        let planes = batch * in_channels;
+        let geometry = WindowedPlanes::new(planes, plane.into(), window, "sizes")?;
+        Ok::<_, Error>(ConvSizes { batch, in_channels, out_channels, geometry })
+    };
+    let mut ops: Vec<Box<dyn Op>> = Vec::new();
+    // A plane past 2¹⁸ pixels, a batch past 2,048, a kernel past 65,535 weights.
+    for sizes in [sizes(2, [2, 3], 521, 3)?, sizes(ROWS, [3, 5], 10, 4)?, sizes(1, [7500, 2], 5, 3)?] {
+        let positions = sizes.batch * sizes.geometry.output_area();
+        let parts = positions.div_ceil(30_000);
+        ops.push(Box::new(ConvForward { sizes, relu: true }));
+        ops.push(Box::new(ConvBackwardInput { sizes }));
+        ops.push(Box::new(ConvBackwardWeight { sizes, parts }));
+        for gathered in [None, Some(sizes.batch + 3)] {
+            ops.push(Box::new(ConvPoolForward { sizes, gathered }));
+            ops.push(Box::new(ConvPoolBackwardWeight { sizes, gathered, accumulate: false }));
+        }
+        let geometry = sizes.geometry;
+        ops.push(Box::new(Im2col { geometry, fours: false }));
+        ops.push(Box::new(Col2im { geometry }));
+        ops.push(Box::new(MaxPoolForward { geometry, relu: true }));
+        ops.push(Box::new(MaxPoolBackward { geometry, disjoint: false }));
+        ops.push(Box::new(MaxPoolBackwardAll { geometry }));
+    }
+    Ok(ops)
+}
+
+fn losses() -> Vec<Box<dyn Op>> {
+    let (rows, classes) = (ROWS, CLASSES);
+    let mse = Mse { rows, classes, scale: 2.0 };
+    let cross_entropy = CrossEntropy { rows, classes };
+    let metrics = Metrics { rows, classes, slots: 256 };
+    let mut ops: Vec<Box<dyn Op>> = vec![
+        Box::new(mse.clone()),
+        Box::new(cross_entropy.clone()),
+        Box::new(metrics.clone()),
+        Box::new(Gather { rows, sample_len: 28 * 28, samples: rows + 5 }),
+    ];
+    for loss in [RowLoss::Mse(mse), RowLoss::CrossEntropy(cross_entropy)] {
+        for gathered in [None, Some(rows + 5)] {
+            ops.push(Box::new(FusedLoss { loss: loss.clone(), metrics: metrics.clone(), gathered }));
+        }
+    }
+    ops
+}
+
+fn arrays() -> Vec<Box<dyn Op>> {
+    let (len, weight_decay) = (LEN, 0.25);
+    vec![
+        Box::new(BiasForward { batch: ROWS, channels: 3, area: 600 }),
+        Box::new(BiasBackward { rows: 3, area: (1 << 18) + 5 }),
+        Box::new(ReduceSum::new(K, 3)),
+        Box::new(ReduceSum::new(3, LEN)),
+        Box::new(ReluForward { len }),
+        Box::new(ReluBackward { len }),
+        Box::new(Sgd { len, weight_decay }),
+        Box::new(SgdMomentum { len, weight_decay, momentum: 0.5 }),
+        Box::new(Zero { len }),
+    ]
+}

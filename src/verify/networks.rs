@@ -1,0 +1,147 @@
+//! Random networks of large sizes: every op as the adapter would run it, by single elements.
+
+use super::OutputReport;
+use super::large::Checker;
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::loss::{Loss, Reduction};
+use crate::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Training};
+use crate::ops::case::{Floats, Random};
+use crate::optim::Sgd;
+use crate::plan::{ConvKernel, Plan};
+
+/// Floating-point operations of a training step, so that a network takes seconds on a processor.
+const MOST_FLOP: u64 = 6_000_000_000;
+
+/// Words of all buffers together: 1.5 GiB.
+const MOST_WORDS: usize = 400 << 20;
+
+/// A random network, and what each of its ops computed.
+#[derive(Debug, Clone)]
+pub struct NetworkReport {
+    /// The layers, the shape of a sample, the batch, and how convolutions are computed.
+    pub network: String,
+    /// Each output of each op; or why the adapter cannot run the network.
+    pub outputs: Result<Vec<OutputReport>, String>,
+}
+
+impl NetworkReport {
+    /// Whether every output is within its bound, or the network was refused.
+    pub fn is_right(&self) -> bool {
+        let outputs = self.outputs.iter().flatten();
+        outputs.into_iter().all(OutputReport::is_right)
+    }
+}
+
+/// Draws `count` networks whose dimensions reach up to the adapter's limits, one of them large at a time, and
+/// checks every op of each at its own size. The same seed draws the same networks on every machine.
+///
+/// # Errors
+/// A device that is no adapter, is lost or reports a fault; a wrong result is no error but a report.
+pub async fn networks(device: &Device, seed: u64, count: usize) -> Result<Vec<NetworkReport>> {
+    let mut checker = Checker::new(device).await?;
+    let mut random = Random::new(seed, Floats::Hostile);
+    let mut reports = Vec::new();
+    while reports.len() < count {
+        let Some((network, plan)) = draw(&mut random) else { continue };
+        let outputs = match checker.check(plan).await {
+            Ok(outputs) => Ok(outputs),
+            Err(error @ (Error::Limit { .. } | Error::Gpu { .. })) => Err(error.to_string()),
+            Err(error) => return Err(error),
+        };
+        reports.push(NetworkReport { network, outputs });
+    }
+    Ok(reports)
+}
+
+/// A size up to `largest`, each order of magnitude as likely as another: of all of them, or of the upper half.
+fn spread(random: &mut Random, largest: usize, upper: bool) -> usize {
+    let all = largest.ilog2() as usize + 1;
+    let lowest = if upper { all / 2 } else { 0 };
+    let bits = lowest + random.below(all - lowest);
+    ((1 << bits) + random.below(1 << bits)).min(largest)
+}
+
+/// A network and its plan, unless it is too much, or no network.
+fn draw(random: &mut Random) -> Option<(String, Plan)> {
+    // Which dimension may be large: batch, height, width, channels, kernel, features, classes.
+    let large = random.below(7);
+    let mut size = |place: usize, small: usize, largest: usize| {
+        match place == large {
+            true => spread(random, largest, true),
+            false => spread(random, small, false),
+        }
+    };
+    let batch_size = size(0, 12, 1 << 18);
+    let (height, width) = (size(1, 40, 1 << 20), size(2, 40, 1 << 20));
+    let channels = [size(3, 6, 1 << 16), size(3, 12, 1 << 12)];
+    let kernel = (size(4, 5, 400), size(4, 5, 400));
+    let (features, classes) = (size(5, 100, 1 << 22), size(6, 12, 256));
+    let window = |(height, width): (usize, usize)| (height.min(1 << 9), width.min(1 << 9));
+
+    let mut sample = vec![channels[0], height, width];
+    let mut model = Sequential::new();
+    let convolutions = random.below(3);
+    let mut from = channels[0];
+    for _ in 0..convolutions {
+        let to = channels[1];
+        let padding = (random.below(window(kernel).0), random.below(window(kernel).1));
+        model = model.with(Conv2d::new(from, to, kernel).padding(padding)).with(ReLU);
+        from = to;
+        if random.flag() {
+            model = model.with(MaxPool2d::new(random.below(3) + 1).stride(random.below(3) + 1));
+        }
+    }
+    match convolutions {
+        0 => sample = vec![features],
+        _ => model = model.with(Flatten),
+    }
+    if random.flag() {
+        let hidden = spread(random, 300, false);
+        model = model.with(Linear::new(hidden)).with(ReLU);
+    }
+    model = model.with(Linear::new(classes));
+    let losses = [Loss::CrossEntropy, Loss::Mse(Reduction::Mean)];
+    let training = Training {
+        sample: crate::shape::Shape::new(sample.clone()),
+        batch_size,
+        loss: losses[random.below(2)],
+        optimizer: Sgd::new(0.0625).momentum([0.0, 0.5][random.below(2)]),
+        dataset: Some(batch_size + random.below(9)),
+        accumulate: random.flag(),
+    };
+    let kernels = [None, Some(0), Some(1), Some(2), Some(3)][random.below(5)];
+    let kernels = kernels.map(|at: usize| ConvKernel::ALL[at]);
+    let plan = lower(&model, &training, kernels, random)?;
+    let way = kernels.map_or_else(|| "readable".to_owned(), |kernel| format!("fused, {kernel}"));
+    let network = format!("{model} on {:?}, batch {batch_size}, {way}", sample);
+    Some((network.replace('\n', "; "), plan))
+}
+
+/// The plan, each product of it by a random kernel.
+fn lower(
+    model: &Sequential,
+    training: &Training,
+    kernel: Option<ConvKernel>,
+    random: &mut Random,
+) -> Option<Plan> {
+    let readable = model.lower(training).ok()?;
+    if !is_affordable(&readable) {
+        return None;
+    }
+    let Some(kernel) = kernel else { return Some(readable) };
+    let layers = readable.convolutions().into_iter();
+    let mut plan = readable.fused(&layers.map(|layer| (layer, kernel)).collect()).ok()?;
+    let chosen = random.word() as usize;
+    plan.replace_ops(|op| {
+        let mut variants = op.variants();
+        let at = chosen.checked_rem(variants.len())?;
+        Some(variants.swap_remove(at).op)
+    });
+    is_affordable(&plan).then_some(plan)
+}
+
+fn is_affordable(plan: &Plan) -> bool {
+    let flop = plan.nodes().iter().map(|node| node.op.cost().flop);
+    flop.fold(0u64, u64::saturating_add) <= MOST_FLOP && plan.words() <= MOST_WORDS
+}
