@@ -1,15 +1,17 @@
 //! Many steps a submit: as many as keep the adapter busy for a while, and no more.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::ops::ControlFlow;
+use std::task::Poll;
 use std::time::Duration;
 
 use web_time::Instant;
 
 use crate::error::Result;
-use crate::executor::{Executor, Pending, StepMetrics};
+use crate::executor::{Pending, StepMetrics};
 use crate::ops::Step;
-use crate::plan::{Phase, STEPS_PER_RUN};
+use crate::plan::STEPS_PER_RUN;
 
 /// What one submit should take: far below the seconds after which drivers give up, far above the
 /// cost of a submit.
@@ -32,19 +34,19 @@ impl Bursts {
         Bursts { len: FIRST }
     }
 
-    /// Runs `phases` for every step, and calls `on_done` with the metrics of each burst. Where that
-    /// breaks, no other burst is begun, and those under way are waited for. Returns the steps run.
+    /// Hands every step to `submit`, and calls `on_done` with the metrics of each burst. Where that
+    /// breaks, no other burst is begun, and those under way are waited for. After each burst the task
+    /// yields, so that a timeout or another task gets its turn on any device.
     ///
     /// # Errors
-    /// As [`Executor::run`] and [`Pending::wait`].
+    /// As `submit` and [`Pending::wait`].
     pub async fn run(
         &mut self,
-        executor: &mut Executor,
-        phases: &[Phase],
+        mut submit: impl FnMut(&[Step]) -> Result<Pending>,
         mut steps: impl Iterator<Item = Step>,
         mut on_done: impl FnMut(&[StepMetrics]) -> ControlFlow<()>,
-    ) -> Result<usize> {
-        let (mut done, mut stop) = (0, false);
+    ) -> Result<()> {
+        let mut stop = false;
         let mut in_flight: VecDeque<Pending> = VecDeque::new();
         let mut last_done = Instant::now();
         loop {
@@ -55,7 +57,7 @@ impl Bursts {
             }
             let is_last = burst.is_empty();
             if !is_last {
-                in_flight.push_back(executor.run(phases, &burst)?);
+                in_flight.push_back(submit(&burst)?);
             }
             while in_flight.len() >= IN_FLIGHT || (is_last && !in_flight.is_empty()) {
                 let Some(oldest) = in_flight.pop_front() else {
@@ -64,11 +66,11 @@ impl Bursts {
                 let metrics = oldest.wait().await?;
                 self.adapt(metrics.len(), last_done.elapsed());
                 last_done = Instant::now();
-                done += metrics.len();
                 stop |= on_done(&metrics).is_break();
+                yield_once().await;
             }
             if is_last {
-                return Ok(done);
+                return Ok(());
             }
         }
     }
@@ -79,4 +81,17 @@ impl Bursts {
         let ideal = ideal.min(STEPS_PER_RUN as f64) as usize;
         self.len = (self.len + ideal).div_ceil(2).clamp(1, STEPS_PER_RUN);
     }
+}
+
+/// Lets whatever else is ready run first.
+async fn yield_once() {
+    let mut has_yielded = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut has_yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }

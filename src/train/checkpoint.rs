@@ -35,13 +35,30 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
+    /// The first value that is infinite or NaN: its array, its place in it, and the value.
+    pub fn first_not_finite(&self) -> Option<(&str, usize, f32)> {
+        self.tensors.iter().find_map(|(name, (_, values))| {
+            let at = values.iter().position(|value| !value.is_finite())?;
+            Some((name.as_str(), at, values[at]))
+        })
+    }
+
     /// Writes the file under a temporary name beside `path`, has it on the disk, and renames it: at
-    /// any moment `path` is the old file or the new one, whole.
+    /// any moment `path` is the old file or the new one, whole. Values that are not finite are refused:
+    /// nothing goes on from them, and the old file may be the last good one.
     ///
     /// # Errors
-    /// The disk's, or the format's where a name or a size does not fit it.
+    /// The disk's, or the format's where a name or a size does not fit it; a value that is infinite or
+    /// NaN.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
+        if let Some((name, at, value)) = self.first_not_finite() {
+            return Err(Error::Data {
+                path: path.to_owned(),
+                expected: "finite values to save".to_owned(),
+                got: format!("{value} at {at} of {name}"),
+            });
+        }
         let mut metadata: HashMap<String, String> = self
             .metadata
             .iter()
