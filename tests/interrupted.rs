@@ -82,14 +82,20 @@ fn continues_after(cut: impl Fn(&mut Trainer, usize) -> bool) {
         let expected = finish(trainer(&device, config()));
         for at in [1, 2, 3] {
             let mut first = trainer(&device, config());
-            assert!(cut(&mut first, at), "{device}: the epoch was over before {at}");
+            assert!(
+                cut(&mut first, at),
+                "{device}: the epoch was over before {at}"
+            );
             let left = checkpoint(&first).unwrap();
             let position = (&left.metadata["epoch"], &left.metadata["step"]);
             println!("{device}: cut off at {at}, epoch and step {position:?}");
             let mut second = trainer(&device, config());
             second.restore(&left).unwrap();
             assert!(finish(first) == expected, "{device}: goes on to other bits");
-            assert!(finish(second) == expected, "{device}: resumes to other bits");
+            assert!(
+                finish(second) == expected,
+                "{device}: resumes to other bits"
+            );
         }
     }
 }
@@ -139,12 +145,23 @@ fn a_panic_within_a_step_is_an_error_until_a_restore() {
 fn a_loss_that_is_not_finite_is_an_error_that_names_the_step() {
     for device in devices() {
         let optimizer = Sgd::new(1e38);
-        let mut trainer = trainer(&device, Config { optimizer, ..config() });
+        let mut trainer = trainer(
+            &device,
+            Config {
+                optimizer,
+                ..config()
+            },
+        );
         let good = checkpoint(&trainer).unwrap();
         let train = |trainer: &mut Trainer| wgrad::block_on(trainer.train_epoch(|_| {}));
         let error = train(&mut trainer).unwrap_err();
         println!("{device}: {error}");
-        let Error::NotFinite { epoch: 1, step, loss } = error else {
+        let Error::NotFinite {
+            epoch: 1,
+            step,
+            loss,
+        } = error
+        else {
             panic!("{device}: {error}");
         };
         assert!(step > 1 && step < 10 && !loss.is_finite(), "{step} {loss}");
@@ -157,7 +174,10 @@ fn a_loss_that_is_not_finite_is_an_error_that_names_the_step() {
         let got = format!("{value} at {at} of {name}");
         let refused = bad.save(&file).unwrap_err().to_string();
         let file_name = file.display();
-        assert_eq!(refused, format!("{file_name}: expected finite values to save, got {got}"));
+        assert_eq!(
+            refused,
+            format!("{file_name}: expected finite values to save, got {got}")
+        );
         assert_eq!(Checkpoint::load(&file).unwrap(), good);
 
         // Where it is allowed, the epoch goes on to its end and says the same step.

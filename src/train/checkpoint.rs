@@ -1,7 +1,7 @@
 //! Checkpoints: safetensors files that say what they hold, replaced in one step and checked by sum.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 
@@ -49,15 +49,21 @@ impl Checkpoint {
     ///
     /// # Errors
     /// The disk's, or the format's where a name or a size does not fit it; a value that is infinite or
-    /// NaN.
+    /// NaN; something at `path` that is no file.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
+        let refuse = |expected: &str, got: String| Error::Data {
+            path: path.to_owned(),
+            expected: expected.to_owned(),
+            got,
+        };
         if let Some((name, at, value)) = self.first_not_finite() {
-            return Err(Error::Data {
-                path: path.to_owned(),
-                expected: "finite values to save".to_owned(),
-                got: format!("{value} at {at} of {name}"),
-            });
+            let got = format!("{value} at {at} of {name}");
+            return Err(refuse("finite values to save", got));
+        }
+        // A rename would take a device such as /dev/null away from everyone.
+        if fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+            return Err(refuse("a file to write", "a device or a pipe".to_owned()));
         }
         let mut metadata: HashMap<String, String> = self
             .metadata

@@ -2,6 +2,7 @@
 
 mod bursts;
 mod checkpoint;
+mod position;
 mod resume;
 mod session;
 mod trainer;

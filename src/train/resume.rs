@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::str::FromStr;
 
-use super::trainer::Position;
+use super::position::Position;
 use super::{Checkpoint, Planning, Trainer};
 use crate::error::{Error, Result};
 use crate::optim::check_rate;

@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use web_time::Instant;
 
 use super::bursts::Bursts;
+use super::position::Position;
 use crate::data::Dataset;
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -124,24 +125,6 @@ pub struct Trainer {
     allow_not_finite: bool,
     /// Set while steps are handed to the executor: what finds it set comes after a panic or a drop.
     pub(super) is_submitting: bool,
-}
-
-/// Where training stands: complete epochs, and steps of the one begun.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Position {
-    pub epoch: u64,
-    pub step: u64,
-}
-
-impl Position {
-    /// Behind `steps` more, where an epoch has `epoch_steps`.
-    fn advance(&mut self, steps: usize, epoch_steps: usize) {
-        self.step += steps as u64;
-        if self.step >= epoch_steps as u64 {
-            self.epoch = self.epoch.saturating_add(1);
-            self.step = 0;
-        }
-    }
 }
 
 impl Trainer {
@@ -377,7 +360,10 @@ impl Trainer {
             samples_per_second: total.rows as f64 / begun.elapsed().as_secs_f64(),
             first_not_finite: first_not_finite.map(|(step, _)| step),
         };
-        Ok((report, first_not_finite.map_or(report.loss, |(_, loss)| loss)))
+        Ok((
+            report,
+            first_not_finite.map_or(report.loss, |(_, loss)| loss),
+        ))
     }
 
     /// The order in which samples are visited: the training samples, shuffled by seed and epoch or
