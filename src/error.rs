@@ -66,8 +66,7 @@ pub enum Error {
         /// Infinity or NaN.
         loss: f64,
     },
-    /// A panic, or a future that was dropped, came while steps were being handed to the device, so
-    /// that parameters and position may not belong together.
+    /// A training step panicked, so that nobody knows which parameters it moved.
     #[error("trainer: expected a restored checkpoint, since training was cut off within a step")]
     CutOff,
     /// The driver or wgpu's validation refused something.

@@ -274,10 +274,22 @@ fn links_permissions_and_pipes_stay_what_they_are() {
 
     // Renaming a file over a device or a pipe would take it away from everyone.
     let pipe = folder.join("pipe");
-    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let expected = format!("{}: expected a file to write, got a device or a pipe", pipe.display());
+    assert!(
+        Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let expected = format!(
+        "{}: expected a file to write, got a device or a pipe",
+        pipe.display()
+    );
     let refused = error("mnist_gpu", &["--data", "nowhere", "--save", text(&pipe)]);
     assert_eq!(refused, format!("error: {expected}"));
-    assert_eq!(Checkpoint::default().save(&pipe).unwrap_err().to_string(), expected);
+    assert_eq!(
+        Checkpoint::default().save(&pipe).unwrap_err().to_string(),
+        expected
+    );
     assert!(!std::fs::metadata(&pipe).unwrap().is_file());
 }

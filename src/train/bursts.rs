@@ -9,9 +9,9 @@ use std::time::Duration;
 use web_time::Instant;
 
 use crate::error::Result;
-use crate::executor::{Pending, StepMetrics};
+use crate::executor::{Executor, Pending, StepMetrics};
 use crate::ops::Step;
-use crate::plan::STEPS_PER_RUN;
+use crate::plan::{Phase, STEPS_PER_RUN};
 
 /// What one submit should take: far below the seconds after which drivers give up, far above the
 /// cost of a submit.
@@ -27,23 +27,42 @@ const FIRST: usize = 1;
 #[derive(Debug)]
 pub(super) struct Bursts {
     len: usize,
+    /// Whether a step panicked, so that nobody knows which tensors it wrote.
+    pub is_torn: bool,
+}
+
+/// Notes a panic while a burst is handed over, unless it is forgotten before.
+struct Handover<'a>(&'a mut bool);
+
+impl Drop for Handover<'_> {
+    fn drop(&mut self) {
+        *self.0 |= std::thread::panicking();
+    }
 }
 
 impl Bursts {
     pub fn new() -> Self {
-        Bursts { len: FIRST }
+        Bursts {
+            len: FIRST,
+            is_torn: false,
+        }
     }
 
-    /// Hands every step to `submit`, and calls `on_done` with the metrics of each burst. Where that
+    /// Runs `phases` for every step, and calls `on_done` with the metrics of each burst. Where that
     /// breaks, no other burst is begun, and those under way are waited for. After each burst the task
     /// yields, so that a timeout or another task gets its turn on any device.
     ///
+    /// `on_begun` is told of the steps of each burst before it is begun. What is begun comes to its end,
+    /// even where the future is dropped or `on_done` panics: so that is where training stands.
+    ///
     /// # Errors
-    /// As `submit` and [`Pending::wait`].
+    /// As [`Executor::run`] and [`Pending::wait`].
     pub async fn run(
         &mut self,
-        mut submit: impl FnMut(&[Step]) -> Result<Pending>,
+        executor: &mut Executor,
+        phases: &[Phase],
         mut steps: impl Iterator<Item = Step>,
+        mut on_begun: impl FnMut(usize),
         mut on_done: impl FnMut(&[StepMetrics]) -> ControlFlow<()>,
     ) -> Result<()> {
         let mut stop = false;
@@ -57,7 +76,11 @@ impl Bursts {
             }
             let is_last = burst.is_empty();
             if !is_last {
-                in_flight.push_back(submit(&burst)?);
+                on_begun(burst.len());
+                let handover = Handover(&mut self.is_torn);
+                let pending = executor.run(phases, &burst);
+                std::mem::forget(handover);
+                in_flight.push_back(pending?);
             }
             while in_flight.len() >= IN_FLIGHT || (is_last && !in_flight.is_empty()) {
                 let Some(oldest) = in_flight.pop_front() else {

@@ -8,10 +8,10 @@ pub(super) struct Position {
 }
 
 impl Position {
-    /// Behind `steps` more, where an epoch has `epoch_steps`.
-    pub fn advance(&mut self, steps: usize, epoch_steps: usize) {
-        self.step += steps as u64;
-        if self.step >= epoch_steps as u64 {
+    /// So many steps further, within an epoch of `per_epoch`.
+    pub fn advance(&mut self, steps: u64, per_epoch: u64) {
+        self.step += steps;
+        if self.step >= per_epoch {
             self.epoch = self.epoch.saturating_add(1);
             self.step = 0;
         }

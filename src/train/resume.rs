@@ -100,7 +100,7 @@ impl Trainer {
         }
         self.position = position;
         self.learning_rate = learning_rate;
-        self.is_submitting = false;
+        self.bursts.is_torn = false;
         Ok(())
     }
 

@@ -106,8 +106,8 @@ pub struct EpochReport {
 /// A step counts as soon as it is submitted, since the device runs all that was submitted, in order.
 /// So a trainer whose `on_progress` panicked, or whose future was dropped, stands where its parameters
 /// are: the next call goes on behind the steps that are under way, and only their metrics are lost.
-/// Where the cut came while steps were being handed over, nobody can tell which of them count: then
-/// every call is [`Error::CutOff`] until [`Trainer::restore`].
+/// Where a step itself panicked, nobody can tell which parameters it moved: then every call is
+/// [`Error::CutOff`] until [`Trainer::restore`].
 #[derive(Debug)]
 pub struct Trainer {
     pub(super) executor: Executor,
@@ -121,10 +121,8 @@ pub struct Trainer {
     pub(super) description: String,
     pub(super) position: Position,
     pub(super) learning_rate: f32,
-    bursts: Bursts,
+    pub(super) bursts: Bursts,
     allow_not_finite: bool,
-    /// Set while steps are handed to the executor: what finds it set comes after a panic or a drop.
-    pub(super) is_submitting: bool,
 }
 
 impl Trainer {
@@ -181,7 +179,6 @@ impl Trainer {
             position: Position::default(),
             bursts: Bursts::new(),
             allow_not_finite: false,
-            is_submitting: false,
             config,
             choices,
         };
@@ -288,9 +285,9 @@ impl Trainer {
     }
 
     /// # Errors
-    /// Training that was cut off while steps were handed over.
+    /// A step that panicked.
     pub(super) fn check_whole(&self) -> Result<()> {
-        match self.is_submitting {
+        match self.bursts.is_torn {
             true => Err(Error::CutOff),
             false => Ok(()),
         }
@@ -343,17 +340,15 @@ impl Trainer {
                 _ => flow,
             }
         };
-        let epoch_steps = len.div_ceil(batch);
-        let submit = |burst: &[Step]| {
-            self.is_submitting = trains;
-            let submitted = self.executor.run(phases, burst);
-            self.is_submitting = false;
-            if trains && submitted.is_ok() {
-                self.position.advance(burst.len(), epoch_steps);
+        let per_epoch = len.div_ceil(batch) as u64;
+        let on_begun = |steps: usize| {
+            if trains {
+                self.position.advance(steps as u64, per_epoch);
             }
-            submitted
         };
-        self.bursts.run(submit, steps, on_done).await?;
+        self.bursts
+            .run(&mut self.executor, phases, steps, on_begun, on_done)
+            .await?;
         let report = EpochReport {
             loss: loss.of_sum(total.loss_sum, total.rows, classes),
             accuracy: total.accuracy(),
