@@ -1,16 +1,27 @@
 //! Lists the adapters of this machine, numbered as `--adapter` counts them.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod common;
 
+use common::say;
+use wgrad::{Device, Result};
+
+/// List the adapters of this machine, numbered as --adapter counts them.
+#[derive(Debug, clap::Parser)]
+#[command(version)]
+struct Args {}
+
 fn main() -> std::process::ExitCode {
     common::quiet_drivers();
-    match wgrad::block_on(wgrad::Device::all()) {
-        Ok(devices) => {
-            for (number, device) in devices.iter().enumerate() {
-                println!("{number}: {device}");
-            }
-            common::exit(Ok(()))
-        }
-        Err(error) => common::exit(Err(error)),
+    match common::parse() {
+        Ok(Args {}) => common::exit(wgrad::block_on(list())),
+        Err(status) => status,
     }
+}
+
+async fn list() -> Result<()> {
+    for (number, device) in Device::all().await?.iter().enumerate() {
+        say!("{number}: {device}")?;
+    }
+    Ok(())
 }

@@ -1,28 +1,44 @@
 //! The tutorial's training loop on MNIST, on a GPU: `cargo run --release --example mnist_gpu`.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod cli;
 mod common;
 
+use cli::{Checkpoints, MetricsFile};
+use common::say;
+use wgrad::data::Dataset;
 use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential};
-use wgrad::{Config, Result, Sgd, Split, Trainer, data};
+use wgrad::{Config, Device, Error, Result, Sgd, Split, Trainer, data};
 
 fn main() -> std::process::ExitCode {
     common::quiet_drivers();
-    let mut args: cli::Args = match common::parse() {
-        Ok(args) => args,
-        Err(status) => return status,
-    };
-    let mut result = wgrad::block_on(run(&args));
-    while args.goes_on_after(&result) {
-        result = wgrad::block_on(run(&args));
+    cli::keep_ignoring_hang_ups();
+    match cli::Args::parse_all() {
+        Ok(args) => common::exit(run(args)),
+        Err(status) => status,
     }
-    common::exit(result)
 }
 
-async fn run(args: &cli::Args) -> Result<()> {
-    let _folder = cli::Checkpoints::lock(args)?;
+/// Trains, and after a lost device once more where that was asked for.
+fn run(mut args: cli::Args) -> Result<()> {
+    args.check()?;
+    let _folder = Checkpoints::lock(&args)?;
+    let mut metrics = MetricsFile::open(args.metrics.as_deref(), args.resume)?;
+    let checkpoints = Checkpoints::new(&args);
+    let mut result = wgrad::block_on(train(&args, &checkpoints, &mut metrics));
+    while checkpoints.go_on_after(&result, &mut args)? {
+        result = wgrad::block_on(train(&args, &checkpoints, &mut metrics));
+    }
+    result
+}
+
+async fn train(
+    args: &cli::Args,
+    checkpoints: &Checkpoints,
+    metrics: &mut MetricsFile,
+) -> Result<()> {
     let device = args.device().await?;
-    println!("Device: {device} ({})", device.reason());
+    say!("Device: {device} ({})", device.reason())?;
 
     let data = args.truncate(data::load_mnist(&args.data).map_err(cli::say_where_data_goes)?)?;
     let model = Sequential::new()
@@ -33,35 +49,54 @@ async fn run(args: &cli::Args) -> Result<()> {
         .with(Linear::new(32))
         .with(ReLU)
         .with(Linear::new(10).in_features(32));
+    let resumed = args.resumed()?;
     let config = Config {
         loss: args.loss()?,
         optimizer: Sgd::new(args.lr),
         batch_size: args.batch_size,
         seed: args.seed,
         shuffle: !args.no_shuffle,
-        planning: args.planning()?,
+        planning: args.planning(resumed.as_ref())?,
     };
-    let mut metrics = cli::MetricsFile::open(args.metrics.as_deref(), args.resume, &device)?;
     let mut trainer = Trainer::new(&device, &model, &data, config).await?;
     for notice in trainer.notices() {
-        println!("Notice: {notice}");
+        say!("Notice: {notice}")?;
     }
-    cli::print_model(trainer.plan(), &data);
+    cli::print_model(trainer.plan(), &data)?;
+    checkpoints.begin(args, &mut trainer, resumed.as_ref())?;
 
-    let checkpoints = cli::Checkpoints::begin(args, &mut trainer)?;
-    while trainer.epochs() < args.epochs && !checkpoints.stop() {
-        let trained = checkpoints
-            .train_epoch(&mut trainer, args.epochs, &data)
-            .await?;
+    let trained = epochs(args, checkpoints, metrics, &device, &data, &mut trainer).await;
+    if let Ok(()) | Err(Error::Io { .. }) = trained {
+        // What cannot be said or written of the training is no reason to lose it.
+        checkpoints.finish(args, &trainer).await?;
+    }
+    trained
+}
+
+async fn epochs(
+    args: &cli::Args,
+    checkpoints: &Checkpoints,
+    metrics: &mut MetricsFile,
+    device: &Device,
+    data: &Dataset,
+    trainer: &mut Trainer,
+) -> Result<()> {
+    while trainer.epochs() < args.epochs && !checkpoints.stop()? {
+        let trained = checkpoints.train_epoch(trainer, args.epochs, data).await?;
         let Some(trained) = trained else { continue };
         let train = trainer.evaluate(Split::Train).await?;
         let test = trainer.evaluate(Split::Test).await?;
         let epoch = trainer.epochs();
-        println!(
+        metrics.write(device, epoch, &trained, [&train, &test])?;
+        say!(
             "Epoch {epoch} Summary: Train Acc={:.4}, Train Loss={:.4}, Test Acc={:.4}, Test Loss={:.4}",
-            train.accuracy, train.loss, test.accuracy, test.loss
-        );
-        metrics.write(epoch, &trained, &train, &test)?;
+            train.accuracy,
+            train.loss,
+            test.accuracy,
+            test.loss
+        )?;
+        checkpoints.check(&format!("epoch {epoch}, evaluated"), &train)?;
+        checkpoints.check(&format!("epoch {epoch}, evaluated"), &test)?;
     }
-    checkpoints.finish(args, &trainer).await
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! wgrad's side of the comparison with other frameworks in `benches/peers`: trains one of its two networks
 //! and prints one line of JSON.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod common;
 
@@ -9,8 +10,9 @@ use std::thread;
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
+use common::say;
 use wgrad::verify;
-use wgrad::{Config, Device, Loss, Planning, Reduction, Result, Sgd, Trainer, data};
+use wgrad::{Config, Device, Error, Loss, Planning, Reduction, Result, Sgd, Trainer, data};
 
 /// Runs of which the median counts.
 const RUNS: usize = 3;
@@ -60,6 +62,9 @@ fn main() -> std::process::ExitCode {
 }
 
 async fn run(args: &Args, begun: Instant) -> Result<()> {
+    if let (Where::Cpu, Some(name)) = (args.device, &args.adapter) {
+        return Err(Error::value("--adapter", "no --device cpu beside it", name));
+    }
     let folder = args.data.clone();
     let loading = thread::spawn(|| data::load_mnist(folder));
     let device = match args.device {
@@ -113,8 +118,7 @@ async fn run(args: &Args, begun: Instant) -> Result<()> {
         "first_step_s": first_step_s,
         "dispatches": plan.nodes_of(&wgrad::plan::Phase::TRAIN).count(),
     });
-    println!("RESULT {result}");
-    Ok(())
+    say!("RESULT {result}")
 }
 
 fn config(loss: Loss, learning_rate: f32, batch_size: usize) -> Config {

@@ -66,6 +66,19 @@ pub enum Error {
     /// The adapter's driver gave up: reset, unplugged, destroyed.
     #[error("device lost: {0}")]
     DeviceLost(String),
+    /// A step's loss is infinite or NaN, and with it every parameter from that step on.
+    #[error("epoch {epoch}, step {step}: expected a finite loss, got {loss}")]
+    NotFinite {
+        /// The epoch, counted from 1.
+        epoch: u64,
+        /// The step of the epoch, counted from 1.
+        step: u64,
+        /// Infinity or NaN.
+        loss: f64,
+    },
+    /// A training step panicked, so that nobody knows which parameters it moved.
+    #[error("trainer: expected a restored checkpoint, since training was cut off within a step")]
+    CutOff,
     /// The driver or wgpu's validation refused something.
     #[error("{context}: {message}")]
     Gpu {

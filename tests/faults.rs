@@ -94,35 +94,65 @@ fn fifty_kills_lose_nothing() {
     );
 }
 
-#[test]
-fn ctrl_c_saves_and_ends_cleanly() {
-    let expected = finish(&folder("uninterrupted"));
-    let folder = folder("interrupted");
-    let child = start(&folder, &[]);
+/// Waits for the folder's first checkpoint.
+fn wait_for_checkpoint(folder: &Path) {
     let begun = Instant::now();
-    while position(&folder) == (0, 0) {
+    while position(folder) == (0, 0) {
         assert!(
             begun.elapsed() < Duration::from_secs(30),
             "no checkpoint in 30 s"
         );
         std::thread::sleep(Duration::from_millis(5));
     }
-    let interrupt = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status();
-    assert!(interrupt.unwrap().success());
+}
+
+fn send(signal: &str, child: &Child) {
+    let id = child.id().to_string();
+    let sent = Command::new("kill").args([signal, &id]).status();
+    assert!(sent.unwrap().success());
+}
+
+#[test]
+fn ctrl_c_and_its_kin_save_and_end_cleanly() {
+    let expected = finish(&folder("uninterrupted"));
+    for signal in ["-INT", "-TERM", "-HUP"] {
+        let folder = folder("interrupted");
+        let child = start(&folder, &[]);
+        wait_for_checkpoint(&folder);
+        send(signal, &child);
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{signal}: {output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        let last = text.lines().last().unwrap();
+        assert!(
+            last.starts_with("Interrupted: go on with --resume"),
+            "{signal}: {text}"
+        );
+        assert!(position(&folder) < (12, 0), "{signal}");
+        assert!(finish(&folder).tensors == expected.tensors, "{signal}");
+    }
+}
+
+/// `nohup` is meant to let a run outlive its terminal.
+#[test]
+#[cfg(target_os = "linux")]
+fn under_nohup_a_hang_up_ends_nothing() {
+    let folder = folder("nohup");
+    let child = Command::new("nohup")
+        .arg(common::example())
+        .args(["--device", "cpu", "--epochs", "2", "--train-images", "6400"])
+        .args(["--checkpoint-seconds", "0", "--checkpoint"])
+        .arg(&folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_for_checkpoint(&folder);
+    send("-HUP", &child);
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{output:?}");
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(
-        text.lines()
-            .last()
-            .unwrap()
-            .starts_with("Interrupted: go on with --resume"),
-        "{text}"
-    );
-    assert!(position(&folder) < (12, 0));
-    assert!(finish(&folder).tensors == expected.tensors);
+    assert_eq!(position(&folder), (2, 0), "{output:?}");
 }
 
 /// Memory that runs out is an error that names the buffer. Provoked in a process of its own with a limit

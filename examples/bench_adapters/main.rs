@@ -1,8 +1,9 @@
 //! Measures training on each adapter of this machine against what the adapter could do at best:
 //! `cargo run --release --example bench_adapters`.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
@@ -20,6 +21,7 @@ mod measure;
 mod workload;
 
 use ceilings::Ceilings;
+use common::{Output, say};
 use measure::{How, Training};
 
 /// Measure training steps and their kernels on each adapter, beside the adapter's ceilings.
@@ -110,28 +112,30 @@ fn main() -> ExitCode {
 }
 
 async fn run(args: &Args) -> Result<()> {
-    let devices = devices(args).await?;
-    // A file that cannot be written is better known before the measurements than after.
-    for path in args.json.iter().chain(&args.svg) {
-        let opened = std::fs::OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(path);
-        opened.map_err(|source| io_error(path, source))?;
-    }
+    let outputs = [("--json", &args.json), ("--svg", &args.svg)].into_iter();
+    let named: Vec<_> = outputs
+        .filter_map(|(option, path)| Some((option, path.as_deref()?)))
+        .collect();
+    common::check_apart(&named)?;
+    let mut json = args.json.as_deref().map(Output::open).transpose()?;
+    let mut svg = args.svg.as_deref().map(Output::open).transpose()?;
     let mut measured = Vec::new();
-    for device in &devices {
-        measured.push(measure_device(device, args).await);
+    for device in &devices(args).await? {
+        measured.push(measure_device(device, args).await?);
     }
-    if let Some(path) = &args.json {
+    if let Some(output) = &mut json {
         let json = serde_json::Value::from_iter(measured.iter().map(json::of_device));
-        write(path, &format!("{json:#}\n"))?;
+        output.replace(format!("{json:#}\n").as_bytes())?;
     }
-    if let Some(path) = &args.svg {
+    if let (Some(output), Some(path)) = (&mut svg, &args.svg) {
         let drawn = chart::svg(&measured);
-        let drawn = drawn.map_err(|error| io_error(path, io::Error::other(error.to_string())))?;
-        let nothing = || io_error(path, io::Error::other("nothing ran, so nothing to draw"));
-        write(path, &drawn.ok_or_else(nothing)?)?;
+        let failed = |message: String| Error::Io {
+            path: path.clone(),
+            source: io::Error::other(message),
+        };
+        let drawn = drawn.map_err(|error| failed(error.to_string()))?;
+        let nothing = || failed("nothing ran, so nothing to draw".to_owned());
+        output.replace(drawn.ok_or_else(nothing)?.as_bytes())?;
     }
     Ok(())
 }
@@ -155,10 +159,10 @@ async fn devices(args: &Args) -> Result<Vec<Device>> {
 }
 
 /// Prints each figure as soon as there is one.
-async fn measure_device(device: &Device, args: &Args) -> Measured {
-    println!("# {device}\n");
+async fn measure_device(device: &Device, args: &Args) -> Result<Measured> {
+    say!("# {device}\n")?;
     let ceilings = ceilings::measure(device, args.seconds).await;
-    println!("{}", markdown::ceilings(&ceilings));
+    say!("{}", markdown::ceilings(&ceilings))?;
     let effort = match args.tune {
         Tune::Off => Effort::Off,
         Tune::Quick => Effort::Quick,
@@ -169,10 +173,10 @@ async fn measure_device(device: &Device, args: &Args) -> Measured {
         seconds: args.seconds,
     };
     match how.fused {
-        Some(effort) => println!("Training steps of the fused plan, tuning {effort:?}:\n"),
-        None => println!("Training steps of the readable plan:\n"),
+        Some(effort) => say!("Training steps of the fused plan, tuning {effort:?}:\n")?,
+        None => say!("Training steps of the readable plan:\n")?,
     }
-    println!("{}", markdown::training_head());
+    say!("{}", markdown::training_head())?;
     let mut runs = Vec::new();
     let widths = args.width.iter();
     for model in widths.flat_map(|&width| workload::models(width.into())) {
@@ -184,20 +188,20 @@ async fn measure_device(device: &Device, args: &Args) -> Measured {
                 batch,
                 training: measure::training(device, &model, batch, how).await,
             };
-            println!("{}", markdown::training(&run, &ceilings));
+            say!("{}", markdown::training(&run, &ceilings))?;
             runs.push(run);
         }
     }
-    println!();
+    say!("")?;
     for run in &runs {
         if let Ok(training) = &run.training {
             let (model, batch) = (run.name(), run.batch);
             let clock = markdown::clock(training.clock);
-            println!("## {model}, batch {batch}: kernels\n\nBy {clock}.\n");
-            println!("{}", markdown::kernels(training));
+            say!("## {model}, batch {batch}: kernels\n\nBy {clock}.\n")?;
+            say!("{}", markdown::kernels(training))?;
         }
     }
-    Measured {
+    Ok(Measured {
         device: device.to_string(),
         short_name: device.adapter().map_or_else(
             || "CPU reference".to_owned(),
@@ -205,16 +209,5 @@ async fn measure_device(device: &Device, args: &Args) -> Measured {
         ),
         ceilings,
         runs,
-    }
-}
-
-fn write(path: &Path, text: &str) -> Result<()> {
-    std::fs::write(path, text).map_err(|source| io_error(path, source))
-}
-
-fn io_error(path: &Path, source: io::Error) -> Error {
-    Error::Io {
-        path: path.to_owned(),
-        source,
-    }
+    })
 }

@@ -1,14 +1,16 @@
 //! What `mnist_gpu` keeps on the disk while it trains, and how it ends when it is asked to.
 
+use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use wgrad::data::Dataset;
 use wgrad::{Checkpoint, EpochReport, Error, FolderLock, Progress, Result, Trainer};
 
-use super::{Args, advance, progress_bar};
+use super::signals::{self, is_interrupted};
+use super::{Args, OnNan, advance, progress_bar};
+use crate::common::{complain, say};
 
 /// The file of the checkpoint's folder.
 pub const LAST: &str = "last.safetensors";
@@ -19,12 +21,13 @@ pub struct Checkpoints {
     /// `last.safetensors` of the folder, if one was named.
     file: Option<PathBuf>,
     every: Duration,
-}
-
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-
-fn is_interrupted() -> bool {
-    INTERRUPTED.load(Ordering::Relaxed)
+    on_nan: OnNan,
+    /// Whether the file is of this training, which wrote it or was resumed from it.
+    is_ours: Cell<bool>,
+    /// Whether a device was lost since the last time that the file was written.
+    was_lost: Cell<bool>,
+    /// Whether the user knows that the loss, or a weight, is not finite.
+    told: Cell<bool>,
 }
 
 impl Checkpoints {
@@ -33,49 +36,64 @@ impl Checkpoints {
         args.checkpoint.as_ref().map(FolderLock::take).transpose()
     }
 
-    /// Takes over what `--init` or `--resume` name, and Ctrl-C.
-    pub fn begin(args: &Args, trainer: &mut Trainer) -> Result<Self> {
+    pub fn new(args: &Args) -> Self {
+        Checkpoints {
+            file: args.checkpoint_file(),
+            every: Duration::from_secs_f64(args.checkpoint_seconds),
+            on_nan: args.on_nan,
+            is_ours: Cell::new(false),
+            was_lost: Cell::new(false),
+            told: Cell::new(false),
+        }
+    }
+
+    /// Takes over what `--init` names or was `resumed`, and the signals.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or is of another training.
+    pub fn begin(
+        &self,
+        args: &Args,
+        trainer: &mut Trainer,
+        resumed: Option<&Checkpoint>,
+    ) -> Result<()> {
+        trainer.set_allow_not_finite(self.on_nan == OnNan::Continue);
         if let Some(path) = &args.init {
             trainer.load_parameters(&Checkpoint::load(path)?)?;
         }
-        let file = args.checkpoint.as_ref().map(|folder| folder.join(LAST));
-        match (&file, args.resume) {
-            (None, true) => {
-                return Err(Error::value(
-                    "--resume",
-                    "--checkpoint DIR beside it",
-                    "none",
-                ));
-            }
-            (Some(file), true) if file.exists() => {
-                trainer.restore(&Checkpoint::load(file)?)?;
-                println!(
-                    "Resumed from {} after {} epochs",
-                    file.display(),
-                    trainer.epochs()
-                );
-            }
-            _ => {}
+        if let Some(checkpoint) = resumed {
+            trainer.restore(checkpoint)?;
+            self.is_ours.set(true);
+            args.go_on(trainer, checkpoint)?;
         }
-        let handler = || {
-            // The second time it is meant: the process ends here and now.
-            if INTERRUPTED.swap(true, Ordering::Relaxed) {
-                std::process::exit(130);
-            }
-        };
-        match ctrlc::set_handler(handler) {
-            // After a lost device the first run's handler is still there.
-            Ok(()) | Err(ctrlc::Error::MultipleHandlers) => {}
-            Err(error) => return Err(Error::value("Ctrl-C", "a handler", error)),
+        signals::handle()
+    }
+
+    /// Whether the device was lost and `--recover` asks to go on from the checkpoint, or from the beginning
+    /// where there is none yet. A device that is lost again before a checkpoint was written is given up.
+    ///
+    /// # Errors
+    /// As [`say`].
+    pub fn go_on_after(&self, result: &Result<()>, args: &mut Args) -> Result<bool> {
+        let is_lost = matches!(result, Err(Error::DeviceLost(_)));
+        if !is_lost || !args.recover || self.was_lost.replace(true) {
+            return Ok(false);
         }
-        Ok(Checkpoints {
-            file,
-            every: Duration::from_secs_f64(args.checkpoint_seconds),
-        })
+        // What else lies in the folder is of another training.
+        if self.is_ours.get() {
+            (args.resume, args.init) = (true, None);
+            say!("The device was lost: going on from the checkpoint")?;
+        } else {
+            say!("The device was lost before the first checkpoint: beginning again")?;
+        }
+        Ok(true)
     }
 
     /// Trains an epoch, or what is left of it, under a progress bar. `None` where Ctrl-C was pressed
     /// before its end.
+    ///
+    /// # Errors
+    /// A device that is lost, a loss that is not finite, a file that cannot be written.
     pub async fn train_epoch(
         &self,
         trainer: &mut Trainer,
@@ -85,9 +103,9 @@ impl Checkpoints {
         let bar = progress_bar(trainer.epochs() + 1, epochs, data);
         let (mut samples, mut seconds) = (0.0, 0.0);
         loop {
-            let begun = Instant::now();
+            let (epoch, begun) = (trainer.epochs() + 1, Instant::now());
             let is_due = || self.file.is_some() && begun.elapsed() >= self.every;
-            let mut report = trainer
+            let trained = trainer
                 .train_until(|progress: &Progress| {
                     advance(&bar, progress);
                     match is_interrupted() || is_due() {
@@ -95,13 +113,23 @@ impl Checkpoints {
                         false => ControlFlow::Continue(()),
                     }
                 })
-                .await?;
+                .await;
+            let mut report = match trained {
+                Ok(report) => report,
+                Err(error) => {
+                    bar.finish_and_clear();
+                    return Err(self.explain(error)?);
+                }
+            };
+            if let Some(step) = report.first_not_finite {
+                self.tell_once(&format!(
+                    "epoch {epoch}, step {step}: the loss is not finite"
+                ));
+            }
             // What was trained since the last checkpoint: its rate says how long it took.
             seconds += begun.elapsed().as_secs_f64();
             samples += report.samples_per_second * begun.elapsed().as_secs_f64();
-            if let Some(file) = &self.file {
-                trainer.checkpoint().await?.save(file)?;
-            }
+            self.save(trainer).await?;
             if !trainer.is_within_epoch() {
                 bar.finish_and_clear();
                 report.samples_per_second = samples / seconds;
@@ -114,17 +142,84 @@ impl Checkpoints {
         }
     }
 
-    /// Whether Ctrl-C was pressed; says what it left behind.
-    pub fn stop(&self) -> bool {
-        match &self.file {
-            _ if !is_interrupted() => return false,
-            Some(file) => println!("Interrupted: go on with --resume from {}", file.display()),
-            None => println!("Interrupted: nothing is saved without --checkpoint DIR"),
+    /// Writes where training stands, unless a weight is not finite: then the file stays what it was, which
+    /// is an error unless such weights are to be gone on with.
+    async fn save(&self, trainer: &Trainer) -> Result<()> {
+        let Some(file) = &self.file else {
+            return Ok(());
+        };
+        let checkpoint = trainer.checkpoint().await?;
+        match checkpoint.first_not_finite() {
+            Some((name, at, value)) if self.on_nan == OnNan::Continue => {
+                let what = format!("epoch {}: {value} at {at} of {name}", trainer.epochs());
+                self.tell_once(&what);
+            }
+            _ => {
+                checkpoint.save(file)?;
+                self.is_ours.set(true);
+                self.was_lost.set(false);
+            }
         }
-        true
+        Ok(())
+    }
+
+    /// Says what `--on-nan continue` means, the first time that it means something.
+    fn tell_once(&self, what: &str) {
+        if self.told.replace(true) {
+            return;
+        }
+        let kept = match &self.file {
+            Some(file) => format!("; {} is not written while weights are not", file.display()),
+            None => String::new(),
+        };
+        complain(format_args!("{what}: going on{kept}"));
+    }
+
+    /// Says what is left after a loss that is not finite.
+    fn explain(&self, error: Error) -> Result<Error> {
+        let file = self.file.as_ref().filter(|_| self.is_ours.get());
+        if let (Error::NotFinite { .. }, Some(file)) = (&error, file) {
+            say!(
+                "The last checkpoint stays: go on with --resume and a smaller --lr from {}",
+                file.display()
+            )?;
+        }
+        Ok(error)
+    }
+
+    /// Whether an evaluation may be gone on from.
+    ///
+    /// # Errors
+    /// A loss that is not finite, unless such are to be gone on with.
+    pub fn check(&self, what: &str, report: &EpochReport) -> Result<()> {
+        match self.on_nan {
+            OnNan::Stop if !report.loss.is_finite() => {
+                Err(Error::value(what, "a finite loss", report.loss))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether Ctrl-C was pressed; says what it left behind.
+    ///
+    /// # Errors
+    /// As [`say`].
+    pub fn stop(&self) -> Result<bool> {
+        match &self.file {
+            _ if !is_interrupted() => return Ok(false),
+            Some(file) if self.is_ours.get() => {
+                say!("Interrupted: go on with --resume from {}", file.display())?;
+            }
+            Some(_) => say!("Interrupted before the first checkpoint: nothing is saved")?,
+            None => say!("Interrupted: nothing is saved without --checkpoint DIR")?,
+        }
+        Ok(true)
     }
 
     /// Writes what `--save` names.
+    ///
+    /// # Errors
+    /// A file that cannot be written, a weight that is not finite.
     pub async fn finish(&self, args: &Args, trainer: &Trainer) -> Result<()> {
         if let Some(path) = &args.save {
             let mut checkpoint = trainer.checkpoint().await?;

@@ -1,9 +1,9 @@
 //! What `mnist_gpu` needs besides the training loop: flags, a progress bar, tables, files.
 
 mod checkpoints;
+mod options;
+mod signals;
 
-use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 pub use checkpoints::Checkpoints;
@@ -11,8 +11,10 @@ use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use wgrad::data::Dataset;
 use wgrad::plan::Plan;
-use wgrad::tune::Effort;
-use wgrad::{Checkpoint, Device, EpochReport, Error, Loss, Planning, Progress, Reduction, Result};
+use wgrad::{Device, EpochReport, Error, Loss, Progress, Reduction, Result};
+
+use crate::common::{self, Output, say};
+pub use signals::keep_ignoring_hang_ups;
 
 /// Train the tutorial's CNN on MNIST with WGSL compute shaders.
 #[derive(Debug, Parser)]
@@ -31,7 +33,7 @@ pub struct Args {
     /// batch, which is the tutorial's update [default: batch-mean]
     #[arg(long, value_enum)]
     pub reduction: Option<ReductionName>,
-    /// Learning rate of SGD
+    /// Learning rate of SGD; beside --resume the checkpoint's unless this is given
     #[arg(long, default_value_t = 0.01)]
     pub lr: f32,
     /// Images in a batch
@@ -46,10 +48,12 @@ pub struct Args {
     /// Train on the first N images only
     #[arg(long, value_name = "N")]
     pub train_images: Option<usize>,
-    /// Fused ops, or the readable im2col, GEMM, col2im, one op each
+    /// Fused ops, or the readable im2col, GEMM, col2im, one op each; beside --resume the
+    /// checkpoint's unless this is given
     #[arg(long, value_enum, default_value_t = PlanName::Fused)]
     pub plan: PlanName,
-    /// How long to look for the fastest kernels: not at all, two seconds, until all are measured
+    /// How long to look for the fastest kernels: not at all, two seconds, until all are measured;
+    /// beside --resume the checkpoint's kernels unless this is given
     #[arg(long, value_enum, default_value_t = EffortName::Quick)]
     pub tune: EffortName,
     /// Visit the images in the order in which they are stored
@@ -61,11 +65,13 @@ pub struct Args {
     /// Write one JSON object a line for each epoch
     #[arg(long, value_name = "FILE")]
     pub metrics: Option<PathBuf>,
-    /// Keep a checkpoint in DIR: after each epoch, when Ctrl-C is pressed, and every now and then
+    /// Keep a checkpoint in DIR: after each epoch, when Ctrl-C is pressed or SIGTERM or SIGHUP comes,
+    /// and every now and then
     #[arg(long, value_name = "DIR")]
     pub checkpoint: Option<PathBuf>,
     /// How often, within an epoch
-    #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = seconds,
+        requires = "checkpoint")]
     pub checkpoint_seconds: f64,
     /// Go on from the checkpoint in DIR, if there is one
     #[arg(long)]
@@ -79,6 +85,13 @@ pub struct Args {
     /// Write the trained weights to a safetensors file that PyTorch reads too
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
+    /// After a loss or a weight that is infinite or NaN: stop with an error, or go on; such weights
+    /// are never saved, so that the last good checkpoint stays
+    #[arg(long, value_enum, default_value_t = OnNan::Stop)]
+    pub on_nan: OnNan,
+    /// The names of the options that were typed, and are no defaults.
+    #[arg(skip)]
+    typed: Vec<String>,
 }
 
 fn seconds(text: &str) -> std::result::Result<f64, String> {
@@ -120,12 +133,25 @@ pub enum ReductionName {
     BatchMean,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnNan {
+    Stop,
+    Continue,
+}
+
 /// `data/mnist` of the source tree, wherever the example is started from.
 fn bundled_data() -> &'static str {
     concat!(env!("CARGO_MANIFEST_DIR"), "/data/mnist")
 }
 
 impl Args {
+    /// What the user typed, or how to end.
+    pub fn parse_all() -> std::result::Result<Self, std::process::ExitCode> {
+        let (mut args, typed): (Args, _) = common::parse_typed()?;
+        args.typed = typed;
+        Ok(args)
+    }
+
     pub async fn device(&self) -> Result<Device> {
         match (self.device, &self.adapter) {
             (Where::Auto, None) => Device::auto().await,
@@ -148,33 +174,6 @@ impl Args {
                 "--loss cross-entropy",
             )),
         }
-    }
-
-    /// The checkpoint's plan where one is resumed, so that the bits stay the same; else what was asked for.
-    pub fn planning(&self) -> Result<Planning> {
-        let file = self
-            .checkpoint
-            .as_ref()
-            .map(|folder| folder.join(checkpoints::LAST));
-        if let Some(file) = file.filter(|file| self.resume && file.exists()) {
-            return Checkpoint::load(&file)?.planning();
-        }
-        Ok(match (self.plan, self.tune) {
-            (PlanName::Unfused, _) => Planning::Unfused,
-            (PlanName::Fused, EffortName::Off) => Planning::Fused(Effort::Off),
-            (PlanName::Fused, EffortName::Quick) => Planning::Fused(Effort::Quick),
-            (PlanName::Fused, EffortName::Full) => Planning::Fused(Effort::Full),
-        })
-    }
-
-    /// Whether the device was lost and `--recover` asks to go on from the checkpoint.
-    pub fn goes_on_after(&mut self, result: &Result<()>) -> bool {
-        let lost = self.recover && matches!(result, Err(Error::DeviceLost(_)));
-        if lost {
-            (self.resume, self.init) = (true, None);
-            println!("The device was lost: going on from the checkpoint");
-        }
-        lost
     }
 
     pub fn truncate(&self, data: Dataset) -> Result<Dataset> {
@@ -203,27 +202,32 @@ pub fn say_where_data_goes(error: Error) -> Error {
     }
 }
 
-pub fn print_model(plan: &Plan, data: &Dataset) {
-    println!(
+pub fn print_model(plan: &Plan, data: &Dataset) -> Result<()> {
+    say!(
         "Data: {} training and {} test images of {}",
         data.train.len(),
         data.test.len(),
         data.sample
-    );
-    println!(
+    )?;
+    say!(
         "{:<12} {:<32} {:>18} {:>11}",
-        "layer", "", "output", "parameters"
-    );
+        "layer",
+        "",
+        "output",
+        "parameters"
+    )?;
     let mut total = 0;
     for layer in plan.layers() {
         let output = layer.output.to_string();
-        println!(
+        say!(
             "{:<12} {:<32} {output:>18} {:>11}",
-            layer.name, layer.layer, layer.parameters
-        );
+            layer.name,
+            layer.layer,
+            layer.parameters
+        )?;
         total += layer.parameters;
     }
-    println!("{:<12} {:<32} {:>18} {total:>11}", "total", "", "");
+    say!("{:<12} {:<32} {:>18} {total:>11}", "total", "", "")
 }
 
 fn progress_bar(epoch: u64, epochs: u64, data: &Dataset) -> ProgressBar {
@@ -243,41 +247,36 @@ fn advance(bar: &ProgressBar, progress: &Progress) {
 
 /// The file that `--metrics` names, if it does.
 pub struct MetricsFile {
-    file: Option<(PathBuf, File)>,
-    adapter: String,
+    output: Option<Output>,
+    /// Whether what the file holds is of another run, and goes when there is something to write.
+    is_stale: bool,
 }
 
 impl MetricsFile {
-    pub fn open(path: Option<&Path>, append: bool, device: &Device) -> Result<Self> {
-        let mut options = File::options();
-        options
-            .create(true)
-            .write(true)
-            .append(append)
-            .truncate(!append);
-        let open = |path: &Path| match options.open(path) {
-            Ok(file) => Ok((path.to_owned(), file)),
-            Err(source) => Err(Error::Io {
-                path: path.to_owned(),
-                source,
-            }),
-        };
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn open(path: Option<&Path>, append: bool) -> Result<Self> {
         Ok(MetricsFile {
-            file: path.map(open).transpose()?,
-            adapter: device.to_string(),
+            output: path.map(Output::open).transpose()?,
+            is_stale: !append,
         })
     }
 
+    /// # Errors
+    /// The disk's.
     pub fn write(
         &mut self,
+        adapter: &Device,
         epoch: u64,
         trained: &EpochReport,
-        train: &EpochReport,
-        test: &EpochReport,
+        [train, test]: [&EpochReport; 2],
     ) -> Result<()> {
-        let Some((path, file)) = &mut self.file else {
+        let Some(output) = &mut self.output else {
             return Ok(());
         };
+        if std::mem::take(&mut self.is_stale) {
+            output.clear()?;
+        }
         let line = serde_json::json!({
             "epoch": epoch,
             "train_acc": train.accuracy,
@@ -285,11 +284,8 @@ impl MetricsFile {
             "test_acc": test.accuracy,
             "test_loss": test.loss,
             "images_per_second": trained.samples_per_second,
-            "adapter": self.adapter,
+            "adapter": adapter.to_string(),
         });
-        writeln!(file, "{line}").map_err(|source| Error::Io {
-            path: path.clone(),
-            source,
-        })
+        output.append(format!("{line}\n").as_bytes())
     }
 }

@@ -1,8 +1,21 @@
-//! How every example begins and ends.
+//! How every example begins, speaks and ends.
+#![allow(dead_code, unused_imports, reason = "each example uses a part of it")]
 
+mod output;
+
+use std::fmt::Arguments;
+use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
-use wgrad::Result;
+pub use output::{Output, check_apart, try_replacing};
+use wgrad::{Error, Result};
+
+/// What an error calls the output stream, which has no path.
+const STDOUT: &str = "standard output";
+
+/// The status of a program that wrote into a pipe which nobody reads any more: 128 and SIGPIPE's number, as
+/// a shell reports it of most tools.
+const BROKEN_PIPE: u8 = 141;
 
 /// Mesa's drivers look for a desktop, and complain on the terminal where the variable that would
 /// lead them to it is missing. Call it before anything else.
@@ -15,30 +28,72 @@ pub fn quiet_drivers() {
     }
 }
 
+/// Prints a line, as `println!` does; but where it cannot, that is an error and no panic.
+macro_rules! say {
+    ($($line:tt)*) => { $crate::common::print_line(format_args!($($line)*)) };
+}
+pub(crate) use say;
+
+/// What [`say`] does.
+///
+/// # Errors
+/// A pipe that nobody reads any more, a full disk.
+pub fn print_line(line: Arguments<'_>) -> Result<()> {
+    let mut out = io::stdout().lock();
+    let printed = writeln!(out, "{line}").and_then(|()| out.flush());
+    printed.map_err(|source| Error::Io {
+        path: STDOUT.into(),
+        source,
+    })
+}
+
+/// Prints a line on the error stream. Where it cannot, there is nobody to tell.
+pub fn complain(line: Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 /// The arguments, or how to end: with the help that was asked for, or with one line that says what is
 /// wrong.
-#[allow(dead_code, reason = "not every example has arguments")]
 pub fn parse<Args: clap::Parser>() -> std::result::Result<Args, ExitCode> {
-    Args::try_parse().map_err(|error| {
-        if !error.use_stderr() {
-            print!("{error}");
-            return ExitCode::SUCCESS;
-        }
+    parse_typed().map(|(args, _)| args)
+}
+
+/// As [`parse`], with the names of the arguments that the user typed, which are those without a default
+/// value in their place.
+pub fn parse_typed<Args: clap::Parser>() -> std::result::Result<(Args, Vec<String>), ExitCode> {
+    let parsed = Args::command().try_get_matches().and_then(|matches| {
+        let was_typed = |id: &&clap::Id| {
+            let source = matches.value_source(id.as_str());
+            source == Some(clap::parser::ValueSource::CommandLine)
+        };
+        let typed = matches.ids().filter(was_typed).map(ToString::to_string);
+        Ok((Args::from_arg_matches(&matches)?, typed.collect()))
+    });
+    parsed.map_err(|error| {
         let text = error.to_string();
-        eprintln!(
-            "{} (--help explains the flags)",
-            text.lines().next().unwrap_or("error")
-        );
+        if !error.use_stderr() {
+            return exit(print_line(format_args!("{}", text.trim_end())));
+        }
+        // The first paragraph says what is wrong, in one line or a list; the others how to go on.
+        let lines = text.lines().take_while(|line| !line.trim().is_empty());
+        let line = lines.map(str::trim).collect::<Vec<_>>().join(" ");
+        complain(format_args!("{line} (--help explains the flags)"));
         ExitCode::FAILURE
     })
 }
 
-/// Exit status 0, or 1 with the error on one line.
+/// Exit status 0, or 1 with the error on one line. A reader of the output that went away wants no more of it:
+/// then the end is quiet.
 pub fn exit(result: Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        Err(Error::Io { path, source })
+            if path.as_os_str() == STDOUT && source.kind() == ErrorKind::BrokenPipe =>
+        {
+            ExitCode::from(BROKEN_PIPE)
+        }
         Err(error) => {
-            eprintln!("error: {error}");
+            complain(format_args!("error: {error}"));
             ExitCode::FAILURE
         }
     }

@@ -1,17 +1,15 @@
 //! The cases of every op as a safetensors file, for another program to compute.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::json;
 use wgrad::ops::case::Floats;
 use wgrad::verify::cases;
-use wgrad::{Error, Result};
 
-/// Writes the inputs of each case, and its outputs beforehand, as 32-bit words; sizes and step are in
-/// the file's metadata.
-pub fn write(path: &Path, seed: u64, rounds: u32) -> Result<()> {
+/// A file of the inputs of each case, and its outputs beforehand, as 32-bit words; sizes and step are in
+/// its metadata.
+pub fn file(seed: u64, rounds: u32) -> Vec<u8> {
     let (mut tensors, mut described) = (Vec::new(), serde_json::Map::new());
     for (name, case) in cases(seed, rounds, Floats::Hostile) {
         let bindings = case.op.bindings();
@@ -46,9 +44,5 @@ pub fn write(path: &Path, seed: u64, rounds: u32) -> Result<()> {
     });
     let cases = serde_json::Value::Object(described).to_string();
     let metadata = HashMap::from([("cases".to_owned(), cases)]);
-    let file = safetensors::serialize(views, Some(metadata)).expect("names differ");
-    std::fs::write(path, file).map_err(|source| Error::Io {
-        path: path.to_owned(),
-        source,
-    })
+    safetensors::serialize(views, Some(metadata)).expect("names differ")
 }

@@ -1,17 +1,20 @@
 //! Proves, on each adapter of this machine, that every kernel is right:
 //! `cargo run --release --example verify`.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 use wgrad::verify::{self, Options};
-use wgrad::{Device, Error, Result};
+use wgrad::{Device, Result};
 
 #[path = "../common/mod.rs"]
 mod common;
 mod dump;
 mod json;
+
+use common::{Output, complain, say};
 
 /// Compare every kernel with the CPU reference, on one adapter or on all.
 #[derive(Debug, Parser)]
@@ -36,7 +39,7 @@ struct Args {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Only write the random cases of each op, as safetensors, for another program to compute
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["adapter", "steps", "json"])]
     dump: Option<PathBuf>,
 }
 
@@ -56,9 +59,11 @@ fn main() -> ExitCode {
 /// Whether every result on every adapter is right.
 async fn run(args: &Args) -> Result<bool> {
     if let Some(path) = &args.dump {
-        dump::write(path, args.seed, args.rounds)?;
+        let mut output = Output::open(path)?;
+        output.replace(&dump::file(args.seed, args.rounds))?;
         return Ok(true);
     }
+    let mut json = args.json.as_deref().map(Output::open).transpose()?;
     let devices = match &args.adapter {
         Some(name) => vec![Device::gpu(Some(name)).await?],
         None => Device::all().await?,
@@ -74,21 +79,18 @@ async fn run(args: &Args) -> Result<bool> {
     for device in devices {
         match verify::adapter(&device, &options).await {
             Ok(report) => {
-                println!("{report}\n");
+                say!("{report}\n")?;
                 reports.push(report);
             }
             Err(error) => {
-                eprintln!("error: {device}: {error}");
+                complain(format_args!("error: {device}: {error}"));
                 failed = true;
             }
         }
     }
-    if let Some(path) = &args.json {
+    if let Some(output) = &mut json {
         let json = serde_json::Value::from_iter(reports.iter().map(json::of_report));
-        std::fs::write(path, format!("{json:#}\n")).map_err(|source| Error::Io {
-            path: path.clone(),
-            source,
-        })?;
+        output.replace(format!("{json:#}\n").as_bytes())?;
     }
     Ok(!failed && reports.iter().all(verify::Report::is_right))
 }

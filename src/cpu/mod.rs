@@ -2,6 +2,7 @@
 //! inside. It checks the GPU's results, and is the device where there is no adapter.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use crate::executor::StepMetrics;
@@ -97,13 +98,19 @@ impl Executor {
                 *begin = tensor.offset + tensor.words();
             }
         }
-        node.op.reference(&mut Args {
+        let mut args = Args {
             inputs: node.inputs.iter().map(|&id| self.words(id)).collect(),
             outputs,
             step,
-        });
+        };
+        let ran = catch_unwind(AssertUnwindSafe(|| node.op.reference(&mut args)));
+        drop(args);
+        // After a panic too: a trainer that is restored goes on in these buffers.
         for (buffer, words) in taken {
             self.buffers[buffer] = words;
+        }
+        if let Err(panic) = ran {
+            resume_unwind(panic);
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Many steps a submit: as many as keep the adapter busy for a while, and no more.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::ops::ControlFlow;
+use std::task::Poll;
 use std::time::Duration;
 
 use web_time::Instant;
@@ -25,15 +27,33 @@ const FIRST: usize = 1;
 #[derive(Debug)]
 pub(super) struct Bursts {
     len: usize,
+    /// Whether a step panicked, so that nobody knows which tensors it wrote.
+    pub is_torn: bool,
+}
+
+/// Notes a panic while a burst is handed over, unless it is forgotten before.
+struct Handover<'a>(&'a mut bool);
+
+impl Drop for Handover<'_> {
+    fn drop(&mut self) {
+        *self.0 |= std::thread::panicking();
+    }
 }
 
 impl Bursts {
     pub fn new() -> Self {
-        Bursts { len: FIRST }
+        Bursts {
+            len: FIRST,
+            is_torn: false,
+        }
     }
 
     /// Runs `phases` for every step, and calls `on_done` with the metrics of each burst. Where that
-    /// breaks, no other burst is begun, and those under way are waited for. Returns the steps run.
+    /// breaks, no other burst is begun, and those under way are waited for. After each burst the task
+    /// yields, so that a timeout or another task gets its turn on any device.
+    ///
+    /// `on_begun` is told of the steps of each burst before it is begun. What is begun comes to its end,
+    /// even where the future is dropped or `on_done` panics: so that is where training stands.
     ///
     /// # Errors
     /// As [`Executor::run`] and [`Pending::wait`].
@@ -42,9 +62,10 @@ impl Bursts {
         executor: &mut Executor,
         phases: &[Phase],
         mut steps: impl Iterator<Item = Step>,
+        mut on_begun: impl FnMut(usize),
         mut on_done: impl FnMut(&[StepMetrics]) -> ControlFlow<()>,
-    ) -> Result<usize> {
-        let (mut done, mut stop) = (0, false);
+    ) -> Result<()> {
+        let mut stop = false;
         let mut in_flight: VecDeque<Pending> = VecDeque::new();
         let mut last_done = Instant::now();
         loop {
@@ -55,7 +76,11 @@ impl Bursts {
             }
             let is_last = burst.is_empty();
             if !is_last {
-                in_flight.push_back(executor.run(phases, &burst)?);
+                on_begun(burst.len());
+                let handover = Handover(&mut self.is_torn);
+                let pending = executor.run(phases, &burst);
+                std::mem::forget(handover);
+                in_flight.push_back(pending?);
             }
             while in_flight.len() >= IN_FLIGHT || (is_last && !in_flight.is_empty()) {
                 let Some(oldest) = in_flight.pop_front() else {
@@ -64,11 +89,11 @@ impl Bursts {
                 let metrics = oldest.wait().await?;
                 self.adapt(metrics.len(), last_done.elapsed());
                 last_done = Instant::now();
-                done += metrics.len();
                 stop |= on_done(&metrics).is_break();
+                yield_once().await;
             }
             if is_last {
-                return Ok(done);
+                return Ok(());
             }
         }
     }
@@ -79,4 +104,17 @@ impl Bursts {
         let ideal = ideal.min(STEPS_PER_RUN as f64) as usize;
         self.len = (self.len + ideal).div_ceil(2).clamp(1, STEPS_PER_RUN);
     }
+}
+
+/// Lets whatever else is ready run first.
+async fn yield_once() {
+    let mut has_yielded = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut has_yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }

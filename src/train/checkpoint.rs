@@ -1,7 +1,7 @@
 //! Checkpoints: safetensors files that say what they hold, replaced in one step and checked by sum.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 
@@ -35,13 +35,36 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
+    /// The first value that is infinite or NaN: its array, its place in it, and the value.
+    pub fn first_not_finite(&self) -> Option<(&str, usize, f32)> {
+        self.tensors.iter().find_map(|(name, (_, values))| {
+            let at = values.iter().position(|value| !value.is_finite())?;
+            Some((name.as_str(), at, values[at]))
+        })
+    }
+
     /// Writes the file under a temporary name beside `path`, has it on the disk, and renames it: at
-    /// any moment `path` is the old file or the new one, whole.
+    /// any moment `path` is the old file or the new one, whole. Values that are not finite are refused:
+    /// nothing goes on from them, and the old file may be the last good one.
     ///
     /// # Errors
-    /// The disk's, or the format's where a name or a size does not fit it.
+    /// The disk's, or the format's where a name or a size does not fit it; a value that is infinite or
+    /// NaN; something at `path` that is no file.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
+        let refuse = |expected: &str, got: String| Error::Data {
+            path: path.to_owned(),
+            expected: expected.to_owned(),
+            got,
+        };
+        if let Some((name, at, value)) = self.first_not_finite() {
+            let got = format!("{value} at {at} of {name}");
+            return Err(refuse("finite values to save", got));
+        }
+        // A rename would take a device such as /dev/null away from everyone.
+        if fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+            return Err(refuse("a file to write", "a device or a pipe".to_owned()));
+        }
         let mut metadata: HashMap<String, String> = self
             .metadata
             .iter()

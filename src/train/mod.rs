@@ -3,6 +3,7 @@
 mod bursts;
 mod checkpoint;
 mod lock;
+mod position;
 mod resume;
 mod session;
 mod trainer;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::str::FromStr;
 
-use super::trainer::Position;
+use super::position::Position;
 use super::{Checkpoint, Planning, Trainer};
 use crate::error::{Error, Result};
 use crate::optim::check_rate;
@@ -37,8 +37,9 @@ impl Trainer {
     /// they belong to. It waits for the device.
     ///
     /// # Errors
-    /// A device that is lost or reports a fault.
+    /// A device that is lost or reports a fault; training that was cut off within a step.
     pub async fn checkpoint(&self) -> Result<Checkpoint> {
+        self.check_whole()?;
         let plan = self.executor.plan();
         let mut tensors = BTreeMap::new();
         for (prefix, arena) in arenas(plan) {
@@ -60,7 +61,7 @@ impl Trainer {
     }
 
     /// Goes back to where `checkpoint` was taken, or forward: the steps to come give the same bits as
-    /// they did then on the same adapter.
+    /// they did then on the same adapter, at the learning rate of then.
     ///
     /// # Errors
     /// A checkpoint of another model, other training options or another data set, by name.
@@ -70,7 +71,8 @@ impl Trainer {
                 .metadata
                 .get(&key)
                 .map_or("nothing", String::as_str);
-            if theirs != ours {
+            // The rate may change from step to step; the checkpoint says what it is now.
+            if without_rate(theirs) != without_rate(&ours) {
                 let on_one_line = |text: &str| text.replace('\n', "; ");
                 let what = format!("checkpoint's {key}");
                 return Err(Error::value(what, on_one_line(&ours), on_one_line(theirs)));
@@ -98,6 +100,7 @@ impl Trainer {
         }
         self.position = position;
         self.learning_rate = learning_rate;
+        self.bursts.is_torn = false;
         Ok(())
     }
 
@@ -107,6 +110,7 @@ impl Trainer {
     /// # Errors
     /// A parameter that is missing, of another shape or none of this model's, by name.
     pub fn load_parameters(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        self.check_whole()?;
         let (arena, values) = self.read_arena(checkpoint, "", "parameters")?;
         self.executor.write(arena, &values)
     }
@@ -190,6 +194,13 @@ fn parameters(plan: &Plan) -> Vec<(String, &Tensor)> {
         Some((format!("{}.{name}", place(scope)?), tensor))
     });
     named.collect()
+}
+
+/// What an optimizer's text says, but for its learning rate.
+fn without_rate(text: &str) -> Vec<&str> {
+    let parts = text.split(", ");
+    let is_rate = |part: &&str| part.starts_with("learning rate ");
+    parts.filter(|part| !is_rate(part)).collect()
 }
 
 fn number<T: FromStr<Err: Debug>>(checkpoint: &Checkpoint, key: &str) -> Result<T> {

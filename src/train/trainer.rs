@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use web_time::Instant;
 
 use super::bursts::Bursts;
+use super::position::Position;
 use crate::data::Dataset;
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -102,10 +103,18 @@ pub struct EpochReport {
     pub accuracy: f64,
     /// Samples over seconds.
     pub samples_per_second: f64,
+    /// The first step, counted from 1 at the epoch's beginning, whose loss was infinite or NaN.
+    pub first_not_finite: Option<u64>,
 }
 
 /// Trains a model on a data set. The host only submits: batches are gathered, metrics summed and
 /// parameters updated on the device, and no step is waited for.
+///
+/// A step counts as soon as it is submitted, since the device runs all that was submitted, in order.
+/// So a trainer whose `on_progress` panicked, or whose future was dropped, stands where its parameters
+/// are: the next call goes on behind the steps that are under way, and only their metrics are lost.
+/// Where a step itself panicked, nobody can tell which parameters it moved: then every call is
+/// [`Error::CutOff`] until [`Trainer::restore`].
 #[derive(Debug)]
 pub struct Trainer {
     pub(super) executor: Executor,
@@ -120,14 +129,8 @@ pub struct Trainer {
     pub(super) description: String,
     pub(super) position: Position,
     pub(super) learning_rate: f32,
-    bursts: Bursts,
-}
-
-/// Where training stands: complete epochs, and steps of the one begun.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Position {
-    pub epoch: u64,
-    pub step: u64,
+    pub(super) bursts: Bursts,
+    allow_not_finite: bool,
 }
 
 impl Trainer {
@@ -185,6 +188,7 @@ impl Trainer {
             description: model.to_string(),
             position: Position::default(),
             bursts: Bursts::new(),
+            allow_not_finite: false,
             config,
             choices,
             notices,
@@ -225,6 +229,12 @@ impl Trainer {
         Ok(())
     }
 
+    /// Whether training goes on after a loss that is infinite or NaN. At first it does not: it ends in
+    /// [`Error::NotFinite`].
+    pub fn set_allow_not_finite(&mut self, allow: bool) {
+        self.allow_not_finite = allow;
+    }
+
     /// How many epochs are complete.
     pub fn epochs(&self) -> u64 {
         self.position.epoch
@@ -239,7 +249,8 @@ impl Trainer {
     /// The report is of these samples as it went: each batch before the update that it led to.
     ///
     /// # Errors
-    /// A device that is lost or reports a fault.
+    /// A device that is lost or reports a fault; a loss that is not finite, after which no parameter is
+    /// worth keeping: go back to a checkpoint.
     pub async fn train_epoch(
         &mut self,
         mut on_progress: impl FnMut(&Progress),
@@ -261,21 +272,22 @@ impl Trainer {
         &mut self,
         on_progress: impl FnMut(&Progress) -> ControlFlow<()>,
     ) -> Result<EpochReport> {
+        self.check_whole()?;
         if self.config.shuffle {
             self.write_order(true)?;
         }
-        let first = self.position.step as usize;
-        let (report, steps) = self
-            .run(&Phase::TRAIN, Split::Train, first, on_progress)
+        let Position { epoch, step } = self.position;
+        let (report, loss) = self
+            .run(&Phase::TRAIN, Split::Train, step as usize, on_progress)
             .await?;
-        self.position.step += steps as u64;
-        if self.position.step as usize >= self.train_len.div_ceil(self.config.batch_size) {
-            self.position = Position {
-                epoch: self.position.epoch.saturating_add(1),
-                step: 0,
-            };
+        match report.first_not_finite {
+            Some(step) if !self.allow_not_finite => Err(Error::NotFinite {
+                epoch: epoch.saturating_add(1),
+                step,
+                loss,
+            }),
+            _ => Ok(report),
         }
-        Ok(report)
     }
 
     /// Loss and accuracy over a whole split, with the parameters as they are.
@@ -283,18 +295,29 @@ impl Trainer {
     /// # Errors
     /// A split without samples; a device that is lost or reports a fault.
     pub async fn evaluate(&mut self, split: Split) -> Result<EpochReport> {
+        self.check_whole()?;
         let go_on = |_: &Progress| ControlFlow::Continue(());
         let (report, _) = self.run(&Phase::EVALUATE, split, 0, go_on).await?;
         Ok(report)
     }
 
+    /// # Errors
+    /// A step that panicked.
+    pub(super) fn check_whole(&self) -> Result<()> {
+        match self.bursts.is_torn {
+            true => Err(Error::CutOff),
+            false => Ok(()),
+        }
+    }
+
+    /// The report, and the loss of the step that was the first whose loss is not finite.
     async fn run(
         &mut self,
         phases: &[Phase],
         split: Split,
         first_step: usize,
         mut on_progress: impl FnMut(&Progress) -> ControlFlow<()>,
-    ) -> Result<(EpochReport, usize)> {
+    ) -> Result<(EpochReport, f64)> {
         let (first, len) = match split {
             Split::Train => (0, self.train_len),
             Split::Test => (self.train_len, self.test_len),
@@ -309,31 +332,50 @@ impl Trainer {
             Step::new((first + at) as u32, rows as u32, 0, rate)
         });
         let (loss, classes) = (self.config.loss.reported(), self.classes);
+        let trains = phases.contains(&Phase::Update);
+        let (mut done, mut first_not_finite) = (first_step as u64, None);
         let mut total = StepMetrics::default();
         let begun = Instant::now();
         let on_done = |metrics: &[StepMetrics]| {
             let mut burst = StepMetrics::default();
             for &step in metrics {
                 burst += step;
+                done += 1;
+                if !step.loss_sum.is_finite() {
+                    first_not_finite.get_or_insert((done, step.loss_sum));
+                }
             }
             total += burst;
-            on_progress(&Progress {
+            let flow = on_progress(&Progress {
                 samples: skipped as u64 + total.rows,
                 total: len as u64,
                 loss: loss.of_sum(burst.loss_sum, burst.rows, classes),
                 samples_per_second: total.rows as f64 / begun.elapsed().as_secs_f64(),
-            })
+            });
+            match first_not_finite {
+                Some(_) if trains && !self.allow_not_finite => ControlFlow::Break(()),
+                _ => flow,
+            }
         };
-        let steps_run = self
-            .bursts
-            .run(&mut self.executor, phases, steps, on_done)
+        let per_epoch = len.div_ceil(batch) as u64;
+        let on_begun = |steps: usize| {
+            if trains {
+                self.position.advance(steps as u64, per_epoch);
+            }
+        };
+        self.bursts
+            .run(&mut self.executor, phases, steps, on_begun, on_done)
             .await?;
         let report = EpochReport {
             loss: loss.of_sum(total.loss_sum, total.rows, classes),
             accuracy: total.accuracy(),
             samples_per_second: total.rows as f64 / begun.elapsed().as_secs_f64(),
+            first_not_finite: first_not_finite.map(|(step, _)| step),
         };
-        Ok((report, steps_run))
+        Ok((
+            report,
+            first_not_finite.map_or(report.loss, |(_, loss)| loss),
+        ))
     }
 
     /// The order in which samples are visited: the training samples, shuffled by seed and epoch or

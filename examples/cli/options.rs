@@ -1,0 +1,137 @@
+//! The options of `mnist_gpu` against each other, and against the checkpoint that is resumed: none that the
+//! user typed is ignored in silence.
+
+use std::path::PathBuf;
+
+use wgrad::tune::Effort;
+use wgrad::{Checkpoint, Error, Planning, Result, Trainer};
+
+use super::checkpoints::LAST;
+use super::{Args, EffortName, PlanName, Where};
+use crate::common::{check_apart, say, try_replacing};
+
+impl Args {
+    /// What can be told before anything is opened: options that exclude each other, files that cannot be
+    /// written.
+    ///
+    /// # Errors
+    /// The option and what it lacks, or the file.
+    pub fn check(&self) -> Result<()> {
+        let refuse = |option: &str, expected, got| Err(Error::value(option, expected, got));
+        if self.resume && self.checkpoint.is_none() {
+            return refuse("--resume", "--checkpoint DIR beside it", "none");
+        }
+        if self.recover && self.device == Where::Cpu {
+            return refuse("--recover", "a device that can be lost", "--device cpu");
+        }
+        if self.tunes() && self.plan == PlanName::Unfused {
+            return refuse("--tune", "--plan fused beside it", "--plan unfused");
+        }
+        if self.tunes() && self.device == Where::Cpu {
+            return refuse("--tune", "an adapter to tune for", "--device cpu");
+        }
+        self.loss()?;
+        let checkpoint = self.checkpoint_file();
+        let outputs = [
+            ("--checkpoint", &checkpoint),
+            ("--save", &self.save),
+            ("--metrics", &self.metrics),
+        ];
+        let outputs = outputs.into_iter();
+        let named: Vec<_> = outputs
+            .filter_map(|(option, path)| Some((option, path.as_deref()?)))
+            .collect();
+        check_apart(&named)?;
+        for path in checkpoint.iter().chain(&self.save) {
+            try_replacing(path)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the user asked for kernels to be measured.
+    fn tunes(&self) -> bool {
+        self.typed("tune") && self.tune != EffortName::Off
+    }
+
+    fn typed(&self, name: &str) -> bool {
+        self.typed.iter().any(|typed| typed == name)
+    }
+
+    /// The file of the checkpoint, if there is to be one.
+    pub fn checkpoint_file(&self) -> Option<PathBuf> {
+        self.checkpoint.as_ref().map(|folder| folder.join(LAST))
+    }
+
+    /// The checkpoint that `--resume` goes on from, if there is one.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::load`].
+    pub fn resumed(&self) -> Result<Option<Checkpoint>> {
+        let file = self.checkpoint_file().filter(|_| self.resume);
+        let file = file.filter(|file| file.exists());
+        file.map(Checkpoint::load).transpose()
+    }
+
+    /// The plan that was asked for; where nothing was and a checkpoint is resumed the checkpoint's, so that the
+    /// bits stay the same.
+    ///
+    /// # Errors
+    /// A checkpoint whose plan cannot be read, or does not fit `--tune`.
+    pub fn planning(&self, resumed: Option<&Checkpoint>) -> Result<Planning> {
+        let asked = match (self.plan, self.tune) {
+            (PlanName::Unfused, _) => Planning::Unfused,
+            (PlanName::Fused, EffortName::Off) => Planning::Fused(Effort::Off),
+            (PlanName::Fused, EffortName::Quick) => Planning::Fused(Effort::Quick),
+            (PlanName::Fused, EffortName::Full) => Planning::Fused(Effort::Full),
+        };
+        let Some(checkpoint) = resumed else {
+            return Ok(asked);
+        };
+        let (theirs, plan, tune) = (
+            checkpoint.planning()?,
+            self.typed("plan"),
+            self.typed("tune"),
+        );
+        let both_fused = theirs != Planning::Unfused && asked != Planning::Unfused;
+        match (plan, tune) {
+            (false, false) => Ok(theirs),
+            (true, false) if both_fused => Ok(theirs),
+            (false, true) if theirs == Planning::Unfused => Err(Error::value(
+                "--tune",
+                "--plan fused beside it",
+                "the unfused plan of the checkpoint",
+            )),
+            _ => Ok(asked),
+        }
+    }
+
+    /// Says in what training differs from the checkpoint's, now that it goes on; and takes `--lr`.
+    ///
+    /// # Errors
+    /// A learning rate out of range; as [`say`].
+    pub fn go_on(&self, trainer: &mut Trainer, resumed: &Checkpoint) -> Result<()> {
+        let epochs = trainer.epochs();
+        let file = self.checkpoint_file().unwrap_or_default();
+        say!("Resumed from {} after {epochs} epochs", file.display())?;
+        let theirs = resumed.metadata.get("learning_rate");
+        let theirs = theirs.map_or("another", String::as_str);
+        if self.typed("lr") && theirs != self.lr.to_string() {
+            trainer.set_learning_rate(self.lr)?;
+            say!(
+                "Learning rate {} from here on, where the checkpoint has {theirs}",
+                self.lr
+            )?;
+        }
+        let is_the_plan = match (resumed.planning()?, trainer.choices()) {
+            (Planning::Chosen(theirs), Some(ours)) => theirs == *ours,
+            (theirs, ours) => theirs == Planning::Unfused && ours.is_none(),
+        };
+        if !is_the_plan {
+            say!("Another plan than the checkpoint's from here on: its last bits may differ")?;
+        }
+        if epochs >= self.epochs {
+            say!("Nothing to train: --epochs {} are complete", self.epochs)?;
+        }
+        Ok(())
+    }
+}
