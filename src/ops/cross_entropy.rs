@@ -6,7 +6,8 @@ use super::{Args, Bindings, Cost, ErrorBound, Op};
 
 /// For each row, `row_loss = −log softmax(logits)[label]` and
 /// `d_logits = (softmax(logits) − t) / rows`, with `t` one at the label and zero elsewhere. The row's
-/// maximum is subtracted first, so that no exponential overflows.
+/// maximum is subtracted first, so that no exponential overflows. A row with NaN or +∞, or of −∞ alone, has
+/// NaN for its loss and for its whole gradient.
 #[derive(Debug, Clone)]
 pub struct CrossEntropy {
     /// N.
@@ -69,14 +70,19 @@ impl Op for CrossEntropy {
     /// From WGSL's stated accuracy: `exp(x)` errs by 3 + 2|x| ulp, an ulp being at most 2ε, and its
     /// argument by ε|x|, so with R the largest spread of a row each exponential errs by
     /// (6 + 5R)ε relative, and their sum by C more. `log` errs by 2⁻²¹ = 8ε between ½ and 2, else
-    /// by 3 ulp; a division by 2.5 ulp.
+    /// by 3 ulp; a division by 2.5 ulp. A logit of −∞ has an exponential of zero, exactly; a row with NaN
+    /// or +∞ has no number as its answer, and no error either.
     fn error_bounds(&self, args: &Args<'_>) -> Vec<ErrorBound> {
         let spread = args
             .input(0)
             .chunks(self.classes)
             .fold(0f64, |spread, row| {
-                let largest = row.iter().fold(f32::NEG_INFINITY, |max, &x| max.max(x));
-                let smallest = row.iter().fold(f32::INFINITY, |min, &x| min.min(x));
+                if row.iter().any(|x| x.is_nan() || *x == f32::INFINITY) {
+                    return spread;
+                }
+                let finite = || row.iter().copied().filter(|x| x.is_finite());
+                let largest = finite().fold(f32::NEG_INFINITY, f32::max);
+                let smallest = finite().fold(f32::INFINITY, f32::min);
                 spread.max(f64::from(largest) - f64::from(smallest))
             });
         let classes = self.classes as f64;
