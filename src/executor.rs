@@ -91,12 +91,38 @@ impl Executor {
     /// More than [`STEPS_PER_RUN`] steps, a step whose slot, rows or samples the plan does not have; a
     /// device that was lost or reported a fault before.
     pub fn run(&mut self, phases: &[Phase], steps: &[Step]) -> Result<Pending> {
+        self.check()?;
         self.check_steps(steps)?;
         let source = match self {
             Executor::Gpu(executor) => executor.run(phases, steps)?.map(Source::Gpu),
             Executor::Cpu(executor) => executor.run(phases, steps).map(Source::Here),
         };
         Ok(Pending(source.unwrap_or(Source::Here(Vec::new()))))
+    }
+
+    /// As [`Executor::run`], for whoever must not block: on the CPU reference the steps are done by other
+    /// threads, and at an end when this returns. Where the future is dropped before, they end first.
+    ///
+    /// # Errors
+    /// As [`Executor::run`].
+    pub(crate) async fn begin(&mut self, phases: &[Phase], steps: &[Step]) -> Result<Pending> {
+        self.check_steps(steps)?;
+        let Executor::Cpu(executor) = self else {
+            return self.run(phases, steps);
+        };
+        let metrics = executor.run_aside(phases, steps).await;
+        Ok(Pending(Source::Here(metrics.unwrap_or_default())))
+    }
+
+    /// Whether the device is there.
+    ///
+    /// # Errors
+    /// A device that was lost or reported a fault.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self {
+            Executor::Gpu(executor) => executor.check(),
+            Executor::Cpu(_) => Ok(()),
+        }
     }
 
     fn check_steps(&self, steps: &[Step]) -> Result<()> {
@@ -132,8 +158,9 @@ impl Executor {
     /// Overwrites a tensor with 32-bit words.
     ///
     /// # Errors
-    /// A number of words that is not the tensor's.
+    /// A number of words that is not the tensor's; a device that was lost or reported a fault.
     pub fn write_words(&mut self, tensor: TensorId, words: &[u32]) -> Result<()> {
+        self.check()?;
         let plan = self.plan().clone();
         let target = plan.tensor(tensor);
         if words.len() != target.words() {
@@ -149,7 +176,7 @@ impl Executor {
     /// Overwrites a tensor with bytes, those of `parts` one after the other, and zeros up to its end.
     ///
     /// # Errors
-    /// More bytes than the tensor holds.
+    /// More bytes than the tensor holds; a device that was lost or reported a fault.
     pub(crate) fn write_bytes(&mut self, tensor: TensorId, parts: &[&[u8]]) -> Result<()> {
         let plan = self.plan().clone();
         let target = plan.tensor(tensor);
@@ -165,7 +192,7 @@ impl Executor {
             });
         }
         match self {
-            Executor::Gpu(executor) => executor.write_bytes(tensor, parts),
+            Executor::Gpu(executor) => executor.write_bytes(tensor, parts)?,
             Executor::Cpu(executor) => {
                 let bytes: &mut [u8] = bytemuck::cast_slice_mut(executor.words_mut(tensor));
                 let mut at = 0;
@@ -182,7 +209,7 @@ impl Executor {
     /// Overwrites a tensor with floats.
     ///
     /// # Errors
-    /// A number of floats that is not the tensor's.
+    /// A number of floats that is not the tensor's; a device that was lost or reported a fault.
     pub fn write(&mut self, tensor: TensorId, values: &[f32]) -> Result<()> {
         self.write_words(tensor, bytemuck::cast_slice(values))
     }

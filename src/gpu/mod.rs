@@ -2,8 +2,11 @@
 //! each op, made once; a step only replays them.
 
 mod adapter;
+mod answer;
+mod aside;
 mod device;
 mod executor;
+mod loaded;
 mod pipelines;
 mod readback;
 mod timestamps;
@@ -13,7 +16,7 @@ mod workbench;
 pub use adapter::{Adapter, enumerate};
 pub(crate) use adapter::{choose, enumerate_all, is_named_by_variable};
 pub use executor::Executor;
-pub(crate) use readback::PendingMetrics;
+pub(crate) use executor::PendingMetrics;
 pub(crate) use workbench::Workbench;
 
 /// Bytes of a word.

@@ -33,7 +33,11 @@ impl Bursts {
     }
 
     /// Runs `phases` for every step, and calls `on_done` with the metrics of each burst. Where that
-    /// breaks, no other burst is begun, and those under way are waited for. Returns the steps run.
+    /// breaks, no other burst is begun, and those under way are waited for.
+    ///
+    /// `on_begun` is told of the steps of each burst before it is begun. What is begun comes to its end, even
+    /// where the future is dropped or `on_done` panics: so that is where training stands, for whatever is
+    /// done next comes after it.
     ///
     /// # Errors
     /// As [`Executor::run`] and [`Pending::wait`].
@@ -42,9 +46,10 @@ impl Bursts {
         executor: &mut Executor,
         phases: &[Phase],
         mut steps: impl Iterator<Item = Step>,
+        mut on_begun: impl FnMut(usize),
         mut on_done: impl FnMut(&[StepMetrics]) -> ControlFlow<()>,
-    ) -> Result<usize> {
-        let (mut done, mut stop) = (0, false);
+    ) -> Result<()> {
+        let mut stop = false;
         let mut in_flight: VecDeque<Pending> = VecDeque::new();
         let mut last_done = Instant::now();
         loop {
@@ -55,7 +60,8 @@ impl Bursts {
             }
             let is_last = burst.is_empty();
             if !is_last {
-                in_flight.push_back(executor.run(phases, &burst)?);
+                on_begun(burst.len());
+                in_flight.push_back(executor.begin(phases, &burst).await?);
             }
             while in_flight.len() >= IN_FLIGHT || (is_last && !in_flight.is_empty()) {
                 let Some(oldest) = in_flight.pop_front() else {
@@ -64,11 +70,10 @@ impl Bursts {
                 let metrics = oldest.wait().await?;
                 self.adapt(metrics.len(), last_done.elapsed());
                 last_done = Instant::now();
-                done += metrics.len();
                 stop |= on_done(&metrics).is_break();
             }
             if is_last {
-                return Ok(done);
+                return Ok(());
             }
         }
     }

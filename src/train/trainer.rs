@@ -130,6 +130,19 @@ pub(super) struct Position {
     pub step: u64,
 }
 
+impl Position {
+    /// So many steps further, within an epoch of `per_epoch`.
+    fn advance(&mut self, steps: u64, per_epoch: u64) {
+        self.step += steps;
+        if self.step >= per_epoch {
+            *self = Position {
+                epoch: self.epoch.saturating_add(1),
+                step: 0,
+            };
+        }
+    }
+}
+
 impl Trainer {
     /// Lowers `model`, loads it and the whole data set into the device, and draws the parameters.
     ///
@@ -218,8 +231,9 @@ impl Trainer {
     /// The learning rate of the steps to come.
     ///
     /// # Errors
-    /// A rate that is not finite and at least zero.
+    /// A rate that is not finite and at least zero; a device that is lost or reports a fault.
     pub fn set_learning_rate(&mut self, learning_rate: f32) -> Result<()> {
+        self.executor.check()?;
         check_rate("learning rate", learning_rate)?;
         self.learning_rate = learning_rate;
         Ok(())
@@ -237,6 +251,9 @@ impl Trainer {
 
     /// Trains on every training sample once, or on those that are left of an epoch that was stopped.
     /// The report is of these samples as it went: each batch before the update that it led to.
+    ///
+    /// The future may be dropped at any moment, as a timeout does: then the steps that are under way come to
+    /// their end, and the next call goes on after them.
     ///
     /// # Errors
     /// A device that is lost or reports a fault.
@@ -265,17 +282,8 @@ impl Trainer {
             self.write_order(true)?;
         }
         let first = self.position.step as usize;
-        let (report, steps) = self
-            .run(&Phase::TRAIN, Split::Train, first, on_progress)
-            .await?;
-        self.position.step += steps as u64;
-        if self.position.step as usize >= self.train_len.div_ceil(self.config.batch_size) {
-            self.position = Position {
-                epoch: self.position.epoch.saturating_add(1),
-                step: 0,
-            };
-        }
-        Ok(report)
+        self.run(&Phase::TRAIN, Split::Train, first, on_progress)
+            .await
     }
 
     /// Loss and accuracy over a whole split, with the parameters as they are.
@@ -284,8 +292,7 @@ impl Trainer {
     /// A split without samples; a device that is lost or reports a fault.
     pub async fn evaluate(&mut self, split: Split) -> Result<EpochReport> {
         let go_on = |_: &Progress| ControlFlow::Continue(());
-        let (report, _) = self.run(&Phase::EVALUATE, split, 0, go_on).await?;
-        Ok(report)
+        self.run(&Phase::EVALUATE, split, 0, go_on).await
     }
 
     async fn run(
@@ -294,7 +301,7 @@ impl Trainer {
         split: Split,
         first_step: usize,
         mut on_progress: impl FnMut(&Progress) -> ControlFlow<()>,
-    ) -> Result<(EpochReport, usize)> {
+    ) -> Result<EpochReport> {
         let (first, len) = match split {
             Split::Train => (0, self.train_len),
             Split::Test => (self.train_len, self.test_len),
@@ -324,16 +331,21 @@ impl Trainer {
                 samples_per_second: total.rows as f64 / begun.elapsed().as_secs_f64(),
             })
         };
-        let steps_run = self
-            .bursts
-            .run(&mut self.executor, phases, steps, on_done)
+        let per_epoch = self.train_len.div_ceil(batch) as u64;
+        let position = &mut self.position;
+        let on_begun = |steps: usize| {
+            if phases == Phase::TRAIN {
+                position.advance(steps as u64, per_epoch);
+            }
+        };
+        self.bursts
+            .run(&mut self.executor, phases, steps, on_begun, on_done)
             .await?;
-        let report = EpochReport {
+        Ok(EpochReport {
             loss: loss.of_sum(total.loss_sum, total.rows, classes),
             accuracy: total.accuracy(),
             samples_per_second: total.rows as f64 / begun.elapsed().as_secs_f64(),
-        };
-        Ok((report, steps_run))
+        })
     }
 
     /// The order in which samples are visited: the training samples, shuffled by seed and epoch or

@@ -200,7 +200,11 @@ impl Tuner<'_> {
     }
 
     /// Measures a plan's ops that `counts` once more, each by its best kernel.
-    async fn measure_again(&mut self, plan: &Plan, counts: &dyn Fn(&str) -> bool) -> Result<()> {
+    async fn measure_again(
+        &mut self,
+        plan: &Plan,
+        counts: &(dyn Fn(&str) -> bool + Sync),
+    ) -> Result<()> {
         for node in plan.nodes() {
             let op = node.op.as_ref();
             if counts(&format!("{op:?}")) {
@@ -219,7 +223,7 @@ impl Tuner<'_> {
     async fn time_of(
         &mut self,
         plan: &Plan,
-        counts: &dyn Fn(&str) -> bool,
+        counts: &(dyn Fn(&str) -> bool + Sync),
         limit: Duration,
     ) -> Result<Option<Duration>> {
         let mut total = Duration::ZERO;
@@ -278,12 +282,12 @@ impl Tuner<'_> {
     async fn compile(&mut self, candidates: &[Variant]) -> Result<()> {
         let ops = candidates.iter().filter_map(|Variant { name, op }| {
             let op = op.as_ref();
-            self.known(op, name).is_none().then_some(op)
+            self.known(op, name).is_none().then(|| op.boxed())
         });
         let ops: Vec<_> = ops.collect();
         if ops.len() > 1 && self.budget.is_left() {
             let begun = Instant::now();
-            self.bench().await?.compile(&ops).await;
+            self.bench().await?.compile(ops).await;
             self.budget.count(begun);
         }
         Ok(())

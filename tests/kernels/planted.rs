@@ -263,8 +263,8 @@ pub fn mutants() -> Vec<(&'static str, Box<dyn Op>, &'static str, &'static str)>
         (
             "loss without its logarithm",
             Box::new(CrossEntropy { rows, classes }),
-            "log(sum)",
-            "sum",
+            "log(row.sum)",
+            "row.sum",
         ),
         (
             "a barrier missing",
