@@ -76,7 +76,10 @@ async fn beside_a_heartbeat<T>(what: &str, future: impl Future<Output = T>) -> T
     println!("{what}: {count} beats in {took:?}, {longest:?} at most between two");
     assert!(longest < LONGEST, "{what}: no beat for {longest:?}");
     let due = took.as_millis() / 10;
-    assert!(count >= due / 4, "{what}: {count} beats of {due}");
+    assert!(
+        due < 20 || count >= due / 4,
+        "{what}: {count} beats of {due}"
+    );
     done.unwrap()
 }
 
@@ -228,7 +231,12 @@ async fn every_future_is_send(device: &'static Device, trainer: &'static mut Tra
     is_send(Device::all());
     is_send(gpu::enumerate(wgrad::wgpu::Backends::all()));
     is_send(device.load(trainer.plan().clone()));
-    is_send(Trainer::new(device, &model, &data, config(Planning::default())));
+    is_send(Trainer::new(
+        device,
+        &model,
+        &data,
+        config(Planning::default()),
+    ));
     is_send(trainer.train_epoch(|_| {}));
     is_send(trainer.train_until(|_| std::ops::ControlFlow::Continue(())));
     is_send(trainer.evaluate(Split::Test));

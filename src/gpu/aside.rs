@@ -1,10 +1,10 @@
-//! A thread beside a device: it waits for the adapter, and does what takes long, so that whoever awaits
-//! the device does not block.
+//! Threads beside a device: one does what the driver may take long for, one waits for the adapter, so that
+//! whoever awaits the device does not block. Drivers that run kernels on a processor do so within the
+//! submit, or keep the next submit waiting for the one before.
 //!
 //! GL has one context for all devices of an adapter, and whoever needs it waits for the one who has it;
-//! wgpu panics when that takes some seconds, and drivers that run kernels on a processor keep the context
-//! for as long as a submit's steps take. So on GL the thread is the adapter's, and everything that needs
-//! the context is done there, in order.
+//! wgpu panics when that takes some seconds. So on GL both threads are one, and the adapter's: whatever
+//! needs the context is done there.
 //!
 //! A browser has no threads and no call that blocks: there all is done where it is asked for.
 
@@ -28,12 +28,15 @@ const SHARED_TURN: Duration = Duration::from_millis(5);
 #[cfg(not(target_arch = "wasm32"))]
 const SWEEP: Duration = Duration::from_millis(100);
 
-/// A handle of the thread, which ends with the last of them.
+/// A handle of the threads, which end with the last of them.
 #[derive(Clone)]
 pub(super) struct Aside {
+    /// Does what it is given in order.
     #[cfg(not(target_arch = "wasm32"))]
-    jobs: mpsc::Sender<Job>,
-    /// Whether everything that needs the adapter's context is done by the thread.
+    worker: mpsc::Sender<Job>,
+    /// Waits: the same, where it has the adapter's only context.
+    #[cfg(not(target_arch = "wasm32"))]
+    waiter: mpsc::Sender<Job>,
     has_context: bool,
 }
 
@@ -56,67 +59,57 @@ enum Job {
 struct Wait {
     device: wgpu::Device,
     submission: wgpu::SubmissionIndex,
-    /// Told in the end, whatever happens; most often the answer has arrived before.
-    asked: Arc<dyn Ask>,
+    /// Told that no answer will come, unless waiting succeeds: then a callback answers, on whichever thread
+    /// polled first.
+    asked: Option<Arc<dyn Ask>>,
 }
 
 #[cfg(not(target_arch = "wasm32"))]
 impl Drop for Wait {
     fn drop(&mut self) {
-        self.asked.give_up();
+        if let Some(asked) = &self.asked {
+            asked.give_up();
+        }
     }
 }
 
 impl Aside {
-    /// Starts a thread.
+    /// Starts the threads: one, where it is to have the adapter's only context.
     ///
     /// # Errors
     /// The operating system's refusal.
     pub fn start(has_context: bool) -> Result<Self> {
         #[cfg(not(target_arch = "wasm32"))]
         {
-            let (jobs, queue) = mpsc::channel();
-            let thread = std::thread::Builder::new().name("wgrad device".to_owned());
-            let started = thread.spawn(move || serve(&queue, has_context));
-            started.map_err(|error| crate::Error::gpu("starting a thread", error))?;
-            Ok(Aside { jobs, has_context })
+            let worker = spawn("wgrad worker", has_context)?;
+            let waiter = match has_context {
+                true => worker.clone(),
+                false => spawn("wgrad waiter", false)?,
+            };
+            Ok(Aside {
+                worker,
+                waiter,
+                has_context,
+            })
         }
         #[cfg(target_arch = "wasm32")]
         Ok(Aside { has_context })
     }
 
-    /// Whether all that needs the adapter's context is left to the thread.
+    /// Whether the thread has the adapter's only context.
     pub fn has_context(&self) -> bool {
         cfg!(not(target_arch = "wasm32")) && self.has_context
     }
 
-    /// What needs the adapter's context and does not take long otherwise: at once, or by the thread that
-    /// has the context, after everything that it was given before.
+    /// What submits and writes, after everything of that kind before.
     pub fn call(&self, job: impl FnOnce() + WasmNotSend + 'static) {
         #[cfg(not(target_arch = "wasm32"))]
-        if self.has_context {
-            self.post(Job::Call(Box::new(job)));
-            return;
-        }
+        self.post(Job::Call(Box::new(job)));
+        #[cfg(target_arch = "wasm32")]
         job();
     }
 
     /// The same of what makes something, which is awaited.
-    ///
-    /// # Errors
-    /// A thread that has ended.
-    pub async fn ordered<T, F>(&self, job: impl FnOnce() -> F + WasmNotSend + 'static) -> Result<T>
-    where
-        T: WasmNotSend + 'static,
-        F: Future<Output = T> + WasmNotSend,
-    {
-        match self.has_context() {
-            true => self.run(job).await,
-            false => Ok(job().await),
-        }
-    }
-
-    /// What takes long, by the thread.
     ///
     /// # Errors
     /// A thread that has ended.
@@ -132,7 +125,7 @@ impl Aside {
         answer.get().await
     }
 
-    /// What takes long, where it is asked for.
+    /// The same, where it is asked for.
     ///
     /// # Errors
     /// There is none.
@@ -151,10 +144,10 @@ impl Aside {
         asked: Arc<dyn Ask>,
     ) {
         #[cfg(not(target_arch = "wasm32"))]
-        self.post(Job::Wait(Wait {
+        let _ = self.waiter.send(Job::Wait(Wait {
             device: device.clone(),
             submission,
-            asked,
+            asked: Some(asked),
         }));
     }
 
@@ -171,7 +164,7 @@ impl Aside {
     /// A job that no thread takes any more is dropped, and whoever awaits its answer is told.
     #[cfg(not(target_arch = "wasm32"))]
     fn post(&self, job: Job) {
-        let _ = self.jobs.send(job);
+        let _ = self.worker.send(job);
     }
 }
 
@@ -185,6 +178,15 @@ where
     F: Future<Output = T>,
 {
     Aside::start(false)?.run(job).await
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn spawn(name: &str, has_context: bool) -> Result<mpsc::Sender<Job>> {
+    let (jobs, queue) = mpsc::channel();
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    let started = thread.spawn(move || serve(&queue, has_context));
+    started.map_err(|error| crate::Error::gpu("starting a thread", error))?;
+    Ok(jobs)
 }
 
 /// Does jobs as they come; while there are none, waits for the oldest submission.
@@ -208,7 +210,10 @@ fn serve(jobs: &mpsc::Receiver<Job>, has_context: bool) {
             Ok(Job::Keep(needed)) => kept.push(needed),
             Err(TryRecvError::Disconnected) if waits.is_empty() => return,
             Err(_) => {
-                if waits.front().is_some_and(|wait| is_over(wait, has_context)) {
+                if waits
+                    .front_mut()
+                    .is_some_and(|wait| is_over(wait, has_context))
+                {
                     waits.pop_front();
                 }
             }
@@ -219,13 +224,16 @@ fn serve(jobs: &mpsc::Receiver<Job>, has_context: bool) {
 
 /// Waits for a submission; whether its wait is over, be it that it failed.
 #[cfg(not(target_arch = "wasm32"))]
-fn is_over(wait: &Wait, has_context: bool) -> bool {
+fn is_over(wait: &mut Wait, has_context: bool) -> bool {
     let polled = wait.device.poll(wgpu::PollType::Wait {
         submission_index: Some(wait.submission.clone()),
         timeout: has_context.then_some(SHARED_TURN),
     });
     match polled {
-        Ok(_) => true,
+        Ok(_) => {
+            wait.asked = None;
+            true
+        }
         Err(wgpu::PollError::Timeout) => false,
         Err(_) => {
             // A device that was lost says so in a callback of its own, which takes another look.

@@ -79,26 +79,9 @@ impl Device {
         }
     }
 
-    /// Whether all that needs the adapter's context is left to a thread.
-    pub fn is_aside(&self) -> bool {
-        self.aside.has_context()
-    }
-
     /// As [`Aside::call`].
     pub fn call(&self, job: impl FnOnce() + WasmNotSend + 'static) {
         self.aside.call(job);
-    }
-
-    /// As [`Aside::ordered`].
-    ///
-    /// # Errors
-    /// A thread that has ended.
-    pub async fn ordered<T, F>(&self, job: impl FnOnce() -> F + WasmNotSend + 'static) -> Result<T>
-    where
-        T: WasmNotSend + 'static,
-        F: Future<Output = T> + WasmNotSend,
-    {
-        self.aside.ordered(job).await
     }
 
     /// As [`Aside::run`].
@@ -116,7 +99,7 @@ impl Device {
     /// As [`Aside::wait`]. Where this thread has the context itself, and the driver has done the work
     /// within the submit, as those do that run kernels on a processor, the answer comes now.
     pub fn wait(&self, submission: wgpu::SubmissionIndex, asked: Arc<dyn Ask>) {
-        if self.is_aside() {
+        if self.aside.has_context() {
             let _ = self.device.poll(wgpu::PollType::Poll);
         }
         self.aside.wait(&self.device, submission, asked);

@@ -91,21 +91,16 @@ impl Executor {
         self.opened().faults.check()
     }
 
-    /// Overwrites a tensor with the bytes of `parts`, and zeros up to its end; the caller has checked their
-    /// number.
+    /// Overwrites a tensor with `bytes`, and zeros up to its end; the caller has checked their
+    /// number. It is done in order with what is submitted, and so after this returns.
     ///
     /// # Errors
     /// A device that was lost or reported a fault.
-    pub(crate) fn write_bytes(&mut self, tensor: TensorId, parts: &[&[u8]]) -> Result<()> {
+    pub(crate) fn write_bytes(&mut self, tensor: TensorId, bytes: Vec<u8>) -> Result<()> {
         self.check()?;
-        match self.opened().is_aside() {
-            false => self.loaded.write(tensor, parts),
-            true => {
-                let (loaded, bytes) = (self.loaded.clone(), parts.concat());
-                self.opened().call(move || loaded.write(tensor, &[bytes]));
-            }
-        }
-        self.check()
+        let loaded = self.loaded.clone();
+        self.opened().call(move || loaded.write(tensor, &bytes));
+        Ok(())
     }
 
     /// The words of a tensor, once everything submitted so far is done.
@@ -151,7 +146,7 @@ impl Executor {
             let nodes = nodes.as_ref().map(|(nodes, step)| (nodes.as_slice(), step));
             loaded.read(tensor, words, nodes, asked).await
         };
-        self.opened().ordered(read).await??;
+        self.opened().run(read).await??;
         let faults = self.opened().faults.clone();
         Reading { answer, faults }.get().await
     }
@@ -172,13 +167,11 @@ impl Executor {
         let tables = self.plan().metrics();
         let Some(tables) = tables.filter(|_| phases.contains(&Phase::Loss)) else {
             self.opened().call(move || loaded.submit(&nodes, &own));
-            self.check()?;
             return Ok(None);
         };
         let (asked, answer) = question();
         self.opened()
             .call(move || loaded.submit_and_answer(&nodes, &own, tables, asked));
-        self.check()?;
         let faults = self.opened().faults.clone();
         Ok(Some(PendingMetrics {
             reading: Reading { answer, faults },
@@ -194,7 +187,7 @@ impl Executor {
         self.check()?;
         let (loaded, step) = (self.loaded.clone(), *step);
         self.opened().call(move || loaded.submit(&[node], &[step]));
-        self.check()
+        Ok(())
     }
 
     /// Submits the first workgroup of one op.
@@ -205,7 +198,7 @@ impl Executor {
         self.check()?;
         let (loaded, step) = (self.loaded.clone(), *step);
         self.opened().call(move || loaded.touch(node, &step));
-        self.check()
+        Ok(())
     }
 }
 

@@ -93,9 +93,8 @@ impl Loaded {
         })
     }
 
-    /// Overwrites a tensor with the bytes of `parts`, and zeros up to its end. They go straight to where
-    /// the adapter takes them from.
-    pub fn write<T: AsRef<[u8]>>(&self, tensor: TensorId, parts: &[T]) {
+    /// Overwrites a tensor with `bytes`, and zeros up to its end.
+    pub fn write(&self, tensor: TensorId, bytes: &[u8]) {
         let tensor = self.plan.tensor(tensor);
         let buffer = &self.buffers[tensor.buffer.index()];
         let size = wgpu::BufferSize::new(tensor.words() as u64 * WORD);
@@ -103,12 +102,8 @@ impl Loaded {
         let view = size.and_then(|size| self.device.queue.write_buffer_with(buffer, offset, size));
         // Where there is none, the device has reported a fault.
         let Some(mut view) = view else { return };
-        let mut at = 0;
-        for part in parts.iter().map(AsRef::as_ref) {
-            view.slice(at..at + part.len()).copy_from_slice(part);
-            at += part.len();
-        }
-        view.slice(at..).fill(0);
+        view.slice(..bytes.len()).copy_from_slice(bytes);
+        view.slice(bytes.len()..).fill(0);
     }
 
     /// Submits `nodes` for each of `steps`.

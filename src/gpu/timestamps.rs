@@ -40,7 +40,7 @@ impl Executor {
         let (asked, answer) = question();
         let (loaded, own, step) = (self.loaded.clone(), nodes.clone(), *step);
         let submit = move || async move { loaded.submit_stamped(&own, &step, asked).await };
-        self.opened().ordered(submit).await??;
+        self.opened().run(submit).await??;
         let faults = self.opened().faults.clone();
         let read = Reading { answer, faults }.get().await?;
 

@@ -185,8 +185,10 @@ impl Trainer {
         let order = plan.find("dataset.order")?;
         let mut executor = device.load(plan).await?;
         executor.write(arena, &parameters)?;
-        executor.write_bytes(images, &[&data.train.images, &data.test.images])?;
-        executor.write_bytes(labels, &[&data.train.labels, &data.test.labels])?;
+        let bytes: [&[u8]; 2] = [&data.train.images, &data.test.images];
+        executor.load_bytes(images, &bytes).await?;
+        let bytes: [&[u8]; 2] = [&data.train.labels, &data.test.labels];
+        executor.load_bytes(labels, &bytes).await?;
         let mut trainer = Trainer {
             executor,
             learning_rate: config.optimizer.learning_rate(),
