@@ -88,6 +88,11 @@ impl Session {
         self.executor.plan()
     }
 
+    /// Where the model lives; its tensors are read and written through it.
+    pub fn executor(&mut self) -> &mut Executor {
+        &mut self.executor
+    }
+
     /// Writes a batch: `images` (rows × sample) and the class of each row. Fewer rows than the
     /// batch size are a smaller batch, computed exactly.
     ///
