@@ -15,10 +15,10 @@ struct Step {
     inverse_rows: f32,
 }
 
-@group(0) @binding(0) var<storage, read> logits: array<f32>; // (N, C)
+@group(0) @binding(0) var<storage, read> logits: array<u32>; // (N, C), the bits of f32
 @group(0) @binding(1) var<storage, read> labels: array<u32>; // (N); GATHERED: (samples) bytes, four to a word
 @group(0) @binding(2) var<storage, read> order: array<u32>; // (samples), read if GATHERED
-@group(0) @binding(3) var<storage, read_write> d_logits: array<f32>; // (N, C)
+@group(0) @binding(3) var<storage, read_write> d_logits: array<u32>; // (N, C), the bits of f32
 @group(0) @binding(4) var<storage, read_write> loss_sum: array<f32>; // (slots)
 @group(0) @binding(5) var<storage, read_write> correct: array<u32>; // (slots)
 @group(1) @binding(0) var<uniform> this_step: Step;
@@ -39,6 +39,49 @@ fn ordered_key(bits: u32) -> u32 {
     return ~bits;
 }
 
+const NAN: u32 = 0x7fc00000u;
+const INFINITY: u32 = 0x7f800000u;
+const NEGATIVE_INFINITY: u32 = 0xff800000u;
+
+// What softmax of a row needs. WGSL may assume that there is neither NaN nor infinity, so both are looked
+// for, and written, as bits.
+struct Softmax {
+    largest: f32,
+    sum: f32, // Σ exp(logit − largest)
+    is_number: bool, // no logit is NaN or +∞, and one is not −∞
+}
+
+// exp(logit − largest), where the largest is finite.
+fn exponential(bits: u32, largest: f32) -> f32 {
+    let shifted = bitcast<f32>(bits) - largest;
+    let is_zero = bits == NEGATIVE_INFINITY || bitcast<u32>(shifted) == NEGATIVE_INFINITY;
+    return select(exp(shifted), 0.0, is_zero);
+}
+
+fn softmax(first: u32) -> Softmax {
+    // The largest logit is subtracted, so that no exponential overflows.
+    var largest = logits[first];
+    for (var c = 1u; c < CLASSES; c++) {
+        let bits = logits[first + c];
+        if ordered_key(bits) > ordered_key(largest) {
+            largest = bits;
+        }
+    }
+    let magnitude = largest & 0x7fffffffu;
+    var sum = 0.0;
+    for (var c = 0u; c < CLASSES; c++) {
+        sum += exponential(logits[first + c], bitcast<f32>(largest));
+    }
+    return Softmax(bitcast<f32>(largest), sum, magnitude < INFINITY);
+}
+
+// The bits of −log softmax of the label's logit.
+fn loss_of(row: Softmax, logit: u32) -> u32 {
+    let loss = log(row.sum) - (bitcast<f32>(logit) - row.largest);
+    let bits = select(bitcast<u32>(loss), INFINITY, logit == NEGATIVE_INFINITY);
+    return select(NAN, bits, row.is_number);
+}
+
 fn label_of(row: u32) -> u32 {
     if !GATHERED {
         return labels[row];
@@ -51,9 +94,9 @@ fn label_of(row: u32) -> u32 {
 fn is_right(row: u32, label: u32) -> u32 {
     let first = row * CLASSES;
     var best = 0u;
-    var best_key = ordered_key(bitcast<u32>(logits[first]));
+    var best_key = ordered_key(logits[first]);
     for (var c = 1u; c < CLASSES; c++) {
-        let key = ordered_key(bitcast<u32>(logits[first + c]));
+        let key = ordered_key(logits[first + c]);
         if key > best_key {
             best = c;
             best_key = key;
@@ -83,7 +126,7 @@ fn finish(lane: u32, loss: f32, count: u32) {
 // Rows beyond the batch have no gradient.
 fn clear_rest(lane: u32) {
     for (var i = this_step.rows * CLASSES + lane; i < ROWS * CLASSES; i += WORKGROUP_SIZE) {
-        d_logits[i] = 0.0;
+        d_logits[i] = 0u;
     }
 }
 
@@ -95,9 +138,9 @@ fn mse_metrics(@builtin(local_invocation_index) lane: u32) {
         let label = label_of(row);
         for (var c = 0u; c < CLASSES; c++) {
             let index = row * CLASSES + c;
-            let error = logits[index] - select(0.0, 1.0, label == c);
+            let error = bitcast<f32>(logits[index]) - select(0.0, 1.0, label == c);
             loss += error * error;
-            d_logits[index] = error * (SCALE * this_step.inverse_rows);
+            d_logits[index] = bitcast<u32>(error * (SCALE * this_step.inverse_rows));
         }
         count += is_right(row, label);
     }
@@ -112,20 +155,14 @@ fn cross_entropy_metrics(@builtin(local_invocation_index) lane: u32) {
     for (var row = lane; row < this_step.rows; row += WORKGROUP_SIZE) {
         let first = row * CLASSES;
         let label = label_of(row);
-        // The largest logit is subtracted, so that no exponential overflows.
-        var largest = logits[first];
-        for (var c = 1u; c < CLASSES; c++) {
-            largest = max(largest, logits[first + c]);
-        }
-        var sum = 0.0;
+        let found = softmax(first);
         for (var c = 0u; c < CLASSES; c++) {
-            sum += exp(logits[first + c] - largest);
+            let share = exponential(logits[first + c], found.largest) / found.sum;
+            let error = share - select(0.0, 1.0, label == c);
+            let bits = bitcast<u32>(error * (SCALE * this_step.inverse_rows));
+            d_logits[first + c] = select(NAN, bits, found.is_number);
         }
-        for (var c = 0u; c < CLASSES; c++) {
-            let error = exp(logits[first + c] - largest) / sum - select(0.0, 1.0, label == c);
-            d_logits[first + c] = error * (SCALE * this_step.inverse_rows);
-        }
-        loss += log(sum) - (logits[first + label] - largest);
+        loss += bitcast<f32>(loss_of(found, logits[first + label]));
         count += is_right(row, label);
     }
     clear_rest(lane);

@@ -145,7 +145,9 @@ impl Device {
             return Ok(Executor::Cpu(cpu::Executor::new(Arc::new(plan))));
         };
         let plan = spot::prepare(adapter, plan, self.spot_checks, notices).await?;
-        Ok(Executor::Gpu(gpu::Executor::new(adapter, Arc::new(plan)).await?))
+        Ok(Executor::Gpu(
+            gpu::Executor::new(adapter, Arc::new(plan)).await?,
+        ))
     }
 }
 

@@ -1,6 +1,7 @@
 //! A plan in some device's memory: on an adapter, or on the CPU reference.
 
 use std::sync::Arc;
+use std::task::Poll;
 
 use crate::error::{Error, Result};
 use crate::ops::Step;
@@ -66,6 +67,22 @@ impl Pending {
     }
 }
 
+/// Bytes that are copied at a time: a millisecond's worth.
+const PIECE: usize = 1 << 21;
+
+/// Lets whatever else the thread has to do come first.
+pub(crate) async fn others_first() {
+    let mut is_first = true;
+    std::future::poll_fn(|context| match std::mem::take(&mut is_first) {
+        true => {
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+        false => Poll::Ready(()),
+    })
+    .await;
+}
+
 /// A plan's memory, and the means to run its phases.
 #[derive(Debug)]
 pub enum Executor {
@@ -91,12 +108,38 @@ impl Executor {
     /// More than [`STEPS_PER_RUN`] steps, a step whose slot, rows or samples the plan does not have; a
     /// device that was lost or reported a fault before.
     pub fn run(&mut self, phases: &[Phase], steps: &[Step]) -> Result<Pending> {
+        self.check()?;
         self.check_steps(steps)?;
         let source = match self {
             Executor::Gpu(executor) => executor.run(phases, steps)?.map(Source::Gpu),
             Executor::Cpu(executor) => executor.run(phases, steps).map(Source::Here),
         };
         Ok(Pending(source.unwrap_or(Source::Here(Vec::new()))))
+    }
+
+    /// As [`Executor::run`], for whoever must not block: on the CPU reference the steps are done by other
+    /// threads, and at an end when this returns. Where the future is dropped before, they end first.
+    ///
+    /// # Errors
+    /// As [`Executor::run`].
+    pub(crate) async fn begin(&mut self, phases: &[Phase], steps: &[Step]) -> Result<Pending> {
+        self.check_steps(steps)?;
+        let Executor::Cpu(executor) = self else {
+            return self.run(phases, steps);
+        };
+        let metrics = executor.run_aside(phases, steps).await;
+        Ok(Pending(Source::Here(metrics.unwrap_or_default())))
+    }
+
+    /// Whether the device is there.
+    ///
+    /// # Errors
+    /// A device that was lost or reported a fault.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self {
+            Executor::Gpu(executor) => executor.check(),
+            Executor::Cpu(_) => Ok(()),
+        }
     }
 
     fn check_steps(&self, steps: &[Step]) -> Result<()> {
@@ -132,8 +175,9 @@ impl Executor {
     /// Overwrites a tensor with 32-bit words.
     ///
     /// # Errors
-    /// A number of words that is not the tensor's.
+    /// A number of words that is not the tensor's; a device that was lost or reported a fault.
     pub fn write_words(&mut self, tensor: TensorId, words: &[u32]) -> Result<()> {
+        self.check()?;
         let plan = self.plan().clone();
         let target = plan.tensor(tensor);
         if words.len() != target.words() {
@@ -143,20 +187,28 @@ impl Executor {
                 got: format!("{} words", words.len()),
             });
         }
-        self.write_bytes(tensor, &[bytemuck::cast_slice(words)])
+        self.write_bytes(tensor, bytemuck::cast_slice(words).to_vec())
     }
 
-    /// Overwrites a tensor with bytes, those of `parts` one after the other, and zeros up to its end.
+    /// Overwrites a tensor with bytes, those of `parts` one after the other, and zeros up to its end: bit by
+    /// bit, since there may be many.
     ///
     /// # Errors
-    /// More bytes than the tensor holds.
-    pub(crate) fn write_bytes(&mut self, tensor: TensorId, parts: &[&[u8]]) -> Result<()> {
+    /// More bytes than the tensor holds; a device that was lost or reported a fault.
+    pub(crate) async fn load_bytes(&mut self, tensor: TensorId, parts: &[&[u8]]) -> Result<()> {
+        let len = parts.iter().map(|part| part.len()).sum();
+        let mut bytes = Vec::with_capacity(len);
+        for piece in parts.iter().flat_map(|part| part.chunks(PIECE)) {
+            bytes.extend_from_slice(piece);
+            others_first().await;
+        }
+        self.write_bytes(tensor, bytes)
+    }
+
+    fn write_bytes(&mut self, tensor: TensorId, bytes: Vec<u8>) -> Result<()> {
         let plan = self.plan().clone();
         let target = plan.tensor(tensor);
-        let (holds, len) = (
-            4 * target.words(),
-            parts.iter().map(|part| part.len()).sum::<usize>(),
-        );
+        let (holds, len) = (4 * target.words(), bytes.len());
         if len > holds {
             return Err(Error::Shape {
                 at: format!("writing {}", target.name),
@@ -165,15 +217,11 @@ impl Executor {
             });
         }
         match self {
-            Executor::Gpu(executor) => executor.write_bytes(tensor, parts),
+            Executor::Gpu(executor) => executor.write_bytes(tensor, bytes)?,
             Executor::Cpu(executor) => {
-                let bytes: &mut [u8] = bytemuck::cast_slice_mut(executor.words_mut(tensor));
-                let mut at = 0;
-                for part in parts {
-                    bytes[at..][..part.len()].copy_from_slice(part);
-                    at += part.len();
-                }
-                bytes[at..].fill(0);
+                let words: &mut [u8] = bytemuck::cast_slice_mut(executor.words_mut(tensor));
+                words[..len].copy_from_slice(&bytes);
+                words[len..].fill(0);
             }
         }
         Ok(())
@@ -182,7 +230,7 @@ impl Executor {
     /// Overwrites a tensor with floats.
     ///
     /// # Errors
-    /// A number of floats that is not the tensor's.
+    /// A number of floats that is not the tensor's; a device that was lost or reported a fault.
     pub fn write(&mut self, tensor: TensorId, values: &[f32]) -> Result<()> {
         self.write_words(tensor, bytemuck::cast_slice(values))
     }

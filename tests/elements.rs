@@ -34,7 +34,9 @@ fn agree(element: &Element, word: u32) -> bool {
         Element::Float { value, error } => {
             let (own, other) = (*value as f32, f32::from_bits(word));
             let off = (f64::from(own) - f64::from(other)).abs();
-            own == other || (own.is_nan() && other.is_nan()) || off <= 1e-6 * error
+            own == other
+                || (own.is_nan() && other.is_nan())
+                || off <= 1e-6 * error
                 || off <= 1.5e-7 * f64::from(other.abs())
         }
     }

@@ -13,9 +13,7 @@
 mod common;
 
 use wgrad::Device;
-use wgrad::ops::{
-    Args, Bindings, Cost, Elements, ErrorBound, Gemm, Op, Operand, ReduceSum, Step,
-};
+use wgrad::ops::{Args, Bindings, Cost, Elements, ErrorBound, Gemm, Op, Operand, ReduceSum, Step};
 use wgrad::plan::{Builder, Element, Phase, Role};
 
 /// Subnormal factors. SwiftShader takes them for zero before it multiplies, so that a subnormal times
@@ -55,15 +53,22 @@ fn subnormal_factors_are_kept_or_taken_for_zero() {
 /// A sum of `parts` ones in one loop, as the driver computes it.
 fn sum_of_ones(device: &Device, parts: usize) -> f32 {
     let mut plan = Builder::new(false);
-    let mut tensor = |name: &str, len: usize| {
-        plan.tensor(name, [len], Element::F32, Role::Input).unwrap()
-    };
+    let mut tensor =
+        |name: &str, len: usize| plan.tensor(name, [len], Element::F32, Role::Input).unwrap();
     let (ones, sum) = (tensor("ones", parts), tensor("sum", 1));
-    plan.op(Phase::Forward, Whole(ReduceSum::new(parts, 1)), &[ones], &[sum]).unwrap();
+    plan.op(
+        Phase::Forward,
+        Whole(ReduceSum::new(parts, 1)),
+        &[ones],
+        &[sum],
+    )
+    .unwrap();
     wgrad::block_on(async {
         let mut executor = device.load(plan.finish()).await.unwrap();
         executor.write(ones, &vec![1.0; parts]).unwrap();
-        executor.run(&[Phase::Forward], &[Step::new(0, 1, 0, 0.0)]).unwrap();
+        executor
+            .run(&[Phase::Forward], &[Step::new(0, 1, 0, 0.0)])
+            .unwrap();
         executor.read(sum).await.unwrap()[0]
     })
 }
@@ -115,7 +120,11 @@ fn loops_are_cut_short_by_llvmpipe_and_measured() {
     let found = [65_535, 65_536, 600_000].map(|ones| sum_of_ones(&unchecked, ones));
     println!("{device}: sums of 65,535, 65,536 and 600,000 ones: {found:?}");
     let is_llvmpipe = device.to_string().contains("llvmpipe");
-    let expected = if is_llvmpipe { [65_535.0; 3] } else { [65_535.0, 65_536.0, 600_000.0] };
+    let expected = if is_llvmpipe {
+        [65_535.0; 3]
+    } else {
+        [65_535.0, 65_536.0, 600_000.0]
+    };
     assert_eq!(found, expected);
     let measured = device.adapter().and_then(|adapter| adapter.longest_loop());
     assert_eq!(measured, Some(if is_llvmpipe { 65_535 } else { 1 << 20 }));
@@ -136,6 +145,9 @@ fn a_sum_that_stops_early_is_refused() {
     }
     let error = loaded.unwrap_err().to_string();
     println!("{error}");
-    assert!(error.starts_with("kernel `reduce_sum` is wrong on llvmpipe"), "{error}");
+    assert!(
+        error.starts_with("kernel `reduce_sum` is wrong on llvmpipe"),
+        "{error}"
+    );
     assert!(error.contains("at element 0 of sum, got "), "{error}");
 }

@@ -12,7 +12,11 @@ fn every_op_is_right_at_large_sizes() {
         assert!(report.is_right(), "{report:?}");
     }
     let ops: std::collections::BTreeSet<&str> = reports.iter().map(|report| report.op).collect();
-    println!("{device}: {} outputs of {} kernels", reports.len(), ops.len());
+    println!(
+        "{device}: {} outputs of {} kernels",
+        reports.len(),
+        ops.len()
+    );
     assert!(ops.len() > 35, "{ops:?}");
 }
 
@@ -32,9 +36,16 @@ fn random_large_networks_are_right() {
                 println!("refused: {}: {why}", report.network);
             }
         }
-        let wrong = report.outputs.iter().flatten().find(|output| !OutputReport::is_right(output));
+        let wrong = report
+            .outputs
+            .iter()
+            .flatten()
+            .find(|output| !OutputReport::is_right(output));
         assert!(wrong.is_none(), "{}: {wrong:?}", report.network);
     }
-    println!("{device}: {} networks, {refused} of them refused", reports.len());
+    println!(
+        "{device}: {} networks, {refused} of them refused",
+        reports.len()
+    );
     assert!(2 * refused <= reports.len());
 }

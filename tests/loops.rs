@@ -46,12 +46,14 @@ fn on_ones(device: &Device, op: Box<dyn Op>) -> Vec<Vec<f32>> {
     let bindings = op.bindings();
     let mut tensors = |list: &[(&str, usize)]| -> Vec<_> {
         let tensor = |(name, len): &(&str, usize)| {
-            plan.tensor(name, [*len], Element::F32, Role::Input).unwrap()
+            plan.tensor(name, [*len], Element::F32, Role::Input)
+                .unwrap()
         };
         list.iter().map(tensor).collect()
     };
     let (inputs, outputs) = (tensors(&bindings.inputs), tensors(&bindings.outputs));
-    plan.boxed_op(Phase::Forward, op, &inputs, &outputs).unwrap();
+    plan.boxed_op(Phase::Forward, op, &inputs, &outputs)
+        .unwrap();
     wgrad::block_on(async {
         let mut executor = device.load(plan.finish()).await?;
         for (&tensor, (_, len)) in inputs.iter().zip(&bindings.inputs) {
@@ -74,12 +76,26 @@ fn every_kernel_of_a_product_counts_all_its_ones() {
     let k = 4 * CUT + 8;
     let epilogues = [
         (Epilogue::Plain, 0.0),
-        (Epilogue::Bias { of_rows: true, relu: true }, 1.0),
-        (Epilogue::Bias { of_rows: false, relu: false }, 1.0),
+        (
+            Epilogue::Bias {
+                of_rows: true,
+                relu: true,
+            },
+            1.0,
+        ),
+        (
+            Epilogue::Bias {
+                of_rows: false,
+                relu: false,
+            },
+            1.0,
+        ),
         (Epilogue::Masked, 0.0),
         (Epilogue::Sums, 0.0),
     ];
-    let subgroups = device.adapter().is_some_and(|adapter| adapter.has_subgroups());
+    let subgroups = device
+        .adapter()
+        .is_some_and(|adapter| adapter.has_subgroups());
     for (epilogue, added) in epilogues {
         for transposed in [[false, true], [true, false]] {
             let product = Product::new([64, 4, k], transposed, epilogue);
@@ -90,9 +106,17 @@ fn every_kernel_of_a_product_counts_all_its_ones() {
                 let name = format!("{} {epilogue:?}", variant.name);
                 let written = on_ones(&device, variant.op);
                 let expected = k as f32 + added;
-                assert!(written[0].iter().all(|&x| x == expected), "{name}: {:?}", &written[0][..4]);
+                assert!(
+                    written[0].iter().all(|&x| x == expected),
+                    "{name}: {:?}",
+                    &written[0][..4]
+                );
                 if let Some(sums) = written.get(1) {
-                    assert!(sums.iter().all(|&x| x == k as f32), "{name}: {:?}", &sums[..4]);
+                    assert!(
+                        sums.iter().all(|&x| x == k as f32),
+                        "{name}: {:?}",
+                        &sums[..4]
+                    );
                 }
             }
         }
@@ -104,17 +128,35 @@ fn long_sums_are_whole() {
     let Some(device) = common::gpu() else { return };
     let long = CUT + 4464;
     let ops: [(Box<dyn Op>, usize); 5] = [
-        (Box::new(BiasBackward { rows: 3, area: long }), long),
+        (
+            Box::new(BiasBackward {
+                rows: 3,
+                area: long,
+            }),
+            long,
+        ),
         (Box::new(ReduceSum::new(long, 3)), long),
         (Box::new(ReduceSum::of_groups(2, long, 3)), long),
-        (Box::new(Gemm::new(2, [5, 3, long], Operand::PLAIN, Operand::TRANSPOSED)), long),
+        (
+            Box::new(Gemm::new(
+                2,
+                [5, 3, long],
+                Operand::PLAIN,
+                Operand::TRANSPOSED,
+            )),
+            long,
+        ),
         // More parts than one more sum could add, were they as short as the first.
         (Box::new(ReduceSum::new(5_000_000, 1)), 5_000_000),
     ];
     for (op, expected) in ops {
         let name = format!("{op:?}");
         let written = on_ones(&device, op);
-        assert!(written[0].iter().all(|&x| x == expected as f32), "{name}: {:?}", &written[0][..1]);
+        assert!(
+            written[0].iter().all(|&x| x == expected as f32),
+            "{name}: {:?}",
+            &written[0][..1]
+        );
     }
 }
 
@@ -151,7 +193,9 @@ fn check(device: &Device, name: &str, plan: Plan) {
             use rand::RngExt;
             let generator: &mut rand_chacha::ChaCha8Rng = generator;
             let mut byte = || generator.random_range(0..below) as u8;
-            (0..len).map(|_| u32::from_le_bytes([byte(), byte(), byte(), byte()])).collect()
+            (0..len)
+                .map(|_| u32::from_le_bytes([byte(), byte(), byte(), byte()]))
+                .collect()
         };
         let pixels = bytes(plan.tensor(images).words(), 256, &mut generator);
         let classes = bytes(plan.tensor(labels).words(), 10, &mut generator);
@@ -160,7 +204,9 @@ fn check(device: &Device, name: &str, plan: Plan) {
         executor.write_words(images, &pixels)?;
         executor.write_words(labels, &classes)?;
         executor.write_words(order, &(0..samples as u32).collect::<Vec<_>>())?;
-        let wgrad::executor::Executor::Gpu(gpu) = &mut executor else { panic!("no adapter") };
+        let wgrad::executor::Executor::Gpu(gpu) = &mut executor else {
+            panic!("no adapter")
+        };
         let step = Step::new(0, samples as u32, 0, 0.01);
         for report in lockstep(gpu, &Phase::TRAIN, &step).await? {
             assert!(report.is_right(), "{name}: {report:?}");
@@ -184,9 +230,17 @@ fn large_batches_and_images_are_right_in_lockstep() {
     for (sample, batch) in sizes {
         let model = network(sample[0]);
         let plan = model.lower(&training_on(sample, batch)).unwrap();
-        check(&device, &format!("{sample:?} × {batch}, readable"), plan.clone());
+        check(
+            &device,
+            &format!("{sample:?} × {batch}, readable"),
+            plan.clone(),
+        );
         for kernel in ConvKernel::ALL {
-            let kernels = plan.convolutions().into_iter().map(|layer| (layer, kernel)).collect();
+            let kernels = plan
+                .convolutions()
+                .into_iter()
+                .map(|layer| (layer, kernel))
+                .collect();
             let fused = plan.clone().fused(&kernels).unwrap();
             check(&device, &format!("{sample:?} × {batch}, {kernel}"), fused);
         }
@@ -198,7 +252,10 @@ fn large_batches_and_images_are_right_in_lockstep() {
 fn a_shorter_limit_gives_the_same_or_is_refused() {
     let Some(device) = common::gpu() else { return };
     for longest in [200, 1000, 5000] {
-        let short = device.clone().with_longest_loop(longest).without_spot_checks();
+        let short = device
+            .clone()
+            .with_longest_loop(longest)
+            .without_spot_checks();
         let plan = network(1).lower(&training_on([1, 28, 28], 48)).unwrap();
         check(&short, &format!("at most {longest} iterations"), plan);
     }
@@ -210,6 +267,12 @@ fn a_shorter_limit_gives_the_same_or_is_refused() {
     .unwrap_err()
     .to_string();
     println!("{error}");
-    assert!(error.contains("iterations of an invocation's loops, but "), "{error}");
-    assert!(error.ends_with("offers 3 (longest loop, as measured)"), "{error}");
+    assert!(
+        error.contains("iterations of an invocation's loops, but "),
+        "{error}"
+    );
+    assert!(
+        error.ends_with("offers 3 (longest loop, as measured)"),
+        "{error}"
+    );
 }

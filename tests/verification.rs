@@ -6,7 +6,7 @@ use std::fmt;
 
 use wgrad::nn::{Around, Conv2d, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential};
 use wgrad::ops::case::Floats;
-use wgrad::ops::{Args, Bindings, Cost, ErrorBound, Op, ReluForward};
+use wgrad::ops::{Args, Bindings, Cost, Element, Elements, ErrorBound, Op, ReluForward};
 use wgrad::plan::{Builder, Phase, TensorId};
 use wgrad::verify::{self, Options, Subject, built_in};
 use wgrad::{Device, Result};
@@ -17,6 +17,7 @@ fn options() -> Options {
         seed: 1,
         rounds: 6,
         steps: 20,
+        networks: 1,
     }
 }
 
@@ -93,8 +94,14 @@ impl Op for WrongRelu {
     fn invocations(&self) -> u64 {
         self.0.invocations()
     }
+    fn longest_loop(&self) -> u64 {
+        self.0.longest_loop()
+    }
     fn cost(&self) -> Cost {
         self.0.cost()
+    }
+    fn element(&self, args: &Elements<'_>, output: usize, index: usize) -> Element {
+        self.0.element(args, output, index)
     }
     fn reference(&self, args: &mut Args<'_>) {
         self.0.reference(args);

@@ -1,6 +1,8 @@
 //! The reference executor: the same plan, each op by its [`Op::reference`](crate::ops::Op), f64
 //! inside. It checks the GPU's results, and is the device where there is no adapter.
 
+mod aside;
+
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;

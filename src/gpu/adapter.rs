@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use wgpu::{Backend, Backends, DeviceType};
 
 use super::Workbench;
+use super::aside::{Aside, apart};
 use super::device::required_limits;
 use crate::error::{Error, Result};
 use crate::ops::Op;
@@ -35,6 +36,8 @@ pub struct Adapter {
     most_iterations: u64,
     /// Opened to measure kernels, which are compiled: for the plan that is loaded next.
     spare: Arc<Mutex<Option<Workbench>>>,
+    /// On GL, the thread that has the context, once there is one.
+    context: Arc<Mutex<Option<Aside>>>,
 }
 
 impl Adapter {
@@ -118,6 +121,21 @@ impl Adapter {
         self.spare = Arc::default();
     }
 
+    /// The thread beside a device that is to be opened: all of GL's share one.
+    ///
+    /// # Errors
+    /// The operating system's refusal of a thread.
+    pub(super) fn aside(&self) -> Result<Aside> {
+        if self.info.backend != Backend::Gl {
+            return Aside::start(false);
+        }
+        let mut context = self.context.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(match &*context {
+            Some(aside) => aside.clone(),
+            None => context.insert(Aside::start(true)?).clone(),
+        })
+    }
+
     /// Leaves what measuring is done with to the plan that is loaded next, unless it went wrong.
     pub(crate) fn leave(&self, bench: Option<Workbench>) {
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
@@ -127,7 +145,7 @@ impl Adapter {
     /// What was left, once.
     pub(crate) fn take_spare(&self) -> Option<Workbench> {
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        spare.take()
+        spare.take().filter(Workbench::is_healthy)
     }
 
     /// Discrete, integrated, virtual, unknown, software: lower is better.
@@ -208,13 +226,16 @@ pub async fn enumerate(backends: Backends) -> Result<Vec<Adapter>> {
     if backends.is_empty() {
         return Ok(Vec::new());
     }
-    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-    descriptor.backends = backends;
-    descriptor.flags = wgpu::InstanceFlags::empty().with_env();
-    let instance = wgpu::Instance::new(descriptor);
-    let mut adapters: Vec<Adapter> = instance
-        .enumerate_adapters(backends)
-        .await
+    // Drivers that are loaded take their time.
+    let found = apart(move || async move {
+        let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+        descriptor.backends = backends;
+        descriptor.flags = wgpu::InstanceFlags::empty().with_env();
+        let instance = wgpu::Instance::new(descriptor);
+        instance.enumerate_adapters(backends).await
+    });
+    let mut adapters: Vec<Adapter> = found
+        .await?
         .into_iter()
         .map(|inner| Adapter {
             info: inner.get_info(),
@@ -223,6 +244,7 @@ pub async fn enumerate(backends: Backends) -> Result<Vec<Adapter>> {
             longest_loop: Arc::default(),
             most_iterations: u64::MAX,
             spare: Arc::default(),
+            context: Arc::default(),
         })
         .filter(|adapter| adapter.info.backend != Backend::Noop)
         .filter(|adapter| {

@@ -1,7 +1,12 @@
 //! Opening a device with the limits that a plan needs, and what goes wrong with it later.
 
+use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use wgpu::WasmNotSend;
+
+use super::answer::Ask;
+use super::aside::Aside;
 use super::{Adapter, WORD, wide};
 use crate::error::{Error, Result};
 use crate::ops::WORKGROUP_SIZE;
@@ -13,6 +18,7 @@ pub(super) struct Device {
     pub device: wgpu::Device,
     pub queue: wgpu::Queue,
     pub faults: Faults,
+    aside: Aside,
 }
 
 impl Device {
@@ -20,7 +26,7 @@ impl Device {
     ///
     /// # Errors
     /// A driver that refuses.
-    pub async fn with_large_buffers(adapter: &Adapter) -> Result<Device> {
+    pub async fn with_large_buffers(adapter: &Adapter) -> Result<Arc<Device>> {
         let offered = &adapter.limits;
         let limits = wgpu::Limits {
             max_buffer_size: offered.max_buffer_size,
@@ -34,16 +40,28 @@ impl Device {
     ///
     /// # Errors
     /// A driver that refuses.
-    pub async fn with_limits(adapter: &Adapter, required_limits: wgpu::Limits) -> Result<Device> {
+    pub async fn with_limits(
+        adapter: &Adapter,
+        required_limits: wgpu::Limits,
+    ) -> Result<Arc<Device>> {
+        let aside = adapter.aside()?;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),
             required_limits,
             required_features: adapter.subgroups() | adapter.timestamps() | wide::feature(adapter),
             ..Default::default()
         };
-        let opened = adapter.inner.request_device(&descriptor).await;
-        let (device, queue) =
-            opened.map_err(|error| Error::gpu(format!("opening {}", adapter.name()), error))?;
+        let context = format!("opening {}", adapter.name());
+        let (inner, own) = (adapter.inner.clone(), aside.clone());
+        let open = move || async move {
+            let opened = inner.request_device(&descriptor).await;
+            opened.map(|(device, queue)| Arc::new(Device::new(device, queue, own)))
+        };
+        let opened = aside.run(open).await?;
+        opened.map_err(|error| Error::gpu(context, error))
+    }
+
+    fn new(device: wgpu::Device, queue: wgpu::Queue, aside: Aside) -> Self {
         let faults = Faults::default();
         let lost = faults.clone();
         device.set_device_lost_callback(move |reason, message| {
@@ -53,11 +71,51 @@ impl Device {
         device.on_uncaptured_error(Arc::new(move |error| {
             uncaptured.report(Fault::Refused(error.to_string()));
         }));
-        Ok(Device {
+        Device {
             device,
             queue,
             faults,
-        })
+            aside,
+        }
+    }
+
+    /// As [`Aside::call`].
+    pub fn call(&self, job: impl FnOnce() + WasmNotSend + 'static) {
+        self.aside.call(job);
+    }
+
+    /// As [`Aside::run`].
+    ///
+    /// # Errors
+    /// A thread that has ended.
+    pub async fn run<T, F>(&self, job: impl FnOnce() -> F + WasmNotSend + 'static) -> Result<T>
+    where
+        T: WasmNotSend + 'static,
+        F: Future<Output = T>,
+    {
+        self.aside.run(job).await
+    }
+
+    /// As [`Aside::wait`]. Where this thread has the context itself, and the driver has done the work
+    /// within the submit, as those do that run kernels on a processor, the answer comes now.
+    pub fn wait(&self, submission: wgpu::SubmissionIndex, asked: Arc<dyn Ask>) {
+        if self.aside.has_context() {
+            let _ = self.device.poll(wgpu::PollType::Poll);
+        }
+        self.aside.wait(&self.device, submission, asked);
+    }
+
+    /// As [`Aside::keep`].
+    pub fn keep(&self, needed: Arc<dyn Any + Send + Sync>) {
+        self.aside.keep(needed);
+    }
+
+    /// Gives the device up.
+    pub fn destroy(&self) {
+        let reason = "it was destroyed".to_owned();
+        self.faults.report(Fault::Lost(reason));
+        let device = self.device.clone();
+        self.call(move || device.destroy());
     }
 
     /// Whether the adapter's clock can be read.
@@ -77,13 +135,16 @@ impl Device {
         let errors: Vec<_> = scopes.into_iter().rev().map(|scope| scope.pop()).collect();
         for error in errors {
             if let Some(error) = error.await {
-                return Err(Error::gpu(context, error));
+                return Err(self.faults.cause(Error::gpu(context, error)));
             }
         }
         self.faults.check()?;
         Ok(made)
     }
 }
+
+/// What wgpu calls the cause of an error that is none of its own.
+const LOST: &str = "device is lost";
 
 enum Fault {
     Lost(String),
@@ -103,8 +164,29 @@ impl std::fmt::Debug for Fault {
 
 impl Faults {
     fn report(&self, fault: Fault) {
+        let fault = match fault {
+            Fault::Refused(message) if message.contains(LOST) => Fault::Lost(message),
+            fault => fault,
+        };
         let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        first.get_or_insert(fault);
+        match (&*first, &fault) {
+            // A device that is lost explains everything before.
+            (None, _) | (Some(Fault::Refused(_)), Fault::Lost(_)) => *first = Some(fault),
+            _ => {}
+        }
+    }
+
+    /// `error`, or the loss of the device where that is what it came of.
+    pub fn cause(&self, error: Error) -> Error {
+        if let Error::Gpu { message, .. } = &error {
+            if message.contains(LOST) {
+                self.report(Fault::Lost(message.clone()));
+            }
+        }
+        match self.check() {
+            Err(lost @ Error::DeviceLost(_)) => lost,
+            _ => error,
+        }
     }
 
     /// # Errors

@@ -2,8 +2,11 @@
 //! each op, made once; a step only replays them.
 
 mod adapter;
+mod answer;
+mod aside;
 mod device;
 mod executor;
+mod loaded;
 mod loop_probe;
 mod pipelines;
 mod readback;
@@ -13,10 +16,10 @@ mod workbench;
 
 pub use adapter::{Adapter, enumerate};
 pub(crate) use adapter::{choose, enumerate_all, is_named_by_variable};
-pub use executor::Executor;
 pub(crate) use device::{check_loops, required_limits};
+pub use executor::Executor;
+pub(crate) use executor::PendingMetrics;
 pub(crate) use loop_probe::longest_loop;
-pub(crate) use readback::PendingMetrics;
 pub(crate) use workbench::Workbench;
 
 /// Bytes of a word.

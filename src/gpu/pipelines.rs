@@ -1,6 +1,8 @@
 //! Pipelines: one for each kernel and set of constants.
 
 use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Mutex, PoisonError};
 
 #[cfg(not(target_arch = "wasm32"))]
 use rayon::prelude::*;
@@ -20,9 +22,29 @@ type Key = (&'static str, &'static str, Vec<u64>);
 #[derive(Debug)]
 pub(super) struct Pipelines {
     step_layout: wgpu::BindGroupLayout,
-    layouts: HashMap<(usize, usize), wgpu::BindGroupLayout>,
-    modules: HashMap<&'static str, wgpu::ShaderModule>,
-    pipelines: HashMap<Key, wgpu::ComputePipeline>,
+    layouts: Made<(usize, usize), wgpu::BindGroupLayout>,
+    modules: Made<&'static str, wgpu::ShaderModule>,
+    pipelines: Made<Key, wgpu::ComputePipeline>,
+}
+
+/// What was made so far.
+#[derive(Debug)]
+struct Made<K, T>(Mutex<HashMap<K, T>>);
+
+impl<K: Hash + Eq, T: Clone> Made<K, T> {
+    fn new() -> Self {
+        Made(Mutex::new(HashMap::new()))
+    }
+
+    fn get(&self, key: &K) -> Option<T> {
+        let made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        made.get(key).cloned()
+    }
+
+    fn insert(&self, key: K, value: T) {
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        made.insert(key, value);
+    }
 }
 
 impl Pipelines {
@@ -46,9 +68,9 @@ impl Pipelines {
                 });
         Pipelines {
             step_layout,
-            layouts: HashMap::new(),
-            modules: HashMap::new(),
-            pipelines: HashMap::new(),
+            layouts: Made::new(),
+            modules: Made::new(),
+            pipelines: Made::new(),
         }
     }
 
@@ -59,12 +81,11 @@ impl Pipelines {
 
     /// The layout of group 0 with `inputs` read-only bindings, then `outputs` writable ones.
     pub fn layout(
-        &mut self,
+        &self,
         device: &Device,
-        inputs: usize,
-        outputs: usize,
-    ) -> &wgpu::BindGroupLayout {
-        self.layouts.entry((inputs, outputs)).or_insert_with(|| {
+        (inputs, outputs): (usize, usize),
+    ) -> wgpu::BindGroupLayout {
+        self.layouts.get(&(inputs, outputs)).unwrap_or_else(|| {
             let entries: Vec<_> = (0..inputs + outputs)
                 .map(|binding| wgpu::BindGroupLayoutEntry {
                     binding: binding as u32,
@@ -79,12 +100,13 @@ impl Pipelines {
                     count: None,
                 })
                 .collect();
-            device
-                .device
-                .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-                    label: Some("tensors"),
-                    entries: &entries,
-                })
+            let descriptor = wgpu::BindGroupLayoutDescriptor {
+                label: Some("tensors"),
+                entries: &entries,
+            };
+            let layout = device.device.create_bind_group_layout(&descriptor);
+            self.layouts.insert((inputs, outputs), layout.clone());
+            layout
         })
     }
 
@@ -92,17 +114,13 @@ impl Pipelines {
     ///
     /// # Errors
     /// A kernel that the driver refuses, by its entry point's name.
-    pub async fn pipeline(
-        &mut self,
-        device: &Device,
-        op: &dyn Op,
-    ) -> Result<wgpu::ComputePipeline> {
+    pub async fn pipeline(&self, device: &Device, op: &dyn Op) -> Result<wgpu::ComputePipeline> {
         let key = key_of(op);
         if let Some(pipeline) = self.pipelines.get(&key) {
-            return Ok(pipeline.clone());
+            return Ok(pipeline);
         }
-        self.prepare(device, op).await?;
-        let pipeline = self.compile(device, op).await?;
+        let module = self.module(device, op).await?;
+        let pipeline = self.compile(device, op, &module).await?;
         self.pipelines.insert(key, pipeline.clone());
         Ok(pipeline)
     }
@@ -114,51 +132,56 @@ impl Pipelines {
     /// As [`Pipelines::pipeline`].
     #[cfg_attr(target_arch = "wasm32", expect(unused_variables))]
     pub async fn compile_ahead(
-        &mut self,
+        &self,
         device: &Device,
         ops: impl Iterator<Item = &dyn Op>,
     ) -> Result<()> {
         #[cfg(not(target_arch = "wasm32"))]
         if device.device.adapter_info().backend != wgpu::Backend::Gl {
             let mut ops: HashMap<Key, &dyn Op> = ops.map(|op| (key_of(op), op)).collect();
-            ops.retain(|key, _| !self.pipelines.contains_key(key));
+            ops.retain(|key, _| self.pipelines.get(key).is_none());
             for op in ops.values() {
-                self.prepare(device, *op).await?;
+                self.module(device, *op).await?;
             }
             // What it awaits are errors, which have arrived by then.
-            let compile = |(key, op)| Ok((key, pollster::block_on(self.compile(device, op))?));
-            let made: Result<Vec<_>> = ops.into_par_iter().map(compile).collect();
-            self.pipelines.extend(made?);
+            let compile = |op: &dyn Op| pollster::block_on(self.pipeline(device, op)).map(drop);
+            ops.into_par_iter()
+                .map(|(_, op)| compile(op))
+                .collect::<Result<()>>()?;
         }
         Ok(())
     }
 
-    /// Makes what the pipeline of `op` is made of.
-    async fn prepare(&mut self, device: &Device, op: &dyn Op) -> Result<()> {
-        let bindings = op.bindings();
-        self.layout(device, bindings.inputs.len(), bindings.outputs.len());
-        if !self.modules.contains_key(op.shader()) {
-            let source = wide::source(op.shader(), device.device.features());
-            let descriptor = wgpu::ShaderModuleDescriptor {
-                label: Some(op.name()),
-                source: wgpu::ShaderSource::Wgsl(source),
-            };
-            let make = || device.device.create_shader_module(descriptor);
-            let module = device.checked(&context(op), make).await?;
-            self.modules.insert(op.shader(), module);
+    /// The WGSL file of `op`.
+    async fn module(&self, device: &Device, op: &dyn Op) -> Result<wgpu::ShaderModule> {
+        if let Some(module) = self.modules.get(&op.shader()) {
+            return Ok(module);
         }
-        Ok(())
+        let source = wide::source(op.shader(), device.device.features());
+        let descriptor = wgpu::ShaderModuleDescriptor {
+            label: Some(op.name()),
+            source: wgpu::ShaderSource::Wgsl(source),
+        };
+        let make = || device.device.create_shader_module(descriptor);
+        let module = device.checked(&context(op), make).await?;
+        self.modules.insert(op.shader(), module.clone());
+        Ok(module)
     }
 
-    async fn compile(&self, device: &Device, op: &dyn Op) -> Result<wgpu::ComputePipeline> {
+    async fn compile(
+        &self,
+        device: &Device,
+        op: &dyn Op,
+        module: &wgpu::ShaderModule,
+    ) -> Result<wgpu::ComputePipeline> {
         let bindings = op.bindings();
-        let tensors = &self.layouts[&(bindings.inputs.len(), bindings.outputs.len())];
+        let tensors = self.layout(device, (bindings.inputs.len(), bindings.outputs.len()));
         let make = || {
             let layout = device
                 .device
                 .create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
                     label: Some(op.name()),
-                    bind_group_layouts: &[Some(tensors), Some(&self.step_layout)],
+                    bind_group_layouts: &[Some(&tensors), Some(&self.step_layout)],
                     immediate_size: 0,
                 });
             device
@@ -166,7 +189,7 @@ impl Pipelines {
                 .create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
                     label: Some(op.name()),
                     layout: Some(&layout),
-                    module: &self.modules[op.shader()],
+                    module,
                     entry_point: Some(op.name()),
                     compilation_options: wgpu::PipelineCompilationOptions {
                         constants: &constants(op),

@@ -1,76 +1,74 @@
 //! From the adapter's memory to the host's, without making anyone wait who need not.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
+use web_time::Instant;
 
 use super::WORD;
-use super::device::Device;
+use super::answer::{Answer, Asked};
+use super::device::{Device, Faults};
 use crate::error::{Error, Result};
-use crate::executor::StepMetrics;
-use crate::ops::{METRIC_WORDS, Step};
+use crate::ops::METRIC_WORDS;
 use crate::plan::STEPS_PER_RUN;
 
-/// A staging buffer on its way to the host.
+/// What was read.
 #[derive(Debug)]
-pub(super) struct Mapping {
-    device: Arc<Device>,
-    staging: wgpu::Buffer,
-    mapped: OneshotReceiver<Result<(), wgpu::BufferAsyncError>>,
-    submission: wgpu::SubmissionIndex,
+pub(super) struct Words {
+    pub words: Vec<u32>,
+    /// From when the reading was asked for to its end.
+    pub took: Duration,
 }
 
-impl Mapping {
-    /// Maps `staging`, which `submission` fills.
-    pub fn start(
-        device: &Arc<Device>,
-        staging: wgpu::Buffer,
-        submission: wgpu::SubmissionIndex,
-    ) -> Self {
-        let (sender, mapped) = oneshot_channel();
-        staging
-            .slice(..)
-            .map_async(wgpu::MapMode::Read, move |result| {
-                // A receiver that is gone wants no answer.
-                let _ = sender.send(result);
-            });
-        Mapping {
-            device: device.clone(),
-            staging,
-            mapped,
-            submission,
-        }
-    }
+/// What was read, on its way.
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub answer: Answer<Words>,
+    pub faults: Faults,
+}
 
-    /// Waits for the words, and gives the staging buffer back unmapped.
+impl Reading {
+    /// Waits for it.
     ///
     /// # Errors
     /// A device that was lost or reported a fault meanwhile.
-    pub async fn words(self) -> Result<(Vec<u32>, wgpu::Buffer)> {
-        let Device { device, faults, .. } = &*self.device;
-        // Natively callbacks run only while someone polls; in a browser this does nothing, and the
-        // event loop runs them.
-        let polled = device.poll(wgpu::PollType::Wait {
-            submission_index: Some(self.submission),
-            timeout: None,
-        });
-        if polled.is_err() {
-            // A device that was lost says so in a callback of its own, which takes another look.
-            let _ = device.poll(wgpu::PollType::Poll);
-        }
-        faults.check()?;
-        polled.map_err(|error| Error::gpu("waiting for the adapter", error))?;
-        let mapped = self.mapped.receive().await;
-        faults.check()?;
-        let mapped = mapped.ok_or_else(|| Error::gpu("reading back", "the request was dropped"))?;
-        mapped.map_err(|error| Error::gpu("reading back", error))?;
-        let view = self.staging.slice(..).get_mapped_range();
-        let view = view.map_err(|error| Error::gpu("reading back", error))?;
-        let words = bytemuck::pod_collect_to_vec(&view);
-        drop(view);
-        self.staging.unmap();
-        Ok((words, self.staging))
+    pub async fn get(self) -> Result<Words> {
+        let answer = self.answer.get().await;
+        self.faults.check()?;
+        answer.map_err(|error| self.faults.cause(error))
     }
+}
+
+/// Answers with what `submission` leaves in `staging`, which then goes back to `pool`, if it is of one.
+pub(super) fn answer_with_words(
+    device: &Device,
+    staging: &wgpu::Buffer,
+    submission: wgpu::SubmissionIndex,
+    (asked, begun): (Asked<Words>, Instant),
+    pool: Option<MetricsPool>,
+) {
+    let (buffer, answering) = (staging.clone(), asked.clone());
+    let done = move |mapped: Result<(), wgpu::BufferAsyncError>| {
+        let took = begun.elapsed();
+        let words = mapped.map_err(|error| Error::gpu("reading back", error));
+        let words = words.and_then(|()| unload(&buffer));
+        if let Some(pool) = pool.filter(|_| words.is_ok()) {
+            pool.give_back(buffer);
+        }
+        answering.send(words.map(|words| Words { words, took }));
+    };
+    staging.slice(..).map_async(wgpu::MapMode::Read, done);
+    device.wait(submission, Arc::new(asked));
+}
+
+/// The words of a mapped buffer, which is unmapped.
+fn unload(staging: &wgpu::Buffer) -> Result<Vec<u32>> {
+    let view = staging.slice(..).get_mapped_range();
+    let view = view.map_err(|error| Error::gpu("reading back", error))?;
+    let words = bytemuck::pod_collect_to_vec(&view);
+    drop(view);
+    staging.unmap();
+    Ok(words)
 }
 
 /// A buffer that the host can map and the queue can fill.
@@ -101,30 +99,5 @@ impl MetricsPool {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(staging);
-    }
-}
-
-/// The metrics of the steps of one run, on their way to the host.
-#[derive(Debug)]
-pub(crate) struct PendingMetrics {
-    pub(super) mapping: Mapping,
-    pub(super) pool: MetricsPool,
-    pub(super) steps: Vec<Step>,
-}
-
-impl PendingMetrics {
-    /// Waits for them.
-    ///
-    /// # Errors
-    /// A device that was lost or reported a fault meanwhile.
-    pub async fn wait(self) -> Result<Vec<StepMetrics>> {
-        let (words, staging) = self.mapping.words().await?;
-        self.pool.give_back(staging);
-        let (loss_sums, correct) = words.split_at(STEPS_PER_RUN);
-        Ok(self
-            .steps
-            .iter()
-            .map(|step| StepMetrics::from_words(step, loss_sums, correct))
-            .collect())
     }
 }

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
+use web_time::Instant;
+
+use super::answer::{Asked, question};
 use super::executor::Executor;
-use super::readback::{Mapping, staging_buffer};
+use super::loaded::Loaded;
+use super::readback::{Reading, Words, answer_with_words, staging_buffer};
 use crate::error::Result;
 use crate::ops::Step;
 use crate::plan::Phase;
@@ -25,25 +29,50 @@ impl Executor {
         phases: &[Phase],
         step: &Step,
     ) -> Result<Option<Vec<(usize, Duration)>>> {
-        if !self.device.has_timestamps() {
+        self.check()?;
+        if !self.opened().has_timestamps() {
             return Ok(None);
         }
-        let nodes: Vec<usize> = self.plan.nodes_of(phases).collect();
+        let nodes: Vec<usize> = self.plan().nodes_of(phases).collect();
         if nodes.is_empty() {
             return Ok(Some(Vec::new()));
         }
+        let (asked, answer) = question();
+        let (loaded, own, step) = (self.loaded.clone(), nodes.clone(), *step);
+        let submit = move || async move { loaded.submit_stamped(&own, &step, asked).await };
+        self.opened().run(submit).await??;
+        let faults = self.opened().faults.clone();
+        let read = Reading { answer, faults }.get().await?;
+
+        let period = f64::from(self.opened().queue.get_timestamp_period());
+        let stamps: Vec<u64> = bytemuck::pod_collect_to_vec(&read.words);
+        let times = stamps.chunks_exact(STAMPS).map(|stamp| {
+            // A clock that was reset between the two says nothing, and so does not count.
+            let ticks = stamp[1].saturating_sub(stamp[0]);
+            Duration::from_nanos((ticks as f64 * period) as u64)
+        });
+        Ok(Some(nodes.into_iter().zip(times).collect()))
+    }
+}
+
+impl Loaded {
+    /// Submits `nodes`, each in a pass of its own, and answers with the stamps before and after each.
+    async fn submit_stamped(
+        &self,
+        nodes: &[usize],
+        step: &Step,
+        asked: Asked<Words>,
+    ) -> Result<()> {
         let count = (STAMPS * nodes.len()) as u32;
         let bytes = u64::from(count) * u64::from(wgpu::QUERY_SIZE);
+        let device = &self.device.device;
         let make = || {
-            let queries = self
-                .device
-                .device
-                .create_query_set(&wgpu::QuerySetDescriptor {
-                    label: Some("timestamps"),
-                    ty: wgpu::QueryType::Timestamp,
-                    count,
-                });
-            let resolved = self.device.device.create_buffer(&wgpu::BufferDescriptor {
+            let queries = device.create_query_set(&wgpu::QuerySetDescriptor {
+                label: Some("timestamps"),
+                ty: wgpu::QueryType::Timestamp,
+                count,
+            });
+            let resolved = device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some("timestamps"),
                 size: bytes,
                 usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
@@ -56,7 +85,8 @@ impl Executor {
         let context = "making timestamp queries";
         let (queries, resolved, staging) = self.device.checked(context, make).await?;
 
-        self.write_steps(&[*step])?;
+        let begun = Instant::now();
+        self.write_steps(&[*step]);
         let mut encoder = self.encoder();
         for (i, &node) in nodes.iter().enumerate() {
             let first = (STAMPS * i) as u32;
@@ -74,16 +104,7 @@ impl Executor {
         encoder.resolve_query_set(&queries, 0..count, &resolved, 0);
         encoder.copy_buffer_to_buffer(&resolved, 0, &staging, 0, bytes);
         let submission = self.device.queue.submit([encoder.finish()]);
-        let mapping = Mapping::start(&self.device, staging, submission);
-        let (words, _) = mapping.words().await?;
-
-        let period = f64::from(self.device.queue.get_timestamp_period());
-        let stamps: Vec<u64> = bytemuck::pod_collect_to_vec(&words);
-        let times = stamps.chunks_exact(STAMPS).map(|stamp| {
-            // A clock that was reset between the two says nothing, and so does not count.
-            let ticks = stamp[1].saturating_sub(stamp[0]);
-            Duration::from_nanos((ticks as f64 * period) as u64)
-        });
-        Ok(Some(nodes.into_iter().zip(times).collect()))
+        answer_with_words(&self.device, &staging, submission, (asked, begun), None);
+        Ok(())
     }
 }

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use web_time::Instant;
-
 use super::device::Device;
 use super::pipelines::Pipelines;
 use super::{Adapter, Executor};
@@ -26,7 +24,7 @@ const MOST_REPEATS: f64 = 256.0;
 pub(crate) struct Workbench {
     pub(super) device: Arc<Device>,
     /// What is measured twice is compiled once.
-    pub(super) pipelines: Pipelines,
+    pub(super) pipelines: Arc<Pipelines>,
 }
 
 impl Workbench {
@@ -39,19 +37,19 @@ impl Workbench {
     }
 
     /// Nothing is compiled yet.
-    pub(super) fn new(device: Device) -> Self {
-        Workbench {
-            pipelines: Pipelines::new(&device),
-            device: Arc::new(device),
-        }
+    pub(super) fn new(device: Arc<Device>) -> Self {
+        let pipelines = Arc::new(Pipelines::new(&device));
+        device.keep(device.clone());
+        device.keep(pipelines.clone());
+        Workbench { device, pipelines }
     }
 
     /// A plan in the memory of the open device.
     ///
     /// # Errors
     /// Memory that runs out, a kernel that the driver refuses.
-    pub async fn load(&mut self, plan: Plan) -> Result<Executor> {
-        Executor::on(self.device.clone(), Arc::new(plan), &mut self.pipelines).await
+    pub async fn load(&self, plan: Plan) -> Result<Executor> {
+        Executor::on(self.device.clone(), Arc::new(plan), self.pipelines.clone()).await
     }
 
     /// Whether nothing went wrong on it.
@@ -60,9 +58,13 @@ impl Workbench {
     }
 
     /// Compiles all `ops`, where the driver allows at once; what it refuses is reported when it is timed.
-    pub async fn compile(&mut self, ops: &[&dyn Op]) {
-        let ops = ops.iter().copied();
-        let _ = self.pipelines.compile_ahead(&self.device, ops).await;
+    pub async fn compile(&self, ops: Vec<Box<dyn Op>>) {
+        let (device, pipelines) = (self.device.clone(), self.pipelines.clone());
+        let compile = move || async move {
+            let ops = ops.iter().map(AsRef::as_ref);
+            let _ = pipelines.compile_ahead(&device, ops).await;
+        };
+        let _ = self.device.run(compile).await;
     }
 
     /// How long one dispatch of `op` takes among others of its kind, on inputs of zeros: the fastest of
@@ -70,7 +72,7 @@ impl Workbench {
     ///
     /// # Errors
     /// A kernel that the driver refuses, memory that runs out, a device that was lost.
-    pub async fn time(&mut self, op: Box<dyn Op>, run: Duration) -> Result<Duration> {
+    pub async fn time(&self, op: Box<dyn Op>, run: Duration) -> Result<Duration> {
         let mut plan = Builder::new(false);
         let (inputs, outputs) = plan.tensors_of(op.as_ref())?;
         plan.boxed_op(Phase::Forward, op, &inputs, &outputs)?;
@@ -106,8 +108,7 @@ impl Executor {
     async fn time_of(&mut self, node: usize, step: &Step, run: Duration) -> Result<Duration> {
         // What drivers compile and clear at first use is not to be timed.
         self.touch_node(node, step)?;
-        self.read_first(self.plan().nodes()[node].outputs[0])
-            .await?;
+        self.finish(self.plan().nodes()[node].outputs[0]).await?;
         let once = self.time_node(node, step, 1).await?;
         if once >= LONG * run {
             return Ok(once);
@@ -131,10 +132,6 @@ impl Executor {
         step: &Step,
         repeats: usize,
     ) -> Result<Duration> {
-        let first_word = self.plan().nodes()[node].outputs[0];
-        let begun = Instant::now();
-        self.run_nodes(&vec![node; repeats], step)?;
-        self.read_first(first_word).await?;
-        Ok(begun.elapsed())
+        self.time_nodes(vec![node; repeats], step).await
     }
 }

@@ -86,12 +86,10 @@ fn magnitudes(op: &dyn Op, args: &Args<'_>, index: usize, flush: bool) -> Vec<f3
     };
     let all = |words: &[u32]| -> Vec<u32> { words.iter().map(absolute).collect() };
     let inputs: Vec<Vec<u32>> = (args.inputs.iter().enumerate())
-        .map(
-            |(place, words)| match op.content(place).is_floats() {
-                true => all(words),
-                false => words.to_vec(),
-            },
-        )
+        .map(|(place, words)| match op.content(place).is_floats() {
+            true => all(words),
+            false => words.to_vec(),
+        })
         .collect();
     let mut outputs: Vec<Vec<u32>> = args.outputs.iter().map(|words| all(words)).collect();
     let mut step = *args.step;

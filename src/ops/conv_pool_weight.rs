@@ -5,10 +5,12 @@ use rayon::prelude::*;
 use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::conv::ConvSizes;
 use super::conv_pool::{
-    NO_PIXEL, SHADER, TILE, constants, content, cost, images, input_words, pooled_len, pooled_size, value_at,
-    windows,
+    NO_PIXEL, SHADER, TILE, constants, content, cost, images, input_words, pooled_len, pooled_size,
+    value_at, windows,
 };
-use super::{Args, Bindings, Content, Cost, Element, Elements, ErrorBound, Op, Sum, WORKGROUP_SIZE};
+use super::{
+    Args, Bindings, Content, Cost, Element, Elements, ErrorBound, Op, Sum, WORKGROUP_SIZE,
+};
 
 /// Channels whose gradients one workgroup adds up; as in the shader.
 const CHANNELS: usize = 2;
@@ -45,7 +47,12 @@ impl Op for ConvPoolBackwardWeight {
         let (s, pooled) = (&self.sizes, pooled_len(&self.sizes));
         let (input, order) = input_words(s, self.gathered);
         Bindings {
-            inputs: vec![("input", input), ("indices", pooled), ("d_pooled", pooled), ("order", order)],
+            inputs: vec![
+                ("input", input),
+                ("indices", pooled),
+                ("d_pooled", pooled),
+                ("order", order),
+            ],
             outputs: vec![("d_weight", s.weight_len()), ("d_bias", s.out_channels)],
         }
     }
@@ -96,7 +103,13 @@ impl Op for ConvPoolBackwardWeight {
             windows.pad(s.image(&input, n), padded);
         }
         let area = pooled_len(&s) / (s.batch * s.out_channels);
-        let before = |value: f32| if self.accumulate { f64::from(value) } else { 0.0 };
+        let before = |value: f32| {
+            if self.accumulate {
+                f64::from(value)
+            } else {
+                0.0
+            }
+        };
         let (d_weight, d_bias) = args.two_outputs();
         let kernels = d_weight.par_chunks_mut(s.fan_in()).zip(d_bias).enumerate();
         let kernels = kernels.with_min_len(items_of_a_task(ELEMENT * s.batch * area));
@@ -107,7 +120,9 @@ impl Op for ConvPoolBackwardWeight {
                 let at = (n * s.out_channels + o) * area;
                 for (&winner, &gradient) in indices[at..].iter().zip(&d_pooled[at..]).take(area) {
                     // No pixel's index, no gradient.
-                    let Some(&position) = windows.positions.get(winner as usize) else { continue };
+                    let Some(&position) = windows.positions.get(winner as usize) else {
+                        continue;
+                    };
                     let (gradient, planes) = (f64::from(gradient), &planes[position..]);
                     let inside = &inside[position..];
                     total += gradient;
@@ -131,7 +146,11 @@ impl Op for ConvPoolBackwardWeight {
         let g = &s.geometry;
         let (height, width) = pooled_size(s);
         let area = height * width;
-        let (o, within) = if output == 0 { (index / s.fan_in(), index % s.fan_in()) } else { (index, 0) };
+        let (o, within) = if output == 0 {
+            (index / s.fan_in(), index % s.fan_in())
+        } else {
+            (index, 0)
+        };
         let (c, cell) = (within / g.kernel_area(), within % g.kernel_area());
         let cell = (cell / g.window.kernel.width, cell % g.window.kernel.width);
         let mut sum = Sum::default();
@@ -156,7 +175,11 @@ impl Op for ConvPoolBackwardWeight {
             }
         }
         let [weight_bound, bias_bound] = self.bounds();
-        sum.within(if output == 0 { &weight_bound } else { &bias_bound })
+        sum.within(if output == 0 {
+            &weight_bound
+        } else {
+            &bias_bound
+        })
     }
 
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {

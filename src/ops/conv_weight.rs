@@ -90,7 +90,10 @@ impl Op for ConvBackwardWeight {
         let windows = s.windows();
         let (d_weight, d_bias) = args.two_outputs();
         let d_bias = d_bias.par_chunks_mut(s.out_channels);
-        let parts = d_weight.par_chunks_mut(s.weight_len()).zip(d_bias).enumerate();
+        let parts = d_weight
+            .par_chunks_mut(s.weight_len())
+            .zip(d_bias)
+            .enumerate();
         let images_of_part = self.part_len().div_ceil(area);
         let parts = parts.with_min_len(s.images_of_a_task().div_ceil(images_of_part));
         parts.for_each(|(part, (d_weight, d_bias))| {
@@ -100,7 +103,8 @@ impl Op for ConvBackwardWeight {
             sums.set_zero(s.out_channels, s.fan_in());
             let all = self.positions_of(part);
             for n in all.start / area..all.end.div_ceil(area) {
-                let own = all.start.max(n * area) - n * area..all.end.min((n + 1) * area) - n * area;
+                let own =
+                    all.start.max(n * area) - n * area..all.end.min((n + 1) * area) - n * area;
                 let gradients = Factor {
                     values: &d_output[n * s.out_channels * area..],
                     rows: &channels,
@@ -112,7 +116,10 @@ impl Op for ConvBackwardWeight {
                 gradients.row_panels_into(&mut packed);
                 windows.pad(s.image(input, n), &mut padded);
                 let columns = &windows.positions[own];
-                let unrolled = Factor { columns, ..windows.unrolled(&padded) };
+                let unrolled = Factor {
+                    columns,
+                    ..windows.unrolled(&padded)
+                };
                 sums.add_product(&packed, &unrolled.transposed());
             }
             sums.each_row(d_weight, |_, d_weight, sums| {
@@ -144,10 +151,16 @@ impl Op for ConvBackwardWeight {
             }
             let position = (position / g.output.width, position % g.output.width);
             let first = (n * s.in_channels + c) * g.input_area();
-            let value = g.pixel(position, cell).map_or(0.0, |pixel| args.float(0, first + pixel));
+            let value = g
+                .pixel(position, cell)
+                .map_or(0.0, |pixel| args.float(0, first + pixel));
             sum.add_product(gradient, value);
         }
-        sum.within(if output == 0 { &weight_bound } else { &bias_bound })
+        sum.within(if output == 0 {
+            &weight_bound
+        } else {
+            &bias_bound
+        })
     }
 
     fn tile_edges(&self, output: usize) -> Vec<usize> {

@@ -6,7 +6,8 @@ use super::{Args, Bindings, Content, Cost, Element, Elements, ErrorBound, Op, St
 
 /// For each row, `row_loss = −log softmax(logits)[label]` and
 /// `d_logits = (softmax(logits) − t) / rows`, with `t` one at the label and zero elsewhere. The row's
-/// maximum is subtracted first, so that no exponential overflows.
+/// maximum is subtracted first, so that no exponential overflows. A row with NaN or +∞, or of −∞ alone, has
+/// NaN for its loss and for its whole gradient.
 #[derive(Debug, Clone)]
 pub struct CrossEntropy {
     /// N.
@@ -19,7 +20,8 @@ impl CrossEntropy {
     /// From WGSL's stated accuracy: `exp(x)` errs by 3 + 2|x| ulp, an ulp being at most 2ε, and its
     /// argument by ε|x|, so with R the spread of a row's logits each exponential errs by
     /// (6 + 5R)ε relative, and their sum by C more. `log` errs by 2⁻²¹ = 8ε between ½ and 2, else
-    /// by 3 ulp; a division by 2.5 ulp. Of a row's loss, and of its gradient.
+    /// by 3 ulp; a division by 2.5 ulp. A logit of −∞ has an exponential of zero, exactly; a row with NaN
+    /// or +∞ has no number as its answer, and no error either. Of a row's loss, and of its gradient.
     fn errors(&self, spread: f64, step: &Step) -> [f64; 2] {
         let classes = self.classes as f64;
         let loss = 16.0 + 7.0 * classes.ln() + classes + 7.0 * spread;
@@ -103,7 +105,8 @@ impl Op for CrossEntropy {
         let logits: Vec<f64> =
             (0..self.classes).map(|class| args.float(0, row * self.classes + class)).collect();
         let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let smallest = logits.iter().copied().fold(f64::INFINITY, f64::min);
+        let finite = logits.iter().copied().filter(|x| x.is_finite());
+        let smallest = finite.fold(f64::INFINITY, f64::min);
         let sum: f64 = logits.iter().map(|x| (x - largest).exp()).sum();
         let [loss_error, gradient_error] = self.errors(largest - smallest, args.step);
         if output == 0 {
@@ -122,8 +125,12 @@ impl Op for CrossEntropy {
             .input(0)
             .chunks(self.classes)
             .fold(0f64, |spread, row| {
-                let largest = row.iter().fold(f32::NEG_INFINITY, |max, &x| max.max(x));
-                let smallest = row.iter().fold(f32::INFINITY, |min, &x| min.min(x));
+                if row.iter().any(|x| x.is_nan() || *x == f32::INFINITY) {
+                    return spread;
+                }
+                let finite = || row.iter().copied().filter(|x| x.is_finite());
+                let largest = finite().fold(f32::NEG_INFINITY, f32::max);
+                let smallest = finite().fold(f32::INFINITY, f32::min);
                 spread.max(f64::from(largest) - f64::from(smallest))
             });
         self.errors(spread, args.step).map(ErrorBound::Absolute).into()

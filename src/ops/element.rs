@@ -162,7 +162,9 @@ impl Sum {
     /// The same after ReLU, which adds no error.
     pub(super) fn rectified(self, bound: &ErrorBound) -> Element {
         match self.within(bound) {
-            Element::Float { value, error } if !passes(value) => Element::Float { value: 0.0, error },
+            Element::Float { value, error } if !passes(value) => {
+                Element::Float { value: 0.0, error }
+            }
             other => other,
         }
     }
@@ -198,7 +200,11 @@ pub(super) fn tile_edges(batch: usize, sizes: [usize; 2], tile: [usize; 2]) -> V
     let mut edges = Vec::new();
     for matrix in [0, batch - 1] {
         for row in &rows {
-            edges.extend(columns.iter().map(|n| (matrix * sizes[0] + row) * sizes[1] + n));
+            edges.extend(
+                columns
+                    .iter()
+                    .map(|n| (matrix * sizes[0] + row) * sizes[1] + n),
+            );
         }
     }
     edges
@@ -252,7 +258,10 @@ mod tests {
             sum.add_product(2.0, -1.0);
         }
         let products = ErrorBound::Products { terms: 100 };
-        let exact = Element::Float { value: -200.0, error: 0.0 };
+        let exact = Element::Float {
+            value: -200.0,
+            error: 0.0,
+        };
         assert_eq!(sum.within(&products), exact);
         assert_eq!(exact.error_ratio((-200f32).to_bits()), 0.0);
         assert_eq!(exact.error_ratio((-199f32).to_bits()), f64::INFINITY);

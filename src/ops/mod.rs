@@ -8,9 +8,9 @@
 mod arithmetic;
 mod bound;
 pub mod case;
-mod element;
 mod conv_pool_weight;
 mod conv_weight;
+mod element;
 mod product;
 mod product_kernel;
 mod product_split;
@@ -24,9 +24,9 @@ use bytemuck::{Pod, Zeroable};
 
 pub use bound::ErrorBound;
 use case::{Case, Random};
-pub use element::{Content, Element, Elements, Sum, Words};
 pub use conv_pool_weight::ConvPoolBackwardWeight;
 pub use conv_weight::ConvBackwardWeight;
+pub use element::{Content, Element, Elements, Sum, Words};
 pub use product::{Epilogue, Product};
 pub use product_kernel::Kernel;
 pub use split::{Slot, Split, SplitStep};

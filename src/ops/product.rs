@@ -6,11 +6,11 @@ use rayon::prelude::*;
 use super::arithmetic::{Factor, Sums, items_of_a_task, tables};
 use super::case::{Case, Random};
 use super::element::{passes, tile_edges};
-use super::{
-    Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Split, Sum, Variant, WORKGROUP_SIZE, flag,
-    product_split,
-};
 use super::product_kernel::{KERNELS, Kernel, Worker};
+use super::{
+    Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Split, Sum, Variant, WORKGROUP_SIZE,
+    flag, product_split,
+};
 
 /// What else a product's kernel computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -283,7 +283,11 @@ impl Op for Product {
     fn element(&self, args: &Elements<'_>, output: usize, index: usize) -> Element {
         let batch_of_a = |batch: usize| if self.a_shared { 0 } else { batch };
         let a_at = |batch: usize, m: usize, k: usize| {
-            let at = if self.a_transposed { k * self.m + m } else { m * self.k + k };
+            let at = if self.a_transposed {
+                k * self.m + m
+            } else {
+                m * self.k + k
+            };
             args.float(0, batch_of_a(batch) * self.m * self.k + at)
         };
         let mut sum = Sum::default();
@@ -295,10 +299,21 @@ impl Op for Product {
             (0..self.k).for_each(|k| sum.add(a_at(batch, m, k)));
             return sum.within(&ErrorBound::Sum { terms: self.k + 1 });
         }
-        let (m, n, batch) = (index / self.n % self.m, index % self.n, index / (self.m * self.n));
+        let (m, n, batch) = (
+            index / self.n % self.m,
+            index % self.n,
+            index / (self.m * self.n),
+        );
         for k in 0..self.k {
-            let at = if self.b_transposed { n * self.k + k } else { k * self.n + n };
-            sum.add_product(a_at(batch, m, k), args.float(1, batch * self.k * self.n + at));
+            let at = if self.b_transposed {
+                n * self.k + k
+            } else {
+                k * self.n + n
+            };
+            sum.add_product(
+                a_at(batch, m, k),
+                args.float(1, batch * self.k * self.n + at),
+            );
         }
         if let Epilogue::Bias { of_rows, .. } = self.epilogue {
             sum.add(args.float(2, if of_rows { m } else { n }));
@@ -308,7 +323,11 @@ impl Op for Product {
             Epilogue::Masked => args.float(2, index),
             _ => 1.0,
         };
-        if passes(gate) { sum.within(&self.bound()) } else { Element::Word(0) }
+        if passes(gate) {
+            sum.within(&self.bound())
+        } else {
+            Element::Word(0)
+        }
     }
 
     fn tile_edges(&self, output: usize) -> Vec<usize> {

@@ -1,7 +1,8 @@
 //! A fused product taken apart again: the plain product in parts, and an op for each piece of its epilogue.
 
 use super::{
-    BiasForward, Epilogue, Gemm, Operand, Product, ReduceSum, ReluBackward, ReluForward, Slot, Split,
+    BiasForward, Epilogue, Gemm, Operand, Product, ReduceSum, ReluBackward, ReluForward, Slot,
+    Split,
 };
 
 /// The product's parts, their sum, and what its epilogue computes. None where one part suffices, or where
@@ -16,11 +17,18 @@ pub(super) fn split(product: &Product, longest: u64) -> Option<Split> {
     let len = m * n;
     let mut split = Split::new();
     let partial = split.scratch(batch * parts * len);
-    let gemm = Gemm { split_k: parts, ..plain(product) };
+    let gemm = Gemm {
+        split_k: parts,
+        ..plain(product)
+    };
     split.step(gemm, &[Slot::Input(0), Slot::Input(1)], &[partial]);
 
     let ends_here = matches!(product.epilogue, Epilogue::Plain | Epilogue::Sums);
-    let sum = if ends_here { Slot::Output(0) } else { split.scratch(batch * len) };
+    let sum = if ends_here {
+        Slot::Output(0)
+    } else {
+        split.scratch(batch * len)
+    };
     let reduce = ReduceSum {
         accumulate: product.accumulate,
         ..ReduceSum::of_groups(batch, parts, len)
@@ -29,14 +37,30 @@ pub(super) fn split(product: &Product, longest: u64) -> Option<Split> {
     match product.epilogue {
         Epilogue::Plain => {}
         Epilogue::Bias { of_rows, relu } => {
-            let biased = if relu { split.scratch(batch * len) } else { Slot::Output(0) };
+            let biased = if relu {
+                split.scratch(batch * len)
+            } else {
+                Slot::Output(0)
+            };
             let bias = match of_rows {
-                true => BiasForward { batch, channels: m, area: n },
-                false => BiasForward { batch: batch * m, channels: n, area: 1 },
+                true => BiasForward {
+                    batch,
+                    channels: m,
+                    area: n,
+                },
+                false => BiasForward {
+                    batch: batch * m,
+                    channels: n,
+                    area: 1,
+                },
             };
             split.step(bias, &[sum, Slot::Input(2)], &[biased]);
             if relu {
-                split.step(ReluForward { len: batch * len }, &[biased], &[Slot::Output(0)]);
+                split.step(
+                    ReluForward { len: batch * len },
+                    &[biased],
+                    &[Slot::Output(0)],
+                );
             }
         }
         Epilogue::Masked => {
@@ -48,7 +72,10 @@ pub(super) fn split(product: &Product, longest: u64) -> Option<Split> {
                 true => ReduceSum::of_groups(batch, k, m),
                 false => ReduceSum::of_groups(batch * m, k, 1),
             };
-            let rows = ReduceSum { accumulate: product.accumulate, ..rows };
+            let rows = ReduceSum {
+                accumulate: product.accumulate,
+                ..rows
+            };
             split.step(rows, &[Slot::Input(0)], &[Slot::Output(1)]);
         }
     }

@@ -81,7 +81,10 @@ impl Filled {
             return None;
         };
         let all = (0..self.len).into_par_iter();
-        Some(all.map(|index| word(index, random(self.seed, index))).collect())
+        Some(
+            all.map(|index| word(index, random(self.seed, index)))
+                .collect(),
+        )
     }
 }
 
@@ -103,16 +106,22 @@ impl Probe {
         let (inputs, outputs) = plan.tensors_of(op)?;
         plan.set_scope("spot");
         let mut written = Vec::new();
-        let mut fill = |i: usize, tensor: TensorId, len: usize, content: Content| -> Result<Filled> {
-            let seed = (i as u32 + 1).wrapping_mul(NEXT_SEED);
-            if let Some(filling) = filling(&content) {
-                let name = format!("seed{i}");
-                let from = plan.tensor(&name, [1], plan::Element::U32, Role::Input)?;
-                plan.op(Phase::Forward, Fill { len, filling }, &[from], &[tensor])?;
-                written.push((from, vec![seed]));
-            }
-            Ok(Filled { tensor, len, seed, content })
-        };
+        let mut fill =
+            |i: usize, tensor: TensorId, len: usize, content: Content| -> Result<Filled> {
+                let seed = (i as u32 + 1).wrapping_mul(NEXT_SEED);
+                if let Some(filling) = filling(&content) {
+                    let name = format!("seed{i}");
+                    let from = plan.tensor(&name, [1], plan::Element::U32, Role::Input)?;
+                    plan.op(Phase::Forward, Fill { len, filling }, &[from], &[tensor])?;
+                    written.push((from, vec![seed]));
+                }
+                Ok(Filled {
+                    tensor,
+                    len,
+                    seed,
+                    content,
+                })
+            };
         let (mut filled_inputs, mut filled_outputs) = (Vec::new(), Vec::new());
         for (i, (&tensor, (_, len))) in inputs.iter().zip(&bindings.inputs).enumerate() {
             filled_inputs.push(fill(i, tensor, *len, op.content(i))?);
@@ -126,7 +135,12 @@ impl Probe {
             let (len, places) = (*len, places(op, i, *len));
             let count = places.len();
             let mut words = |name: &str| {
-                plan.tensor(&format!("{name}{i}"), [count], plan::Element::U32, Role::Input)
+                plan.tensor(
+                    &format!("{name}{i}"),
+                    [count],
+                    plan::Element::U32,
+                    Role::Input,
+                )
             };
             let (from, to) = (words("places")?, words("picked")?);
             plan.op(Phase::Forward, Pick { len, count }, &[tensor, from], &[to])?;
@@ -148,7 +162,11 @@ impl Probe {
         let words: Vec<_> = all.map(|filled| |index| filled.word(index)).collect();
         let words: Vec<Words<'_>> = words.iter().map(|word| word as Words<'_>).collect();
         let (inputs, outputs) = words.split_at(self.inputs.len());
-        let args = Elements { inputs: inputs.to_vec(), outputs: outputs.to_vec(), step };
+        let args = Elements {
+            inputs: inputs.to_vec(),
+            outputs: outputs.to_vec(),
+            step,
+        };
         let name = op.bindings().outputs[output].0;
         let places = &self.picked[output].1;
         let ratios = places.par_iter().zip(found).map(|(&index, &found)| {
@@ -162,7 +180,12 @@ impl Probe {
             (element.error_ratio(found), wrong)
         });
         let none = || {
-            let wrong = Wrong { output: name, index: 0, got: 0.0, expected: 0.0 };
+            let wrong = Wrong {
+                output: name,
+                index: 0,
+                got: 0.0,
+                expected: 0.0,
+            };
             (0.0, wrong)
         };
         ratios.reduce(none, |a, b| if b.0 > a.0 { b } else { a })
@@ -172,7 +195,9 @@ impl Probe {
 /// The elements of an output that are looked at: fewer where each takes long to compute.
 fn places(op: &dyn Op, output: usize, len: usize) -> Vec<usize> {
     let work = (op.cost().flop / 2 / len as u64).max(1);
-    let most = usize::try_from(WORK / work).unwrap_or(usize::MAX).max(FEWEST);
+    let most = usize::try_from(WORK / work)
+        .unwrap_or(usize::MAX)
+        .max(FEWEST);
     let mut places: Vec<usize> = if len <= RANDOM {
         (0..len).collect()
     } else {
@@ -200,11 +225,11 @@ pub(crate) async fn check(bench: &mut Workbench, op: &dyn Op) -> Result<Verdict>
     let mut executor = bench.load(probe.plan.clone()).await?;
     for filled in probe.inputs.iter().chain(&probe.outputs) {
         if let Some(words) = filled.words() {
-            executor.write_bytes(filled.tensor, &[bytemuck::cast_slice(&words)]);
+            executor.write_bytes(filled.tensor, bytemuck::cast_slice(&words).to_vec())?;
         }
     }
     for (tensor, words) in &probe.written {
-        executor.write_bytes(*tensor, &[bytemuck::cast_slice(words)]);
+        executor.write_bytes(*tensor, bytemuck::cast_slice(words).to_vec())?;
     }
     let step = Step::new(0, op.rows() as u32, 0, 1.0 / 16.0);
     let nodes: Vec<usize> = (0..probe.plan.nodes().len()).collect();

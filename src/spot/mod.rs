@@ -169,8 +169,7 @@ async fn check_plan(
         return Ok(());
     }
     let bench = opened(adapter, bench).await?;
-    let all: Vec<&dyn Op> = unknown.iter().map(Box::as_ref).collect();
-    bench.compile(&all).await;
+    bench.compile(unknown.clone()).await;
     for op in unknown {
         if checks.passes(bench, cache, op.as_ref(), notices).await? {
             continue;
@@ -180,7 +179,11 @@ async fn check_plan(
             let variant = variant.op;
             let can_run = adapter.runs(variant.as_ref())
                 && Some(variant.longest_loop()) <= adapter.longest_loop();
-            if can_run && checks.passes(bench, cache, variant.as_ref(), notices).await? {
+            if can_run
+                && checks
+                    .passes(bench, cache, variant.as_ref(), notices)
+                    .await?
+            {
                 other = Some(variant);
                 break;
             }

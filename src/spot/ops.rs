@@ -7,7 +7,9 @@ const SHADER: &str = include_str!("../../shaders/spot.wgsl");
 /// The random word at `index` of a tensor filled with `seed`; as in the shader.
 pub(super) fn random(seed: u32, index: usize) -> u32 {
     let counter = (index as u32).wrapping_add(seed);
-    let state = counter.wrapping_mul(747_796_405).wrapping_add(2_891_336_453);
+    let state = counter
+        .wrapping_mul(747_796_405)
+        .wrapping_add(2_891_336_453);
     let word = (state >> ((state >> 28) + 4) ^ state).wrapping_mul(277_803_737);
     word >> 22 ^ word
 }

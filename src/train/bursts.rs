@@ -1,15 +1,13 @@
 //! Many steps a submit: as many as keep the adapter busy for a while, and no more.
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
 use std::ops::ControlFlow;
-use std::task::Poll;
 use std::time::Duration;
 
 use web_time::Instant;
 
 use crate::error::Result;
-use crate::executor::{Executor, Pending, StepMetrics};
+use crate::executor::{Executor, Pending, StepMetrics, others_first};
 use crate::ops::Step;
 use crate::plan::{Phase, STEPS_PER_RUN};
 
@@ -52,8 +50,9 @@ impl Bursts {
     /// breaks, no other burst is begun, and those under way are waited for. After each burst the task
     /// yields, so that a timeout or another task gets its turn on any device.
     ///
-    /// `on_begun` is told of the steps of each burst before it is begun. What is begun comes to its end,
-    /// even where the future is dropped or `on_done` panics: so that is where training stands.
+    /// `on_begun` is told of the steps of each burst before it is begun. What is begun comes to its end, even
+    /// where the future is dropped or `on_done` panics: so that is where training stands, for whatever is
+    /// done next comes after it.
     ///
     /// # Errors
     /// As [`Executor::run`] and [`Pending::wait`].
@@ -78,7 +77,7 @@ impl Bursts {
             if !is_last {
                 on_begun(burst.len());
                 let handover = Handover(&mut self.is_torn);
-                let pending = executor.run(phases, &burst);
+                let pending = executor.begin(phases, &burst).await;
                 std::mem::forget(handover);
                 in_flight.push_back(pending?);
             }
@@ -90,7 +89,7 @@ impl Bursts {
                 self.adapt(metrics.len(), last_done.elapsed());
                 last_done = Instant::now();
                 stop |= on_done(&metrics).is_break();
-                yield_once().await;
+                others_first().await;
             }
             if is_last {
                 return Ok(());
@@ -104,17 +103,4 @@ impl Bursts {
         let ideal = ideal.min(STEPS_PER_RUN as f64) as usize;
         self.len = (self.len + ideal).div_ceil(2).clamp(1, STEPS_PER_RUN);
     }
-}
-
-/// Lets whatever else is ready run first.
-async fn yield_once() {
-    let mut has_yielded = false;
-    poll_fn(|context| {
-        if std::mem::replace(&mut has_yielded, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }

@@ -64,8 +64,10 @@ impl Trainer {
     /// they did then on the same adapter, at the learning rate of then.
     ///
     /// # Errors
-    /// A checkpoint of another model, other training options or another data set, by name.
+    /// A checkpoint of another model, other training options or another data set, by name; a device that
+    /// is lost or reports a fault.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        self.executor.check()?;
         for (key, ours) in self.options() {
             let theirs = checkpoint
                 .metadata
@@ -108,9 +110,11 @@ impl Trainer {
     /// `state_dict` of the same `nn.Sequential`, saved by its safetensors package.
     ///
     /// # Errors
-    /// A parameter that is missing, of another shape or none of this model's, by name.
+    /// A parameter that is missing, of another shape or none of this model's, by name; a device that is
+    /// lost or reports a fault.
     pub fn load_parameters(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         self.check_whole()?;
+        self.executor.check()?;
         let (arena, values) = self.read_arena(checkpoint, "", "parameters")?;
         self.executor.write(arena, &values)
     }

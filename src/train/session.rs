@@ -88,6 +88,11 @@ impl Session {
         self.executor.plan()
     }
 
+    /// Where the model lives; its tensors are read and written through it.
+    pub fn executor(&mut self) -> &mut Executor {
+        &mut self.executor
+    }
+
     /// Writes a batch: `images` (rows × sample) and the class of each row. Fewer rows than the
     /// batch size are a smaller batch, computed exactly.
     ///
@@ -125,8 +130,9 @@ impl Session {
     /// The learning rate of the steps to come.
     ///
     /// # Errors
-    /// A rate that is not finite and at least zero.
+    /// A rate that is not finite and at least zero; a device that was lost or reported a fault.
     pub fn set_learning_rate(&mut self, learning_rate: f32) -> Result<()> {
+        self.executor.check()?;
         check_rate("learning rate", learning_rate)?;
         self.step.learning_rate = learning_rate;
         Ok(())
@@ -156,7 +162,7 @@ impl Session {
     /// # Errors
     /// As [`Session::forward`].
     pub async fn metrics(&mut self) -> Result<StepMetrics> {
-        let pending = self.executor.run(&[Phase::Loss], &[self.step])?;
+        let pending = self.executor.begin(&[Phase::Loss], &[self.step]).await?;
         Ok(pending.wait().await?[0])
     }
 

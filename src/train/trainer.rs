@@ -175,8 +175,10 @@ impl Trainer {
         let order = plan.find("dataset.order")?;
         let mut executor = device.load_noting(plan, &mut notices).await?;
         executor.write(arena, &parameters)?;
-        executor.write_bytes(images, &[&data.train.images, &data.test.images])?;
-        executor.write_bytes(labels, &[&data.train.labels, &data.test.labels])?;
+        let bytes: [&[u8]; 2] = [&data.train.images, &data.test.images];
+        executor.load_bytes(images, &bytes).await?;
+        let bytes: [&[u8]; 2] = [&data.train.labels, &data.test.labels];
+        executor.load_bytes(labels, &bytes).await?;
         let mut trainer = Trainer {
             executor,
             learning_rate: config.optimizer.learning_rate(),
@@ -222,8 +224,9 @@ impl Trainer {
     /// The learning rate of the steps to come.
     ///
     /// # Errors
-    /// A rate that is not finite and at least zero.
+    /// A rate that is not finite and at least zero; a device that is lost or reports a fault.
     pub fn set_learning_rate(&mut self, learning_rate: f32) -> Result<()> {
+        self.executor.check()?;
         check_rate("learning rate", learning_rate)?;
         self.learning_rate = learning_rate;
         Ok(())
@@ -247,6 +250,9 @@ impl Trainer {
 
     /// Trains on every training sample once, or on those that are left of an epoch that was stopped.
     /// The report is of these samples as it went: each batch before the update that it led to.
+    ///
+    /// The future may be dropped at any moment, as a timeout does: then the steps that are under way come to
+    /// their end, and the next call goes on after them.
     ///
     /// # Errors
     /// A device that is lost or reports a fault; a loss that is not finite, after which no parameter is

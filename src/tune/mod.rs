@@ -96,7 +96,10 @@ pub async fn choose(
         tuner.cache.forget_times();
     }
     let checksum = checksum(readable);
-    let known = tuner.cache.choices(&checksum).and_then(|text| text.parse().ok());
+    let known = tuner
+        .cache
+        .choices(&checksum)
+        .and_then(|text| text.parse().ok());
     if let (Effort::Quick, Some(mut known)) = (effort, known) {
         foreign::adapt(&mut known, device, readable, tuner.notices)?;
         adapter.leave(tuner.bench);
@@ -216,7 +219,11 @@ impl Tuner<'_> {
     }
 
     /// Measures a plan's ops that `counts` once more, each by its best kernel.
-    async fn measure_again(&mut self, plan: &Plan, counts: &dyn Fn(&str) -> bool) -> Result<()> {
+    async fn measure_again(
+        &mut self,
+        plan: &Plan,
+        counts: &(dyn Fn(&str) -> bool + Sync),
+    ) -> Result<()> {
         for node in plan.nodes() {
             let op = node.op.as_ref();
             if counts(&format!("{op:?}")) {
@@ -235,7 +242,7 @@ impl Tuner<'_> {
     async fn time_of(
         &mut self,
         plan: &Plan,
-        counts: &dyn Fn(&str) -> bool,
+        counts: &(dyn Fn(&str) -> bool + Sync),
         limit: Duration,
     ) -> Result<Option<Duration>> {
         let mut total = Duration::ZERO;
@@ -295,12 +302,12 @@ impl Tuner<'_> {
     async fn compile(&mut self, candidates: &[Variant]) -> Result<()> {
         let ops = candidates.iter().filter_map(|Variant { name, op }| {
             let op = op.as_ref();
-            self.known(op, name).is_none().then_some(op)
+            self.known(op, name).is_none().then(|| op.boxed())
         });
         let ops: Vec<_> = ops.collect();
         if ops.len() > 1 && self.budget.is_left() {
             let begun = Instant::now();
-            self.bench().await?.compile(&ops).await;
+            self.bench().await?.compile(ops).await;
             self.budget.count(begun);
         }
         Ok(())
@@ -320,7 +327,9 @@ impl Tuner<'_> {
         let begun = Instant::now();
         if let Some(checks) = &mut self.checks {
             // What cannot run at all cannot be timed either.
-            let passes = checks.passes(bench, &mut self.cache, op, self.notices).await;
+            let passes = checks
+                .passes(bench, &mut self.cache, op, self.notices)
+                .await;
             if !passes.unwrap_or(true) {
                 return Ok(None);
             }

@@ -41,7 +41,11 @@ pub async fn fuzz(device: &Device, seed: u64, rounds: u32) -> Result<Vec<OutputR
         plan.boxed_op(Phase::Forward, case.op, &inputs, &outputs)?;
         steps.push(case.step);
     }
-    let mut executor = device.clone().without_spot_checks().load(plan.finish()).await?;
+    let mut executor = device
+        .clone()
+        .without_spot_checks()
+        .load(plan.finish())
+        .await?;
     for (tensor, words) in written {
         executor.write_words(tensor, &words)?;
     }

@@ -77,7 +77,11 @@ pub async fn differentiate(device: &Device, seed: u64, rounds: u32) -> Result<Ve
         }
     }
     let mut random = Random::new(seed, Floats::Spaced);
-    let mut executor = device.clone().without_spot_checks().load(plan.finish()).await?;
+    let mut executor = device
+        .clone()
+        .without_spot_checks()
+        .load(plan.finish())
+        .await?;
     let mut reports = Vec::new();
     for check in &checks {
         check.run(&mut executor, &mut random, &mut reports).await?;

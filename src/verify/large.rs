@@ -7,9 +7,9 @@ use crate::error::{Error, Result};
 use crate::gpu::{Adapter, Workbench, check_loops, required_limits};
 use crate::ops::{
     BiasBackward, BiasForward, Col2im, ConvBackwardInput, ConvBackwardWeight, ConvForward,
-    ConvPoolBackwardWeight, ConvPoolForward, ConvSizes, CrossEntropy, Epilogue, FusedLoss, Gather, Gemm,
-    Im2col, MaxPoolBackward, MaxPoolBackwardAll, MaxPoolForward, Metrics, Mse, Op, Operand, Product,
-    ReduceSum, ReluBackward, ReluForward, RowLoss, Sgd, SgdMomentum, WORKGROUP_SIZE, Zero,
+    ConvPoolBackwardWeight, ConvPoolForward, ConvSizes, CrossEntropy, Epilogue, FusedLoss, Gather,
+    Gemm, Im2col, MaxPoolBackward, MaxPoolBackwardAll, MaxPoolForward, Metrics, Mse, Op, Operand,
+    Product, ReduceSum, ReluBackward, ReluForward, RowLoss, Sgd, SgdMomentum, WORKGROUP_SIZE, Zero,
 };
 use crate::plan::{Builder, Phase, Plan};
 use crate::shape::{Window, WindowedPlanes};
@@ -57,7 +57,11 @@ impl<'a> Checker<'a> {
         let mut cache = Cache::load(&adapter.to_string());
         let longest = spot::longest_loop(adapter, &mut bench, &mut cache).await?;
         let bench = bench.ok_or_else(none)?;
-        Ok(Checker { adapter, bench, longest })
+        Ok(Checker {
+            adapter,
+            bench,
+            longest,
+        })
     }
 
     /// Every op of `plan` as this adapter would run it.
@@ -70,7 +74,11 @@ impl<'a> Checker<'a> {
         required_limits(adapter, &plan)?;
         check_loops(adapter, &plan)?;
         let mut reports = Vec::new();
-        for node in plan.nodes().iter().filter(|node| adapter.runs(node.op.as_ref())) {
+        for node in plan
+            .nodes()
+            .iter()
+            .filter(|node| adapter.runs(node.op.as_ref()))
+        {
             let verdict = spot::check(&mut self.bench, node.op.as_ref()).await?;
             let outputs = node.outputs.iter().zip(verdict.outputs);
             reports.extend(outputs.map(|(&output, (of_bound, at))| OutputReport {
@@ -96,8 +104,12 @@ fn ops(longest: u64) -> Result<Vec<Box<dyn Op>>> {
 
 /// The readable product past any loop, and each kernel of the fused one with loops as long as they may be.
 fn products(longest: u64) -> Vec<Box<dyn Op>> {
-    let mut ops: Vec<Box<dyn Op>> =
-        vec![Box::new(Gemm::new(2, [5, 3, K + 3], Operand::PLAIN, Operand::TRANSPOSED))];
+    let mut ops: Vec<Box<dyn Op>> = vec![Box::new(Gemm::new(
+        2,
+        [5, 3, K + 3],
+        Operand::PLAIN,
+        Operand::TRANSPOSED,
+    ))];
     for epilogue in [Epilogue::Masked, Epilogue::Sums] {
         // Tall tiles have 64 rows: of a shorter K, since an adapter may bind no more than 128 MiB.
         let of = |m: usize, k: usize| {
@@ -105,7 +117,11 @@ fn products(longest: u64) -> Vec<Box<dyn Op>> {
             product.variants()
         };
         for kernel in of(64, 4) {
-            let m = if of(8, 4).iter().any(|other| other.name == kernel.name) { 8 } else { 64 };
+            let m = if of(8, 4).iter().any(|other| other.name == kernel.name) {
+                8
+            } else {
+                64
+            };
             let mut ks = [K, K / 2, K / 4, K / 8, K / 16, K / 32].into_iter();
             let mut of_k = ks.by_ref().filter(|k| m * k < 1 << 24).filter_map(|k| {
                 let mut variants = of(m, k / 4 * 4).into_iter();
@@ -121,19 +137,29 @@ fn products(longest: u64) -> Vec<Box<dyn Op>> {
 }
 
 fn windows() -> Result<Vec<Box<dyn Op>>> {
-    let sizes = |batch: usize, [in_channels, out_channels]: [usize; 2], plane: usize, kernel: usize| {
-        let window = Window {
-            kernel: kernel.into(),
-            stride: 1.into(),
-            padding: (kernel / 2).into(),
+    let sizes =
+        |batch: usize, [in_channels, out_channels]: [usize; 2], plane: usize, kernel: usize| {
+            let window = Window {
+                kernel: kernel.into(),
+                stride: 1.into(),
+                padding: (kernel / 2).into(),
+            };
+            let planes = batch * in_channels;
+            let geometry = WindowedPlanes::new(planes, plane.into(), window, "sizes")?;
+            Ok::<_, Error>(ConvSizes {
+                batch,
+                in_channels,
+                out_channels,
+                geometry,
+            })
         };
-        let planes = batch * in_channels;
-        let geometry = WindowedPlanes::new(planes, plane.into(), window, "sizes")?;
-        Ok::<_, Error>(ConvSizes { batch, in_channels, out_channels, geometry })
-    };
     let mut ops: Vec<Box<dyn Op>> = Vec::new();
     // A plane past 2¹⁸ pixels, a batch past 2,048, a kernel past 65,535 weights.
-    for sizes in [sizes(2, [2, 3], 521, 3)?, sizes(ROWS, [3, 5], 10, 4)?, sizes(1, [7500, 2], 5, 3)?] {
+    for sizes in [
+        sizes(2, [2, 3], 521, 3)?,
+        sizes(ROWS, [3, 5], 10, 4)?,
+        sizes(1, [7500, 2], 5, 3)?,
+    ] {
         let positions = sizes.batch * sizes.geometry.output_area();
         let parts = positions.div_ceil(30_000);
         ops.push(Box::new(ConvForward { sizes, relu: true }));
@@ -141,13 +167,26 @@ fn windows() -> Result<Vec<Box<dyn Op>>> {
         ops.push(Box::new(ConvBackwardWeight { sizes, parts }));
         for gathered in [None, Some(sizes.batch + 3)] {
             ops.push(Box::new(ConvPoolForward { sizes, gathered }));
-            ops.push(Box::new(ConvPoolBackwardWeight { sizes, gathered, accumulate: false }));
+            ops.push(Box::new(ConvPoolBackwardWeight {
+                sizes,
+                gathered,
+                accumulate: false,
+            }));
         }
         let geometry = sizes.geometry;
-        ops.push(Box::new(Im2col { geometry, fours: false }));
+        ops.push(Box::new(Im2col {
+            geometry,
+            fours: false,
+        }));
         ops.push(Box::new(Col2im { geometry }));
-        ops.push(Box::new(MaxPoolForward { geometry, relu: true }));
-        ops.push(Box::new(MaxPoolBackward { geometry, disjoint: false }));
+        ops.push(Box::new(MaxPoolForward {
+            geometry,
+            relu: true,
+        }));
+        ops.push(Box::new(MaxPoolBackward {
+            geometry,
+            disjoint: false,
+        }));
         ops.push(Box::new(MaxPoolBackwardAll { geometry }));
     }
     Ok(ops)
@@ -155,18 +194,34 @@ fn windows() -> Result<Vec<Box<dyn Op>>> {
 
 fn losses() -> Vec<Box<dyn Op>> {
     let (rows, classes) = (ROWS, CLASSES);
-    let mse = Mse { rows, classes, scale: 2.0 };
+    let mse = Mse {
+        rows,
+        classes,
+        scale: 2.0,
+    };
     let cross_entropy = CrossEntropy { rows, classes };
-    let metrics = Metrics { rows, classes, slots: 256 };
+    let metrics = Metrics {
+        rows,
+        classes,
+        slots: 256,
+    };
     let mut ops: Vec<Box<dyn Op>> = vec![
         Box::new(mse.clone()),
         Box::new(cross_entropy.clone()),
         Box::new(metrics.clone()),
-        Box::new(Gather { rows, sample_len: 28 * 28, samples: rows + 5 }),
+        Box::new(Gather {
+            rows,
+            sample_len: 28 * 28,
+            samples: rows + 5,
+        }),
     ];
     for loss in [RowLoss::Mse(mse), RowLoss::CrossEntropy(cross_entropy)] {
         for gathered in [None, Some(rows + 5)] {
-            ops.push(Box::new(FusedLoss { loss: loss.clone(), metrics: metrics.clone(), gathered }));
+            ops.push(Box::new(FusedLoss {
+                loss: loss.clone(),
+                metrics: metrics.clone(),
+                gathered,
+            }));
         }
     }
     ops
@@ -175,14 +230,25 @@ fn losses() -> Vec<Box<dyn Op>> {
 fn arrays() -> Vec<Box<dyn Op>> {
     let (len, weight_decay) = (LEN, 0.25);
     vec![
-        Box::new(BiasForward { batch: ROWS, channels: 3, area: 600 }),
-        Box::new(BiasBackward { rows: 3, area: (1 << 18) + 5 }),
+        Box::new(BiasForward {
+            batch: ROWS,
+            channels: 3,
+            area: 600,
+        }),
+        Box::new(BiasBackward {
+            rows: 3,
+            area: (1 << 18) + 5,
+        }),
         Box::new(ReduceSum::new(K, 3)),
         Box::new(ReduceSum::new(3, LEN)),
         Box::new(ReluForward { len }),
         Box::new(ReluBackward { len }),
         Box::new(Sgd { len, weight_decay }),
-        Box::new(SgdMomentum { len, weight_decay, momentum: 0.5 }),
+        Box::new(SgdMomentum {
+            len,
+            weight_decay,
+            momentum: 0.5,
+        }),
         Box::new(Zero { len }),
     ]
 }

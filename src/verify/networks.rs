@@ -43,7 +43,9 @@ pub async fn networks(device: &Device, seed: u64, count: usize) -> Result<Vec<Ne
     let mut random = Random::new(seed, Floats::Hostile);
     let mut reports = Vec::new();
     while reports.len() < count {
-        let Some((network, plan)) = draw(&mut random) else { continue };
+        let Some((network, plan)) = draw(&mut random) else {
+            continue;
+        };
         let outputs = match checker.check(plan).await {
             Ok(outputs) => Ok(outputs),
             Err(error @ (Error::Limit { .. } | Error::Gpu { .. })) => Err(error.to_string()),
@@ -66,11 +68,9 @@ fn spread(random: &mut Random, largest: usize, upper: bool) -> usize {
 fn draw(random: &mut Random) -> Option<(String, Plan)> {
     // Which dimension may be large: batch, height, width, channels, kernel, features, classes.
     let large = random.below(7);
-    let mut size = |place: usize, small: usize, largest: usize| {
-        match place == large {
-            true => spread(random, largest, true),
-            false => spread(random, small, false),
-        }
+    let mut size = |place: usize, small: usize, largest: usize| match place == large {
+        true => spread(random, largest, true),
+        false => spread(random, small, false),
     };
     let batch_size = size(0, 12, 1 << 18);
     let (height, width) = (size(1, 40, 1 << 20), size(2, 40, 1 << 20));
@@ -85,8 +85,13 @@ fn draw(random: &mut Random) -> Option<(String, Plan)> {
     let mut from = channels[0];
     for _ in 0..convolutions {
         let to = channels[1];
-        let padding = (random.below(window(kernel).0), random.below(window(kernel).1));
-        model = model.with(Conv2d::new(from, to, kernel).padding(padding)).with(ReLU);
+        let padding = (
+            random.below(window(kernel).0),
+            random.below(window(kernel).1),
+        );
+        model = model
+            .with(Conv2d::new(from, to, kernel).padding(padding))
+            .with(ReLU);
         from = to;
         if random.flag() {
             model = model.with(MaxPool2d::new(random.below(3) + 1).stride(random.below(3) + 1));
@@ -113,7 +118,10 @@ fn draw(random: &mut Random) -> Option<(String, Plan)> {
     let kernels = [None, Some(0), Some(1), Some(2), Some(3)][random.below(5)];
     let kernels = kernels.map(|at: usize| ConvKernel::ALL[at]);
     let plan = lower(&model, &training, kernels, random)?;
-    let way = kernels.map_or_else(|| "readable".to_owned(), |kernel| format!("fused, {kernel}"));
+    let way = kernels.map_or_else(
+        || "readable".to_owned(),
+        |kernel| format!("fused, {kernel}"),
+    );
     let network = format!("{model} on {:?}, batch {batch_size}, {way}", sample);
     Some((network.replace('\n', "; "), plan))
 }
@@ -129,9 +137,13 @@ fn lower(
     if !is_affordable(&readable) {
         return None;
     }
-    let Some(kernel) = kernel else { return Some(readable) };
+    let Some(kernel) = kernel else {
+        return Some(readable);
+    };
     let layers = readable.convolutions().into_iter();
-    let mut plan = readable.fused(&layers.map(|layer| (layer, kernel)).collect()).ok()?;
+    let mut plan = readable
+        .fused(&layers.map(|layer| (layer, kernel)).collect())
+        .ok()?;
     let chosen = random.word() as usize;
     plan.replace_ops(|op| {
         let mut variants = op.variants();

@@ -3,7 +3,8 @@
 use super::compare::{OutputReport, lockstep, on_gpu};
 use super::drift::load;
 use super::{
-    Drift, GradientReport, NetworkReport, Subject, built_in, differentiate, drift, fuzz, large, networks,
+    Drift, GradientReport, NetworkReport, Subject, built_in, differentiate, drift, fuzz, large,
+    networks,
 };
 use crate::device::Device;
 use crate::error::Result;
@@ -67,7 +68,11 @@ impl Report {
     /// Whether every output and every gradient is within its bound.
     pub fn is_right(&self) -> bool {
         let outputs = self.models.iter().flat_map(|model| &model.outputs);
-        self.ops.iter().chain(outputs).chain(&self.large).all(OutputReport::is_right)
+        self.ops
+            .iter()
+            .chain(outputs)
+            .chain(&self.large)
+            .all(OutputReport::is_right)
             && self.networks.iter().all(NetworkReport::is_right)
             && self.gradients.iter().all(GradientReport::is_right)
     }

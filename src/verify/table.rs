@@ -79,7 +79,9 @@ fn write_networks(f: &mut fmt::Formatter<'_>, reports: &[NetworkReport]) -> fmt:
             Ok(outputs) => {
                 writeln!(f, "random network, {} outputs: {network}", outputs.len())?;
                 let wrong = outputs.iter().filter(|output| !output.is_right());
-                wrong.into_iter().try_for_each(|output| write_fault(f, output))?;
+                wrong
+                    .into_iter()
+                    .try_for_each(|output| write_fault(f, output))?;
             }
         }
     }

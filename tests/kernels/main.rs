@@ -58,7 +58,12 @@ fn reports(
     let (ins, outs) = tensors.split_at(inputs.len());
     plan.op(Phase::Forward, op, ins, outs).unwrap();
     wgrad::block_on(async {
-        let mut executor = device.clone().without_spot_checks().load(plan.finish()).await.unwrap();
+        let mut executor = device
+            .clone()
+            .without_spot_checks()
+            .load(plan.finish())
+            .await
+            .unwrap();
         for (&tensor, words) in tensors.iter().zip(inputs.iter().chain(before)) {
             executor.write_words(tensor, words).unwrap();
         }

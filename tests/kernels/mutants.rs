@@ -2,8 +2,8 @@
 
 use wgrad::Device;
 use wgrad::ops::{
-    Args, Bindings, Content, ConvPoolForward, Cost, Element, Elements, ErrorBound, MaxPoolForward, Op,
-    Step,
+    Args, Bindings, Content, ConvPoolForward, Cost, Element, Elements, ErrorBound, MaxPoolForward,
+    Op, Step,
 };
 
 use wgrad::executor::Executor;
@@ -210,7 +210,12 @@ fn every_planted_fault_is_named_and_no_right_op_is() {
         );
     }
     let reports = wgrad::block_on(async {
-        let mut executor = device.clone().without_spot_checks().load(plan.finish()).await.unwrap();
+        let mut executor = device
+            .clone()
+            .without_spot_checks()
+            .load(plan.finish())
+            .await
+            .unwrap();
         for (tensor, words) in written {
             executor.write_words(tensor, &words).unwrap();
         }

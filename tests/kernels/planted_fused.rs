@@ -255,7 +255,7 @@ pub fn mutants() -> Vec<Planted> {
             "error * (SCALE * this_step.inverse_rows)",
             "error * SCALE",
         ),
-        ("rest not cleared", mse(None), "d_logits[i] = 0.0;", ""),
+        ("rest not cleared", mse(None), "d_logits[i] = 0u;", ""),
         (
             "rows beyond the batch count",
             cross_entropy(None),
@@ -265,8 +265,8 @@ pub fn mutants() -> Vec<Planted> {
         (
             "maximum not subtracted",
             cross_entropy(None),
-            "sum += exp(logits[first + c] - largest)",
-            "sum += exp(logits[first + c])",
+            "let shifted = bitcast<f32>(bits) - largest;",
+            "let shifted = bitcast<f32>(bits);",
         ),
         (
             "last largest counts",

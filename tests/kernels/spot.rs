@@ -2,9 +2,10 @@
 //! refuses each of them, and none that is right.
 
 use wgrad::ops::{
-    BiasBackward, Col2im, ConvBackwardInput, ConvBackwardWeight, ConvForward, ConvPoolBackwardWeight,
-    ConvPoolForward, ConvSizes, CrossEntropy, Epilogue, FusedLoss, Gemm, MaxPoolBackward,
-    MaxPoolBackwardAll, MaxPoolForward, Metrics, Mse, Op, Operand, Product, ReduceSum, RowLoss,
+    BiasBackward, Col2im, ConvBackwardInput, ConvBackwardWeight, ConvForward,
+    ConvPoolBackwardWeight, ConvPoolForward, ConvSizes, CrossEntropy, Epilogue, FusedLoss, Gemm,
+    MaxPoolBackward, MaxPoolBackwardAll, MaxPoolForward, Metrics, Mse, Op, Operand, Product,
+    ReduceSum, RowLoss,
 };
 use wgrad::plan::{Builder, Phase};
 use wgrad::shape::{Window, WindowedPlanes};
@@ -49,55 +50,145 @@ fn products() -> Vec<Fault> {
 }
 
 fn sizes(batch: usize, channels: [usize; 2], plane: (usize, usize), kernel: usize) -> ConvSizes {
-    let window = Window { kernel: kernel.into(), stride: 1.into(), padding: (kernel / 2).into() };
+    let window = Window {
+        kernel: kernel.into(),
+        stride: 1.into(),
+        padding: (kernel / 2).into(),
+    };
     let geometry = WindowedPlanes::new(batch * channels[0], plane.into(), window, "sizes").unwrap();
     let [in_channels, out_channels] = channels;
-    ConvSizes { batch, in_channels, out_channels, geometry }
+    ConvSizes {
+        batch,
+        in_channels,
+        out_channels,
+        geometry,
+    }
 }
 
 fn convolutions() -> Vec<Fault> {
-    let (many, large) = (sizes(2, [900, 8], (9, 7), 3), sizes(3, [2, 5], (131, 97), 4));
+    let (many, large) = (
+        sizes(2, [900, 8], (9, 7), 3),
+        sizes(3, [2, 5], (131, 97), 4),
+    );
     let channels = sizes(2, [8, 900], (9, 7), 3);
-    let pooled = |gathered| ConvPoolBackwardWeight { sizes: large, gathered, accumulate: true };
+    let pooled = |gathered| ConvPoolBackwardWeight {
+        sizes: large,
+        gathered,
+        accumulate: true,
+    };
     vec![
-        (Box::new(ConvForward { sizes: many, relu: false }), "c < C; c", "c < C - 1u; c"),
-        (Box::new(ConvBackwardInput { sizes: channels }), "o < O; o", "o < O - 1u; o"),
         (
-            Box::new(ConvBackwardWeight { sizes: large, parts: 2 }),
+            Box::new(ConvForward {
+                sizes: many,
+                relu: false,
+            }),
+            "c < C; c",
+            "c < C - 1u; c",
+        ),
+        (
+            Box::new(ConvBackwardInput { sizes: channels }),
+            "o < O; o",
+            "o < O - 1u; o",
+        ),
+        (
+            Box::new(ConvBackwardWeight {
+                sizes: large,
+                parts: 2,
+            }),
             "min((part + 1u) * part_len, positions)",
             "min((part + 1u) * part_len, positions) - 1u",
         ),
         (
-            Box::new(ConvPoolForward { sizes: sizes(2, [40, 8], (12, 10), 3), gathered: None }),
+            Box::new(ConvPoolForward {
+                sizes: sizes(2, [40, 8], (12, 10), 3),
+                gathered: None,
+            }),
             "c < C; c",
             "c < C - 1u; c",
         ),
-        (Box::new(pooled(None)), "i < BATCH * tiles", "i < BATCH * tiles - 1u"),
-        (Box::new(pooled(Some(9))), "i < BATCH * tiles", "i < BATCH * tiles - 1u"),
+        (
+            Box::new(pooled(None)),
+            "i < BATCH * tiles",
+            "i < BATCH * tiles - 1u",
+        ),
+        (
+            Box::new(pooled(Some(9))),
+            "i < BATCH * tiles",
+            "i < BATCH * tiles - 1u",
+        ),
     ]
 }
 
 fn others() -> Vec<Fault> {
     let (rows, classes) = (3000, 37);
     let geometry = sizes(1, [2, 2], (60, 50), 40).geometry;
-    let metrics = || Metrics { rows, classes, slots: 3 };
-    let mse = || Mse { rows, classes, scale: 0.5 };
-    let fused = FusedLoss { loss: RowLoss::Mse(mse()), metrics: metrics(), gathered: Some(rows + 5) };
+    let metrics = || Metrics {
+        rows,
+        classes,
+        slots: 3,
+    };
+    let mse = || Mse {
+        rows,
+        classes,
+        scale: 0.5,
+    };
+    let fused = FusedLoss {
+        loss: RowLoss::Mse(mse()),
+        metrics: metrics(),
+        gathered: Some(rows + 5),
+    };
     vec![
-        (Box::new(BiasBackward { rows: 3, area: LONG }), "p < AREA", "p < AREA - 1u"),
-        (Box::new(ReduceSum::new(LONG, 5)), "part < end", "part < end - 1u"),
-        (Box::new(Col2im { geometry }), "kh < KH", "kh < KH - 1u"),
-        (Box::new(MaxPoolForward { geometry, relu: false }), "kh < KH", "kh < KH - 9u"),
         (
-            Box::new(MaxPoolBackward { geometry, disjoint: false }),
+            Box::new(BiasBackward {
+                rows: 3,
+                area: LONG,
+            }),
+            "p < AREA",
+            "p < AREA - 1u",
+        ),
+        (
+            Box::new(ReduceSum::new(LONG, 5)),
+            "part < end",
+            "part < end - 1u",
+        ),
+        (Box::new(Col2im { geometry }), "kh < KH", "kh < KH - 1u"),
+        (
+            Box::new(MaxPoolForward {
+                geometry,
+                relu: false,
+            }),
+            "kh < KH",
+            "kh < KH - 9u",
+        ),
+        (
+            Box::new(MaxPoolBackward {
+                geometry,
+                disjoint: false,
+            }),
             "oh < rows.end",
             "oh + 1u < rows.end",
         ),
-        (Box::new(MaxPoolBackwardAll { geometry }), "oh < rows.end; oh", "oh + 9u < rows.end; oh"),
-        (Box::new(metrics()), "row < this_step.rows", "row < this_step.rows - 1u"),
+        (
+            Box::new(MaxPoolBackwardAll { geometry }),
+            "oh < rows.end; oh",
+            "oh + 9u < rows.end; oh",
+        ),
+        (
+            Box::new(metrics()),
+            "row < this_step.rows",
+            "row < this_step.rows - 1u",
+        ),
         (Box::new(mse()), "c < CLASSES", "c < CLASSES - 1u"),
-        (Box::new(CrossEntropy { rows, classes }), "sum += exp", "sum += f32(c > 0u) * exp"),
-        (Box::new(fused), "row < this_step.rows", "row < this_step.rows - 1u"),
+        (
+            Box::new(CrossEntropy { rows, classes }),
+            "sum += exp",
+            "sum += f32(c > 0u) * exp",
+        ),
+        (
+            Box::new(fused),
+            "row < this_step.rows",
+            "row < this_step.rows - 1u",
+        ),
     ]
 }
 
@@ -112,7 +203,9 @@ fn load(device: &Device, op: Box<dyn Op>) -> wgrad::Result<()> {
 #[test]
 fn loops_that_end_early_are_refused_by_the_spot_check_alone() {
     let Some(device) = common::gpu() else { return };
-    let subgroups = device.adapter().is_some_and(|adapter| adapter.has_subgroups());
+    let subgroups = device
+        .adapter()
+        .is_some_and(|adapter| adapter.has_subgroups());
     let faults = products().into_iter().chain(convolutions()).chain(others());
     for (op, from, to) in faults.filter(|(op, ..)| subgroups || !op.needs_subgroups()) {
         let name = format!("{} {op:?}", op.name());

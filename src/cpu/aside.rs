@@ -1,0 +1,75 @@
+//! The reference on other threads than the caller's, which may have more to do than wait.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
+
+use super::Executor;
+use crate::executor::StepMetrics;
+use crate::ops::Step;
+use crate::plan::Phase;
+
+type Metrics = Option<Vec<StepMetrics>>;
+type Buffers = Vec<Vec<u32>>;
+type Done = (Buffers, Result<Metrics, Box<dyn Any + Send>>);
+
+impl Executor {
+    /// As [`Executor::run`], in rayon's pool. Where the future is dropped, it waits for the steps' end: so
+    /// they are all done or not begun.
+    pub(crate) async fn run_aside(&mut self, phases: &[Phase], steps: &[Step]) -> Metrics {
+        // A thread of the pool that waited for the pool might wait for itself. A browser has one thread.
+        if cfg!(target_arch = "wasm32") || rayon::current_thread_index().is_some() {
+            return self.run(phases, steps);
+        }
+        let (sender, receiver) = oneshot_channel();
+        let mut away = Executor {
+            plan: self.plan.clone(),
+            buffers: std::mem::take(&mut self.buffers),
+        };
+        let (phases, steps) = (phases.to_vec(), steps.to_vec());
+        rayon::spawn(move || {
+            let run = AssertUnwindSafe(|| away.run(&phases, &steps));
+            let metrics = catch_unwind(run);
+            // The memory is awaited until it is back, so that there is always a receiver.
+            let _ = sender.send((away.buffers, metrics));
+        });
+        let mut memory = Away {
+            home: &mut self.buffers,
+            receiver: Some(receiver),
+        };
+        memory.back().await
+    }
+}
+
+/// The memory of an executor that is away in a task.
+struct Away<'a> {
+    home: &'a mut Buffers,
+    /// Until it is back.
+    receiver: Option<OneshotReceiver<Done>>,
+}
+
+impl Away<'_> {
+    /// Waits for the memory, and goes on with the panic of the task where there was one.
+    async fn back(&mut self) -> Metrics {
+        let done = match &self.receiver {
+            Some(receiver) => receiver.receive().await,
+            None => None,
+        };
+        self.receiver = None;
+        let (buffers, metrics) = done?;
+        *self.home = buffers;
+        metrics.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+}
+
+impl Drop for Away<'_> {
+    fn drop(&mut self) {
+        #[cfg(not(target_arch = "wasm32"))]
+        if let Some(receiver) = self.receiver.take() {
+            if let Some((buffers, _)) = pollster::block_on(receiver.receive()) {
+                *self.home = buffers;
+            }
+        }
+    }
+}
