@@ -26,7 +26,7 @@ fn run(mut args: cli::Args) -> Result<()> {
     let mut metrics = MetricsFile::open(args.metrics.as_deref(), args.resume)?;
     let checkpoints = Checkpoints::new(&args);
     let mut result = wgrad::block_on(train(&args, &checkpoints, &mut metrics));
-    while checkpoints.go_on_after(&result, &mut args)? {
+    while checkpoints.continues_after(&result, &mut args)? {
         result = wgrad::block_on(train(&args, &checkpoints, &mut metrics));
     }
     result

@@ -204,6 +204,9 @@ fn help_explains_every_flag() {
         "--recover",
         "--init",
         "--save",
+        "--plan",
+        "--tune",
+        "--on-nan",
     ] {
         let line = text
             .lines()

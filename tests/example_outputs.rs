@@ -1,5 +1,5 @@
-//! What the examples write, and what becomes of it where it cannot be written: streams that nobody reads, full
-//! disks, files that are refused.
+//! What the examples write, and what becomes of it where it cannot be written: streams that nobody
+//! reads, full disks, files that are refused.
 
 mod common;
 
@@ -144,8 +144,8 @@ fn an_error_stream_that_nobody_reads_changes_nothing() {
     assert!(started.status().unwrap().success());
 }
 
-/// Beside each output stands something else that is wrong and is found later: it is the output that the error
-/// names.
+/// Beside each output stands something else that is wrong and is found later: it is the output that
+/// the error names.
 #[test]
 fn files_that_cannot_be_written_are_refused_before_any_work() {
     let folder = folder("refused");

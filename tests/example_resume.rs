@@ -1,5 +1,5 @@
-//! `mnist_gpu` that goes on: from a checkpoint with other options, after a loss that is not finite, after a
-//! device that was lost.
+//! `mnist_gpu` that goes on: from a checkpoint with other options, after a loss that is not finite,
+//! after a device that was lost.
 
 mod common;
 
@@ -196,7 +196,7 @@ fn a_loss_that_is_not_finite_ends_training_and_the_checkpoint_stays() {
     assert_eq!(
         *lines(&output).last().unwrap(),
         format!(
-            "The last checkpoint stays: go on with --resume and a smaller --lr from {}",
+            "The last checkpoint stays: continue with --resume and a smaller --lr from {}",
             file.display()
         )
     );
@@ -222,7 +222,7 @@ fn training_that_goes_on_without_finite_weights_saves_none() {
     let complaint = complaint(&output);
     assert!(complaint.starts_with("epoch 2, step "), "{complaint}");
     let kept = format!(
-        ": the loss is not finite: going on; {} is not written while weights are not",
+        ": the loss is not finite: training continues; {} is not written while weights are not",
         file.display()
     );
     assert!(complaint.ends_with(&kept), "{complaint}");

@@ -1,5 +1,5 @@
-//! Training that is cut off by a panic, a dropped future, a lost device or a loss that is not finite: a
-//! trainer goes on with the bits of a run that nothing disturbed, or says what is wrong.
+//! Training that is cut off by a panic, a dropped future, a lost device or a loss that is not
+//! finite: a trainer goes on with the bits of a run that nothing disturbed, or says what is wrong.
 
 mod common;
 
@@ -75,8 +75,8 @@ fn drop_after(trainer: &mut Trainer, polls: usize) -> bool {
     (0..polls).all(|_| matches!(epoch.as_mut().poll(&mut context), Poll::Pending))
 }
 
-/// What a trainer says of itself is where its parameters are, wherever it was cut off: it goes on to the
-/// bits of a run that was left alone, and so does another that begins with its checkpoint.
+/// What a trainer says of itself is where its parameters are, wherever it was cut off: it goes on
+/// to the bits of a run that was left alone, and so does another that begins with its checkpoint.
 fn continues_after(cut: impl Fn(&mut Trainer, usize) -> bool) {
     for device in devices() {
         let expected = finish(trainer(&device, config()));

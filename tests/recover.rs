@@ -1,5 +1,5 @@
-//! `mnist_gpu --recover`: what a device that is lost costs. No driver loses one when it is asked to, so the
-//! example's own parts run here on a device that is given up in the middle.
+//! `mnist_gpu --recover`: what a device that is lost costs. No driver loses one when it is asked
+//! to, so the example's own parts run here on a device that is given up in the middle.
 
 #[path = "../examples/cli/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "the test uses a part of it")]
@@ -52,8 +52,8 @@ async fn trainer(device: &Device, data: &Dataset, seed: u64) -> Result<Trainer> 
     Trainer::new(device, &model, data, config).await
 }
 
-/// One run of the example on a device that is lost within the epoch after `lost_after`, if that comes; where it
-/// stands in the end.
+/// One run of the example on a device that is lost within the epoch after `lost_after`, if that
+/// comes; where it stands in the end.
 fn run(
     device: &Device,
     args: &Args,
@@ -93,17 +93,17 @@ fn recovers(name: &str, more: &[&str], lost_after: u64, prepare: impl Fn(&Device
     let checkpoints = Checkpoints::new(&args);
     let lost = run(&device, &args, &checkpoints, Some(lost_after)).map(drop);
     assert!(matches!(lost, Err(Error::DeviceLost(_))), "{lost:?}");
-    assert!(checkpoints.go_on_after(&lost, &mut args).unwrap());
+    assert!(checkpoints.continues_after(&lost, &mut args).unwrap());
     let found = run(&device, &args, &checkpoints, None).unwrap();
     assert!(
         found == expected,
         "{device}: other bits after a lost device"
     );
-    assert!(!checkpoints.go_on_after(&Ok(()), &mut args).unwrap());
+    assert!(!checkpoints.continues_after(&Ok(()), &mut args).unwrap());
 }
 
 #[test]
-fn it_goes_on_from_the_checkpoint() {
+fn it_continues_from_the_checkpoint() {
     recovers("recover", &[], 1, |_, _| {});
 }
 
@@ -135,25 +135,28 @@ fn before_the_first_checkpoint_it_begins_with_the_same_weights() {
     );
 }
 
-/// What an earlier run left in the folder is not what this one goes on from, unless it was resumed.
+/// What an earlier run left in the folder is not what this one continues from, unless it was
+/// resumed.
 #[test]
-fn a_checkpoint_of_another_run_is_not_gone_on_from() {
-    let other = |device: &Device, folder: &Path| {
-        let args = args(folder, &[]);
-        let other = run(device, &args, &Checkpoints::new(&args), None);
-        other.unwrap();
-    };
-    recovers("recover_other", &[], 0, other);
-    let first_epoch = |device: &Device, folder: &Path| {
+fn a_checkpoint_of_another_run_is_not_continued() {
+    let earlier = |device: &Device, folder: &Path, epochs: u64, rate: f32| {
         wgrad::block_on(async {
             let data = shared::random_data(203, 8);
             let mut trainer = trainer(device, &data, 1).await.unwrap();
-            trainer.train_epoch(|_| {}).await.unwrap();
+            trainer.set_learning_rate(rate).unwrap();
+            for _ in 0..epochs {
+                trainer.train_epoch(|_| {}).await.unwrap();
+            }
             let checkpoint = trainer.checkpoint().await.unwrap();
             checkpoint.save(folder.join("last.safetensors")).unwrap();
         });
     };
-    recovers("recover_resumed", &["--resume"], 1, first_epoch);
+    recovers("recover_other", &[], 0, |device, folder| {
+        earlier(device, folder, 2, 0.2);
+    });
+    recovers("recover_resumed", &["--resume"], 1, |device, folder| {
+        earlier(device, folder, 1, 0.2);
+    });
 }
 
 /// A device that is lost each time is no reason to try for ever.
@@ -165,7 +168,7 @@ fn a_device_that_is_lost_again_at_once_is_given_up() {
     let mut goes_on = |lost_after| {
         let lost = run(&device, &args, &checkpoints, Some(lost_after)).map(drop);
         assert!(matches!(lost, Err(Error::DeviceLost(_))), "{lost:?}");
-        checkpoints.go_on_after(&lost, &mut args).unwrap()
+        checkpoints.continues_after(&lost, &mut args).unwrap()
     };
     // The second time an epoch was saved in between, the third time none.
     assert_eq!([goes_on(0), goes_on(1), goes_on(1)], [true, true, false]);

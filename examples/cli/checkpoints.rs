@@ -64,17 +64,18 @@ impl Checkpoints {
         if let Some(checkpoint) = resumed {
             trainer.restore(checkpoint)?;
             self.is_ours.set(true);
-            args.go_on(trainer, checkpoint)?;
+            args.say_resumed(trainer, checkpoint)?;
         }
         signals::handle()
     }
 
-    /// Whether the device was lost and `--recover` asks to go on from the checkpoint, or from the beginning
-    /// where there is none yet. A device that is lost again before a checkpoint was written is given up.
+    /// Whether the device was lost and `--recover` asks to continue from the checkpoint, or from
+    /// the beginning where there is none yet. A device that is lost again before a checkpoint was
+    /// written is given up.
     ///
     /// # Errors
     /// As [`say`].
-    pub fn go_on_after(&self, result: &Result<()>, args: &mut Args) -> Result<bool> {
+    pub fn continues_after(&self, result: &Result<()>, args: &mut Args) -> Result<bool> {
         let is_lost = matches!(result, Err(Error::DeviceLost(_)));
         if !is_lost || !args.recover || self.was_lost.replace(true) {
             return Ok(false);
@@ -82,7 +83,7 @@ impl Checkpoints {
         // What else lies in the folder is of another training.
         if self.is_ours.get() {
             (args.resume, args.init) = (true, None);
-            say!("The device was lost: going on from the checkpoint")?;
+            say!("The device was lost: continuing from the checkpoint")?;
         } else {
             say!("The device was lost before the first checkpoint: beginning again")?;
         }
@@ -142,8 +143,8 @@ impl Checkpoints {
         }
     }
 
-    /// Writes where training stands, unless a weight is not finite: then the file stays what it was, which
-    /// is an error unless such weights are to be gone on with.
+    /// Writes where training stands, unless a weight is not finite: then the file stays what it
+    /// was, which is an error unless training is to continue with such weights.
     async fn save(&self, trainer: &Trainer) -> Result<()> {
         let Some(file) = &self.file else {
             return Ok(());
@@ -172,7 +173,7 @@ impl Checkpoints {
             Some(file) => format!("; {} is not written while weights are not", file.display()),
             None => String::new(),
         };
-        complain(format_args!("{what}: going on{kept}"));
+        complain(format_args!("{what}: training continues{kept}"));
     }
 
     /// Says what is left after a loss that is not finite.
@@ -180,17 +181,17 @@ impl Checkpoints {
         let file = self.file.as_ref().filter(|_| self.is_ours.get());
         if let (Error::NotFinite { .. }, Some(file)) = (&error, file) {
             say!(
-                "The last checkpoint stays: go on with --resume and a smaller --lr from {}",
+                "The last checkpoint stays: continue with --resume and a smaller --lr from {}",
                 file.display()
             )?;
         }
         Ok(error)
     }
 
-    /// Whether an evaluation may be gone on from.
+    /// Whether training may continue after an evaluation.
     ///
     /// # Errors
-    /// A loss that is not finite, unless such are to be gone on with.
+    /// A loss that is not finite, unless training is to continue after it.
     pub fn check(&self, what: &str, report: &EpochReport) -> Result<()> {
         match self.on_nan {
             OnNan::Stop if !report.loss.is_finite() => {

@@ -65,8 +65,8 @@ pub struct Args {
     /// Write one JSON object a line for each epoch
     #[arg(long, value_name = "FILE")]
     pub metrics: Option<PathBuf>,
-    /// Keep a checkpoint in DIR: after each epoch, when Ctrl-C is pressed or SIGTERM or SIGHUP comes,
-    /// and every now and then
+    /// Keep a checkpoint in DIR: after each epoch, when Ctrl-C is pressed or SIGTERM or SIGHUP
+    /// comes, and every now and then
     #[arg(long, value_name = "DIR")]
     pub checkpoint: Option<PathBuf>,
     /// How often, within an epoch
@@ -85,8 +85,8 @@ pub struct Args {
     /// Write the trained weights to a safetensors file that PyTorch reads too
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
-    /// After a loss or a weight that is infinite or NaN: stop with an error, or go on; such weights
-    /// are never saved, so that the last good checkpoint stays
+    /// After a loss or a weight that is infinite or NaN: stop with an error, or continue; such
+    /// weights are never saved, so that the last checkpoint stays
     #[arg(long, value_enum, default_value_t = OnNan::Stop)]
     pub on_nan: OnNan,
     /// The names of the options that were typed, and are no defaults.

@@ -1,5 +1,5 @@
-//! The options of `mnist_gpu` against each other, and against the checkpoint that is resumed: none that the
-//! user typed is ignored in silence.
+//! The options of `mnist_gpu` against each other, and against the checkpoint that is resumed: none
+//! that the user typed is ignored in silence.
 
 use std::path::PathBuf;
 
@@ -11,8 +11,8 @@ use super::{Args, EffortName, PlanName, Where};
 use crate::common::{check_apart, say, try_replacing};
 
 impl Args {
-    /// What can be told before anything is opened: options that exclude each other, files that cannot be
-    /// written.
+    /// What can be told before anything is opened: options that exclude each other, files that
+    /// cannot be written.
     ///
     /// # Errors
     /// The option and what it lacks, or the file.
@@ -62,7 +62,7 @@ impl Args {
         self.checkpoint.as_ref().map(|folder| folder.join(LAST))
     }
 
-    /// The checkpoint that `--resume` goes on from, if there is one.
+    /// The checkpoint that `--resume` continues from, if there is one.
     ///
     /// # Errors
     /// As [`Checkpoint::load`].
@@ -72,8 +72,8 @@ impl Args {
         file.map(Checkpoint::load).transpose()
     }
 
-    /// The plan that was asked for; where nothing was and a checkpoint is resumed the checkpoint's, so that the
-    /// bits stay the same.
+    /// The plan that was asked for; where nothing was and a checkpoint is resumed the checkpoint's,
+    /// so that the bits stay the same.
     ///
     /// # Errors
     /// A checkpoint whose plan cannot be read, or does not fit `--tune`.
@@ -105,11 +105,11 @@ impl Args {
         }
     }
 
-    /// Says in what training differs from the checkpoint's, now that it goes on; and takes `--lr`.
+    /// Takes `--lr`, and says in what training differs from the checkpoint's from now on.
     ///
     /// # Errors
     /// A learning rate out of range; as [`say`].
-    pub fn go_on(&self, trainer: &mut Trainer, resumed: &Checkpoint) -> Result<()> {
+    pub fn say_resumed(&self, trainer: &mut Trainer, resumed: &Checkpoint) -> Result<()> {
         let epochs = trainer.epochs();
         let file = self.checkpoint_file().unwrap_or_default();
         say!("Resumed from {} after {epochs} epochs", file.display())?;

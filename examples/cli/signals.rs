@@ -11,8 +11,8 @@ pub fn is_interrupted() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)
 }
 
-/// Under `nohup` a hang-up is ignored, and stays so: [`handle`] would else take it for a wish to end. Call
-/// it before there are threads.
+/// Under `nohup` a hang-up is ignored, and stays so: [`handle`] would else take it for a wish to
+/// end. Call it before there are threads.
 pub fn keep_ignoring_hang_ups() {
     #[cfg(target_os = "linux")]
     {

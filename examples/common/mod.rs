@@ -13,8 +13,8 @@ use wgrad::{Error, Result};
 /// What an error calls the output stream, which has no path.
 const STDOUT: &str = "standard output";
 
-/// The status of a program that wrote into a pipe which nobody reads any more: 128 and SIGPIPE's number, as
-/// a shell reports it of most tools.
+/// The status of a program that wrote into a pipe which nobody reads any more: 128 and SIGPIPE's
+/// number, as a shell reports it of most tools.
 const BROKEN_PIPE: u8 = 141;
 
 /// Mesa's drivers look for a desktop, and complain on the terminal where the variable that would
@@ -58,8 +58,8 @@ pub fn parse<Args: clap::Parser>() -> std::result::Result<Args, ExitCode> {
     parse_typed().map(|(args, _)| args)
 }
 
-/// As [`parse`], with the names of the arguments that the user typed, which are those without a default
-/// value in their place.
+/// As [`parse`], with the names of the arguments that the user typed, which are those without a
+/// default value in their place.
 pub fn parse_typed<Args: clap::Parser>() -> std::result::Result<(Args, Vec<String>), ExitCode> {
     let parsed = Args::command().try_get_matches().and_then(|matches| {
         let was_typed = |id: &&clap::Id| {
@@ -82,8 +82,8 @@ pub fn parse_typed<Args: clap::Parser>() -> std::result::Result<(Args, Vec<Strin
     })
 }
 
-/// Exit status 0, or 1 with the error on one line. A reader of the output that went away wants no more of it:
-/// then the end is quiet.
+/// Exit status 0, or 1 with the error on one line. A reader of the output that went away wants no
+/// more of it: then the end is quiet.
 pub fn exit(result: Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -35,8 +35,8 @@ impl Output {
         })
     }
 
-    /// Makes `bytes` all that the file holds: at once, where its folder takes another file, and in any
-    /// case in what is no file, such as a pipe.
+    /// Makes `bytes` all that the file holds: at once, where its folder takes another file, and in
+    /// any case in what is no file, such as a pipe.
     ///
     /// # Errors
     /// The disk's.
@@ -121,7 +121,8 @@ impl Drop for Output {
     }
 }
 
-/// Whether a file at `path` can be written, or replaced by another, as a checkpoint is; makes its folder.
+/// Whether a file at `path` can be written, or replaced by another, as a checkpoint is; makes its
+/// folder.
 ///
 /// # Errors
 /// A folder that cannot be made or written, or something at `path` that is no file.

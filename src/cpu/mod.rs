@@ -107,7 +107,7 @@ impl Executor {
         };
         let ran = catch_unwind(AssertUnwindSafe(|| node.op.reference(&mut args)));
         drop(args);
-        // After a panic too: a trainer that is restored goes on in these buffers.
+        // After a panic too: a trainer that is restored uses these buffers again.
         for (buffer, words) in taken {
             self.buffers[buffer] = words;
         }

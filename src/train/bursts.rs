@@ -47,8 +47,8 @@ impl Bursts {
     }
 
     /// Runs `phases` for every step, and calls `on_done` with the metrics of each burst. Where that
-    /// breaks, no other burst is begun, and those under way are waited for. After each burst the task
-    /// yields, so that a timeout or another task gets its turn on any device.
+    /// breaks, no other burst is begun, and those under way are waited for. After each burst the
+    /// task yields, so that a timeout or another task gets its turn on any device.
     ///
     /// `on_begun` is told of the steps of each burst before it is begun. What is begun comes to its end, even
     /// where the future is dropped or `on_done` panics: so that is where training stands, for whatever is

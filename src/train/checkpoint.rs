@@ -44,12 +44,12 @@ impl Checkpoint {
     }
 
     /// Writes the file under a temporary name beside `path`, has it on the disk, and renames it: at
-    /// any moment `path` is the old file or the new one, whole. Values that are not finite are refused:
-    /// nothing goes on from them, and the old file may be the last good one.
+    /// any moment `path` is the old file or the new one, whole. Values that are not finite are
+    /// refused: nothing continues from them, and the old file may be the last good one.
     ///
     /// # Errors
-    /// The disk's, or the format's where a name or a size does not fit it; a value that is infinite or
-    /// NaN; something at `path` that is no file.
+    /// The disk's, or the format's where a name or a size does not fit it; a value that is infinite
+    /// or NaN; something at `path` that is no file.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let refuse = |expected: &str, got: String| Error::Data {

@@ -110,11 +110,11 @@ pub struct EpochReport {
 /// Trains a model on a data set. The host only submits: batches are gathered, metrics summed and
 /// parameters updated on the device, and no step is waited for.
 ///
-/// A step counts as soon as it is submitted, since the device runs all that was submitted, in order.
-/// So a trainer whose `on_progress` panicked, or whose future was dropped, stands where its parameters
-/// are: the next call goes on behind the steps that are under way, and only their metrics are lost.
-/// Where a step itself panicked, nobody can tell which parameters it moved: then every call is
-/// [`Error::CutOff`] until [`Trainer::restore`].
+/// A step counts as soon as it is submitted, since the device runs all that was submitted, in
+/// order. So a trainer whose `on_progress` panicked, or whose future was dropped, stands where its
+/// parameters are: the next call continues after the steps that are under way, and only their
+/// metrics are lost. Where a step itself panicked, nobody can tell which parameters it moved: then
+/// every call is [`Error::CutOff`] until [`Trainer::restore`].
 #[derive(Debug)]
 pub struct Trainer {
     pub(super) executor: Executor,
@@ -232,8 +232,8 @@ impl Trainer {
         Ok(())
     }
 
-    /// Whether training goes on after a loss that is infinite or NaN. At first it does not: it ends in
-    /// [`Error::NotFinite`].
+    /// Whether training continues after a loss that is infinite or NaN. At first it does not: it
+    /// ends in [`Error::NotFinite`].
     pub fn set_allow_not_finite(&mut self, allow: bool) {
         self.allow_not_finite = allow;
     }
@@ -255,8 +255,8 @@ impl Trainer {
     /// their end, and the next call goes on after them.
     ///
     /// # Errors
-    /// A device that is lost or reports a fault; a loss that is not finite, after which no parameter is
-    /// worth keeping: go back to a checkpoint.
+    /// A device that is lost or reports a fault; a loss that is not finite, after which no
+    /// parameter is worth keeping: go back to a checkpoint.
     pub async fn train_epoch(
         &mut self,
         mut on_progress: impl FnMut(&Progress),
