@@ -212,10 +212,10 @@ impl Faults {
 
     /// `error`, or the loss of the device where that is what it came of.
     pub fn cause(&self, error: Error) -> Error {
-        if let Error::Gpu { message, .. } = &error {
-            if message.contains(LOST) {
-                self.report(Fault::Lost(message.clone()));
-            }
+        if let Error::Gpu { message, .. } = &error
+            && message.contains(LOST)
+        {
+            self.report(Fault::Lost(message.clone()));
         }
         match self.check() {
             Err(lost @ Error::DeviceLost(_)) => lost,
