@@ -55,11 +55,10 @@ async fn beside_a_heartbeat<T>(what: &str, future: impl Future<Output = T>) -> T
         let mut beat = Some(beat);
         std::future::poll_fn(|context| {
             use std::task::Poll;
-            if let Some(waiting) = &mut beat {
-                if waiting.as_mut().poll(context).is_ready() {
-                    beat = None;
-                    count += 1;
-                }
+            let waiting = beat.as_mut();
+            if waiting.is_some_and(|beat| beat.as_mut().poll(context).is_ready()) {
+                beat = None;
+                count += 1;
             }
             if let Poll::Ready(value) = future.as_mut().poll(context) {
                 done = Some(value);

@@ -66,10 +66,10 @@ impl Away<'_> {
 impl Drop for Away<'_> {
     fn drop(&mut self) {
         #[cfg(not(target_arch = "wasm32"))]
-        if let Some(receiver) = self.receiver.take() {
-            if let Some((buffers, _)) = pollster::block_on(receiver.receive()) {
-                *self.home = buffers;
-            }
+        if let Some(receiver) = self.receiver.take()
+            && let Some((buffers, _)) = pollster::block_on(receiver.receive())
+        {
+            *self.home = buffers;
         }
     }
 }

@@ -298,7 +298,7 @@ pub(crate) async fn choose(wanted: Option<&str>) -> Result<(Adapter, String)> {
         matches!(wanted, Wanted::Best),
     );
     match pick(&adapters, &wanted) {
-        Some(picked) if !is_number && !(is_best && picked.0.is_software()) => return Ok(picked),
+        Some(picked) if !(is_number || is_best && picked.0.is_software()) => return Ok(picked),
         _ => adapters.extend(enumerate(Backends::GL).await?),
     }
     pick(&adapters, &wanted).ok_or_else(|| Error::NoAdapter {

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use wgpu::WasmNotSend;
 
@@ -110,6 +111,36 @@ impl Device {
         self.aside.keep(needed);
     }
 
+    /// Whether the device is there, and has reported no fault.
+    ///
+    /// # Errors
+    /// The loss of the device, or the first fault.
+    pub fn check(&self) -> Result<()> {
+        let found = self.faults.check();
+        if let Err(Error::Gpu { .. }) = found {
+            // A device that was lost says so to whoever polls, when nothing is under way any more.
+            let _ = self.device.poll(wgpu::PollType::Poll);
+            return self.faults.check();
+        }
+        found
+    }
+
+    /// `error`, or the loss of the device where that is what it came of: wgpu says of some errors only that
+    /// something is invalid.
+    pub async fn cause(&self, error: Error) -> Error {
+        if let Error::Gpu { .. } = error {
+            let device = self.device.clone();
+            let settle = move || async move {
+                let _ = device.poll(wgpu::PollType::Wait {
+                    submission_index: None,
+                    timeout: Some(SETTLED),
+                });
+            };
+            let _ = self.run(settle).await;
+        }
+        self.faults.cause(error)
+    }
+
     /// Gives the device up.
     pub fn destroy(&self) {
         let reason = "it was destroyed".to_owned();
@@ -142,6 +173,9 @@ impl Device {
         Ok(made)
     }
 }
+
+/// How long a device that reported a fault may take to say that it is lost.
+const SETTLED: Duration = Duration::from_secs(1);
 
 /// What wgpu calls the cause of an error that is none of its own.
 const LOST: &str = "device is lost";
@@ -178,10 +212,10 @@ impl Faults {
 
     /// `error`, or the loss of the device where that is what it came of.
     pub fn cause(&self, error: Error) -> Error {
-        if let Error::Gpu { message, .. } = &error {
-            if message.contains(LOST) {
-                self.report(Fault::Lost(message.clone()));
-            }
+        if let Error::Gpu { message, .. } = &error
+            && message.contains(LOST)
+        {
+            self.report(Fault::Lost(message.clone()));
         }
         match self.check() {
             Err(lost @ Error::DeviceLost(_)) => lost,

@@ -88,7 +88,7 @@ impl Executor {
     /// # Errors
     /// A device that was lost or reported a fault.
     pub(crate) fn check(&self) -> Result<()> {
-        self.opened().faults.check()
+        self.opened().check()
     }
 
     /// Overwrites a tensor with `bytes`, and zeros up to its end; the caller has checked their
@@ -146,9 +146,11 @@ impl Executor {
             let nodes = nodes.as_ref().map(|(nodes, step)| (nodes.as_slice(), step));
             loaded.read(tensor, words, nodes, asked).await
         };
-        self.opened().run(read).await??;
-        let faults = self.opened().faults.clone();
-        Reading { answer, faults }.get().await
+        if let Err(error) = self.opened().run(read).await? {
+            return Err(self.opened().cause(error).await);
+        }
+        let device = self.opened().clone();
+        Reading { answer, device }.get().await
     }
 
     /// Submits `phases` for each of `steps`, and asks for the metrics where a phase makes them.
@@ -172,9 +174,9 @@ impl Executor {
         let (asked, answer) = question();
         self.opened()
             .call(move || loaded.submit_and_answer(&nodes, &own, tables, asked));
-        let faults = self.opened().faults.clone();
+        let device = self.opened().clone();
         Ok(Some(PendingMetrics {
-            reading: Reading { answer, faults },
+            reading: Reading { answer, device },
             steps: steps.to_vec(),
         }))
     }

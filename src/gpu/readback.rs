@@ -7,7 +7,7 @@ use web_time::Instant;
 
 use super::WORD;
 use super::answer::{Answer, Asked};
-use super::device::{Device, Faults};
+use super::device::Device;
 use crate::error::{Error, Result};
 use crate::ops::METRIC_WORDS;
 use crate::plan::STEPS_PER_RUN;
@@ -24,7 +24,7 @@ pub(super) struct Words {
 #[derive(Debug)]
 pub(super) struct Reading {
     pub answer: Answer<Words>,
-    pub faults: Faults,
+    pub device: Arc<Device>,
 }
 
 impl Reading {
@@ -34,8 +34,10 @@ impl Reading {
     /// A device that was lost or reported a fault meanwhile.
     pub async fn get(self) -> Result<Words> {
         let answer = self.answer.get().await;
-        self.faults.check()?;
-        answer.map_err(|error| self.faults.cause(error))
+        match answer.and_then(|words| self.device.faults.check().map(|()| words)) {
+            Ok(words) => Ok(words),
+            Err(error) => Err(self.device.cause(error).await),
+        }
     }
 }
 

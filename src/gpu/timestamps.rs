@@ -41,8 +41,8 @@ impl Executor {
         let (loaded, own, step) = (self.loaded.clone(), nodes.clone(), *step);
         let submit = move || async move { loaded.submit_stamped(&own, &step, asked).await };
         self.opened().run(submit).await??;
-        let faults = self.opened().faults.clone();
-        let read = Reading { answer, faults }.get().await?;
+        let device = self.opened().clone();
+        let read = Reading { answer, device }.get().await?;
 
         let period = f64::from(self.opened().queue.get_timestamp_period());
         let stamps: Vec<u64> = bytemuck::pod_collect_to_vec(&read.words);

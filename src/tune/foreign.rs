@@ -30,15 +30,12 @@ pub(super) fn adapt(
         let Some(key) = key(op).filter(|key| !known.contains(key)) else {
             continue;
         };
-        if let Some(chosen) = choices
-            .ops
-            .get_mut(&key)
-            .filter(|name| !runs(op, name, device))
+        let chosen = choices.ops.get_mut(&key);
+        if let Some(chosen) = chosen.filter(|name| !runs(op, name, device))
+            && let Some(suits) = substitute(op, device)
         {
-            if let Some(suits) = substitute(op, device) {
-                replaced.insert(format!("{chosen} by {suits}"));
-                *chosen = suits;
-            }
+            replaced.insert(format!("{chosen} by {suits}"));
+            *chosen = suits;
         }
         known.insert(key);
     }
