@@ -4,7 +4,7 @@ mod cli;
 mod common;
 
 use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential};
-use wgrad::{Config, Result, Sgd, Split, Trainer, data};
+use wgrad::{Config, Result, Sgd, Split, Trainer};
 
 fn main() -> std::process::ExitCode {
     common::quiet_drivers();
@@ -24,7 +24,7 @@ async fn run(args: &cli::Args) -> Result<()> {
     let device = args.device().await?;
     println!("Device: {device} ({})", device.reason());
 
-    let data = args.truncate(data::load_mnist(&args.data).map_err(cli::say_where_data_goes)?)?;
+    let data = args.load_data()?;
     let model = Sequential::new()
         .with(Conv2d::new(1, 4, 3))
         .with(ReLU)

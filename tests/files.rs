@@ -1,4 +1,5 @@
-//! Files that several threads and processes write at once, and a folder that one of them has to itself.
+//! Files that several threads and processes write at once, and a folder that one of them has to
+//! itself.
 
 mod common;
 
@@ -35,8 +36,8 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Saves so many checkpoints on each of four threads, while one loads; returns failed saves, loads and
-/// failed loads.
+/// Saves so many checkpoints on each of four threads, while one loads; returns failed saves, loads
+/// and failed loads.
 fn save_at_once(path: &Path, saves: usize) -> [usize; 3] {
     checkpoint(0.0).save(path).unwrap();
     let (failed_saves, writes) = (AtomicUsize::new(0), AtomicBool::new(true));

@@ -21,8 +21,8 @@ struct Known {
     choices: BTreeMap<String, String>,
 }
 
-/// The measurements and choices of one adapter. A file that cannot be read is as good as none, and one that
-/// cannot be written costs the next run its measurements: neither is worth stopping for.
+/// The measurements and choices of one adapter. A file that cannot be read is as good as none, and
+/// one that cannot be written costs the next run its measurements: neither is worth stopping for.
 #[derive(Debug)]
 pub(super) struct Cache {
     path: PathBuf,
@@ -69,8 +69,8 @@ impl Cache {
         self.known.choices.insert(plan, choices.to_string());
     }
 
-    /// Adds what is known to the file, and to what others have added since it was read; or a line that says
-    /// why it was not.
+    /// Adds what is known to the file, and to what others have added since it was read; or a line
+    /// that says why it was not.
     pub fn save(self) -> std::result::Result<(), String> {
         let Cache {
             path,
