@@ -100,7 +100,7 @@ impl Device {
         let plan = Arc::new(plan);
         Ok(match &self.adapter {
             Some(adapter) => Executor::Gpu(gpu::Executor::new(adapter, plan).await?),
-            None => Executor::Cpu(cpu::Executor::new(plan)),
+            None => Executor::Cpu(cpu::Executor::new(plan)?),
         })
     }
 }

@@ -4,6 +4,7 @@
 mod builder;
 mod display;
 mod fuse;
+mod host;
 mod memory;
 
 pub use builder::Builder;
