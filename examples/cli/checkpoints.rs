@@ -36,7 +36,9 @@ impl Checkpoints {
     /// Takes over what `--init` or `--resume` name, and Ctrl-C.
     pub fn begin(args: &Args, trainer: &mut Trainer) -> Result<Self> {
         if let Some(path) = &args.init {
-            trainer.load_parameters(&Checkpoint::load(path)?)?;
+            for notice in trainer.load_parameters(&Checkpoint::load(path)?)?.iter() {
+                println!("Notice: {notice}");
+            }
         }
         let file = args.checkpoint.as_ref().map(|folder| folder.join(LAST));
         match (&file, args.resume) {
