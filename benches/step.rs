@@ -6,7 +6,7 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use wgrad::plan::Plan;
 use wgrad::tune::{self, Effort};
-use wgrad::{Device, Result, block_on};
+use wgrad::{Device, Notices, Result, block_on};
 
 #[path = "common/mod.rs"]
 mod workload;
@@ -50,7 +50,9 @@ fn plan(device: &Device, model: &workload::Model, fused: bool) -> Result<Plan> {
     if !fused {
         return Ok(readable);
     }
-    block_on(tune::choose(device, &readable, Effort::Quick))?.apply(readable)
+    let mut notices = Notices::default();
+    let choices = tune::choose(device, &readable, Effort::Quick, &mut notices);
+    block_on(choices)?.apply(device, readable, &mut notices)
 }
 
 criterion_group! {

@@ -43,6 +43,9 @@ async fn run(args: &cli::Args) -> Result<()> {
     };
     let mut metrics = cli::MetricsFile::open(args.metrics.as_deref(), args.resume, &device)?;
     let mut trainer = Trainer::new(&device, &model, &data, config).await?;
+    for notice in trainer.notices() {
+        println!("Notice: {notice}");
+    }
     cli::print_model(trainer.plan(), &data);
 
     let checkpoints = cli::Checkpoints::begin(args, &mut trainer)?;

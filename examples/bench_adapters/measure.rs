@@ -6,7 +6,7 @@ use wgrad::executor::Executor;
 use wgrad::ops::{Cost, Step};
 use wgrad::plan::{Phase, Plan, Role};
 use wgrad::tune::{self, Effort};
-use wgrad::{Device, Result, cpu};
+use wgrad::{Device, Notices, Result, cpu};
 
 use crate::workload::{self, Model};
 
@@ -82,7 +82,12 @@ pub fn rates(cost: Cost, time: Duration) -> [f64; 2] {
 pub async fn training(device: &Device, model: &Model, batch: usize, how: How) -> Result<Training> {
     let mut plan = model.plan(batch)?;
     if let Some(effort) = how.fused {
-        plan = tune::choose(device, &plan, effort).await?.apply(plan)?;
+        let mut notices = Notices::default();
+        let mut choices = tune::choose(device, &plan, effort, &mut notices).await?;
+        plan = choices.apply(device, plan, &mut notices)?;
+        for notice in notices.iter() {
+            eprintln!("Notice: {notice}");
+        }
     }
     let nodes: Vec<usize> = plan.nodes_of(&Phase::TRAIN).collect();
     let bytes = bytes_without_data(&plan);

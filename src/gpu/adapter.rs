@@ -6,7 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use wgpu::{Backend, Backends, DeviceType};
 
 use super::Workbench;
+use super::device::required_limits;
 use crate::error::{Error, Result};
+use crate::ops::Op;
+use crate::plan::Plan;
 
 const BACKENDS: [Backend; 5] = [
     Backend::Vulkan,
@@ -73,6 +76,17 @@ impl Adapter {
     /// Whether kernels can use subgroups.
     pub fn has_subgroups(&self) -> bool {
         !self.subgroups().is_empty()
+    }
+
+    /// Whether it has what that kernel needs.
+    pub(crate) fn runs(&self, op: &dyn Op) -> bool {
+        let most = u64::from(self.limits.max_compute_invocations_per_workgroup);
+        (self.has_subgroups() || !op.needs_subgroups()) && op.workgroup_size() <= most
+    }
+
+    /// Whether a plan keeps to its limits.
+    pub(crate) fn fits(&self, plan: &Plan) -> bool {
+        required_limits(self, plan).is_ok()
     }
 
     /// Offers no more than `limits` from here on.

@@ -6,7 +6,7 @@ use super::device::{Device, required_limits};
 use super::pipelines::{Pipelines, STEP_GROUP};
 use super::readback::{Mapping, MetricsPool, PendingMetrics, staging_buffer};
 use super::{Adapter, WORD, Workbench};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ops::Step;
 use crate::plan::{Node, Phase, Plan, STEPS_PER_RUN, TensorId};
 
@@ -42,6 +42,14 @@ impl Executor {
     /// A limit that the plan exceeds, memory that runs out, a kernel that the driver refuses.
     pub async fn new(adapter: &Adapter, plan: Arc<Plan>) -> Result<Self> {
         let limits = required_limits(adapter, &plan)?;
+        if let Some(node) = plan
+            .nodes()
+            .iter()
+            .find(|node| !adapter.runs(node.op.as_ref()))
+        {
+            let kernel = format!("kernel `{}`", node.op.name());
+            return Err(Error::value(kernel, "an adapter with subgroups", adapter));
+        }
         let Workbench {
             device,
             mut pipelines,

@@ -15,6 +15,7 @@ use crate::executor::{Executor, StepMetrics};
 use crate::loss::Loss;
 use crate::memory;
 use crate::nn::{Sequential, Training, initial_parameters};
+use crate::notices::Notices;
 use crate::ops::Step;
 use crate::optim::{Sgd, check_rate};
 use crate::plan::{Phase, Plan, TensorId};
@@ -55,13 +56,19 @@ impl Default for Planning {
 }
 
 impl Planning {
-    async fn plan(&self, device: &Device, readable: Plan) -> Result<(Plan, Option<Choices>)> {
-        let choices = match self {
+    async fn plan(
+        &self,
+        device: &Device,
+        readable: Plan,
+        notices: &mut Notices,
+    ) -> Result<(Plan, Option<Choices>)> {
+        let mut choices = match self {
             Planning::Unfused => return Ok((readable, None)),
-            Planning::Fused(effort) => tune::choose(device, &readable, *effort).await?,
+            Planning::Fused(effort) => tune::choose(device, &readable, *effort, notices).await?,
             Planning::Chosen(choices) => choices.clone(),
         };
-        Ok((choices.apply(readable)?, Some(choices)))
+        let plan = choices.apply(device, readable, notices)?;
+        Ok((plan, Some(choices)))
     }
 }
 
@@ -105,6 +112,7 @@ pub struct Trainer {
     pub(super) executor: Executor,
     pub(super) config: Config,
     choices: Option<Choices>,
+    notices: Notices,
     order: TensorId,
     pub(super) train_len: usize,
     pub(super) train_sum: u32,
@@ -144,7 +152,9 @@ impl Trainer {
             dataset: Some(data.train.len() + data.test.len()),
             accumulate: false,
         })?;
-        let (plan, choices) = config.planning.plan(device, readable).await?;
+        let mut notices = Notices::default();
+        let planning = &config.planning;
+        let (plan, choices) = planning.plan(device, readable, &mut notices).await?;
         let logits = &plan.tensor(plan.find("logits")?).shape;
         let classes = logits.dims()[1];
         if classes != data.classes {
@@ -178,6 +188,7 @@ impl Trainer {
             bursts: Bursts::new(),
             config,
             choices,
+            notices,
         };
         trainer.write_order(false)?;
         Ok(trainer)
@@ -192,6 +203,12 @@ impl Trainer {
     /// gives the same bits on the same adapter.
     pub fn choices(&self) -> Option<&Choices> {
         self.choices.as_ref()
+    }
+
+    /// What came up while the trainer was made that a user should know and that is no error: a line
+    /// each. Kernels that were chosen on another adapter and cannot run on this one are such a line.
+    pub fn notices(&self) -> &[String] {
+        &self.notices
     }
 
     /// Where the model lives; its tensors are read and written through it.

@@ -61,7 +61,7 @@ pub(super) fn candidates(op: &dyn Op, adapter: &Adapter, effort: Effort) -> Vec<
         rank.unwrap_or(usize::MAX)
     };
     let mut candidates = op.variants();
-    candidates.retain(|variant| adapter.has_subgroups() || !variant.op.needs_subgroups());
+    candidates.retain(|variant| adapter.runs(variant.op.as_ref()));
     candidates.sort_by_key(rank);
     if effort != Effort::Full {
         let is_there = |names: &&&[&str]| {

@@ -8,23 +8,26 @@
 mod budget;
 mod cache;
 mod candidates;
+mod choices;
+mod foreign;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::str::FromStr;
 use std::time::Duration;
 
 use web_time::Instant;
 
 use crate::device::Device;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::gpu::{Adapter, Workbench};
+use crate::notices::Notices;
 use crate::ops::{Op, SHADERS, Variant};
 use crate::plan::{ConvKernel, ConvKernels, Plan};
 use budget::Budget;
 use cache::Cache;
 use candidates::{candidates, is_worthwhile};
+pub use choices::Choices;
+use choices::key;
 
 /// How many times as long as the fastest way a convolution may have taken to be measured once more: machines
 /// are now faster, now slower.
@@ -61,80 +64,17 @@ impl Effort {
     }
 }
 
-/// Which kernel computes what.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Choices {
-    /// How each convolution is computed, by its layer's name.
-    pub convs: ConvKernels,
-    /// The variant of each op that has several, by the op.
-    pub ops: BTreeMap<String, String>,
-}
-
-impl fmt::Display for Choices {
-    /// One line for each: `conv2: columns`, `Product { … }: gemm_8x8/16`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (layer, kernel) in &self.convs {
-            writeln!(f, "{layer}: {kernel}")?;
-        }
-        for (op, variant) in &self.ops {
-            writeln!(f, "{op}: {variant}")?;
-        }
-        Ok(())
-    }
-}
-
-impl FromStr for Choices {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let mut choices = Choices::default();
-        for line in text.lines() {
-            let wrong = || Error::value("choices", "lines of `op: kernel`", format!("`{line}`"));
-            let (of, chosen) = line.rsplit_once(": ").ok_or_else(wrong)?;
-            let conv = ConvKernel::ALL
-                .into_iter()
-                .find(|kernel| kernel.to_string() == chosen);
-            match conv {
-                Some(kernel) => {
-                    choices.convs.insert(of.to_owned(), kernel);
-                }
-                None => {
-                    choices.ops.insert(of.to_owned(), chosen.to_owned());
-                }
-            }
-        }
-        Ok(choices)
-    }
-}
-
-impl Choices {
-    /// The fused plan of `readable`, by these kernels; ops that they do not name keep their own.
-    ///
-    /// # Errors
-    /// As [`Plan::fused`].
-    pub fn apply(&self, readable: Plan) -> Result<Plan> {
-        let mut plan = readable.fused(&self.convs)?;
-        plan.replace_ops(|op| {
-            let chosen = self.ops.get(&key(op)?)?;
-            let mut variants = op.variants().into_iter();
-            Some(variants.find(|variant| variant.name == *chosen)?.op)
-        });
-        Ok(plan)
-    }
-}
-
-/// What an op that has several kernels is called, whichever it is computed by.
-fn key(op: &dyn Op) -> Option<String> {
-    op.variants()
-        .first()
-        .map(|variant| format!("{:?}", variant.op))
-}
-
-/// Chooses the kernels for the fused plan of `readable` on `device`.
+/// Chooses the kernels for the fused plan of `readable` on `device`. `notices` takes what a user
+/// should know of it.
 ///
 /// # Errors
 /// A device that is lost or reports a fault.
-pub async fn choose(device: &Device, readable: &Plan, effort: Effort) -> Result<Choices> {
+pub async fn choose(
+    device: &Device,
+    readable: &Plan,
+    effort: Effort,
+    notices: &mut Notices,
+) -> Result<Choices> {
     let Some(adapter) = device.adapter() else {
         return Ok(on_the_reference(readable));
     };
@@ -149,7 +89,8 @@ pub async fn choose(device: &Device, readable: &Plan, effort: Effort) -> Result<
         tuner.cache.forget();
     }
     let checksum = checksum(readable);
-    if let (Effort::Quick, Some(known)) = (effort, tuner.cache.choices(&checksum)) {
+    if let (Effort::Quick, Some(mut known)) = (effort, tuner.cache.choices(&checksum)) {
+        foreign::adapt(&mut known, device, readable, notices)?;
         return Ok(known);
     }
     let mut choices = Choices::default();

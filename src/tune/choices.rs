@@ -1,0 +1,89 @@
+//! Which kernel computes what, as text and as a plan.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use super::foreign;
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::notices::Notices;
+use crate::ops::Op;
+use crate::plan::{ConvKernel, ConvKernels, Plan};
+
+/// Which kernel computes what.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Choices {
+    /// How each convolution is computed, by its layer's name.
+    pub convs: ConvKernels,
+    /// The variant of each op that has several, by the op.
+    pub ops: BTreeMap<String, String>,
+}
+
+impl fmt::Display for Choices {
+    /// One line for each: `conv2: columns`, `Product { … }: gemm_8x8/16`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (layer, kernel) in &self.convs {
+            writeln!(f, "{layer}: {kernel}")?;
+        }
+        for (op, variant) in &self.ops {
+            writeln!(f, "{op}: {variant}")?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Choices {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let mut choices = Choices::default();
+        for line in text.lines() {
+            let wrong = || Error::value("choices", "lines of `op: kernel`", format!("`{line}`"));
+            let (of, chosen) = line.rsplit_once(": ").ok_or_else(wrong)?;
+            let conv = ConvKernel::ALL
+                .into_iter()
+                .find(|kernel| kernel.to_string() == chosen);
+            match conv {
+                Some(kernel) => {
+                    choices.convs.insert(of.to_owned(), kernel);
+                }
+                None => {
+                    choices.ops.insert(of.to_owned(), chosen.to_owned());
+                }
+            }
+        }
+        Ok(choices)
+    }
+}
+
+impl Choices {
+    /// The fused plan of `readable` for `device`, by these kernels; ops that they do not name keep
+    /// their own. A choice that the device cannot run gives way to one that it can, and one that names
+    /// nothing of the plan goes: `notices` says so, and what is left is what the plan runs.
+    ///
+    /// # Errors
+    /// As [`Plan::fused`].
+    pub fn apply(
+        &mut self,
+        device: &Device,
+        readable: Plan,
+        notices: &mut Notices,
+    ) -> Result<Plan> {
+        foreign::adapt(self, device, &readable, notices)?;
+        let mut plan = readable.fused(&self.convs)?;
+        plan.replace_ops(|op| {
+            let chosen = self.ops.get(&key(op)?)?;
+            let mut variants = op.variants().into_iter();
+            Some(variants.find(|variant| variant.name == *chosen)?.op)
+        });
+        Ok(plan)
+    }
+}
+
+/// What an op that has several kernels is called, whichever it is computed by.
+pub(super) fn key(op: &dyn Op) -> Option<String> {
+    op.variants()
+        .first()
+        .map(|variant| format!("{:?}", variant.op))
+}

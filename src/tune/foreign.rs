@@ -1,0 +1,114 @@
+//! Choices that were made elsewhere: on another adapter, for another model, by another version.
+
+use std::collections::BTreeSet;
+
+use super::Effort;
+use super::candidates::candidates;
+use super::choices::{Choices, key};
+use crate::device::Device;
+use crate::error::Result;
+use crate::notices::Notices;
+use crate::ops::Op;
+use crate::plan::{ConvKernels, Plan};
+
+/// Leaves of `choices` what names an op of `readable`'s fused plan and runs on `device`; puts what suits
+/// the device in the place of what does not run there.
+///
+/// # Errors
+/// As [`Plan::fused`].
+pub(super) fn adapt(
+    choices: &mut Choices,
+    device: &Device,
+    readable: &Plan,
+    notices: &mut Notices,
+) -> Result<()> {
+    let mut replaced = BTreeSet::new();
+    let mut known = BTreeSet::new();
+    let plan = fitting(choices, device, readable, &mut replaced)?;
+    for node in plan.nodes() {
+        let op = node.op.as_ref();
+        let Some(key) = key(op).filter(|key| !known.contains(key)) else {
+            continue;
+        };
+        if let Some(chosen) = choices
+            .ops
+            .get_mut(&key)
+            .filter(|name| !runs(op, name, device))
+        {
+            if let Some(suits) = substitute(op, device) {
+                replaced.insert(format!("{chosen} by {suits}"));
+                *chosen = suits;
+            }
+        }
+        known.insert(key);
+    }
+    if !replaced.is_empty() {
+        notices.push(format!(
+            "kernels that were chosen elsewhere and that {device} cannot run are replaced, so that \
+             bits may differ: {}",
+            list(&replaced)
+        ));
+    }
+    let layers = readable.convolutions();
+    let unknown: BTreeSet<String> = (choices.convs.keys())
+        .filter(|layer| !layers.contains(layer))
+        .chain(choices.ops.keys().filter(|op| !known.contains(*op)))
+        .cloned()
+        .collect();
+    if !unknown.is_empty() {
+        notices.push(format!(
+            "kernels were chosen for what this plan does not have, and are left out: {}",
+            list(&unknown)
+        ));
+    }
+    choices.convs.retain(|layer, _| layers.contains(layer));
+    choices.ops.retain(|op, _| known.contains(op));
+    Ok(())
+}
+
+/// The plan by the chosen ways to compute convolutions; by the usual ones, where only those fit the
+/// adapter's limits.
+fn fitting(
+    choices: &mut Choices,
+    device: &Device,
+    readable: &Plan,
+    replaced: &mut BTreeSet<String>,
+) -> Result<Plan> {
+    let plan = readable.clone().fused(&choices.convs)?;
+    let Some(adapter) = device.adapter().filter(|adapter| !adapter.fits(&plan)) else {
+        return Ok(plan);
+    };
+    let usual = readable.clone().fused(&ConvKernels::new())?;
+    if !adapter.fits(&usual) {
+        // Loading says what does not fit.
+        return Ok(plan);
+    }
+    for (layer, kernel) in std::mem::take(&mut choices.convs) {
+        replaced.insert(format!("{kernel} of {layer} by the usual way"));
+    }
+    Ok(usual)
+}
+
+/// Whether `op` has a kernel of that name, and the device can run it.
+fn runs(op: &dyn Op, name: &str, device: &Device) -> bool {
+    let mut variants = op.variants().into_iter();
+    let named = variants.find(|variant| variant.name == name);
+    named.is_some_and(|variant| {
+        let adapter = device.adapter();
+        adapter.is_none_or(|adapter| adapter.runs(variant.op.as_ref()))
+    })
+}
+
+/// The kernel of `op` that suits the device; the reference computes all alike.
+fn substitute(op: &dyn Op, device: &Device) -> Option<String> {
+    let variants = match device.adapter() {
+        Some(adapter) => candidates(op, adapter, Effort::Off),
+        None => op.variants(),
+    };
+    Some(variants.into_iter().next()?.name)
+}
+
+fn list(items: &BTreeSet<String>) -> String {
+    let items: Vec<&str> = items.iter().map(String::as_str).collect();
+    items.join("; ")
+}
