@@ -224,3 +224,21 @@ fn a_second_run_in_a_folder_is_refused() {
     let third = run("1").output().unwrap();
     assert!(third.status.success(), "{third:?}");
 }
+
+/// A cache folder that cannot be written costs the next run its measurements; a notice says so.
+#[test]
+fn training_goes_on_without_a_cache_folder() {
+    let Some(device) = common::gpu() else { return };
+    let mut example = Command::new(common::example());
+    example.args(["--train-images", "32", "--epochs", "1", "--adapter"]);
+    example.arg(device.adapter().unwrap().name());
+    example.env("XDG_CACHE_HOME", "/dev/null/none");
+    let output = example.output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let line = "/dev/null/none/wgrad/kernels.json: measured kernels are not remembered: ";
+    let found: Vec<&str> = text.lines().filter(|text| text.contains(line)).collect();
+    println!("{found:?}");
+    assert_eq!(found.len(), 1, "{text}");
+}

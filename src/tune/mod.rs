@@ -108,7 +108,9 @@ pub async fn choose(
     }
     if effort != Effort::Off {
         tuner.cache.insert_choices(checksum, &choices);
-        let _ = tuner.cache.save();
+        if let Err(line) = tuner.cache.save() {
+            notices.push(line);
+        }
     }
     adapter.leave(tuner.bench);
     Ok(choices)
