@@ -40,7 +40,9 @@ pub struct ConvPoolForward {
     pub gathered: Option<usize>,
 }
 
-/// The gradient of the convolution's weights and bias, from `indices` and the pooled gradient.
+/// The gradient of the convolution's weights and bias, from `indices` and the pooled gradient. The pixels
+/// that won no window have none, whatever the input is; the readable plan multiplies their zero, which is
+/// another result only where the input is not finite, as bytes always are.
 #[derive(Debug, Clone)]
 pub struct ConvPoolBackwardWeight {
     /// The convolution's sizes, of stride 1.
@@ -291,7 +293,6 @@ impl Op for ConvPoolBackwardWeight {
         let (indices, d_pooled) = (args.inputs[1], args.input(2));
         let input = images(&s, self.gathered, args);
         let windows = s.windows();
-        let inside = windows.inside();
         let mut padded = vec![0f64; s.batch * windows.len()];
         for (n, padded) in padded.chunks_mut(windows.len()).enumerate() {
             windows.pad(s.image(&input, n), padded);
@@ -310,13 +311,9 @@ impl Op for ConvPoolBackwardWeight {
                     // No pixel's index, no gradient.
                     let Some(&position) = windows.positions.get(winner as usize) else { continue };
                     let (gradient, planes) = (f64::from(gradient), &planes[position..]);
-                    let inside = &inside[position..];
                     total += gradient;
                     for (sum, &cell) in sums.iter_mut().zip(&windows.cells) {
-                        // An infinite gradient times the padding's zero would be NaN.
-                        if inside[cell] {
-                            *sum += gradient * planes[cell];
-                        }
+                        *sum += gradient * planes[cell];
                     }
                 }
             }

@@ -109,15 +109,6 @@ impl Windows {
         self.len
     }
 
-    /// Whether each value of the padded planes is one of the planes.
-    pub fn inside(&self) -> Vec<bool> {
-        let mut inside = vec![false; self.len()];
-        for piece in &self.pieces {
-            inside[piece.padded..][..piece.len].fill(true);
-        }
-        inside
-    }
-
     /// Writes planes into the padded planes, which must be zero where the padding is.
     pub fn pad<T: From<f32>>(&self, planes: &[f32], padded: &mut [T]) {
         for piece in &self.pieces {
