@@ -32,6 +32,17 @@ override WORKGROUP_SIZE: u32 = 64;
 @group(0) @binding(2) var<storage, read_write> d_weight: array<f32>; // (PARTS, O, C, KH, KW)
 @group(0) @binding(3) var<storage, read_write> d_bias: array<f32>; // (PARTS, O)
 
+struct Step {
+    offset: u32,
+    rows: u32,
+    slot: u32,
+    learning_rate: f32,
+    inverse_rows: f32,
+    zero: u32, // 0, which no compiler knows
+}
+
+@group(1) @binding(0) var<uniform> this_step: Step;
+
 const FOUR = vec4<u32>(0u, 1u, 2u, 3u);
 
 // A tile of a product: column i of a matrix is row i of a block of 4×4.
@@ -60,11 +71,13 @@ fn pixels_from(first: u32, height: u32, width: u32, channels: u32) -> Pixels {
     return Pixels(image * channels, index / width % height, index % width);
 }
 
-// Four input values; zero on the padding. Below zero wraps past H and W.
+// Four input values; zero on the padding. Below zero wraps past H and W. The zero comes from the step: a
+// driver that knows it makes zero of its product with infinity.
 fn input_at(plane: vec4<u32>, h: vec4<u32>, w: vec4<u32>) -> vec4<f32> {
     let inside = (h < vec4<u32>(H)) & (w < vec4<u32>(W));
     let at = select(vec4<u32>(), (plane * H + h) * W + w, inside);
-    return select(vec4<f32>(), vec4<f32>(input[at.x], input[at.y], input[at.z], input[at.w]), inside);
+    let values = vec4<f32>(input[at.x], input[at.y], input[at.z], input[at.w]);
+    return select(bitcast<vec4<f32>>(vec4<u32>(this_step.zero)), values, inside);
 }
 
 // Whether the rectifier passes it: above zero, or NaN, which only the bits tell.
