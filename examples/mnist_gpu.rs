@@ -8,7 +8,7 @@ use cli::{Checkpoints, MetricsFile};
 use common::say;
 use wgrad::data::Dataset;
 use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential};
-use wgrad::{Config, Device, Error, Result, Sgd, Split, Trainer, data};
+use wgrad::{Config, Device, Error, Result, Sgd, Split, Trainer};
 
 fn main() -> std::process::ExitCode {
     common::quiet_drivers();
@@ -40,7 +40,7 @@ async fn train(
     let device = args.device().await?;
     say!("Device: {device} ({})", device.reason())?;
 
-    let data = args.truncate(data::load_mnist(&args.data).map_err(cli::say_where_data_goes)?)?;
+    let data = args.load_data()?;
     let model = Sequential::new()
         .with(Conv2d::new(1, 4, 3))
         .with(ReLU)

@@ -32,6 +32,17 @@ override WORKGROUP_SIZE: u32 = 64;
 @group(0) @binding(2) var<storage, read_write> d_weight: array<f32>; // (PARTS, O, C, KH, KW)
 @group(0) @binding(3) var<storage, read_write> d_bias: array<f32>; // (PARTS, O)
 
+struct Step {
+    offset: u32,
+    rows: u32,
+    slot: u32,
+    learning_rate: f32,
+    inverse_rows: f32,
+    zero: u32, // 0, which no compiler knows
+}
+
+@group(1) @binding(0) var<uniform> this_step: Step;
+
 const FOUR = vec4<u32>(0u, 1u, 2u, 3u);
 
 // A tile of a product: column i of a matrix is row i of a block of 4×4.
@@ -60,11 +71,13 @@ fn pixels_from(first: u32, height: u32, width: u32, channels: u32) -> Pixels {
     return Pixels(image * channels, index / width % height, index % width);
 }
 
-// Four input values; zero on the padding. Below zero wraps past H and W.
+// Four input values; zero on the padding. Below zero wraps past H and W. The zero comes from the step: a
+// driver that knows it makes zero of its product with infinity.
 fn input_at(plane: vec4<u32>, h: vec4<u32>, w: vec4<u32>) -> vec4<f32> {
     let inside = (h < vec4<u32>(H)) & (w < vec4<u32>(W));
     let at = select(vec4<u32>(), (plane * H + h) * W + w, inside);
-    return select(vec4<f32>(), vec4<f32>(input[at.x], input[at.y], input[at.z], input[at.w]), inside);
+    let values = vec4<f32>(input[at.x], input[at.y], input[at.z], input[at.w]);
+    return select(bitcast<vec4<f32>>(vec4<u32>(this_step.zero)), values, inside);
 }
 
 // Whether the rectifier passes it: above zero, or NaN, which only the bits tell.
@@ -138,8 +151,13 @@ fn conv_forward(
     store_output_block(o + 4u, first + 4u, sums.bottom_right);
 }
 
-// The gradient of the output whose window has cell (kh, kw) on four input pixels; zero where none has.
-fn d_output_over(pixels: Pixels, o: u32, kh: u32, kw: u32) -> vec4<f32> {
+// The gradients of the outputs whose windows have cell (kh, kw) on four input pixels, where one has.
+struct Over {
+    covered: vec4<bool>,
+    values: vec4<f32>,
+}
+
+fn d_output_over(pixels: Pixels, o: u32, kh: u32, kw: u32) -> Over {
     let h = pixels.h + PAD_H - kh;
     let w = pixels.w + PAD_W - kw;
     let oh = h / STRIDE_H;
@@ -147,7 +165,19 @@ fn d_output_over(pixels: Pixels, o: u32, kh: u32, kw: u32) -> vec4<f32> {
     let covered = (oh < vec4<u32>(OH)) & (ow < vec4<u32>(OW)) & (oh * STRIDE_H == h) & (ow * STRIDE_W == w);
     let at = select(vec4<u32>(), ((pixels.plane + o) * OH + oh) * OW + ow, covered);
     let values = vec4<f32>(d_output[at.x], d_output[at.y], d_output[at.z], d_output[at.w]);
-    return select(vec4<f32>(), values, covered);
+    return Over(covered, values);
+}
+
+// As `outer`, but nothing where no window is: zero would make NaN of an infinite weight.
+fn outer_over(column: vec4<f32>, over: Over) -> mat4x4<f32> {
+    let products = outer(column, over.values);
+    let none = vec4<f32>();
+    return mat4x4<f32>(
+        select(none, products[0], over.covered),
+        select(none, products[1], over.covered),
+        select(none, products[2], over.covered),
+        select(none, products[3], over.covered),
+    );
 }
 
 fn store_d_input(c: u32, index: u32, sum: f32) {
@@ -197,10 +227,10 @@ fn conv_backward_input(
                 let at1 = bottom_row + (o * C * KH + kh) * KW + kw;
                 let w0 = vec4<f32>(kernels[at0.x], kernels[at0.y], kernels[at0.z], kernels[at0.w]);
                 let w1 = vec4<f32>(kernels[at1.x], kernels[at1.y], kernels[at1.z], kernels[at1.w]);
-                sums.top_left += outer(w0, d0);
-                sums.top_right += outer(w0, d1);
-                sums.bottom_left += outer(w1, d0);
-                sums.bottom_right += outer(w1, d1);
+                sums.top_left += outer_over(w0, d0);
+                sums.top_right += outer_over(w0, d1);
+                sums.bottom_left += outer_over(w1, d0);
+                sums.bottom_right += outer_over(w1, d1);
             }
         }
     }

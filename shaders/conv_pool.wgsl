@@ -27,6 +27,7 @@ struct Step {
     slot: u32,
     learning_rate: f32,
     inverse_rows: f32,
+    zero: u32, // 0, which no compiler knows
 }
 
 @group(0) @binding(0) var<storage, read> input: array<Pair>; // (N, C, H, W) f32; GATHERED: (samples, C, H, W) bytes
@@ -115,15 +116,16 @@ fn weights_at(at: u32) -> vec4<f32> {
     return bitcast<vec4<f32>>(four_of(at % 2u, words(weight[pair]), words(weight[pair + 1u]), third));
 }
 
-// Four floats, which lie from (h, w) on.
+// Four floats, which lie from (h, w) on. The padding's zero comes from the step: a driver that knows it makes
+// zero of its product with infinity.
 fn floats_of(image: Image, h: u32, w: u32, bits: vec4<u32>) -> vec4<f32> {
-    return bitcast<vec4<f32>>(select(vec4<u32>(), bits, inside(image, h, w)));
+    return bitcast<vec4<f32>>(select(vec4<u32>(this_step.zero), bits, inside(image, h, w)));
 }
 
 // Four bytes of a word, which lie from (h, w) on.
 fn bytes_of(image: Image, h: u32, w: u32, word: u32) -> vec4<f32> {
     let bytes = vec4<u32>(word, word >> 8u, word >> 16u, word >> 24u) & vec4<u32>(0xffu);
-    return vec4<f32>(select(vec4<u32>(), bytes, inside(image, h, w))) * BYTE_SCALE;
+    return vec4<f32>(select(vec4<u32>(this_step.zero), bytes, inside(image, h, w))) * BYTE_SCALE;
 }
 
 // The first `count` of twelve bytes of the input from byte `at` on.

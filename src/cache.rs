@@ -27,8 +27,8 @@ struct Known {
     passed: BTreeSet<String>,
 }
 
-/// The measurements and choices of one adapter. A file that cannot be read is as good as none, and one that
-/// cannot be written costs the next run its measurements: neither is worth stopping for.
+/// The measurements and choices of one adapter. A file that cannot be read is as good as none, and
+/// one that cannot be written costs the next run its measurements: neither is worth stopping for.
 #[derive(Debug)]
 pub(crate) struct Cache {
     path: PathBuf,
@@ -92,8 +92,8 @@ impl Cache {
         self.known.passed.insert(kernel);
     }
 
-    /// Adds what is known to the file, and to what others have added since it was read; or a line that says
-    /// why it was not.
+    /// Adds what is known to the file, and to what others have added since it was read; or a line
+    /// that says why it was not.
     pub fn save(self) -> std::result::Result<(), String> {
         let Cache {
             path,

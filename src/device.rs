@@ -142,7 +142,7 @@ impl Device {
     /// As [`Device::load`].
     pub async fn load_noting(&self, plan: Plan, notices: &mut Notices) -> Result<Executor> {
         let Some(adapter) = &self.adapter else {
-            return Ok(Executor::Cpu(cpu::Executor::new(Arc::new(plan))));
+            return Ok(Executor::Cpu(cpu::Executor::new(Arc::new(plan))?));
         };
         let plan = spot::prepare(adapter, plan, self.spot_checks, notices).await?;
         Ok(Executor::Gpu(

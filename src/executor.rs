@@ -175,18 +175,12 @@ impl Executor {
     /// Overwrites a tensor with 32-bit words.
     ///
     /// # Errors
-    /// A number of words that is not the tensor's; a device that was lost or reported a fault.
+    /// A number of words that is not the tensor's; integers that only kernels write; a label that is no
+    /// class, or a number in the order of samples that is no sample; a device that was lost or reported a
+    /// fault.
     pub fn write_words(&mut self, tensor: TensorId, words: &[u32]) -> Result<()> {
         self.check()?;
-        let plan = self.plan().clone();
-        let target = plan.tensor(tensor);
-        if words.len() != target.words() {
-            return Err(Error::Shape {
-                at: format!("writing {}", target.name),
-                expected: format!("{} words", target.words()),
-                got: format!("{} words", words.len()),
-            });
-        }
+        self.plan().check_words(tensor, words)?;
         self.write_bytes(tensor, bytemuck::cast_slice(words).to_vec())
     }
 
@@ -230,8 +224,10 @@ impl Executor {
     /// Overwrites a tensor with floats.
     ///
     /// # Errors
-    /// A number of floats that is not the tensor's; a device that was lost or reported a fault.
+    /// A tensor of integers, or a number of floats that is not the tensor's; a device that was lost or
+    /// reported a fault.
     pub fn write(&mut self, tensor: TensorId, values: &[f32]) -> Result<()> {
+        self.plan().check_floats(tensor)?;
         self.write_words(tensor, bytemuck::cast_slice(values))
     }
 

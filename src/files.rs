@@ -1,5 +1,5 @@
-//! Files that are never seen half written, locks that end with their process, and the folder of what can be
-//! made again.
+//! Files that are never seen half written, locks that end with their process, and the folder of
+//! what can be made again.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Read, Result, Seek, Write};
@@ -17,12 +17,13 @@ const ATTEMPTS: usize = 100;
 /// Between two looks at a lock that another has.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Writes `bytes` under a temporary name beside `path`, has them on the disk, and renames the file to
-/// `path`: at any moment `path` is what it was before or all of `bytes`. Each writer has a name of its own,
-/// so that threads and processes may write the same path at once: one of them is the last.
+/// Writes `bytes` under a temporary name beside `path`, has them on the disk, and renames the file
+/// to `path`: at any moment `path` is what it was before or all of `bytes`. Each writer has a name
+/// of its own, so that threads and processes may write the same path at once: one of them is the
+/// last.
 ///
-/// A writer holds a lock on its temporary file. One that nobody holds is of a process that was killed; the
-/// next writer of that folder removes it.
+/// A writer holds a lock on its temporary file. One that nobody holds is of a process that was
+/// killed; the next writer of that folder removes it.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -63,7 +64,8 @@ fn write_and_rename(folder: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Removes the temporary files of writers that are no more. That it cannot is no error of the writer.
+/// Removes the temporary files of writers that are no more. That it cannot is no error of the
+/// writer.
 fn remove_abandoned(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
@@ -97,7 +99,8 @@ pub enum NoLock {
     Io(std::io::Error),
 }
 
-/// Locks the file `path`, which is made where there is none and stays; waits so long for another that has it.
+/// Locks the file `path`, which is made where there is none and stays; waits so long for another
+/// that has it.
 ///
 /// Where the file system knows no locks, `Ok(None)`.
 pub fn lock(path: &Path, wait: Duration) -> std::result::Result<Option<Lock>, NoLock> {
@@ -131,7 +134,8 @@ pub fn lock(path: &Path, wait: Duration) -> std::result::Result<Option<Lock>, No
     Ok(Some(Lock { _file: file }))
 }
 
-/// Where this crate keeps what can be made again: `$XDG_CACHE_HOME`, else `~/.cache`, else the system's.
+/// Where this crate keeps what can be made again: `$XDG_CACHE_HOME`, else `~/.cache`, else the
+/// system's.
 pub fn cache_folder() -> PathBuf {
     let from_env = |name| {
         std::env::var_os(name)

@@ -35,6 +35,7 @@ pub mod executor;
 mod files;
 pub mod gpu;
 pub mod loss;
+mod memory;
 pub mod nn;
 pub mod notices;
 pub mod ops;

@@ -4,6 +4,10 @@ use std::fmt;
 
 use crate::error::{Error, Result};
 
+/// Elements of a tensor: kernels count in u32, and the rectangle of workgroups that covers a tensor
+/// counts a little further than its end.
+pub(crate) const MOST_ELEMENTS: usize = 1 << 31;
+
 /// The extents of a tensor, outermost first: `(N, C, H, W)` or `(N, F)`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Shape(Vec<usize>);
@@ -86,20 +90,29 @@ impl Window {
     /// per axis, rounded down.
     ///
     /// # Errors
-    /// A kernel or a stride of zero, or a kernel larger than the padded plane. `at` names the layer.
+    /// A kernel or a stride of zero, one or a padded plane of more rows or columns than kernels can
+    /// count, or a kernel larger than the padded plane. `at` names the layer.
     pub fn output(&self, input: Size2d, at: &str) -> Result<Size2d> {
-        for (what, size) in [("kernel", self.kernel), ("stride", self.stride)] {
+        let (k, s, p) = (self.kernel, self.stride, self.padding);
+        let padded = |input: usize, padding: usize| padding.saturating_mul(2).saturating_add(input);
+        let plane = Size2d {
+            height: padded(input.height, p.height),
+            width: padded(input.width, p.width),
+        };
+        for (what, size) in [("kernel", k), ("stride", s), ("padded plane", plane)] {
             if size.height == 0 || size.width == 0 {
                 return Err(Error::value(format!("{at}: {what}"), "at least 1×1", size));
             }
+            if size.height > MOST_ELEMENTS || size.width > MOST_ELEMENTS {
+                let expected = format!("at most {MOST_ELEMENTS}×{MOST_ELEMENTS}");
+                return Err(Error::value(format!("{at}: {what}"), expected, size));
+            }
         }
-        let along = |input: usize, kernel: usize, stride: usize, padding: usize| {
-            let padded = padding.checked_mul(2)?.checked_add(input)?;
+        let along = |padded: usize, kernel: usize, stride: usize| {
             Some(padded.checked_sub(kernel)? / stride + 1)
         };
-        let (k, s, p) = (self.kernel, self.stride, self.padding);
-        let height = along(input.height, k.height, s.height, p.height);
-        let width = along(input.width, k.width, s.width, p.width);
+        let height = along(plane.height, k.height, s.height);
+        let width = along(plane.width, k.width, s.width);
         match (height, width) {
             (Some(height), Some(width)) => Ok(Size2d { height, width }),
             _ => Err(Error::Shape {

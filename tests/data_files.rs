@@ -8,21 +8,21 @@ use std::path::{Path, PathBuf};
 
 use flate2::{Compression, write::GzEncoder};
 use proptest::prelude::*;
-use wgrad::data::idx::{Expected, plain_file, validate};
+use wgrad::data::idx::{Expected, Extents, Idx, parse, read};
 use wgrad::data::load_mnist;
 
 #[test]
 fn idx_content_is_checked_before_it_is_parsed() {
     let path = Path::new("labels");
-    let dims = [3];
     let expected = Expected {
-        dims: &dims,
+        extents: Extents::Exactly(&[3]),
         below: 10,
     };
     let file = |magic: u32, count: u32, content: &[u8]| {
         [&magic.to_be_bytes(), &count.to_be_bytes(), content].concat()
     };
-    assert!(validate(path, file(0x0801, 3, &[0, 5, 9]).as_slice(), expected).is_ok());
+    let idx = parse(path, file(0x0801, 3, &[0, 5, 9]).as_slice(), expected).unwrap();
+    assert_eq!((idx.extents, idx.bytes), (vec![3], vec![0, 5, 9]));
     for (bytes, message) in [
         (
             vec![],
@@ -54,7 +54,7 @@ fn idx_content_is_checked_before_it_is_parsed() {
         ),
     ] {
         assert_eq!(
-            validate(path, bytes.as_slice(), expected)
+            parse(path, bytes.as_slice(), expected)
                 .unwrap_err()
                 .to_string(),
             message
@@ -100,34 +100,69 @@ fn gz(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// What was unpacked before is read only as long as it is what the archive holds.
+/// gzip's rule: members follow one another, and what follows the last of them is ignored.
 #[test]
-fn a_spoilt_or_outdated_cache_is_unpacked_anew() {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cached-idx");
-    fs::create_dir_all(&folder).unwrap();
-    let cache = folder.join("cache");
+fn gzip_files_of_several_members_are_read_to_their_end() {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("members.gz");
     let expected = Expected {
-        dims: &[3],
+        extents: Extents::Exactly(&[3]),
         below: 10,
     };
-    let file = |content: [u8; 3]| [&[0, 0, 8, 1, 0, 0, 0, 3], &content[..]].concat();
-    let load = || plain_file(&folder, "file", &cache, expected).map(|path| fs::read(path).unwrap());
-    for content in [[1, 2, 3], [4, 5, 6]] {
-        fs::write(folder.join("file.gz"), gz(&file(content))).unwrap();
-        assert_eq!(load().unwrap(), file(content));
-        for spoilt in [file([1, 2, 4]), file([10, 2, 3]), vec![0; 4]] {
-            fs::write(cache.join("file"), spoilt).unwrap();
-            assert_eq!(load().unwrap(), file(content));
-        }
+    let content = [0, 0, 8, 1, 0, 0, 0, 3, 7, 8, 9];
+    let load = |packed: Vec<u8>| {
+        fs::write(&path, packed).unwrap();
+        read(&path, expected).map(|idx| idx.bytes)
+    };
+    let cut = |at: usize| [gz(&content[..at]), gz(&content[at..])].concat();
+    for at in 0..=content.len() {
+        assert_eq!(load(cut(at)).unwrap(), [7, 8, 9], "cut at {at}");
     }
-    // What is no valid file is none in the cache either.
-    fs::write(folder.join("file.gz"), gz(&file([10, 2, 3]))).unwrap();
-    fs::write(cache.join("file"), file([10, 2, 3])).unwrap();
-    let error = load().unwrap_err().to_string();
-    assert!(
-        error.ends_with("file.gz: expected values below 10, got 10 in item 0"),
-        "{error}"
+    // As block gzip writes it: members of a byte, and an empty one at the end.
+    let blocks: Vec<Vec<u8>> = content.iter().map(|byte| gz(&[*byte])).collect();
+    assert_eq!(
+        load([blocks.concat(), gz(&[])].concat()).unwrap(),
+        [7, 8, 9]
     );
+    for after in [
+        &[0; 512][..],
+        b"text",
+        b"\x1f",
+        b"\x1f\x8b",
+        b"\x1f\x8b\x07more",
+    ] {
+        assert_eq!(load([cut(5), after.to_vec()].concat()).unwrap(), [7, 8, 9]);
+    }
+    let error = |packed| load(packed).unwrap_err().to_string();
+    let name = path.display();
+    // What begins as a member must be one.
+    assert_eq!(
+        error([cut(5), gz(&[])[..12].to_vec()].concat()),
+        format!("{name}: expected a whole gzip stream, got unexpected end of file")
+    );
+    let mut spoilt = cut(5);
+    let last = spoilt.len() - 8;
+    spoilt[last] ^= 1;
+    assert_eq!(
+        error(spoilt),
+        format!(
+            "{name}: expected a whole gzip stream, got corrupt gzip stream does not have a matching checksum"
+        )
+    );
+    assert_eq!(
+        error([cut(5), gz(b"more")].concat()),
+        format!("{name}: expected 11 bytes, got more")
+    );
+}
+
+/// Nothing but the files themselves is needed: no folder that can be written.
+#[test]
+fn data_load_without_a_cache_folder() {
+    let mut example = std::process::Command::new(common::example());
+    example.args(["--device", "cpu", "--train-images", "32", "--epochs", "1"]);
+    example.env("XDG_CACHE_HOME", "/dev/null/none");
+    let output = example.output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
 }
 
 #[test]
@@ -166,7 +201,8 @@ fn bad_files_are_refused_by_name() {
         error("magic", &packed_name, Some(&gz(&[0; 10_008]))),
         format!("/{packed_name}: expected magic number 0x00000801, got 0x00000000")
     );
-    // A gzip bomb: 64 MiB of zeros in 64 KiB are read no further than one byte past what is expected.
+    // A gzip bomb: 64 MiB of zeros in 64 KiB are read no further than one byte past what is
+    // expected.
     let mut bomb = vec![0u8; 1 << 26];
     bomb[..8].copy_from_slice(&[0, 0, 8, 1, 0, 0, 0x27, 0x10]);
     assert_eq!(
@@ -180,9 +216,9 @@ fn bad_files_are_refused_by_name() {
     );
 }
 
-/// Two threads that unpack the same files at once do not see each other's halves.
+/// Threads that load the same files at once do not disturb each other.
 #[test]
-fn files_are_unpacked_by_several_threads_at_once() {
+fn files_are_loaded_by_several_threads_at_once() {
     let folder = folder_with("threads", "none", None);
     std::thread::scope(|scope| {
         let loads: Vec<_> = (0..4)
@@ -197,12 +233,12 @@ fn files_are_unpacked_by_several_threads_at_once() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..Default::default() })]
 
-    /// Random bytes, or a true file with a part replaced, plain or gzipped: loaded as what it should be,
-    /// or refused in one line that begins with the path; never more read than what is expected.
+    /// Random bytes, or a true file with a part replaced, plain or gzipped: loaded as what it
+    /// should be, or refused in one line that begins with the path; never more read than what is
+    /// expected.
     #[test]
     fn hostile_idx_files_are_errors(noise in prop::collection::vec(any::<u8>(), 0..60), at in 0usize..40, kind in 0..4) {
-        let dims = [4, 3];
-        let expected = Expected { dims: &dims, below: 200 };
+        let expected = Expected { extents: Extents::Exactly(&[4, 3]), below: 200 };
         let mut bytes = vec![0, 0, 8, 2, 0, 0, 0, 4, 0, 0, 0, 3];
         bytes.extend((0..12).map(|i| i * 16));
         if kind % 2 == 1 {
@@ -223,10 +259,11 @@ proptest! {
             packed_bytes[place] ^= (at % 3) as u8;
             fs::write(&packed, packed_bytes).unwrap();
         }
-        match plain_file(&folder, "file", &folder.join("cache"), expected) {
-            Ok(path) => {
-                let read = fs::read(path).unwrap();
-                prop_assert!(validate(&plain, read.as_slice(), expected).is_ok());
+        let path = if kind < 2 { plain } else { packed };
+        match read(&path, expected) {
+            Ok(Idx { extents, bytes }) => {
+                prop_assert_eq!(extents, [4, 3]);
+                prop_assert!(bytes.len() == 12 && bytes.iter().all(|&byte| byte < 200));
             }
             Err(error) => {
                 let error = error.to_string();

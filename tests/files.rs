@@ -1,4 +1,5 @@
-//! Files that several threads and processes write at once, and a folder that one of them has to itself.
+//! Files that several threads and processes write at once, and a folder that one of them has to
+//! itself.
 
 mod common;
 
@@ -35,8 +36,8 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Saves so many checkpoints on each of four threads, while one loads; returns failed saves, loads and
-/// failed loads.
+/// Saves so many checkpoints on each of four threads, while one loads; returns failed saves, loads
+/// and failed loads.
 fn save_at_once(path: &Path, saves: usize) -> [usize; 3] {
     checkpoint(0.0).save(path).unwrap();
     let (failed_saves, writes) = (AtomicUsize::new(0), AtomicBool::new(true));
@@ -222,4 +223,22 @@ fn a_second_run_in_a_folder_is_refused() {
     assert!(before > 0, "the metrics of the first run are gone");
     let third = run("1").output().unwrap();
     assert!(third.status.success(), "{third:?}");
+}
+
+/// A cache folder that cannot be written costs the next run its measurements; a notice says so.
+#[test]
+fn training_goes_on_without_a_cache_folder() {
+    let Some(device) = common::gpu() else { return };
+    let mut example = Command::new(common::example());
+    example.args(["--train-images", "32", "--epochs", "1", "--adapter"]);
+    example.arg(device.adapter().unwrap().name());
+    example.env("XDG_CACHE_HOME", "/dev/null/none");
+    let output = example.output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let line = "/dev/null/none/wgrad/kernels.json: measured kernels are not remembered: ";
+    let found: Vec<&str> = text.lines().filter(|text| text.contains(line)).collect();
+    println!("{found:?}");
+    assert_eq!(found.len(), 1, "{text}");
 }

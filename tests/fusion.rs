@@ -110,7 +110,7 @@ fn fused_plans_train_as_the_readable_one_does() {
 
 fn train(device: &Device, plan: Plan, subject: &Subject) -> Vec<f32> {
     let batch = subject.training.batch_size;
-    let parameters = initial_parameters(&plan, 5);
+    let parameters = initial_parameters(&plan, 5).unwrap();
     block_on(async {
         let mut executor = device.load(plan).await.unwrap();
         let plan = executor.plan().clone();

@@ -81,7 +81,7 @@ fn lockstep_of_steps(
         })
         .unwrap();
     wgrad::block_on(async {
-        let parameters = initial_parameters(&plan, 0);
+        let parameters = initial_parameters(&plan, 0).unwrap();
         let mut executor = device.load(plan).await.unwrap();
         let plan = executor.plan().clone();
         let padded = |bytes: &[u8]| -> Vec<u32> {

@@ -63,7 +63,7 @@ impl Model {
 
 /// The plan on `device`, with initial parameters, images of noise and random labels.
 pub async fn load(device: &Device, plan: Plan) -> Result<Executor> {
-    let parameters = initial_parameters(&plan, 0);
+    let parameters = initial_parameters(&plan, 0)?;
     let mut executor = device.load(plan).await?;
     let plan = executor.plan().clone();
     executor.write(plan.find("parameters")?, &parameters)?;

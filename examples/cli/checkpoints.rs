@@ -59,7 +59,9 @@ impl Checkpoints {
     ) -> Result<()> {
         trainer.set_allow_not_finite(self.on_nan == OnNan::Continue);
         if let Some(path) = &args.init {
-            trainer.load_parameters(&Checkpoint::load(path)?)?;
+            for notice in trainer.load_parameters(&Checkpoint::load(path)?)?.iter() {
+                println!("Notice: {notice}");
+            }
         }
         if let Some(checkpoint) = resumed {
             trainer.restore(checkpoint)?;

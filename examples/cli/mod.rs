@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 pub use checkpoints::Checkpoints;
 use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use wgrad::data::Dataset;
+use wgrad::data::{Dataset, IdxOptions, load_idx};
 use wgrad::plan::Plan;
 use wgrad::{Device, EpochReport, Error, Loss, Progress, Reduction, Result};
 
@@ -62,6 +62,12 @@ pub struct Args {
     /// Folder of the four IDX files, plain or gzipped
     #[arg(long, value_name = "DIR", default_value = bundled_data())]
     pub data: PathBuf,
+    /// What the names of the data files begin with, where the folder has several sets: emnist-letters
+    #[arg(long, value_name = "NAME")]
+    pub data_prefix: Option<String>,
+    /// Rows and columns of each image are stored the other way round, as EMNIST's are
+    #[arg(long)]
+    pub transposed: bool,
     /// Write one JSON object a line for each epoch
     #[arg(long, value_name = "FILE")]
     pub metrics: Option<PathBuf>,
@@ -176,7 +182,18 @@ impl Args {
         }
     }
 
-    pub fn truncate(&self, data: Dataset) -> Result<Dataset> {
+    /// The data set that `--data` names, of IDX files of any size.
+    pub fn load_data(&self) -> Result<Dataset> {
+        let options = IdxOptions {
+            prefix: self.data_prefix.clone(),
+            transposed: self.transposed,
+            ..IdxOptions::default()
+        };
+        let data = load_idx(&self.data, &options).map_err(say_where_data_goes)?;
+        self.truncate(data)
+    }
+
+    fn truncate(&self, data: Dataset) -> Result<Dataset> {
         match self.train_images {
             Some(count) => data.with_train_len(count),
             None => Ok(data),
@@ -185,7 +202,7 @@ impl Args {
 }
 
 /// A packaged crate comes without the data: then the error says where to put them.
-pub fn say_where_data_goes(error: Error) -> Error {
+fn say_where_data_goes(error: Error) -> Error {
     match error {
         Error::Data {
             path,

@@ -4,23 +4,27 @@
 use std::fs;
 
 use libfuzzer_sys::fuzz_target;
-use wgrad::data::idx::{Expected, plain_file, validate};
+use wgrad::data::idx::{Expected, Extents, read};
 
 fuzz_target!(|bytes: &[u8]| {
-    let expected = Expected {
-        dims: &[4, 3],
-        below: 200,
-    };
     let folder = std::env::temp_dir().join(format!("wgrad-fuzz-idx-{}", std::process::id()));
     fs::create_dir_all(&folder).expect("a temporary folder");
-    for (name, packed) in [("plain", "plain"), ("packed", "packed.gz")] {
-        fs::write(folder.join(packed), bytes).expect("a temporary file");
-        match plain_file(&folder, name, &folder.join("cache"), expected) {
-            Ok(path) => {
-                let read = fs::read(&path).expect("the file that was validated");
-                assert!(validate(&path, read.as_slice(), expected).is_ok());
+    for name in ["plain", "packed.gz"] {
+        let path = folder.join(name);
+        fs::write(&path, bytes).expect("a temporary file");
+        for extents in [Extents::Exactly(&[4, 3]), Extents::Numbering(&[1, 3])] {
+            let expected = Expected {
+                extents,
+                below: 200,
+            };
+            match read(&path, expected) {
+                Ok(idx) => {
+                    let len: usize = idx.extents.iter().map(|&extent| extent as usize).product();
+                    assert_eq!(idx.bytes.len(), len);
+                    assert!(idx.bytes.iter().all(|&byte| byte < 200));
+                }
+                Err(error) => assert!(!error.to_string().contains('\n')),
             }
-            Err(error) => assert!(!error.to_string().contains('\n')),
         }
     }
 });

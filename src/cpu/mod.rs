@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
+use crate::error::Result;
 use crate::executor::StepMetrics;
+use crate::memory;
 use crate::ops::{Args, Step};
 use crate::plan::{Phase, Plan, TensorId};
 
@@ -20,13 +22,22 @@ pub struct Executor {
 
 impl Executor {
     /// Makes the plan's memory, all zero.
-    pub fn new(plan: Arc<Plan>) -> Self {
-        let buffers = plan
-            .buffers()
+    ///
+    /// # Errors
+    /// Memory that runs out, with the name of the buffer that it does not hold.
+    pub fn new(plan: Arc<Plan>) -> Result<Self> {
+        // As many as on an adapter, whose kernels read two words at a time.
+        let named = plan.buffers().iter().map(|buffer| {
+            let name = format!("buffer {}", buffer.name);
+            (name, buffer.words.max(1).next_multiple_of(2))
+        });
+        let named: Vec<(String, usize)> = named.collect();
+        memory::check_total(named.iter().map(|(name, words)| (name.as_str(), *words)))?;
+        let buffers = named
             .iter()
-            .map(|buffer| vec![0; buffer.words])
-            .collect();
-        Executor { plan, buffers }
+            .map(|(name, words)| memory::zeros(name, *words));
+        let buffers = buffers.collect::<Result<_>>()?;
+        Ok(Executor { plan, buffers })
     }
 
     /// The plan that it runs.

@@ -3,157 +3,169 @@
 //! Format: LeCun, Cortes and Burges, *The MNIST database of handwritten digits*.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::io::{BufReader, ErrorKind, Read};
+use std::path::Path;
 
-use flate2::CrcReader;
-use flate2::read::GzDecoder;
+use flate2::bufread::GzDecoder;
 
 use crate::error::{Error, Result};
-use crate::files;
 
-/// Bytes that are checked at a time.
-const CHUNK: usize = 1 << 16;
+/// The most bytes of content: a data set of more fits no plan.
+const LARGEST: u64 = 1 << 31;
+
+/// Memory that is taken for the content before any of it is read, at most: a header claims much.
+const AHEAD: u64 = 1 << 26;
+
+/// How each member of a gzip file begins: its magic number and the method, deflate (RFC 1952,
+/// 2.3.1).
+const GZIP: [u8; 3] = [0x1f, 0x8b, 8];
+
+/// The extents that an IDX file may have.
+#[derive(Debug, Clone, Copy)]
+pub enum Extents<'a> {
+    /// These, the number of items first.
+    Exactly(&'a [u32]),
+    /// As many of them as one of these numbers.
+    Numbering(&'a [usize]),
+}
 
 /// What an IDX file of bytes must hold.
 #[derive(Debug, Clone, Copy)]
 pub struct Expected<'a> {
-    /// The extents, the number of items first.
-    pub dims: &'a [u32],
+    /// Its extents.
+    pub extents: Extents<'a>,
     /// Bytes of the content lie below this.
     pub below: u16,
 }
 
+/// What an IDX file of bytes holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idx {
+    /// The extents, the number of items first.
+    pub extents: Vec<u32>,
+    /// As many bytes as the product of the extents.
+    pub bytes: Vec<u8>,
+}
+
 impl Expected<'_> {
-    /// The magic number: two zeros, 8 for unsigned bytes, the number of extents.
-    fn magic(&self) -> u32 {
-        0x0800 | self.dims.len() as u32
-    }
-
-    fn header_len(&self) -> usize {
-        4 + 4 * self.dims.len()
-    }
-
-    fn file_len(&self) -> usize {
-        self.header_len() + self.dims.iter().map(|&dim| dim as usize).product::<usize>()
+    /// How many extents are allowed.
+    fn numbers(&self) -> Vec<usize> {
+        match self.extents {
+            Extents::Exactly(extents) => vec![extents.len()],
+            Extents::Numbering(numbers) => numbers.to_vec(),
+        }
     }
 }
 
-/// Checks that `content`, of `path` and unpacked, is the IDX file expected. Reads it to its end, or to one byte
-/// past what is expected.
+/// The magic number: two zeros, 8 for unsigned bytes, the number of extents.
+fn magic(extents: usize) -> u32 {
+    0x0800 | extents as u32
+}
+
+fn header_len(extents: usize) -> usize {
+    4 + 4 * extents
+}
+
+/// Reads the file at `path`, which is gzipped where its name ends in `.gz`.
+///
+/// A gzip file may have several members, whose contents follow one another; what follows the last
+/// of them is ignored, as gzip does.
+///
+/// # Errors
+/// A file that cannot be read or unpacked; as [`parse`].
+pub fn read(path: &Path, expected: Expected<'_>) -> Result<Idx> {
+    let file = File::open(path).map_err(|source| io_error(path, source))?;
+    match path.extension().is_some_and(|extension| extension == "gz") {
+        true => parse(path, Members::of(file), expected),
+        false => parse(path, file, expected),
+    }
+}
+
+/// What `content` holds, which is that of `path`, unpacked. Reads it to its end, or to one byte
+/// past what its header says; no more than 2 GiB.
 ///
 /// # Errors
 /// What is wrong first: length of the header, magic number, extents, length, content.
-pub fn validate(path: &Path, content: impl Read, expected: Expected<'_>) -> Result<()> {
-    let wrong = |expected: String, got: String| {
-        Err(Error::Data {
-            path: path.to_owned(),
-            expected,
-            got,
+pub fn parse(path: &Path, mut content: impl Read, expected: Expected<'_>) -> Result<Idx> {
+    let wrong = |expected: String, got: String| Error::Data {
+        path: path.to_owned(),
+        expected,
+        got,
+    };
+    let mut take = |bytes: &mut Vec<u8>, most: u64| {
+        let mut content = content.by_ref().take(most);
+        let read = content.read_to_end(bytes);
+        read.map_err(|error| match is_content(error.kind()) {
+            true => wrong("a whole gzip stream".to_owned(), error.to_string()),
+            false => io_error(path, error),
         })
     };
-    let mut content = content.take(expected.file_len() as u64 + 1);
-    let mut chunk = Vec::with_capacity(CHUNK);
-    let mut read = |chunk: &mut Vec<u8>, most: usize| {
-        chunk.clear();
-        let read = content.by_ref().take(most as u64).read_to_end(chunk);
-        read.map_err(|source| io_error(path, source))
+    let numbers = expected.numbers();
+    let least = numbers.iter().copied().min().unwrap_or(0);
+    let mut header = Vec::new();
+    let short = |extents: usize, len: usize| {
+        let expected = format!("an IDX header of {} bytes", header_len(extents));
+        wrong(expected, format!("{len} bytes"))
     };
-    let header = expected.header_len();
-    if read(&mut chunk, header)? < header {
-        return wrong(
-            format!("an IDX header of {header} bytes"),
-            format!("{} bytes", chunk.len()),
-        );
+    take(&mut header, header_len(0) as u64)?;
+    if header.len() < header_len(0) {
+        return Err(short(least, header.len()));
     }
-    let word = |at: usize| u32::from_be_bytes([0, 1, 2, 3].map(|i| chunk[4 * at + i]));
-    if word(0) != expected.magic() {
-        return wrong(
-            format!("magic number {:#010x}", expected.magic()),
-            format!("{:#010x}", word(0)),
-        );
+    let word = |header: &[u8], at: usize| {
+        u32::from_be_bytes([0, 1, 2, 3].map(|byte| header[4 * at + byte]))
+    };
+    let found = word(&header, 0);
+    let Some(&number) = numbers.iter().find(|&&number| magic(number) == found) else {
+        let magics = numbers
+            .iter()
+            .map(|&number| format!("{:#010x}", magic(number)));
+        let expected = format!("magic number {}", magics.collect::<Vec<_>>().join(" or "));
+        return Err(wrong(expected, format!("{found:#010x}")));
+    };
+    take(&mut header, 4 * number as u64)?;
+    if header.len() < header_len(number) {
+        return Err(short(number, header.len()));
     }
-    let dims: Vec<u32> = (1..=expected.dims.len()).map(word).collect();
-    if dims != expected.dims {
-        return wrong(format!("extents {:?}", expected.dims), format!("{dims:?}"));
-    }
-    let (mut len, mut first_wrong) = (header, None);
-    while read(&mut chunk, CHUNK)? > 0 {
-        let mut bytes = chunk.iter().enumerate();
-        let is_wrong = |&(_, &byte): &(usize, &u8)| u16::from(byte) >= expected.below;
-        if first_wrong.is_none() && expected.below < 256 {
-            first_wrong = bytes
-                .find(is_wrong)
-                .map(|(at, &byte)| (len - header + at, byte));
+    let extents: Vec<u32> = (1..=number).map(|at| word(&header, at)).collect();
+    match expected.extents {
+        Extents::Exactly(expected) if expected != extents => {
+            return Err(wrong(
+                format!("extents {expected:?}"),
+                format!("{extents:?}"),
+            ));
         }
-        len += chunk.len();
+        _ => {}
     }
-    if len != expected.file_len() {
-        let got = match len > expected.file_len() {
+    let product = |product: u64, &extent: &u32| product.saturating_mul(extent.into());
+    // An extent of zero leaves nothing, whatever the others are.
+    let len = match extents.contains(&0) {
+        true => 0,
+        false => extents.iter().fold(1, product),
+    };
+    if len > LARGEST {
+        let got = format!("extents {extents:?}, {len} bytes");
+        return Err(wrong(format!("at most {LARGEST} bytes"), got));
+    }
+
+    let mut bytes = Vec::new();
+    let ahead = bytes.try_reserve_exact(len.min(AHEAD) as usize + 1);
+    ahead.map_err(|_| io_error(path, ErrorKind::OutOfMemory.into()))?;
+    take(&mut bytes, len + 1)?;
+    if bytes.len() as u64 != len {
+        let header = header_len(number);
+        let got = match bytes.len() as u64 > len {
             true => "more".to_owned(),
-            false => format!("{len} bytes"),
+            false => format!("{} bytes", header + bytes.len()),
         };
-        return wrong(format!("{} bytes", expected.file_len()), got);
+        return Err(wrong(format!("{} bytes", header as u64 + len), got));
     }
-    match first_wrong {
-        Some((at, byte)) => wrong(
+    let is_wrong = |&byte: &u8| u16::from(byte) >= expected.below;
+    match bytes.iter().position(is_wrong) {
+        Some(at) => Err(wrong(
             format!("values below {}", expected.below),
-            format!("{byte} in item {at}"),
-        ),
-        None => Ok(()),
-    }
-}
-
-/// A plain, valid IDX file for `name` in `folder`: `name` itself, or `name.gz` unpacked into
-/// `cache`, unless it was before. Reads at most the size expected and one byte, whatever a file claims.
-///
-/// # Errors
-/// Neither file exists, one cannot be read or unpacked, its content is not the one expected, or the
-/// cache cannot be written.
-pub fn plain_file(
-    folder: &Path,
-    name: &str,
-    cache: &Path,
-    expected: Expected<'_>,
-) -> Result<PathBuf> {
-    let plain = folder.join(name);
-    if plain.exists() {
-        validate(&plain, open(&plain)?, expected)?;
-        return Ok(plain);
-    }
-    let packed = folder.join(format!("{name}.gz"));
-    if !packed.exists() {
-        return Err(Error::Data {
-            path: folder.to_owned(),
-            expected: format!("{name} or {name}.gz"),
-            got: "neither".to_owned(),
-        });
-    }
-    let unpacked = cache.join(name);
-    if !is_content_of(&unpacked, &packed, expected).unwrap_or(false) {
-        let bytes = unpack(&packed, expected)?;
-        validate(&packed, bytes.as_slice(), expected)?;
-        write_whole(&unpacked, &bytes)?;
-    }
-    Ok(unpacked)
-}
-
-fn open(path: &Path) -> Result<File> {
-    File::open(path).map_err(|source| io_error(path, source))
-}
-
-fn unpack(path: &Path, expected: Expected<'_>) -> Result<Vec<u8>> {
-    let limit = expected.file_len() as u64 + 1;
-    let mut bytes = Vec::with_capacity(limit as usize);
-    let unpacked = GzDecoder::new(open(path)?);
-    match unpacked.take(limit).read_to_end(&mut bytes) {
-        Ok(_) => Ok(bytes),
-        Err(error) if is_content(error.kind()) => Err(Error::Data {
-            path: path.to_owned(),
-            expected: "a whole gzip stream".to_owned(),
-            got: error.to_string(),
-        }),
-        Err(error) => Err(io_error(path, error)),
+            format!("{} in item {at}", bytes[at]),
+        )),
+        None => Ok(Idx { extents, bytes }),
     }
 }
 
@@ -163,30 +175,47 @@ fn is_content(kind: ErrorKind) -> bool {
     matches!(kind, InvalidData | InvalidInput | UnexpectedEof)
 }
 
-/// Whether `unpacked` is valid, and what the gzip file says of its content: to unpack it again takes longer.
-fn is_content_of(unpacked: &Path, packed: &Path, expected: Expected<'_>) -> Result<bool> {
-    let mut content = CrcReader::new(open(unpacked)?);
-    validate(unpacked, &mut content, expected)?;
-    let trailer = gzip_trailer(packed).map_err(|source| io_error(packed, source))?;
-    Ok(trailer == [content.crc().sum(), content.crc().amount()])
-}
-
-/// The CRC-32 and the length of a gzip file's content, its last eight bytes (RFC 1952, 2.3.1).
-fn gzip_trailer(path: &Path) -> std::io::Result<[u32; 2]> {
-    let (mut file, mut end) = (File::open(path)?, [[0; 4]; 2]);
-    file.seek(SeekFrom::End(-8))?;
-    file.read_exact(end.as_flattened_mut())?;
-    Ok(end.map(u32::from_le_bytes))
-}
-
-/// Writes a file that threads or processes may write at the same time.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    files::replace(path, bytes).map_err(|source| io_error(path, source))
-}
-
 fn io_error(path: &Path, source: std::io::Error) -> Error {
     Error::Io {
         path: path.to_owned(),
         source,
+    }
+}
+
+/// The contents of a gzip file's members, one after the other.
+struct Members {
+    /// The member of the moment; none after an error.
+    member: Option<GzDecoder<BufReader<File>>>,
+}
+
+impl Members {
+    fn of(file: File) -> Self {
+        let first = GzDecoder::new(BufReader::new(file));
+        Members {
+            member: Some(first),
+        }
+    }
+}
+
+impl Read for Members {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        while let Some(member) = &mut self.member {
+            let read = member.read(into)?;
+            if read > 0 || into.is_empty() {
+                return Ok(read);
+            }
+            let mut begin = Vec::new();
+            let file = member.get_mut();
+            file.by_ref()
+                .take(GZIP.len() as u64)
+                .read_to_end(&mut begin)?;
+            file.seek_relative(-(begin.len() as i64))?;
+            if begin != GZIP {
+                return Ok(0);
+            }
+            let ended = self.member.take();
+            self.member = ended.map(|member| GzDecoder::new(member.into_inner()));
+        }
+        Ok(0)
     }
 }

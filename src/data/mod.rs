@@ -1,8 +1,10 @@
 //! Data sets of labelled byte images.
 
+mod folder;
 pub mod idx;
 mod mnist;
 
+pub use folder::{IdxOptions, load_idx};
 pub use mnist::{CLASSES, load_mnist};
 
 use crate::error::{Error, Result};
@@ -106,7 +108,7 @@ impl Dataset {
     /// The same with only the first `count` training samples.
     ///
     /// # Errors
-    /// None of them, or more than there are.
+    /// A `count` of zero, or of more samples than there are.
     pub fn with_train_len(mut self, count: usize) -> Result<Self> {
         if count == 0 || count > self.train.len() {
             let expected = format!("1 to {}", self.train.len());

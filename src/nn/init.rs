@@ -4,13 +4,19 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
+use crate::error::Result;
+use crate::memory;
 use crate::plan::{ARENA_ALIGNMENT, Init, Plan};
 
 /// The arena of parameters before training. Parameter number `i` draws from stream `i` of a ChaCha
 /// generator, in f64, so that a layer's weights do not depend on the sizes of those before it.
-pub fn initial_parameters(plan: &Plan, seed: u64) -> Vec<f32> {
+///
+/// # Errors
+/// Memory that runs out.
+pub fn initial_parameters(plan: &Plan, seed: u64) -> Result<Vec<f32>> {
     let end = plan.parameters().map(|(_, t)| t.offset + t.words()).max();
-    let mut arena = vec![0f32; end.unwrap_or(0).next_multiple_of(ARENA_ALIGNMENT)];
+    let len = end.unwrap_or(0).next_multiple_of(ARENA_ALIGNMENT);
+    let mut arena: Vec<f32> = memory::zeros("initial parameters", len)?;
     for (stream, (_, tensor)) in plan.parameters().enumerate() {
         let Some(Init::HeNormal { fan_in }) = tensor.init else {
             continue;
@@ -23,5 +29,5 @@ pub fn initial_parameters(plan: &Plan, seed: u64) -> Vec<f32> {
             *value = (normal * deviation) as f32;
         }
     }
-    arena
+    Ok(arena)
 }

@@ -122,7 +122,8 @@ pub struct ConvForward {
 }
 
 /// `d_input[n, c] = Σ_o` of `d_output[n, o]` under every position of `weight[o, c]` that covers the
-/// pixel: the adjoint of the forward pass.
+/// pixel: the adjoint of the forward pass. A weight that no window lays on a pixel adds nothing to it, even
+/// where it is infinite.
 #[derive(Debug, Clone)]
 pub struct ConvBackwardInput {
     /// The sizes.

@@ -15,7 +15,9 @@ use super::{
 /// Channels whose gradients one workgroup adds up; as in the shader.
 const CHANNELS: usize = 2;
 
-/// The gradient of the convolution's weights and bias, from `indices` and the pooled gradient.
+/// The gradient of the convolution's weights and bias, from `indices` and the pooled gradient. The pixels
+/// that won no window have none, whatever the input is; the readable plan multiplies their zero, which is
+/// another result only where the input is not finite, as bytes always are.
 #[derive(Debug, Clone)]
 pub struct ConvPoolBackwardWeight {
     /// The convolution's sizes, of stride 1.
@@ -97,7 +99,6 @@ impl Op for ConvPoolBackwardWeight {
         let (indices, d_pooled) = (args.inputs[1], args.input(2));
         let input = images(&s, self.gathered, args);
         let windows = s.windows();
-        let inside = windows.inside();
         let mut padded = vec![0f64; s.batch * windows.len()];
         for (n, padded) in padded.chunks_mut(windows.len()).enumerate() {
             windows.pad(s.image(&input, n), padded);
@@ -124,13 +125,9 @@ impl Op for ConvPoolBackwardWeight {
                         continue;
                     };
                     let (gradient, planes) = (f64::from(gradient), &planes[position..]);
-                    let inside = &inside[position..];
                     total += gradient;
                     for (sum, &cell) in sums.iter_mut().zip(&windows.cells) {
-                        // An infinite gradient times the padding's zero would be NaN.
-                        if inside[cell] {
-                            *sum += gradient * planes[cell];
-                        }
+                        *sum += gradient * planes[cell];
                     }
                 }
             }
@@ -169,9 +166,8 @@ impl Op for ConvPoolBackwardWeight {
                 }
                 let position = (winner / g.output.width, winner % g.output.width);
                 let first = (n * s.in_channels + c) * g.input_area();
-                if let Some(pixel) = g.pixel(position, cell) {
-                    sum.add_product(gradient, value_at(s, self.gathered, args, first + pixel));
-                }
+                let value = |pixel| value_at(s, self.gathered, args, first + pixel);
+                sum.add_product(gradient, g.pixel(position, cell).map_or(0.0, value));
             }
         }
         let [weight_bound, bias_bound] = self.bounds();

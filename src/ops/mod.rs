@@ -221,8 +221,10 @@ pub struct Step {
     pub learning_rate: f32,
     /// `1 / rows`, rounded on the host so that every adapter scales by the same bits.
     pub inverse_rows: f32,
+    /// 0, which no compiler knows: the padding's zero, whose product with infinity is NaN.
+    zero: u32,
     /// Keeps the size a multiple of 16 bytes, as WGSL's uniform layout wants.
-    padding: [u32; 3],
+    padding: [u32; 2],
 }
 
 impl Step {
@@ -234,7 +236,8 @@ impl Step {
             slot,
             learning_rate,
             inverse_rows: 1.0 / rows as f32,
-            padding: [0; 3],
+            zero: 0,
+            padding: [0; 2],
         }
     }
 }

@@ -1,41 +1,104 @@
 //! The windows that a convolution slides over an image, as a matrix that is never written down.
 
-use std::ops::Range;
-
 use super::arithmetic::{COLUMNS, Factor, RowPanels, Sums, tables};
 use super::conv::ConvSizes;
-use crate::shape::{Size2d, WindowedPlanes};
+use crate::shape::{Window, WindowedPlanes};
 
-/// Tables by which padded planes are the matrix (C·KH·KW, OH·OW) of the unrolled windows of C planes:
-/// under cell f at position p lies the value `cells[f] + positions[p]`.
+/// Tables by which padded planes are the matrix (C·KH·KW, OH·OW) of the unrolled windows of C
+/// planes: under cell f at position p lies the value `cells[f] + positions[p]`. Of the padded
+/// planes only what windows see is there, so that they are never larger than that matrix.
 #[derive(Debug)]
 pub(super) struct Windows {
-    channels: usize,
-    geometry: WindowedPlanes,
-    /// Of a plane with its padding.
-    padded: Size2d,
+    len: usize,
+    pieces: Vec<Piece>,
     /// Where each cell of the kernels lies in the window at the first position.
     pub cells: Vec<usize>,
     /// Where each window begins.
     pub positions: Vec<usize>,
 }
 
+/// Neighbours on a plane that are neighbours on the padded plane: a part of a row, or of an axis.
+#[derive(Debug, Clone, Copy)]
+struct Piece {
+    padded: usize,
+    plane: usize,
+    len: usize,
+}
+
+/// Rows or columns of a padded plane. Where the stride leaves gaps between windows, the gaps are
+/// left out.
+#[derive(Debug)]
+struct Axis {
+    /// From one window to the next.
+    step: usize,
+    len: usize,
+    /// The parts that are no padding.
+    pieces: Vec<Piece>,
+}
+
+impl Axis {
+    fn new([input, output]: [usize; 2], kernel: usize, stride: usize, padding: usize) -> Self {
+        let step = stride.min(kernel);
+        let len = (output - 1) * step + kernel;
+        // Windows that touch or overlap are one stretch.
+        let stretches = if stride > kernel { output } else { 1 };
+        let seen = if stride > kernel { kernel } else { len };
+        let pieces = (0..stretches).filter_map(|at| {
+            let first = at * stride;
+            let begin = first.max(padding);
+            let end = (first + seen).min(padding + input);
+            (begin < end).then(|| Piece {
+                padded: at * step + begin - first,
+                plane: begin - padding,
+                len: end - begin,
+            })
+        });
+        Axis {
+            step,
+            len,
+            pieces: pieces.collect(),
+        }
+    }
+}
+
 impl Windows {
     /// On `channels` of the planes at a time.
     pub fn new(channels: usize, geometry: WindowedPlanes) -> Self {
-        let Size2d { height, width } = geometry.window.padding;
-        let padded = Size2d {
-            height: geometry.input.height + 2 * height,
-            width: geometry.input.width + 2 * width,
-        };
-        let stride = geometry.window.stride;
-        let at = |c: usize, y: usize, x: usize| (c * padded.height + y) * padded.width + x;
+        let WindowedPlanes {
+            input,
+            output,
+            window,
+            ..
+        } = geometry;
+        let Window {
+            kernel,
+            stride,
+            padding,
+        } = window;
+        let rows = [input.height, output.height];
+        let rows = Axis::new(rows, kernel.height, stride.height, padding.height);
+        let columns = [input.width, output.width];
+        let columns = Axis::new(columns, kernel.width, stride.width, padding.width);
+        let at = |c: usize, y: usize, x: usize| (c * rows.len + y) * columns.len + x;
+        let mut pieces = Vec::new();
+        for c in 0..channels {
+            for piece in &rows.pieces {
+                for row in 0..piece.len {
+                    let plane = (c * input.height + piece.plane + row) * input.width;
+                    let padded = at(c, piece.padded + row, 0);
+                    pieces.extend(columns.pieces.iter().map(|piece| Piece {
+                        padded: padded + piece.padded,
+                        plane: plane + piece.plane,
+                        len: piece.len,
+                    }));
+                }
+            }
+        }
         let cells_of = |c| geometry.cells().map(move |(y, x)| at(c, y, x));
-        let first = |(y, x)| at(0, y * stride.height, x * stride.width);
+        let first = |(y, x)| at(0, y * rows.step, x * columns.step);
         Windows {
-            channels,
-            geometry,
-            padded,
+            len: at(channels, 0, 0),
+            pieces,
             cells: (0..channels).flat_map(cells_of).collect(),
             positions: geometry.positions().map(first).collect(),
         }
@@ -43,42 +106,25 @@ impl Windows {
 
     /// The elements of the padded planes.
     pub fn len(&self) -> usize {
-        self.channels * self.padded.height * self.padded.width
-    }
-
-    /// The rows of the planes without their padding, each as a range of the padded planes.
-    fn rows(&self) -> impl Iterator<Item = Range<usize>> {
-        let WindowedPlanes { input, window, .. } = self.geometry;
-        let planes =
-            (0..self.channels).map(move |c| c * self.padded.height + window.padding.height);
-        let rows = planes.flat_map(move |first| first..first + input.height);
-        let begins = rows.map(move |row| row * self.padded.width + window.padding.width);
-        begins.map(move |begin| begin..begin + input.width)
-    }
-
-    /// Whether each value of the padded planes is one of the planes.
-    pub fn inside(&self) -> Vec<bool> {
-        let mut inside = vec![false; self.len()];
-        self.rows().for_each(|row| inside[row].fill(true));
-        inside
+        self.len
     }
 
     /// Writes planes into the padded planes, which must be zero where the padding is.
     pub fn pad<T: From<f32>>(&self, planes: &[f32], padded: &mut [T]) {
-        for (row, values) in self.rows().zip(planes.chunks(self.geometry.input.width)) {
-            for (padded, &value) in padded[row].iter_mut().zip(values) {
+        for piece in &self.pieces {
+            let padded = padded[piece.padded..][..piece.len].iter_mut();
+            for (padded, &value) in padded.zip(&planes[piece.plane..]) {
                 *padded = value.into();
             }
         }
     }
 
-    /// Rounds the padded planes into planes without the padding.
+    /// Rounds the padded planes into planes without the padding; zero where no window was.
     pub fn crop(&self, padded: &[f64], planes: &mut [f32]) {
-        for (row, values) in self
-            .rows()
-            .zip(planes.chunks_mut(self.geometry.input.width))
-        {
-            for (value, &sum) in values.iter_mut().zip(&padded[row]) {
+        planes.fill(0.0);
+        for piece in &self.pieces {
+            let values = planes[piece.plane..][..piece.len].iter_mut();
+            for (value, &sum) in values.zip(&padded[piece.padded..]) {
                 *value = sum as f32;
             }
         }

@@ -8,16 +8,12 @@ use super::{
 };
 use crate::error::{Error, Result};
 use crate::ops::Op;
-use crate::shape::Shape;
+use crate::shape::{MOST_ELEMENTS, Shape};
 
 /// The arena of parameters, whose layout those of gradients and optimizer states share.
 const PARAMETERS: BufferId = BufferId(0);
 /// The arena of gradients.
 const GRADIENTS: BufferId = BufferId(1);
-
-/// Elements of a tensor: kernels count in u32, and the rectangle of workgroups that covers a tensor
-/// counts a little further than its end.
-const MOST_ELEMENTS: usize = 1 << 31;
 
 /// A plan in the making.
 #[derive(Debug)]
@@ -114,13 +110,21 @@ impl Builder {
     /// As [`Builder::tensor`].
     pub fn tensors_of(&mut self, op: &dyn Op) -> Result<(Vec<TensorId>, Vec<TensorId>)> {
         let bindings = op.bindings();
-        let mut make = |list: Vec<(&str, usize)>| {
-            let tensors = list.into_iter();
-            let tensors =
-                tensors.map(|(name, len)| self.tensor(name, [len], Element::U32, Role::Input));
+        let mut make = |list: Vec<(&str, usize)>, is_float: &dyn Fn(usize) -> bool| {
+            let tensors = list.into_iter().enumerate().map(|(place, (name, len))| {
+                let element = if is_float(place) {
+                    Element::F32
+                } else {
+                    Element::U32
+                };
+                self.tensor(name, [len], element, Role::Input)
+            });
             tensors.collect::<Result<Vec<_>>>()
         };
-        Ok((make(bindings.inputs)?, make(bindings.outputs)?))
+        Ok((
+            make(bindings.inputs, &|input| op.content(input).is_floats())?,
+            make(bindings.outputs, &|_| true)?,
+        ))
     }
 
     /// The same memory under another name and shape.
@@ -189,7 +193,7 @@ impl Builder {
     /// Whole arenas as tensors: the parameters and the gradients, once every layer is lowered.
     ///
     /// # Errors
-    /// The model has no parameter.
+    /// A model without parameters, or more of them than one tensor holds.
     pub fn arenas(&mut self) -> Result<(TensorId, TensorId)> {
         let words = self.plan.buffers[PARAMETERS.0].words;
         if words == 0 {
@@ -242,7 +246,7 @@ impl Builder {
     /// The tensor that this layer made under that name.
     ///
     /// # Errors
-    /// There is none.
+    /// No tensor of this layer has it.
     pub fn own(&self, name: &str) -> Result<TensorId> {
         self.plan.find(&self.full_name(name))
     }

@@ -4,6 +4,7 @@
 mod builder;
 mod display;
 mod fuse;
+mod host;
 mod loops;
 mod memory;
 

@@ -7,20 +7,22 @@ use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
+use super::convert;
 use crate::error::{Error, Result};
 use crate::files;
+use crate::notices::Notices;
 use crate::shape::Shape;
 
-/// The metadata key of the checksum of everything else.
-const CHECKSUM: &str = "crc32";
+/// The metadata key of the checksum of everything else. Other programs have no keys that begin so.
+const CHECKSUM: &str = "wgrad.crc32";
 
 /// The metadata key and name of the format: a file that carries it must carry a checksum too.
-const FORMAT: (&str, &str) = ("format", "wgrad checkpoint 1");
+const FORMAT: (&str, &str) = ("wgrad.format", "wgrad checkpoint 1");
 
 /// The largest file read: far above any model that fits an adapter's default limits.
 const LARGEST: u64 = 4 << 30;
 
-/// Named arrays of f32, and what they belong to.
+/// Named arrays, and what they belong to.
 ///
 /// Parameters carry PyTorch's names and layouts for the same `nn.Sequential`: `0.weight`, `0.bias`,
 /// `4.weight`, …, so that `load_state_dict` takes them as they are. The state of the optimizer is
@@ -29,9 +31,14 @@ const LARGEST: u64 = 4 << 30;
 pub struct Checkpoint {
     /// The arrays, by name.
     pub tensors: BTreeMap<String, (Shape, Vec<f32>)>,
-    /// What a trainer writes beside them: model, training options, seed, epoch, step. Empty in files
-    /// that other programs wrote.
+    /// Arrays of integers, by name: counters that PyTorch keeps among a model's weights, such as
+    /// `1.num_batches_tracked`. No layer reads them; they are kept for those who do.
+    pub integers: BTreeMap<String, (Shape, Vec<i64>)>,
+    /// What a trainer writes beside them: model, training options, seed, epoch, step. In files of other
+    /// programs, what these wrote; they may use any key that does not begin with `wgrad.`.
     pub metadata: BTreeMap<String, String>,
+    /// What loading changed: arrays of F64 that were rounded. It is not saved.
+    pub notices: Notices,
 }
 
 impl Checkpoint {
@@ -48,8 +55,8 @@ impl Checkpoint {
     /// refused: nothing continues from them, and the old file may be the last good one.
     ///
     /// # Errors
-    /// The disk's, or the format's where a name or a size does not fit it; a value that is infinite
-    /// or NaN; something at `path` that is no file.
+    /// The disk's, or the format's where a name or a size does not fit it; more than the 4 GiB that
+    /// [`Checkpoint::load`] reads; a value that is infinite or NaN; something at `path` that is no file.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let refuse = |expected: &str, got: String| Error::Data {
@@ -72,18 +79,34 @@ impl Checkpoint {
             .collect();
         metadata.insert(CHECKSUM.to_owned(), self.checksum());
         metadata.insert(FORMAT.0.to_owned(), FORMAT.1.to_owned());
-        let views = self.tensors.iter().map(|(name, (shape, values))| {
-            let bytes = bytemuck::cast_slice(values);
-            TensorView::new(Dtype::F32, shape.dims().to_vec(), bytes).map(|view| (name, view))
+        let wrong = |expected: &str, got: String| Error::Data {
+            path: path.to_owned(),
+            expected: expected.to_owned(),
+            got,
+        };
+        let mut of_both = self.integers.keys();
+        if let Some(name) = of_both.find(|name| self.tensors.contains_key(*name)) {
+            return Err(wrong(
+                "a name of its own for each array",
+                format!("{name} twice"),
+            ));
+        }
+        let view =
+            |dtype, shape: &Shape, bytes| TensorView::new(dtype, shape.dims().to_vec(), bytes);
+        let floats = self.tensors.iter().map(|(name, (shape, values))| {
+            view(Dtype::F32, shape, bytemuck::cast_slice(values)).map(|view| (name, view))
         });
-        let bytes = views
+        let integers = self.integers.iter().map(|(name, (shape, values))| {
+            view(Dtype::I64, shape, bytemuck::cast_slice(values)).map(|view| (name, view))
+        });
+        let bytes = floats
+            .chain(integers)
             .collect::<Result<Vec<_>, _>>()
             .and_then(|views| safetensors::serialize(views, Some(metadata)))
-            .map_err(|error| Error::Data {
-                path: path.to_owned(),
-                expected: "tensors that fit the safetensors format".to_owned(),
-                got: error.to_string(),
-            })?;
+            .map_err(|error| wrong("tensors that fit the safetensors format", error.to_string()))?;
+        if bytes.len() as u64 > LARGEST {
+            return Err(wrong("at most 4 GiB", format!("{} bytes", bytes.len())));
+        }
         files::replace(path, &bytes).map_err(|source| Error::Io {
             path: path.to_owned(),
             source,
@@ -93,8 +116,8 @@ impl Checkpoint {
     /// Reads a file, and checks its sum where it has one.
     ///
     /// # Errors
-    /// A file that cannot be read, is no safetensors file of f32, or whose content is not what was
-    /// written.
+    /// A file that cannot be read, is no safetensors file, or whose content is not what was written;
+    /// arrays of other elements than F32, F64, F16, BF16 and I64.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let io = |source| Error::Io {
@@ -123,29 +146,26 @@ impl Checkpoint {
             SafeTensors::read_metadata(bytes).map_err(|error| (format, error.to_string()))?;
         let mut checkpoint = Checkpoint::default();
         for (name, view) in file.iter() {
-            if view.dtype() != Dtype::F32 {
-                return Err(("tensors of F32", format!("{name} of {:?}", view.dtype())));
+            let (name, shape) = (name.to_owned(), Shape::new(view.shape().to_vec()));
+            if view.dtype() == Dtype::I64 {
+                let values = bytemuck::pod_collect_to_vec(view.data());
+                checkpoint.integers.insert(name, (shape, values));
+                continue;
             }
-            let values = bytemuck::pod_collect_to_vec(view.data());
-            let shape = Shape::new(view.shape().to_vec());
-            checkpoint.tensors.insert(name.to_owned(), (shape, values));
+            let values = convert::floats(&name, &view, &mut checkpoint.notices)?;
+            checkpoint.tensors.insert(name, (shape, values));
         }
         let metadata = header.metadata().iter().flatten();
         checkpoint.metadata = metadata
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect();
-        let is_ours = checkpoint
-            .metadata
-            .get(FORMAT.0)
-            .is_some_and(|format| format == FORMAT.1);
+        let format = checkpoint.metadata.remove(FORMAT.0);
         let written = checkpoint.metadata.remove(CHECKSUM);
-        match (is_ours, &written) {
-            (false, None) => return Ok(checkpoint),
-            (false, Some(_)) => {
-                let format = checkpoint.metadata.remove(FORMAT.0);
-                return Err((FORMAT.1, format.unwrap_or_else(|| "no format".to_owned())));
-            }
-            (true, _) => drop(checkpoint.metadata.remove(FORMAT.0)),
+        match format {
+            // Either key without the other is a file of ours that was damaged.
+            None if written.is_none() => return Ok(checkpoint),
+            Some(format) if format == FORMAT.1 => {}
+            other => return Err((FORMAT.1, other.unwrap_or_else(|| "no format".to_owned()))),
         }
         let found = checkpoint.checksum();
         if written.as_ref() != Some(&found) {
@@ -170,6 +190,12 @@ impl Checkpoint {
             update(value.as_bytes());
         }
         for (name, (shape, values)) in &self.tensors {
+            update(name.as_bytes());
+            update(shape.to_string().as_bytes());
+            update(bytemuck::cast_slice(values));
+        }
+        for (name, (shape, values)) in &self.integers {
+            update(b"I64");
             update(name.as_bytes());
             update(shape.to_string().as_bytes());
             update(bytemuck::cast_slice(values));

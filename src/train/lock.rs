@@ -6,14 +6,16 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::files::{self, Lock, NoLock};
 
-/// The file of a folder that is locked. It stays, empty but for the number of the process that had it last.
+/// The file of a folder that is locked. It stays, empty but for the number of the process that had
+/// it last.
 const NAME: &str = ".lock";
 
-/// Holds a folder, such as that of a run's checkpoints: another [`FolderLock`] of the same folder, in this
-/// process or in another, is refused until this one is dropped or its process has ended, however it ended.
+/// Holds a folder, such as that of a run's checkpoints: another [`FolderLock`] of the same folder,
+/// in this process or in another, is refused until this one is dropped or its process has ended,
+/// however it ended.
 ///
-/// It keeps nobody from reading or writing the folder who does not ask for it. On a file system without locks
-/// it holds nothing.
+/// It keeps nobody from reading or writing the folder who does not ask for it. On a file system
+/// without locks it holds nothing.
 #[derive(Debug)]
 pub struct FolderLock {
     folder: PathBuf,

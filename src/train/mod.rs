@@ -2,7 +2,9 @@
 
 mod bursts;
 mod checkpoint;
+mod convert;
 mod lock;
+mod names;
 mod position;
 mod resume;
 mod session;

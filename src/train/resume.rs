@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::str::FromStr;
 
+use super::names::{Named, matching};
 use super::position::Position;
 use super::{Checkpoint, Planning, Trainer};
 use crate::error::{Error, Result};
+use crate::notices::Notices;
 use crate::optim::check_rate;
 use crate::plan::{Plan, Role, Tensor, TensorId};
 use crate::tune::Choices;
@@ -57,7 +59,11 @@ impl Trainer {
             .choices()
             .map_or_else(|| UNFUSED.to_owned(), Choices::to_string);
         metadata.insert(KERNELS.to_owned(), kernels);
-        Ok(Checkpoint { tensors, metadata })
+        Ok(Checkpoint {
+            tensors,
+            metadata,
+            ..Checkpoint::default()
+        })
     }
 
     /// Goes back to where `checkpoint` was taken, or forward: the steps to come give the same bits as
@@ -107,16 +113,47 @@ impl Trainer {
     }
 
     /// Takes the parameters of a checkpoint, and nothing else of it. They may come from PyTorch: the
-    /// `state_dict` of the same `nn.Sequential`, saved by its safetensors package.
+    /// `state_dict` of the same network, saved by its safetensors package. Returns what a user should
+    /// know: arrays that were rounded when they were loaded, and names that are not this model's.
+    ///
+    /// Names are those of the same `nn.Sequential` (`0.weight`, `4.bias`); or these after a module that
+    /// all share (`module.0.weight`, as `DataParallel` writes); or any others, if each layer is told
+    /// apart from all the others by the shapes and last parts of its names (`conv1.weight`,
+    /// `fc1.bias`). Two layers of equal shapes need equal names, since no file says which is run first.
     ///
     /// # Errors
-    /// A parameter that is missing, of another shape or none of this model's, by name; a device that is
-    /// lost or reports a fault.
-    pub fn load_parameters(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+    /// Parameters that are not this model's, with the names and shapes of both; a device that is lost or
+    /// reports a fault.
+    pub fn load_parameters(&mut self, checkpoint: &Checkpoint) -> Result<Notices> {
         self.check_whole()?;
         self.executor.check()?;
-        let (arena, values) = self.read_arena(checkpoint, "", "parameters")?;
-        self.executor.write(arena, &values)
+        let mut notices = checkpoint.notices.clone();
+        let plan = self.executor.plan();
+        let ours = parameters(plan);
+        let named = ours
+            .iter()
+            .map(|(name, tensor)| (name.as_str(), &tensor.shape));
+        let theirs = checkpoint.tensors.iter();
+        let theirs = theirs.filter(|(name, _)| !name.starts_with(OPTIMIZER));
+        let theirs: Vec<Named<'_>> = theirs
+            .map(|(name, (shape, _))| (name.as_str(), shape))
+            .collect();
+        let found = matching(&named.collect::<Vec<_>>(), &theirs)?;
+        let mut renamed = Checkpoint::default();
+        let mut others = Vec::new();
+        for ((name, _), theirs) in ours.iter().zip(found) {
+            if name != theirs {
+                others.push(format!("{theirs} for {name}"));
+            }
+            let tensor = checkpoint.tensors[theirs].clone();
+            renamed.tensors.insert(name.clone(), tensor);
+        }
+        if !others.is_empty() {
+            notices.push(format!("weights taken: {}", others.join(", ")));
+        }
+        let (arena, values) = self.read_arena(&renamed, "", "parameters")?;
+        self.executor.write(arena, &values)?;
+        Ok(notices)
     }
 
     /// An arena, and what the arrays of the checkpoint whose names begin with `prefix` make of it.

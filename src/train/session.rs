@@ -4,6 +4,7 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::executor::{Executor, StepMetrics};
 use crate::loss::Loss;
+use crate::memory;
 use crate::nn::{Sequential, Training, initial_parameters};
 use crate::ops::Step;
 use crate::optim::check_rate;
@@ -62,7 +63,7 @@ impl Session {
         seed: u64,
     ) -> Result<Self> {
         let plan = model.lower(training)?;
-        let parameters = initial_parameters(&plan, seed);
+        let parameters = initial_parameters(&plan, seed)?;
         let (arena, images) = (plan.find("parameters")?, plan.find("images")?);
         let (labels, logits) = (plan.find("labels")?, plan.find("logits")?);
         let classes = plan.tensor(logits).shape.dims()[1];
@@ -117,8 +118,8 @@ impl Session {
                 label,
             ));
         }
-        let mut whole = images.to_vec();
-        whole.resize(batch * len, 0.0);
+        let mut whole = memory::zeros("batch", batch * len)?;
+        whole[..images.len()].copy_from_slice(images);
         self.executor.write(self.images, &whole)?;
         let mut whole = labels.to_vec();
         whole.resize(batch, 0);
@@ -201,7 +202,7 @@ impl Session {
     /// Overwrites the values of a tensor of the plan.
     ///
     /// # Errors
-    /// No tensor of that name, or another number of values.
+    /// No tensor of that name, one of integers, or another number of values.
     pub fn write(&mut self, name: &str, values: &[f32]) -> Result<()> {
         let tensor = self.plan().find(name)?;
         self.executor.write(tensor, values)

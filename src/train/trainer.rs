@@ -14,6 +14,7 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::executor::{Executor, StepMetrics};
 use crate::loss::Loss;
+use crate::memory;
 use crate::nn::{Sequential, Training, initial_parameters};
 use crate::notices::Notices;
 use crate::ops::Step;
@@ -169,7 +170,7 @@ impl Trainer {
                 got: logits.to_string(),
             });
         }
-        let parameters = initial_parameters(&plan, config.seed);
+        let parameters = initial_parameters(&plan, config.seed)?;
         let arena = plan.find("parameters")?;
         let [images, labels] = [plan.find("dataset.images")?, plan.find("dataset.labels")?];
         let order = plan.find("dataset.order")?;
@@ -387,7 +388,10 @@ impl Trainer {
     /// The order in which samples are visited: the training samples, shuffled by seed and epoch or
     /// as they are, then the test samples as they are.
     fn write_order(&mut self, shuffle: bool) -> Result<()> {
-        let mut order: Vec<u32> = (0..(self.train_len + self.test_len) as u32).collect();
+        let mut order = memory::zeros("order of samples", self.train_len + self.test_len)?;
+        for (place, sample) in order.iter_mut().enumerate() {
+            *sample = place as u32;
+        }
         if shuffle {
             let mut generator = ChaCha8Rng::seed_from_u64(self.config.seed);
             // Stream 0 and those after it draw parameters; the orders count from the other end.

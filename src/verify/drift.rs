@@ -94,7 +94,7 @@ pub(super) async fn load(
         dataset: Some(samples),
         ..subject.training.clone()
     })?;
-    let parameters = initial_parameters(&plan, seed);
+    let parameters = initial_parameters(&plan, seed)?;
     let classes = plan.tensor(plan.find("logits")?).shape.dims()[1];
     let mut executor = device.clone().without_spot_checks().load(plan).await?;
     let plan = executor.plan().clone();

@@ -240,8 +240,8 @@ pub fn mutants() -> Vec<Planted> {
         (
             "padding not zero",
             backward_weight(),
-            "return select(vec4<f32>(), vec4<f32>(input[at.x]",
-            "return select(vec4<f32>(1.0), vec4<f32>(input[at.x]",
+            "bitcast<vec4<f32>>(vec4<u32>(this_step.zero)), values",
+            "vec4<f32>(1.0), values",
         ),
         (
             "bias of the first rows only",

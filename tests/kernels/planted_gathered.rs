@@ -65,7 +65,7 @@ pub fn mutants() -> Vec<Planted> {
         (
             "padding not zero",
             pool_backward(),
-            "select(vec4<u32>(), bytes, inside(image, h, w))",
+            "select(vec4<u32>(this_step.zero), bytes, inside(image, h, w))",
             "bytes",
         ),
         ("bytes not scaled", pool_backward(), " * BYTE_SCALE", ""),
