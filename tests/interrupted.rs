@@ -133,7 +133,7 @@ fn a_panic_within_a_step_is_an_error_until_a_restore() {
     refused(checkpoint(&trainer).map(drop));
     refused(wgrad::block_on(trainer.train_epoch(|_| {})).map(drop));
     refused(wgrad::block_on(trainer.evaluate(Split::Test)).map(drop));
-    refused(trainer.load_parameters(&good));
+    refused(trainer.load_parameters(&good).map(drop));
 
     trainer.executor().write_words(labels, &words).unwrap();
     trainer.restore(&good).unwrap();

@@ -3,8 +3,13 @@
 mod common;
 
 use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Training};
-use wgrad::ops::{BiasBackward, Epilogue, Gemm, Op, Operand, Product, ReduceSum, Step};
+use wgrad::ops::{
+    BiasBackward, Col2im, ConvBackwardInput, ConvBackwardWeight, ConvForward, ConvPoolForward,
+    ConvSizes, CrossEntropy, Epilogue, FusedLoss, Gemm, MaxPoolBackward, MaxPoolBackwardAll,
+    MaxPoolForward, Metrics, Mse, Op, Operand, Product, ReduceSum, RowLoss, Step,
+};
 use wgrad::plan::{Builder, ConvKernel, Element, Phase, Plan, Role};
+use wgrad::shape::{Window, WindowedPlanes};
 use wgrad::verify::lockstep;
 use wgrad::{Device, Loss, Session, Sgd};
 
@@ -98,6 +103,9 @@ fn every_kernel_of_a_product_counts_all_its_ones() {
         .is_some_and(|adapter| adapter.has_subgroups());
     for (epilogue, added) in epilogues {
         for transposed in [[false, true], [true, false]] {
+            // The longest K for two epilogues, one past the plainest kernel's loop for the others.
+            let is_plain = matches!(epilogue, Epilogue::Plain | Epilogue::Sums);
+            let k = if is_plain { k } else { CUT + 8 };
             let product = Product::new([64, 4, k], transposed, epilogue);
             for variant in product.variants() {
                 if variant.op.needs_subgroups() && !subgroups {
@@ -185,7 +193,7 @@ fn training_on(sample: [usize; 3], batch_size: usize) -> Training {
 fn check(device: &Device, name: &str, plan: Plan) {
     wgrad::block_on(async {
         let mut generator = common::generator(5);
-        let parameters = wgrad::nn::initial_parameters(&plan, 3);
+        let parameters = wgrad::nn::initial_parameters(&plan, 3)?;
         let (arena, images) = (plan.find("parameters")?, plan.find("dataset.images")?);
         let (labels, order) = (plan.find("dataset.labels")?, plan.find("dataset.order")?);
         let samples = plan.tensor(order).words();
@@ -275,4 +283,161 @@ fn a_shorter_limit_gives_the_same_or_is_refused() {
         error.ends_with("offers 3 (longest loop, as measured)"),
         "{error}"
     );
+}
+
+/// The largest size whose op has no longer loop than `limit`.
+fn longest(limit: u64, op: &dyn Fn(usize) -> Box<dyn Op>) -> Box<dyn Op> {
+    let (mut fits, mut exceeds) = (1, 1 << 22);
+    while exceeds - fits > 1 {
+        let size = (fits + exceeds) / 2;
+        match op(size).longest_loop() <= limit {
+            true => fits = size,
+            false => exceeds = size,
+        }
+    }
+    op(fits)
+}
+
+fn conv(
+    batch: usize,
+    channels: [usize; 2],
+    plane: (usize, usize),
+    kernel: (usize, usize),
+) -> ConvSizes {
+    let window = Window {
+        kernel: kernel.into(),
+        stride: 1.into(),
+        padding: 0.into(),
+    };
+    let [in_channels, out_channels] = channels;
+    let planes = batch * in_channels;
+    let geometry = WindowedPlanes::new(planes, plane.into(), window, "conv").unwrap();
+    ConvSizes {
+        batch,
+        in_channels,
+        out_channels,
+        geometry,
+    }
+}
+
+/// An op whose loops are as long as they may be is right: what it says of them is not too little.
+#[test]
+fn loops_as_long_as_they_may_be_are_whole() {
+    let Some(device) = common::gpu() else { return };
+    let rows = 200;
+    let metrics = |classes| Metrics {
+        rows,
+        classes,
+        slots: 1,
+    };
+    let mse = |classes| Mse {
+        rows,
+        classes,
+        scale: 1.0,
+    };
+    let pool = |size: usize| conv(1, [1, 1], (size, 7), (size, 5)).geometry;
+    let column = |size: usize| conv(1, [1, 2], (size, 2), (1, 2));
+    let ops: Vec<Box<dyn Fn(usize) -> Box<dyn Op>>> = vec![
+        Box::new(|size| {
+            Box::new(BiasBackward {
+                rows: 3,
+                area: size,
+            })
+        }),
+        Box::new(|size| Box::new(ReduceSum::new(size, 3))),
+        Box::new(|size| Box::new(Gemm::new(1, [5, 3, size], Operand::PLAIN, Operand::PLAIN))),
+        Box::new(|size| {
+            Box::new(ConvForward {
+                sizes: conv(1, [size, 3], (4, 5), (3, 2)),
+                relu: true,
+            })
+        }),
+        Box::new(|size| {
+            Box::new(ConvBackwardInput {
+                sizes: conv(1, [3, size], (4, 5), (3, 2)),
+            })
+        }),
+        Box::new(move |size| {
+            Box::new(ConvBackwardWeight {
+                sizes: column(size),
+                parts: 1,
+            })
+        }),
+        Box::new(|size| {
+            let sizes = conv(1, [size, 2], (5, 5), (3, 2));
+            Box::new(ConvPoolForward {
+                sizes,
+                gathered: None,
+            })
+        }),
+        Box::new(move |size| {
+            Box::new(Col2im {
+                geometry: pool(size),
+            })
+        }),
+        Box::new(move |size| {
+            Box::new(MaxPoolForward {
+                geometry: pool(size),
+                relu: false,
+            })
+        }),
+        Box::new(move |size| {
+            Box::new(MaxPoolBackward {
+                geometry: pool(size),
+                disjoint: false,
+            })
+        }),
+        Box::new(move |size| {
+            Box::new(MaxPoolBackwardAll {
+                geometry: pool(size),
+            })
+        }),
+        Box::new(|classes| Box::new(CrossEntropy { rows: 3, classes })),
+        Box::new(move |classes| Box::new(mse(classes))),
+        Box::new(move |classes| Box::new(metrics(classes))),
+        Box::new(move |classes| {
+            let loss = RowLoss::Mse(mse(classes));
+            Box::new(FusedLoss {
+                loss,
+                metrics: metrics(classes),
+                gathered: None,
+            })
+        }),
+    ];
+    // What the device grants is known once something was loaded.
+    on_ones(&device, Box::new(ReduceSum::new(1, 1)));
+    let granted = device
+        .adapter()
+        .and_then(|adapter| adapter.longest_loop())
+        .unwrap();
+    let mut all: Vec<_> = ops
+        .iter()
+        .map(|op| longest(granted.min(65_535), op))
+        .collect();
+    let product = |size: usize| Product::new([64, 4, 4 * size], [false, true], Epilogue::Sums);
+    for kernel in product(1).variants() {
+        let named = |size: usize| {
+            let mut variants = product(size).variants().into_iter();
+            variants
+                .find(|variant| variant.name == kernel.name)
+                .unwrap()
+                .op
+        };
+        // Those that share K among lanes would need more memory than adapters bind.
+        let op = longest(granted.min(65_535), &named);
+        if device.adapter().is_some_and(|a| a.has_subgroups()) || !op.needs_subgroups() {
+            all.extend((op.cost().bytes < 256 << 20).then_some(op));
+        }
+    }
+    for op in all {
+        let name = format!("{op:?}");
+        let rounds = op.longest_loop();
+        let mut plan = Builder::new(false);
+        let (inputs, outputs) = plan.tensors_of(op.as_ref()).unwrap();
+        plan.boxed_op(Phase::Forward, op, &inputs, &outputs)
+            .unwrap();
+        let loaded = wgrad::block_on(device.load(plan.finish())).map(drop);
+        println!("{rounds} rounds: {name}");
+        loaded.unwrap_or_else(|error| panic!("{error}"));
+    }
 }

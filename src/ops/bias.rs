@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::case::{Case, Random, Read};
-use super::{Args, Bindings, Cost, Element, Elements, ErrorBound, Op, ReduceSum, Split, Sum};
+use super::{Args, Bindings, Cost, Element, Elements, ErrorBound, Op, ReduceSum, Split, Sum, nested_loops};
 
 const SHADER: &str = include_str!("../../shaders/bias.wgsl");
 
@@ -120,7 +120,7 @@ impl Op for BiasBackward {
     }
 
     fn longest_loop(&self) -> u64 {
-        self.area as u64
+        nested_loops(&[self.area])
     }
 
     fn split(&self, longest: u64) -> Option<Split> {

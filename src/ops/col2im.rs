@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::case::{Case, Random, Read};
 use super::windows::Windows;
-use super::{Args, Bindings, Cost, Element, Elements, ErrorBound, Im2col, Op, Sum};
+use super::{Args, Bindings, Cost, Element, Elements, ErrorBound, Im2col, Op, Sum, nested_loops};
 use crate::shape::{Size2d, WindowedPlanes};
 
 /// `d_input[plane, pixel] = Σ d_columns[plane, cell, position]` over the cells and positions that
@@ -43,7 +43,7 @@ impl Op for Col2im {
 
     fn longest_loop(&self) -> u64 {
         let Size2d { height, width } = self.geometry.window.kernel;
-        (height + height * width) as u64
+        nested_loops(&[height, width])
     }
 
     fn cost(&self) -> Cost {

@@ -9,8 +9,7 @@ use super::windows::{Convolution, Scratch, Windows};
 use super::element::tile_edges;
 use super::{
     Args, Bindings, Col2im, ConvBackwardWeight, Cost, Element, Elements, Epilogue, ErrorBound, Im2col, Op,
-    Product, Slot, Split, Sum, flag,
-};
+    Product, Slot, Split, Sum, flag, nested_loops};
 use crate::shape::{Size2d, WindowedPlanes};
 
 pub(super) const SHADER: &str = include_str!("../../shaders/conv.wgsl");
@@ -136,10 +135,10 @@ impl ConvForward {
     }
 }
 
-/// Three loops in each other: channels, rows and columns of the kernel.
-fn nested(channels: usize, sizes: &ConvSizes) -> u64 {
+/// The loops over channels, rows and columns of the kernel.
+fn loops(channels: usize, sizes: &ConvSizes) -> u64 {
     let Size2d { height, width } = sizes.geometry.window.kernel;
-    (channels * (1 + height * (1 + width))) as u64
+    nested_loops(&[channels, height, width])
 }
 
 impl Op for ConvForward {
@@ -176,7 +175,7 @@ impl Op for ConvForward {
     }
 
     fn longest_loop(&self) -> u64 {
-        nested(self.sizes.in_channels, &self.sizes)
+        loops(self.sizes.in_channels, &self.sizes)
     }
 
     /// The columns, and the product with them.
@@ -272,7 +271,7 @@ impl Op for ConvBackwardInput {
     }
 
     fn longest_loop(&self) -> u64 {
-        nested(self.sizes.out_channels, &self.sizes)
+        loops(self.sizes.out_channels, &self.sizes)
     }
 
     /// The gradient of the columns, and what it adds up to; col2im has loops of its own.

@@ -12,8 +12,7 @@ use super::conv::ConvSizes;
 use super::windows::{Convolution, Scratch};
 use super::gather::{Gather, pixel_of};
 use super::{
-    Args, Bindings, Content, ConvPoolBackwardWeight, Cost, Element, Elements, ErrorBound, Op, Sum, flag,
-};
+    Args, Bindings, Content, ConvPoolBackwardWeight, Cost, Element, Elements, ErrorBound, Op, Sum, flag, nested_loops};
 use crate::shape::{Size2d, Window, WindowedPlanes};
 
 pub(super) const SHADER: &str = include_str!("../../shaders/conv_pool.wgsl");
@@ -179,7 +178,7 @@ impl Op for ConvPoolForward {
     }
 
     fn longest_loop(&self) -> u64 {
-        (self.sizes.in_channels * (1 + self.sizes.geometry.window.kernel.height)) as u64
+        nested_loops(&[self.sizes.in_channels, self.sizes.geometry.window.kernel.height])
     }
 
     fn content(&self, input: usize) -> Content {

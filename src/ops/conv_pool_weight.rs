@@ -71,7 +71,7 @@ impl Op for ConvPoolBackwardWeight {
     fn longest_loop(&self) -> u64 {
         let (height, width) = pooled_size(&self.sizes);
         let tiles = (self.sizes.batch * height * width.div_ceil(TILE)) as u64;
-        tiles.div_ceil(WORKGROUP_SIZE) + 2 * WORKGROUP_SIZE
+        tiles.div_ceil(WORKGROUP_SIZE) + 1 + 2 * (WORKGROUP_SIZE + 1)
     }
 
     fn content(&self, input: usize) -> Content {

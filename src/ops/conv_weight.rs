@@ -74,8 +74,9 @@ impl Op for ConvBackwardWeight {
     }
 
     fn longest_loop(&self) -> u64 {
+        // A part may begin and end within a row; each row is a loop, and two loops store the bias.
         let rows = self.part_len().div_ceil(self.sizes.geometry.output.width) + 1;
-        (self.part_len() + rows + TILE) as u64
+        (self.part_len() + 2 * rows + 1 + TILE + 2) as u64
     }
 
     fn cost(&self) -> Cost {

@@ -2,7 +2,7 @@
 
 use super::bound::EPSILON;
 use super::case::{Case, Gradient, Random};
-use super::{Args, Bindings, Content, Cost, Element, Elements, ErrorBound, Op, Step};
+use super::{Args, Bindings, Content, Cost, Element, Elements, ErrorBound, Op, Step, nested_loops};
 
 /// For each row, `row_loss = −log softmax(logits)[label]` and
 /// `d_logits = (softmax(logits) − t) / rows`, with `t` one at the label and zero elsewhere. The row's
@@ -56,7 +56,7 @@ impl Op for CrossEntropy {
     }
 
     fn longest_loop(&self) -> u64 {
-        3 * self.classes as u64
+        3 * nested_loops(&[self.classes])
     }
 
     fn content(&self, input: usize) -> Content {

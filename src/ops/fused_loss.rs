@@ -7,8 +7,7 @@ use super::case::{Case, Random};
 use super::gather::{gather_labels, sample_of};
 use super::{
     Args, Bindings, Content, Cost, CrossEntropy, Element, Elements, ErrorBound, Metrics, Mse, Op,
-    WORKGROUP_SIZE, flag,
-};
+    WORKGROUP_SIZE, flag, nested_loops};
 
 /// What [`Mse`] or [`CrossEntropy`] and then [`Metrics`] compute.
 #[derive(Debug, Clone)]
@@ -133,7 +132,8 @@ impl Op for FusedLoss {
         };
         let Metrics { rows, classes, .. } = self.metrics;
         let [rows, all] = [rows, rows * classes].map(|len| (len as u64).div_ceil(WORKGROUP_SIZE));
-        rows * (1 + passes * classes as u64) + all + u64::from(WORKGROUP_SIZE.ilog2())
+        let of_rows = rows * (1 + passes * nested_loops(&[classes])) + 1;
+        of_rows + all + 1 + u64::from(WORKGROUP_SIZE.ilog2()) + 1
     }
 
     fn cost(&self) -> Cost {

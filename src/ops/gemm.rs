@@ -7,8 +7,7 @@ use super::arithmetic::{Factor, Sums, items_of_a_task, tables};
 use super::case::{Case, Random, Read};
 use super::element::tile_edges;
 use super::{
-    Args, Bindings, Cost, Element, Elements, ErrorBound, Op, ReduceSum, Slot, Split, Sum, flag,
-};
+    Args, Bindings, Cost, Element, Elements, ErrorBound, Op, ReduceSum, Slot, Split, Sum, flag, nested_loops};
 
 /// The rows and columns of the product that one invocation computes; as in the shader.
 const TILE_M: usize = 4;
@@ -167,12 +166,13 @@ impl Op for Gemm {
     }
 
     fn longest_loop(&self) -> u64 {
-        self.part_len() as u64
+        nested_loops(&[self.part_len()])
     }
 
     /// Partial products, and their sum.
     fn split(&self, longest: u64) -> Option<Split> {
-        let parts = (self.k as u64).div_ceil(longest.max(1)) as usize;
+        // One round of a loop finds its end.
+        let parts = (self.k as u64).div_ceil(longest.max(2) - 1) as usize;
         if self.split_k > 1 || parts < 2 {
             return None;
         }

@@ -11,7 +11,7 @@ pub(super) const KERNEL: Kernel = Kernel {
     worker: Worker::Invocation,
     multiple_of: 1,
     least_rows: 1,
-    longest_loop: |k, _, sums| k * (1 + sums),
+    longest_loop: |k, _, sums| (k + 1) * (1 + sums),
     subgroups: false,
 };
 

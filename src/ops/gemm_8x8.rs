@@ -11,7 +11,7 @@ pub(super) const KERNEL: Kernel = Kernel {
     worker: Worker::Invocation,
     multiple_of: 4,
     least_rows: 1,
-    longest_loop: |k, _, sums| k / 4 * (1 + 2 * sums),
+    longest_loop: |k, _, sums| (k / 4 + 1) * (1 + 2 * sums),
     subgroups: false,
 };
 

@@ -12,7 +12,7 @@ pub(super) const KERNEL: Kernel = Kernel {
     worker: Worker::LaneOfRow,
     multiple_of: 4,
     least_rows: 1,
-    longest_loop: |k, _, _| k / 4,
+    longest_loop: |k, _, _| k / 4 + 1,
     subgroups: true,
 };
 

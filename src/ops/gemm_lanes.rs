@@ -12,7 +12,7 @@ pub(super) const KERNEL: Kernel = Kernel {
     multiple_of: 1,
     least_rows: 1,
     longest_loop: |k, workgroup, sums| {
-        k.div_ceil(workgroup) + u64::from(workgroup.ilog2()) * (1 + sums)
+        k.div_ceil(workgroup) + 1 + u64::from(workgroup.ilog2() + 1) * (1 + sums)
     },
     subgroups: false,
 };

@@ -11,7 +11,7 @@ pub(super) const KERNEL: Kernel = Kernel {
     worker: Worker::Workgroup,
     multiple_of: 1,
     least_rows: 1,
-    longest_loop: |k, workgroup, sums| k.div_ceil(workgroup) + workgroup * (1 + sums),
+    longest_loop: |k, workgroup, sums| k.div_ceil(workgroup) + 1 + (workgroup + 1) * (1 + sums),
     subgroups: true,
 };
 

@@ -16,7 +16,7 @@ pub(super) const KERNEL: Kernel = Kernel {
     multiple_of: 1,
     least_rows: 1,
     longest_loop: |k, workgroup, sums| {
-        k.div_ceil(SLICE) * (1 + TILE * SLICE / workgroup + SLICE * (1 + sums))
+        k.div_ceil(SLICE) * (2 + TILE * SLICE / workgroup + (SLICE + 1) * (1 + sums)) + 1
     },
     subgroups: false,
 };

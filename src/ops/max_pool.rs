@@ -6,8 +6,7 @@ use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::bound::{EPSILON, SMALLEST_NORMAL};
 use super::case::{Case, Random, Read};
 use super::{
-    Args, Bindings, Content, Cost, Element, Elements, ErrorBound, NO_PIXEL, Op, Step, Sum, flag, ordered_key,
-};
+    Args, Bindings, Content, Cost, Element, Elements, ErrorBound, NO_PIXEL, Op, Step, Sum, flag, ordered_key, nested_loops};
 use crate::shape::{Size2d, Window, WindowedPlanes};
 
 const SHADER: &str = include_str!("../../shaders/max_pool.wgsl");
@@ -89,7 +88,7 @@ impl Op for MaxPoolForward {
 
     fn longest_loop(&self) -> u64 {
         let Size2d { height, width } = self.geometry.window.kernel;
-        (height + height * width) as u64
+        nested_loops(&[height, width])
     }
 
     fn content(&self, _: usize) -> Content {
@@ -213,7 +212,7 @@ impl Op for MaxPoolBackward {
     fn longest_loop(&self) -> u64 {
         let cells = self.geometry.window.kernel;
         let [rows, columns] = if self.disjoint { [cells.height, cells.width] } else { covering(&self.geometry) };
-        (rows + rows * columns) as u64
+        nested_loops(&[rows, columns])
     }
 
     /// A pixel of the window, or none.
@@ -293,7 +292,7 @@ impl Op for MaxPoolBackwardAll {
 
     fn longest_loop(&self) -> u64 {
         let [rows, columns] = covering(&self.geometry);
-        (rows + rows * columns) as u64
+        nested_loops(&[rows, columns])
     }
 
     fn cost(&self) -> Cost {

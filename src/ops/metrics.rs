@@ -2,8 +2,7 @@
 
 use super::case::{Case, Random};
 use super::{
-    Args, Bindings, Content, Cost, Element, Elements, ErrorBound, Op, Sum, WORKGROUP_SIZE, ordered_key,
-};
+    Args, Bindings, Content, Cost, Element, Elements, ErrorBound, Op, Sum, WORKGROUP_SIZE, ordered_key, nested_loops};
 
 /// Words that one step's metrics take: the loss sum and the count of right answers.
 pub const METRIC_WORDS: usize = 2;
@@ -50,7 +49,7 @@ impl Op for Metrics {
 
     fn longest_loop(&self) -> u64 {
         let rows = (self.rows as u64).div_ceil(WORKGROUP_SIZE);
-        rows * (1 + self.classes as u64) + u64::from(WORKGROUP_SIZE.ilog2())
+        rows * (1 + nested_loops(&[self.classes])) + 1 + u64::from(WORKGROUP_SIZE.ilog2()) + 1
     }
 
     fn content(&self, input: usize) -> Content {

@@ -96,9 +96,9 @@ pub trait Op: Any + Debug + Send + Sync + OpClone {
         WORKGROUP_SIZE
     }
 
-    /// How often the loops of the longest invocation go round, all of them counted together and each
-    /// nested one as often as it runs: at least that, for drivers end the loops of an invocation that go
-    /// round too often.
+    /// How often the loops of the longest invocation go round: all of them counted together, nested ones as
+    /// often as they run, and each time with the round that finds its end ([`nested_loops`]). Drivers end
+    /// the loops of an invocation that go round too often, so it must not be less.
     fn longest_loop(&self) -> u64;
 
     /// The same in several ops, none of whose invocations loops more than `longest` times, as far as that
@@ -290,6 +290,19 @@ fn ordered_key(value: f32) -> u32 {
     }
 }
 
+/// The rounds of loops in each other, the outermost first, which go round so often: each time that one runs it
+/// takes one more round to find its end.
+pub fn nested_loops(rounds: &[usize]) -> u64 {
+    let mut within = 0;
+    for &rounds in rounds.iter().rev() {
+        let rounds = rounds as u64;
+        within = rounds
+            .saturating_mul(1u64.saturating_add(within))
+            .saturating_add(1);
+    }
+    within
+}
+
 /// `true` and `false` as WGSL's `override` values.
 fn flag(value: bool) -> f64 {
     f64::from(u8::from(value))
@@ -298,6 +311,14 @@ fn flag(value: bool) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_run_of_a_loop_takes_a_round_to_find_its_end() {
+        assert_eq!(nested_loops(&[]), 0);
+        assert_eq!(nested_loops(&[5]), 6);
+        assert_eq!(nested_loops(&[3, 5]), 4 + 3 * 6);
+        assert_eq!(nested_loops(&[2, 3, 5]), 3 + 2 * (4 + 3 * 6));
+    }
 
     #[test]
     fn ordered_key_orders_numbers_zeros_and_nan() {

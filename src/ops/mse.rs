@@ -1,7 +1,7 @@
 //! Mean squared error against one-hot targets that are never materialised.
 
 use super::case::{Case, Gradient, Random};
-use super::{Args, Bindings, Content, Cost, Element, Elements, ErrorBound, Op, Sum};
+use super::{Args, Bindings, Content, Cost, Element, Elements, ErrorBound, Op, Sum, nested_loops};
 
 /// For each row, `row_loss = Σ_c (logit_c − t_c)²` and `d_logits = (logit_c − t_c)·scale / rows`,
 /// with `t` one at the label and zero elsewhere. Rows that are not part of the batch get zeros.
@@ -56,7 +56,7 @@ impl Op for Mse {
     }
 
     fn longest_loop(&self) -> u64 {
-        self.classes as u64
+        nested_loops(&[self.classes])
     }
 
     fn content(&self, input: usize) -> Content {

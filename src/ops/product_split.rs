@@ -8,7 +8,8 @@ use super::{
 /// The product's parts, their sum, and what its epilogue computes. None where one part suffices, or where
 /// the sums of A's rows are those of one A for the whole batch, which no op adds.
 pub(super) fn split(product: &Product, longest: u64) -> Option<Split> {
-    let parts = (product.k as u64).div_ceil(longest.max(1)) as usize;
+    // One round of a loop finds its end.
+    let parts = (product.k as u64).div_ceil(longest.max(2) - 1) as usize;
     let has_sums = product.epilogue == Epilogue::Sums;
     if parts < 2 || (has_sums && product.a_shared) {
         return None;

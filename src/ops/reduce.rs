@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::case::{Case, Random};
-use super::{Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Slot, Split, Sum, flag};
+use super::{Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Slot, Split, Sum, flag, nested_loops};
 
 /// Sums that the reference makes at once.
 const PIECE: usize = 256;
@@ -84,12 +84,13 @@ impl Op for ReduceSum {
     }
 
     fn longest_loop(&self) -> u64 {
-        self.split_len() as u64
+        nested_loops(&[self.split_len()])
     }
 
     /// Sums of shares, and their sum.
     fn split(&self, longest: u64) -> Option<Split> {
-        let shares = (self.parts as u64).div_ceil(longest.max(1)) as usize;
+        // One round of a loop finds its end.
+        let shares = (self.parts as u64).div_ceil(longest.max(2) - 1) as usize;
         if self.split > 1 || shares < 2 || shares >= self.parts {
             return None;
         }

@@ -161,7 +161,7 @@ fn windows() -> Result<Vec<Box<dyn Op>>> {
         sizes(1, [7500, 2], 5, 3)?,
     ] {
         let positions = sizes.batch * sizes.geometry.output_area();
-        let parts = positions.div_ceil(30_000);
+        let parts = positions.div_ceil(20_000);
         ops.push(Box::new(ConvForward { sizes, relu: true }));
         ops.push(Box::new(ConvBackwardInput { sizes }));
         ops.push(Box::new(ConvBackwardWeight { sizes, parts }));

@@ -11,7 +11,7 @@ use crate::optim::Sgd;
 use crate::plan::{ConvKernel, Plan};
 
 /// Floating-point operations of a training step, so that a network takes seconds on a processor.
-const MOST_FLOP: u64 = 6_000_000_000;
+const MOST_FLOP: u64 = 2_000_000_000;
 
 /// Words of all buffers together: 1.5 GiB.
 const MOST_WORDS: usize = 400 << 20;

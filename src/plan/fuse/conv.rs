@@ -19,9 +19,9 @@ const FEW_CHANNELS: usize = 4;
 /// added: work for many invocations, partial sums that are soon added.
 const PARTS: usize = 8;
 
-/// The most output positions of such a run. Some drivers end loops after 65,535 iterations, and a loop over
-/// rows of one position goes round twice for each.
-const LONGEST_RUN: usize = 30_000;
+/// The most output positions of such a run. Some drivers end loops after 65,535 iterations, and where rows have
+/// one position its loops go round three times for each.
+const LONGEST_RUN: usize = 20_000;
 
 /// A convolution with a bias, where its ops stand.
 #[derive(Debug)]
