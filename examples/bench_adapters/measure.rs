@@ -8,6 +8,7 @@ use wgrad::plan::{Phase, Plan, Role};
 use wgrad::tune::{self, Effort};
 use wgrad::{Device, Notices, Result, cpu};
 
+use crate::common::complain;
 use crate::workload::{self, Model};
 
 /// Bursts of steps of which the median counts.
@@ -86,7 +87,7 @@ pub async fn training(device: &Device, model: &Model, batch: usize, how: How) ->
         let mut choices = tune::choose(device, &plan, effort, &mut notices).await?;
         plan = choices.apply(device, plan, &mut notices)?;
         for notice in notices.iter() {
-            eprintln!("Notice: {notice}");
+            complain(format_args!("Notice: {notice}"));
         }
     }
     let nodes: Vec<usize> = plan.nodes_of(&Phase::TRAIN).collect();

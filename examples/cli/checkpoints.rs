@@ -60,7 +60,7 @@ impl Checkpoints {
         trainer.set_allow_not_finite(self.on_nan == OnNan::Continue);
         if let Some(path) = &args.init {
             for notice in trainer.load_parameters(&Checkpoint::load(path)?)?.iter() {
-                println!("Notice: {notice}");
+                say!("Notice: {notice}")?;
             }
         }
         if let Some(checkpoint) = resumed {

@@ -56,6 +56,9 @@ pub struct Args {
     /// beside --resume the checkpoint's kernels unless this is given
     #[arg(long, value_enum, default_value_t = EffortName::Quick)]
     pub tune: EffortName,
+    /// Run kernels without checking each at its size before it first runs at that size
+    #[arg(long)]
+    pub no_spot_checks: bool,
     /// Visit the images in the order in which they are stored
     #[arg(long)]
     pub no_shuffle: bool,
@@ -159,14 +162,18 @@ impl Args {
     }
 
     pub async fn device(&self) -> Result<Device> {
-        match (self.device, &self.adapter) {
+        let device = match (self.device, &self.adapter) {
             (Where::Auto, None) => Device::auto().await,
             (Where::Auto | Where::Gpu, name) => Device::gpu(name.as_deref()).await,
             (Where::Cpu, None) => Ok(Device::cpu()),
             (Where::Cpu, Some(name)) => {
                 Err(Error::value("--adapter", "no --device cpu beside it", name))
             }
-        }
+        }?;
+        Ok(match self.no_spot_checks {
+            true => device.without_spot_checks(),
+            false => device,
+        })
     }
 
     pub fn loss(&self) -> Result<Loss> {

@@ -24,6 +24,9 @@ impl Args {
         if self.recover && self.device == Where::Cpu {
             return refuse("--recover", "a device that can be lost", "--device cpu");
         }
+        if self.no_spot_checks && self.device == Where::Cpu {
+            return refuse("--no-spot-checks", "an adapter to check", "--device cpu");
+        }
         if self.tunes() && self.plan == PlanName::Unfused {
             return refuse("--tune", "--plan fused beside it", "--plan unfused");
         }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{gemm_4x4, gemm_8x8, gemm_broadcast, gemm_lanes, gemm_subgroup, gemm_workgroup};
 
-/// A way to compute a [`Product`]: a file of `shaders/`, with two entry points.
+/// A way to compute a [`Product`](super::Product): a file of `shaders/`, with two entry points.
 pub struct Kernel {
     /// Its entry points: the product alone, and with the sums of A's rows.
     pub(super) entry_points: [&'static str; 2],

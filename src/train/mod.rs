@@ -5,6 +5,7 @@ mod checkpoint;
 mod convert;
 mod lock;
 mod names;
+mod planning;
 mod position;
 mod resume;
 mod session;
@@ -12,5 +13,6 @@ mod trainer;
 
 pub use checkpoint::Checkpoint;
 pub use lock::FolderLock;
+pub use planning::Planning;
 pub use session::Session;
-pub use trainer::{Config, EpochReport, Planning, Progress, Split, Trainer};
+pub use trainer::{Config, EpochReport, Progress, Split, Trainer};

@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use web_time::Instant;
 
 use super::bursts::Bursts;
+use super::planning::Planning;
 use super::position::Position;
 use crate::data::Dataset;
 use crate::device::Device;
@@ -20,7 +21,7 @@ use crate::notices::Notices;
 use crate::ops::Step;
 use crate::optim::{Sgd, check_rate};
 use crate::plan::{Phase, Plan, TensorId};
-use crate::tune::{self, Choices, Effort};
+use crate::tune::Choices;
 
 /// How to train.
 #[derive(Debug, Clone)]
@@ -37,40 +38,6 @@ pub struct Config {
     pub shuffle: bool,
     /// The plan that trains.
     pub planning: Planning,
-}
-
-/// Which plan a model is trained by.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Planning {
-    /// The readable one: an op for each step of the mathematics, a buffer for each tensor.
-    Unfused,
-    /// Fused ops, by kernels chosen on the device.
-    Fused(Effort),
-    /// Fused ops, by kernels that were chosen before.
-    Chosen(Choices),
-}
-
-impl Default for Planning {
-    fn default() -> Self {
-        Planning::Fused(Effort::default())
-    }
-}
-
-impl Planning {
-    async fn plan(
-        &self,
-        device: &Device,
-        readable: Plan,
-        notices: &mut Notices,
-    ) -> Result<(Plan, Option<Choices>)> {
-        let mut choices = match self {
-            Planning::Unfused => return Ok((readable, None)),
-            Planning::Fused(effort) => tune::choose(device, &readable, *effort, notices).await?,
-            Planning::Chosen(choices) => choices.clone(),
-        };
-        let plan = choices.apply(device, readable, notices)?;
-        Ok((plan, Some(choices)))
-    }
 }
 
 /// A part of the data set.

@@ -1,0 +1,41 @@
+//! Which plan a model is trained by.
+
+use crate::device::Device;
+use crate::error::Result;
+use crate::notices::Notices;
+use crate::plan::Plan;
+use crate::tune::{self, Choices, Effort};
+
+/// Which plan a model is trained by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Planning {
+    /// The readable one: an op for each step of the mathematics, a buffer for each tensor.
+    Unfused,
+    /// Fused ops, by kernels chosen on the device.
+    Fused(Effort),
+    /// Fused ops, by kernels that were chosen before.
+    Chosen(Choices),
+}
+
+impl Default for Planning {
+    fn default() -> Self {
+        Planning::Fused(Effort::default())
+    }
+}
+
+impl Planning {
+    pub(super) async fn plan(
+        &self,
+        device: &Device,
+        readable: Plan,
+        notices: &mut Notices,
+    ) -> Result<(Plan, Option<Choices>)> {
+        let mut choices = match self {
+            Planning::Unfused => return Ok((readable, None)),
+            Planning::Fused(effort) => tune::choose(device, &readable, *effort, notices).await?,
+            Planning::Chosen(choices) => choices.clone(),
+        };
+        let plan = choices.apply(device, readable, notices)?;
+        Ok((plan, Some(choices)))
+    }
+}
