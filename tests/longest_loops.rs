@@ -62,12 +62,12 @@ fn conv(
 fn loops_as_long_as_they_may_be_are_whole() {
     let Some(device) = common::gpu() else { return };
     let rows = 200;
-    let metrics = |classes| Metrics {
+    let metrics = move |classes| Metrics {
         rows,
         classes,
         slots: 1,
     };
-    let mse = |classes| Mse {
+    let mse = move |classes| Mse {
         rows,
         classes,
         scale: 1.0,
