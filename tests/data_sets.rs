@@ -321,3 +321,33 @@ fn the_example_trains_on_other_sets() {
         "{text}"
     );
 }
+
+/// Another reader of the same files sees the same.
+#[test]
+fn the_mnist_crate_reads_the_same() {
+    use std::io::Read;
+    let unpacked = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mnist_unpacked");
+    fs::create_dir_all(&unpacked).unwrap();
+    for entry in fs::read_dir(common::MNIST).unwrap() {
+        let packed = entry.unwrap().path();
+        if packed
+            .extension()
+            .is_some_and(|extension| extension == "gz")
+        {
+            let mut bytes = Vec::new();
+            let mut file = flate2::read::GzDecoder::new(fs::File::open(&packed).unwrap());
+            file.read_to_end(&mut bytes).unwrap();
+            fs::write(unpacked.join(packed.file_stem().unwrap()), bytes).unwrap();
+        }
+    }
+    let theirs = mnist::MnistBuilder::new()
+        .base_path(unpacked.to_str().unwrap())
+        .training_set_length(60_000)
+        .validation_set_length(0)
+        .test_set_length(10_000)
+        .label_format_digit()
+        .finalize();
+    let ours = load_mnist(common::MNIST).unwrap();
+    assert!(ours.train.images == theirs.trn_img && ours.train.labels == theirs.trn_lbl);
+    assert!(ours.test.images == theirs.tst_img && ours.test.labels == theirs.tst_lbl);
+}
