@@ -293,3 +293,16 @@ fn the_variables_of_wgpu_count() {
     );
     assert!(given.unwrap().ends_with("(number 0 was asked for)"));
 }
+
+/// While a process ends its drivers take themselves apart: no thread of ours may still hold something there.
+#[test]
+fn programs_that_end_at_once_end_well() {
+    if common::gpu().is_none() {
+        return;
+    }
+    let adapter = std::env::var("WGRAD_ADAPTER").unwrap_or_else(|_| "0".to_owned());
+    for run in 0..30 {
+        let ended = first_line(&["--adapter", &adapter], &[]);
+        assert!(ended.is_ok(), "run {run}: {ended:?}");
+    }
+}

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use wgpu::{Backend, Backends, DeviceType};
 
 use super::Workbench;
-use super::aside::{Aside, apart};
+use super::aside::{Aside, Threads, apart};
 use super::device::required_limits;
 use crate::error::{Error, Result};
 use crate::ops::Op;
@@ -37,7 +37,7 @@ pub struct Adapter {
     /// Opened to measure kernels, which are compiled: for the plan that is loaded next.
     spare: Arc<Mutex<Option<Workbench>>>,
     /// On GL, the thread that has the context, once there is one.
-    context: Arc<Mutex<Option<Aside>>>,
+    context: Arc<Mutex<Option<(Aside, Arc<Threads>)>>>,
 }
 
 impl Adapter {
@@ -125,7 +125,7 @@ impl Adapter {
     ///
     /// # Errors
     /// The operating system's refusal of a thread.
-    pub(super) fn aside(&self) -> Result<Aside> {
+    pub(super) fn aside(&self) -> Result<(Aside, Arc<Threads>)> {
         if self.info.backend != Backend::Gl {
             return Aside::start(false);
         }

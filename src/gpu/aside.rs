@@ -12,7 +12,12 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 #[cfg(not(target_arch = "wasm32"))]
-use std::{collections::VecDeque, sync::mpsc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::mpsc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
 
 use wgpu::WasmNotSend;
 
@@ -27,6 +32,27 @@ use crate::error::Result;
 const SHARED_TURN: Duration = Duration::from_millis(5);
 #[cfg(not(target_arch = "wasm32"))]
 const SWEEP: Duration = Duration::from_millis(100);
+
+/// Waits, when the last clone goes, for the threads to let go of what they hold and end: while a process ends,
+/// drivers take themselves apart, and a thread that still frees something there crashes. So whoever is outside
+/// the threads, and may be the last to go, holds one, and drops it after every [`Aside`] of its own.
+#[derive(Debug)]
+pub(super) struct Threads {
+    #[cfg(not(target_arch = "wasm32"))]
+    all: Vec<JoinHandle<()>>,
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl Drop for Threads {
+    fn drop(&mut self) {
+        for thread in self.all.drain(..) {
+            if thread.thread().id() != thread::current().id() {
+                // One that panicked has said so.
+                let _ = thread.join();
+            }
+        }
+    }
+}
 
 /// A handle of the threads, which end with the last of them.
 #[derive(Clone)]
@@ -78,22 +104,28 @@ impl Aside {
     ///
     /// # Errors
     /// The operating system's refusal.
-    pub fn start(has_context: bool) -> Result<Self> {
+    pub fn start(has_context: bool) -> Result<(Self, Arc<Threads>)> {
         #[cfg(not(target_arch = "wasm32"))]
         {
-            let worker = spawn("wgrad worker", has_context)?;
+            let (worker, thread) = spawn("wgrad worker", has_context)?;
+            let mut all = vec![thread];
             let waiter = match has_context {
                 true => worker.clone(),
-                false => spawn("wgrad waiter", false)?,
+                false => {
+                    let (waiter, thread) = spawn("wgrad waiter", false)?;
+                    all.push(thread);
+                    waiter
+                }
             };
-            Ok(Aside {
+            let aside = Aside {
                 worker,
                 waiter,
                 has_context,
-            })
+            };
+            Ok((aside, Arc::new(Threads { all })))
         }
         #[cfg(target_arch = "wasm32")]
-        Ok(Aside { has_context })
+        Ok((Aside { has_context }, Arc::new(Threads {})))
     }
 
     /// Whether the thread has the adapter's only context.
@@ -177,16 +209,20 @@ where
     T: WasmNotSend + 'static,
     F: Future<Output = T>,
 {
-    Aside::start(false)?.run(job).await
+    let (aside, threads) = Aside::start(false)?;
+    let done = aside.run(job).await;
+    drop(aside);
+    drop(threads);
+    done
 }
 
 #[cfg(not(target_arch = "wasm32"))]
-fn spawn(name: &str, has_context: bool) -> Result<mpsc::Sender<Job>> {
+fn spawn(name: &str, has_context: bool) -> Result<(mpsc::Sender<Job>, JoinHandle<()>)> {
     let (jobs, queue) = mpsc::channel();
-    let thread = std::thread::Builder::new().name(name.to_owned());
+    let thread = thread::Builder::new().name(name.to_owned());
     let started = thread.spawn(move || serve(&queue, has_context));
-    started.map_err(|error| crate::Error::gpu("starting a thread", error))?;
-    Ok(jobs)
+    let started = started.map_err(|error| crate::Error::gpu("starting a thread", error))?;
+    Ok((jobs, started))
 }
 
 /// Does jobs as they come; while there are none, waits for the oldest submission.

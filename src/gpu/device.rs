@@ -1,13 +1,14 @@
 //! Opening a device with the limits that a plan needs, and what goes wrong with it later.
 
 use std::any::Any;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use wgpu::WasmNotSend;
 
 use super::answer::Ask;
-use super::aside::Aside;
+use super::aside::{Aside, Threads};
 use super::{Adapter, WORD, wide};
 use crate::error::{Error, Result};
 use crate::ops::WORKGROUP_SIZE;
@@ -22,12 +23,28 @@ pub(super) struct Device {
     aside: Aside,
 }
 
+/// A device as those outside its threads hold it.
+#[derive(Debug, Clone)]
+pub(super) struct Opened {
+    device: Arc<Device>,
+    /// After the device: see [`Threads`].
+    _threads: Arc<Threads>,
+}
+
+impl Deref for Opened {
+    type Target = Arc<Device>;
+
+    fn deref(&self) -> &Arc<Device> {
+        &self.device
+    }
+}
+
 impl Device {
     /// Opens `adapter` with WebGPU's default limits, but buffers as large as it offers.
     ///
     /// # Errors
     /// A driver that refuses.
-    pub async fn with_large_buffers(adapter: &Adapter) -> Result<Arc<Device>> {
+    pub async fn with_large_buffers(adapter: &Adapter) -> Result<Opened> {
         let offered = &adapter.limits;
         let limits = wgpu::Limits {
             max_buffer_size: offered.max_buffer_size,
@@ -41,11 +58,8 @@ impl Device {
     ///
     /// # Errors
     /// A driver that refuses.
-    pub async fn with_limits(
-        adapter: &Adapter,
-        required_limits: wgpu::Limits,
-    ) -> Result<Arc<Device>> {
-        let aside = adapter.aside()?;
+    pub async fn with_limits(adapter: &Adapter, required_limits: wgpu::Limits) -> Result<Opened> {
+        let (aside, threads) = adapter.aside()?;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),
             required_limits,
@@ -59,7 +73,12 @@ impl Device {
             opened.map(|(device, queue)| Arc::new(Device::new(device, queue, own)))
         };
         let opened = aside.run(open).await?;
-        opened.map_err(|error| Error::gpu(context, error))
+        drop(aside);
+        let device = opened.map_err(|error| Error::gpu(context, error))?;
+        Ok(Opened {
+            device,
+            _threads: threads,
+        })
     }
 
     fn new(device: wgpu::Device, queue: wgpu::Queue, aside: Aside) -> Self {

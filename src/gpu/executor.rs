@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::answer::question;
-use super::device::{Device, required_limits};
+use super::device::{Device, Opened, required_limits};
 use super::loaded::Loaded;
 use super::pipelines::Pipelines;
 use super::readback::{Reading, Words};
@@ -18,6 +18,8 @@ use crate::plan::{Phase, Plan, STEPS_PER_RUN, TensorId};
 #[derive(Debug)]
 pub struct Executor {
     pub(super) loaded: Arc<Loaded>,
+    /// After what is loaded there, so that its threads end with this.
+    opened: Opened,
 }
 
 impl Executor {
@@ -48,19 +50,22 @@ impl Executor {
     /// # Errors
     /// As [`Executor::new`].
     pub(super) async fn on(
-        device: Arc<Device>,
+        device: Opened,
         plan: Arc<Plan>,
         pipelines: Arc<Pipelines>,
     ) -> Result<Self> {
         device.faults.check()?;
-        let own = device.clone();
+        let own = Arc::clone(&device);
         let make = move || async move {
             let loaded = Arc::new(Loaded::make(own.clone(), plan, pipelines).await?);
             own.keep(loaded.clone());
             Ok(loaded)
         };
         let loaded = device.run(make).await?;
-        Ok(Executor { loaded: loaded? })
+        Ok(Executor {
+            loaded: loaded?,
+            opened: device,
+        })
     }
 
     /// The plan that it runs.
@@ -69,7 +74,7 @@ impl Executor {
     }
 
     pub(super) fn opened(&self) -> &Arc<Device> {
-        &self.loaded.device
+        &self.opened
     }
 
     /// The device, for what wgpu says of it.

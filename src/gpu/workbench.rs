@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::device::Device;
+use super::device::{Device, Opened};
 use super::pipelines::Pipelines;
 use super::{Adapter, Executor};
 use crate::error::Result;
@@ -22,9 +22,9 @@ const MOST_REPEATS: f64 = 256.0;
 /// An adapter opened for measuring.
 #[derive(Debug)]
 pub(crate) struct Workbench {
-    pub(super) device: Arc<Device>,
     /// What is measured twice is compiled once.
     pub(super) pipelines: Arc<Pipelines>,
+    pub(super) device: Opened,
 }
 
 impl Workbench {
@@ -37,9 +37,9 @@ impl Workbench {
     }
 
     /// Nothing is compiled yet.
-    pub(super) fn new(device: Arc<Device>) -> Self {
+    pub(super) fn new(device: Opened) -> Self {
         let pipelines = Arc::new(Pipelines::new(&device));
-        device.keep(device.clone());
+        device.keep(Arc::<Device>::clone(&device));
         device.keep(pipelines.clone());
         Workbench { device, pipelines }
     }
@@ -59,7 +59,7 @@ impl Workbench {
 
     /// Compiles all `ops`, where the driver allows at once; what it refuses is reported when it is timed.
     pub async fn compile(&self, ops: Vec<Box<dyn Op>>) {
-        let (device, pipelines) = (self.device.clone(), self.pipelines.clone());
+        let (device, pipelines) = (Arc::clone(&self.device), self.pipelines.clone());
         let compile = move || async move {
             let ops = ops.iter().map(AsRef::as_ref);
             let _ = pipelines.compile_ahead(&device, ops).await;
