@@ -279,3 +279,26 @@ fn a_shorter_limit_gives_the_same_or_is_refused() {
         "{error}"
     );
 }
+
+/// A batch may hold more rows than the data set has samples.
+#[test]
+fn batches_larger_than_the_data_set_pass_their_checks() {
+    let Some(device) = common::gpu() else { return };
+    let training = Training {
+        dataset: Some(5),
+        ..training_on([1, 28, 28], 64)
+    };
+    let mut model = network(1);
+    for kernel in [ConvKernel::Gathered, ConvKernel::Columns] {
+        let plan = model.lower(&training).unwrap();
+        let layers = plan.convolutions().into_iter();
+        let fused = plan
+            .clone()
+            .fused(&layers.map(|layer| (layer, kernel)).collect())
+            .unwrap();
+        for plan in [plan, fused] {
+            wgrad::block_on(device.load(plan)).unwrap();
+        }
+        model = common::tutorial_model();
+    }
+}

@@ -186,7 +186,8 @@ impl Op for ConvPoolForward {
     }
 
     fn rows(&self) -> usize {
-        self.sizes.batch
+        let rows = self.sizes.batch;
+        self.gathered.map_or(rows, |samples| rows.min(samples))
     }
 
     fn cost(&self) -> Cost {

@@ -86,7 +86,8 @@ impl Op for ConvPoolBackwardWeight {
     }
 
     fn rows(&self) -> usize {
-        self.sizes.batch
+        let rows = self.sizes.batch;
+        self.gathered.map_or(rows, |samples| rows.min(samples))
     }
 
     fn cost(&self) -> Cost {

@@ -109,7 +109,8 @@ impl Op for FusedLoss {
     }
 
     fn rows(&self) -> usize {
-        self.metrics.rows
+        let rows = self.metrics.rows;
+        self.gathered.map_or(rows, |samples| rows.min(samples))
     }
 
     fn constants(&self) -> Vec<(&'static str, f64)> {

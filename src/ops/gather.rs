@@ -121,7 +121,7 @@ impl Op for Gather {
     }
 
     fn rows(&self) -> usize {
-        self.rows
+        self.rows.min(self.samples)
     }
 
     /// Each batch reads and writes its own rows only.
