@@ -157,9 +157,7 @@ fn the_example_resumes_a_checkpoint_of_another_adapter() {
     let _ = std::fs::remove_dir_all(&folder);
     let run = |more: &[&str]| {
         let mut command = Command::new(common::example());
-        command
-            .args(["--train-images", "640", "--tune", "off"])
-            .args(more);
+        command.args(["--train-images", "640"]).args(more);
         if let Ok(adapter) = std::env::var("WGRAD_ADAPTER") {
             command.args(["--adapter", &adapter]);
         }
@@ -168,7 +166,7 @@ fn the_example_resumes_a_checkpoint_of_another_adapter() {
         String::from_utf8(output.stdout).unwrap()
     };
     std::fs::create_dir_all(&folder).unwrap();
-    run(&["--epochs", "1"]);
+    run(&["--epochs", "1", "--tune", "off"]);
     let file = folder.join("last.safetensors");
     let mut checkpoint = Checkpoint::load(&file).unwrap();
     let kernels = checkpoint.metadata.get_mut("kernels").unwrap();

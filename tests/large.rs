@@ -17,7 +17,8 @@ fn every_op_is_right_at_large_sizes() {
         reports.len(),
         ops.len()
     );
-    assert!(ops.len() > 35, "{ops:?}");
+    // Without subgroups six kernels are left out.
+    assert!(ops.len() >= 30, "{ops:?}");
 }
 
 /// As many networks as `WGRAD_LARGE_NETWORKS` says, else a few: each takes seconds on a processor.

@@ -328,6 +328,21 @@ pub(crate) fn required_limits(adapter: &Adapter, plan: &Plan) -> Result<wgpu::Li
     Ok(limits)
 }
 
+/// Refuses kernels that need what the adapter lacks.
+///
+/// # Errors
+/// The first of them.
+pub(crate) fn check_kernels(adapter: &Adapter, plan: &Plan) -> Result<()> {
+    let mut nodes = plan.nodes().iter();
+    match nodes.find(|node| !adapter.runs(node.op.as_ref())) {
+        None => Ok(()),
+        Some(node) => {
+            let kernel = format!("kernel `{}`", node.op.name());
+            Err(Error::value(kernel, "an adapter with subgroups", adapter))
+        }
+    }
+}
+
 /// Refuses loops that the adapter would cut short.
 ///
 /// # Errors

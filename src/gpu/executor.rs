@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::answer::question;
-use super::device::{Device, Opened, required_limits};
+use super::device::{Device, Opened, check_kernels, required_limits};
 use super::loaded::Loaded;
 use super::pipelines::Pipelines;
 use super::readback::{Reading, Words};
 use super::{Adapter, Workbench};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::executor::StepMetrics;
 use crate::ops::Step;
 use crate::plan::{Phase, Plan, STEPS_PER_RUN, TensorId};
@@ -30,14 +30,7 @@ impl Executor {
     /// A limit that the plan exceeds, memory that runs out, a kernel that the driver refuses.
     pub async fn new(adapter: &Adapter, plan: Arc<Plan>) -> Result<Self> {
         let limits = required_limits(adapter, &plan)?;
-        if let Some(node) = plan
-            .nodes()
-            .iter()
-            .find(|node| !adapter.runs(node.op.as_ref()))
-        {
-            let kernel = format!("kernel `{}`", node.op.name());
-            return Err(Error::value(kernel, "an adapter with subgroups", adapter));
-        }
+        check_kernels(adapter, &plan)?;
         let Workbench { device, pipelines } = match adapter.take_spare() {
             Some(bench) => bench,
             None => Workbench::new(Device::with_limits(adapter, limits).await?),

@@ -16,7 +16,7 @@ mod workbench;
 
 pub use adapter::{Adapter, enumerate};
 pub(crate) use adapter::{choose, enumerate_all, is_named_by_variable};
-pub(crate) use device::{check_loops, required_limits};
+pub(crate) use device::{check_kernels, check_loops, required_limits};
 pub use executor::Executor;
 pub(crate) use executor::PendingMetrics;
 pub(crate) use loop_probe::longest_loop;

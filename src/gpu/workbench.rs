@@ -52,6 +52,17 @@ impl Workbench {
         Executor::on(self.device.clone(), Arc::new(plan), self.pipelines.clone()).await
     }
 
+    /// What takes long, on the device's thread.
+    ///
+    /// # Errors
+    /// A thread that has ended.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T> {
+        self.device.run(move || async move { job() }).await
+    }
+
     /// Whether nothing went wrong on it.
     pub fn is_healthy(&self) -> bool {
         self.device.faults.check().is_ok()

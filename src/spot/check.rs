@@ -1,5 +1,7 @@
 //! One op on an adapter, at its own size, against single elements of the reference.
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
 
 use super::ops::{Fill, Filling, Pick, random};
@@ -156,6 +158,13 @@ impl Probe {
         })
     }
 
+    /// What the host writes: seeds, places, and what the device does not fill.
+    fn from_host(&self) -> Vec<(TensorId, Vec<u32>)> {
+        let filled = self.inputs.iter().chain(&self.outputs);
+        let words = filled.filter_map(|filled| Some((filled.tensor, filled.words()?)));
+        words.chain(self.written.iter().cloned()).collect()
+    }
+
     /// The worst of the elements that were picked of an output.
     fn compare(&self, op: &dyn Op, output: usize, found: &[u32], step: &Step) -> (f64, Wrong) {
         let all = self.inputs.iter().chain(&self.outputs);
@@ -221,15 +230,12 @@ fn places(op: &dyn Op, output: usize, len: usize) -> Vec<usize> {
 /// # Errors
 /// Memory that runs out, a kernel that the driver refuses, a device that is lost.
 pub(crate) async fn check(bench: &mut Workbench, op: &dyn Op) -> Result<Verdict> {
-    let probe = Probe::new(op)?;
+    let probe = Arc::new(Probe::new(op)?);
     let mut executor = bench.load(probe.plan.clone()).await?;
-    for filled in probe.inputs.iter().chain(&probe.outputs) {
-        if let Some(words) = filled.words() {
-            executor.write_bytes(filled.tensor, bytemuck::cast_slice(&words).to_vec())?;
-        }
-    }
-    for (tensor, words) in &probe.written {
-        executor.write_bytes(*tensor, bytemuck::cast_slice(words).to_vec())?;
+    let own = probe.clone();
+    let written = bench.run(move || own.from_host()).await?;
+    for (tensor, words) in written {
+        executor.write_bytes(tensor, bytemuck::cast_slice(&words).to_vec())?;
     }
     let step = Step::new(0, op.rows() as u32, 0, 1.0 / 16.0);
     let nodes: Vec<usize> = (0..probe.plan.nodes().len()).collect();
@@ -237,7 +243,10 @@ pub(crate) async fn check(bench: &mut Workbench, op: &dyn Op) -> Result<Verdict>
     let mut outputs = Vec::new();
     for (output, (picked, _)) in probe.picked.iter().enumerate() {
         let found = executor.read(*picked).await?;
-        outputs.push(probe.compare(op, output, &found, &step));
+        let (own, op) = (probe.clone(), op.boxed());
+        // The reference takes long, and whoever awaits this may have more to do.
+        let compare = move || own.compare(op.as_ref(), output, &found, &step);
+        outputs.push(bench.run(compare).await?);
     }
     Ok(Verdict { outputs })
 }

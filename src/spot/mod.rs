@@ -13,7 +13,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::cache::Cache;
 use crate::error::{Error, Result};
-use crate::gpu::{self, Adapter, Workbench, check_loops, required_limits};
+use crate::gpu::{self, Adapter, Workbench, check_kernels, check_loops, required_limits};
 use crate::notices::Notices;
 use crate::ops::Op;
 use crate::plan::Plan;
@@ -132,6 +132,7 @@ pub(crate) async fn prepare(
     notices: &mut Notices,
 ) -> Result<Plan> {
     required_limits(adapter, &plan)?;
+    check_kernels(adapter, &plan)?;
     let mut cache = Cache::load(&adapter.to_string());
     let mut bench = None;
     let longest = longest_loop(adapter, &mut bench, &mut cache).await?;
