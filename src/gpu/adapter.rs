@@ -23,6 +23,9 @@ const BACKENDS: [Backend; 5] = [
 /// Lanes that kernels count on where they use subgroups.
 const LEAST_SUBGROUP: u32 = 8;
 
+/// The thread that has GL's context.
+type Shared = (Aside, Arc<Threads>);
+
 /// A driver's view of a GPU, or of a processor that plays one.
 #[derive(Debug, Clone)]
 pub struct Adapter {
@@ -37,7 +40,7 @@ pub struct Adapter {
     /// Opened to measure kernels, which are compiled: for the plan that is loaded next.
     spare: Arc<Mutex<Option<Workbench>>>,
     /// On GL, the thread that has the context, once there is one.
-    context: Arc<Mutex<Option<(Aside, Arc<Threads>)>>>,
+    context: Arc<Mutex<Option<Shared>>>,
 }
 
 impl Adapter {

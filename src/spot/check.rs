@@ -159,7 +159,7 @@ impl Probe {
     }
 
     /// What the host writes: seeds, places, and what the device does not fill.
-    fn from_host(&self) -> Vec<(TensorId, Vec<u32>)> {
+    fn host_words(&self) -> Vec<(TensorId, Vec<u32>)> {
         let filled = self.inputs.iter().chain(&self.outputs);
         let words = filled.filter_map(|filled| Some((filled.tensor, filled.words()?)));
         words.chain(self.written.iter().cloned()).collect()
@@ -233,7 +233,7 @@ pub(crate) async fn check(bench: &mut Workbench, op: &dyn Op) -> Result<Verdict>
     let probe = Arc::new(Probe::new(op)?);
     let mut executor = bench.load(probe.plan.clone()).await?;
     let own = probe.clone();
-    let written = bench.run(move || own.from_host()).await?;
+    let written = bench.run(move || own.host_words()).await?;
     for (tensor, words) in written {
         executor.write_bytes(tensor, bytemuck::cast_slice(&words).to_vec())?;
     }
