@@ -103,3 +103,29 @@ fn both_plans_train_alike() {
         assert!((fused - unfused).abs() <= 0.005, "{fused} {unfused}");
     }
 }
+
+/// An op none of whose measured kernels has loops as short as they must be is split, and chooses nothing: the
+/// plan is right, and there is nothing to notice.
+#[test]
+fn loops_too_long_for_every_kernel_are_no_choice() {
+    use wgrad::data::{Dataset, Samples};
+    use wgrad::nn::{Flatten, Linear, Sequential};
+    let Some(device) = common::gpu() else { return };
+    let samples = |n: usize| Samples {
+        images: (0..n * 1999).map(|i| (i % 251) as u8).collect(),
+        labels: (0..n).map(|i| (i % 2) as u8).collect(),
+    };
+    let data = Dataset::new([1, 1, 1999], 2, samples(40), samples(8)).unwrap();
+    let model = Sequential::new().with(Flatten).with(Linear::new(2));
+    let config = wgrad::Config {
+        loss: wgrad::Loss::CrossEntropy,
+        optimizer: wgrad::Sgd::new(0.01),
+        batch_size: 8,
+        seed: 0,
+        shuffle: true,
+        planning: wgrad::Planning::default(),
+    };
+    let short = device.with_longest_loop(70);
+    let trainer = wgrad::block_on(wgrad::Trainer::new(&short, &model, &data, config)).unwrap();
+    assert!(trainer.notices().is_empty(), "{:?}", trainer.notices());
+}

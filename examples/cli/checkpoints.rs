@@ -214,7 +214,7 @@ impl Checkpoints {
                 say!("Interrupted: go on with --resume from {}", file.display())?;
             }
             Some(_) => say!("Interrupted before the first checkpoint: nothing is saved")?,
-            None => say!("Interrupted: nothing is saved without --checkpoint DIR")?,
+            None => say!("Interrupted: without --checkpoint DIR there is nothing to resume from")?,
         }
         Ok(true)
     }

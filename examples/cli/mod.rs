@@ -18,7 +18,7 @@ pub use signals::keep_ignoring_hang_ups;
 
 /// Train the tutorial's CNN on MNIST with WGSL compute shaders.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, allow_negative_numbers = true)]
 pub struct Args {
     /// Where to compute: the best adapter or else the CPU reference, an adapter, the CPU reference
     #[arg(long, value_enum, default_value_t = Where::Auto)]

@@ -115,7 +115,12 @@ impl Args {
     pub fn say_resumed(&self, trainer: &mut Trainer, resumed: &Checkpoint) -> Result<()> {
         let epochs = trainer.epochs();
         let file = self.checkpoint_file().unwrap_or_default();
-        say!("Resumed from {} after {epochs} epochs", file.display())?;
+        let step = resumed.metadata.get("step").filter(|step| *step != "0");
+        let steps = step.map_or_else(String::new, |step| format!(" and {step} steps"));
+        say!(
+            "Resumed from {} after {epochs} epochs{steps}",
+            file.display()
+        )?;
         let theirs = resumed.metadata.get("learning_rate");
         let theirs = theirs.map_or("another", String::as_str);
         if self.typed("lr") && theirs != self.lr.to_string() {

@@ -115,7 +115,10 @@ pub async fn choose(
     for op in nodes {
         if let Some(key) = key(op).filter(|key| !choices.ops.contains_key(key)) {
             let best = tuner.best(op).await?;
-            choices.ops.insert(key, best.0);
+            // Without a name no kernel of the op has loops as short as they must be: the plan is split.
+            if !best.0.is_empty() {
+                choices.ops.insert(key, best.0);
+            }
         }
     }
     if effort != Effort::Off {
