@@ -34,6 +34,8 @@ pub(crate) struct Cache {
     path: PathBuf,
     adapter: String,
     known: Known,
+    /// Whether there is anything to save.
+    is_changed: bool,
 }
 
 impl Cache {
@@ -49,6 +51,7 @@ impl Cache {
             path,
             adapter,
             known,
+            is_changed: false,
         }
     }
 
@@ -66,6 +69,7 @@ impl Cache {
     pub fn insert_time(&mut self, kernel: String, time: Duration) {
         let micros = time.as_secs_f64() * 1e6;
         self.known.microseconds.insert(kernel, micros);
+        self.is_changed = true;
     }
 
     pub fn choices(&self, plan: &str) -> Option<&str> {
@@ -74,6 +78,7 @@ impl Cache {
 
     pub fn insert_choices(&mut self, plan: String, choices: String) {
         self.known.choices.insert(plan, choices);
+        self.is_changed = true;
     }
 
     pub fn longest_loop(&self) -> Option<u64> {
@@ -81,6 +86,7 @@ impl Cache {
     }
 
     pub fn set_longest_loop(&mut self, iterations: u64) {
+        self.is_changed |= self.known.longest_loop != Some(iterations);
         self.known.longest_loop = Some(iterations);
     }
 
@@ -89,7 +95,7 @@ impl Cache {
     }
 
     pub fn insert_passed(&mut self, kernel: String) {
-        self.known.passed.insert(kernel);
+        self.is_changed |= self.known.passed.insert(kernel);
     }
 
     /// Adds what is known to the file, and to what others have added since it was read; or a line
@@ -99,7 +105,11 @@ impl Cache {
             path,
             adapter,
             known,
+            is_changed,
         } = self;
+        if !is_changed {
+            return Ok(());
+        }
         let without = |reason: &dyn std::fmt::Display| {
             let path = path.display();
             format!("{path}: measured kernels are not remembered: {reason}")
@@ -158,7 +168,8 @@ mod tests {
         let file = folder.path().join("file");
         std::fs::write(&file, "").unwrap();
         let path = file.join("kernels.json");
-        let cache = Cache::load_from(path.clone(), "adapter");
+        let mut cache = Cache::load_from(path.clone(), "adapter");
+        cache.insert_time("kernel".to_owned(), Duration::from_micros(1));
         let line = cache.save().unwrap_err();
         let expected = format!("{}: measured kernels are not remembered: ", path.display());
         assert!(
