@@ -50,7 +50,7 @@ struct Away<'a> {
 }
 
 impl Away<'_> {
-    /// Waits for the memory, and goes on with the panic of the task where there was one.
+    /// Waits for the memory, and continues the panic of the task where there was one.
     async fn back(&mut self) -> Metrics {
         let done = match &self.receiver {
             Some(receiver) => receiver.receive().await,

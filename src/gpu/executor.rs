@@ -24,7 +24,7 @@ pub struct Executor {
 
 impl Executor {
     /// Opens the adapter and makes every buffer, pipeline and bind group of the plan. Where kernels were just
-    /// measured, it goes on with what was opened and compiled for that.
+    /// measured, it uses what was opened and compiled for that.
     ///
     /// # Errors
     /// A limit that the plan exceeds, memory that runs out, a kernel that the driver refuses.

@@ -33,7 +33,7 @@ pub struct ConvPoolForward {
     /// The convolution's sizes, of stride 1.
     pub sizes: ConvSizes,
     /// Samples of the data set whose bytes are read, in its order, as [`Gather`] reads them; else `input`
-    /// is the batch, and `order` of no matter.
+    /// is the batch, and `order` is not read.
     pub gathered: Option<usize>,
 }
 

@@ -23,7 +23,7 @@ pub struct ConvPoolBackwardWeight {
     /// The convolution's sizes, of stride 1.
     pub sizes: ConvSizes,
     /// Samples of the data set whose bytes are read, in its order, as [`Gather`](super::Gather) reads them; else `input`
-    /// is the batch, and `order` of no matter.
+    /// is the batch, and `order` is not read.
     pub gathered: Option<usize>,
     /// Add to what the gradients hold instead of overwriting it.
     pub accumulate: bool,
