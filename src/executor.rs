@@ -181,28 +181,19 @@ impl Executor {
     pub fn write_words(&mut self, tensor: TensorId, words: &[u32]) -> Result<()> {
         self.check()?;
         self.plan().check_words(tensor, words)?;
-        self.write_bytes(tensor, bytemuck::cast_slice(words).to_vec())
+        self.write_bytes(tensor, 0, bytemuck::cast_slice(words).to_vec())
     }
 
-    /// Overwrites a tensor with bytes, those of `parts` one after the other, and zeros up to its end: bit by
-    /// bit, since there may be many.
+    /// Overwrites a tensor with bytes, those of `parts` one after the other, and zeros up to its end: piece by
+    /// piece, since there may be many.
     ///
     /// # Errors
     /// More bytes than the tensor holds; a device that was lost or reported a fault.
     pub(crate) async fn load_bytes(&mut self, tensor: TensorId, parts: &[&[u8]]) -> Result<()> {
-        let len = parts.iter().map(|part| part.len()).sum();
-        let mut bytes = Vec::with_capacity(len);
-        for piece in parts.iter().flat_map(|part| part.chunks(PIECE)) {
-            bytes.extend_from_slice(piece);
-            others_first().await;
-        }
-        self.write_bytes(tensor, bytes)
-    }
-
-    fn write_bytes(&mut self, tensor: TensorId, bytes: Vec<u8>) -> Result<()> {
         let plan = self.plan().clone();
         let target = plan.tensor(tensor);
-        let (holds, len) = (4 * target.words(), bytes.len());
+        let holds = 4 * target.words();
+        let len: usize = parts.iter().map(|part| part.len()).sum();
         if len > holds {
             return Err(Error::Shape {
                 at: format!("writing {}", target.name),
@@ -210,12 +201,31 @@ impl Executor {
                 got: format!("{len} bytes"),
             });
         }
+        let (mut at, mut piece) = (0, Vec::new());
+        for mut part in parts.iter().copied() {
+            while !part.is_empty() {
+                let (now, later) = part.split_at(part.len().min(PIECE - piece.len()));
+                piece.extend_from_slice(now);
+                part = later;
+                if piece.len() == PIECE {
+                    self.write_bytes(tensor, at, std::mem::take(&mut piece))?;
+                    at += PIECE;
+                    others_first().await;
+                }
+            }
+        }
+        piece.resize(holds - at, 0);
+        self.write_bytes(tensor, at, piece)
+    }
+
+    /// Overwrites a tensor from its byte `at` on; the caller has checked that these are whole words, and no
+    /// more than it holds.
+    fn write_bytes(&mut self, tensor: TensorId, at: usize, bytes: Vec<u8>) -> Result<()> {
         match self {
-            Executor::Gpu(executor) => executor.write_bytes(tensor, bytes)?,
+            Executor::Gpu(executor) => executor.write_bytes(tensor, at, bytes)?,
             Executor::Cpu(executor) => {
                 let words: &mut [u8] = bytemuck::cast_slice_mut(executor.words_mut(tensor));
-                words[..len].copy_from_slice(&bytes);
-                words[len..].fill(0);
+                words[at..at + bytes.len()].copy_from_slice(&bytes);
             }
         }
         Ok(())

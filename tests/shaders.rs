@@ -25,7 +25,6 @@ const ELSEWHERE: [(&str, &[&str]); 4] = [
         &["src/ops/conv_pool.rs", "src/ops/conv_pool_weight.rs"],
     ),
     ("loop_probe", &["src/gpu/loop_probe.rs"]),
-    ("spot", &["src/spot/ops.rs"]),
 ];
 
 /// The text of the files with the ops of a kernel.

@@ -160,7 +160,11 @@ pub fn parse(path: &Path, mut content: impl Read, expected: Expected<'_>) -> Res
         return Err(wrong(format!("{} bytes", header as u64 + len), got));
     }
     let is_wrong = |&byte: &u8| u16::from(byte) >= expected.below;
-    match bytes.iter().position(is_wrong) {
+    let wrong_at = match expected.below <= u8::MAX.into() {
+        true => bytes.iter().position(is_wrong),
+        false => None,
+    };
+    match wrong_at {
         Some(at) => Err(wrong(
             format!("values below {}", expected.below),
             format!("{} in item {at}", bytes[at]),

@@ -1,5 +1,6 @@
 //! Holds a plan's memory and runs its phases. It has no idea what a convolution is.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,15 +90,33 @@ impl Executor {
         self.opened().check()
     }
 
-    /// Overwrites a tensor with `bytes`, and zeros up to its end; the caller has checked their
-    /// number. It is done in order with what is submitted, and so after this returns.
+    /// Overwrites a tensor from its byte `at` on; the caller has checked that these are whole words, and no
+    /// more than it holds. It is done in order with what is submitted, and so after this returns.
     ///
     /// # Errors
     /// A device that was lost or reported a fault.
-    pub(crate) fn write_bytes(&mut self, tensor: TensorId, bytes: Vec<u8>) -> Result<()> {
+    pub(crate) fn write_bytes(
+        &mut self,
+        tensor: TensorId,
+        at: usize,
+        bytes: Vec<u8>,
+    ) -> Result<()> {
         self.check()?;
         let loaded = self.loaded.clone();
-        self.opened().call(move || loaded.write(tensor, &bytes));
+        self.opened()
+            .call(move || loaded.write(tensor, at as u64, &bytes));
+        Ok(())
+    }
+
+    /// Overwrites each of `tensors` with the words of its pattern, a tensor in another buffer, again and again
+    /// up to its end: in order with what is submitted.
+    ///
+    /// # Errors
+    /// A device that was lost or reported a fault.
+    pub(crate) fn repeat(&mut self, tensors: Vec<(TensorId, TensorId)>) -> Result<()> {
+        self.check()?;
+        let loaded = self.loaded.clone();
+        self.opened().call(move || loaded.repeat(&tensors));
         Ok(())
     }
 
@@ -107,15 +126,25 @@ impl Executor {
     /// A device that was lost or reported a fault.
     pub(crate) async fn read(&self, tensor: TensorId) -> Result<Vec<u32>> {
         let words = self.plan().tensor(tensor).words();
-        Ok(self.read_words(tensor, words, None).await?.words)
+        let all = vec![0..words];
+        Ok(self.read_ranges(tensor, all, None).await?.words)
+    }
+
+    /// The words of a tensor at `places`, once everything submitted so far is done.
+    ///
+    /// # Errors
+    /// As [`Executor::read`].
+    pub(crate) async fn pick(&self, tensor: TensorId, places: &[usize]) -> Result<Vec<u32>> {
+        let ranges = places.iter().map(|&place| place..place + 1).collect();
+        Ok(self.read_ranges(tensor, ranges, None).await?.words)
     }
 
     /// Waits for everything submitted so far, at little cost: reads one word of a tensor.
     ///
     /// # Errors
     /// As [`Executor::read`].
-    pub(super) async fn finish(&self, tensor: TensorId) -> Result<()> {
-        self.read_words(tensor, 1, None).await.map(drop)
+    pub(crate) async fn finish(&self, tensor: TensorId) -> Result<()> {
+        self.pick(tensor, &[0]).await.map(drop)
     }
 
     /// The time from the submit of those ops of the plan, by their places, to their end.
@@ -127,14 +156,15 @@ impl Executor {
             return Ok(Duration::ZERO);
         };
         let output = self.plan().nodes()[last].outputs[0];
-        let read = self.read_words(output, 1, Some((nodes, *step)));
+        let first = vec![Range { start: 0, end: 1 }];
+        let read = self.read_ranges(output, first, Some((nodes, *step)));
         Ok(read.await?.took)
     }
 
-    async fn read_words(
+    async fn read_ranges(
         &self,
         tensor: TensorId,
-        words: usize,
+        ranges: Vec<Range<usize>>,
         nodes: Option<(Vec<usize>, Step)>,
     ) -> Result<Words> {
         self.check()?;
@@ -142,7 +172,7 @@ impl Executor {
         let loaded = self.loaded.clone();
         let read = move || async move {
             let nodes = nodes.as_ref().map(|(nodes, step)| (nodes.as_slice(), step));
-            loaded.read(tensor, words, nodes, asked).await
+            loaded.read(tensor, &ranges, nodes, asked).await
         };
         if let Err(error) = self.opened().run(read).await? {
             return Err(self.opened().cause(error).await);
@@ -202,7 +232,7 @@ impl Executor {
     ///
     /// # Errors
     /// As [`Executor::run_node`].
-    pub(super) fn touch_node(&mut self, node: usize, step: &Step) -> Result<()> {
+    pub(crate) fn touch_node(&mut self, node: usize, step: &Step) -> Result<()> {
         self.check()?;
         let (loaded, step) = (self.loaded.clone(), *step);
         self.opened().call(move || loaded.touch(node, &step));

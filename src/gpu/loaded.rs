@@ -1,5 +1,6 @@
 //! A plan in an adapter's memory, and how its ops are recorded: by whoever has the adapter's context.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use web_time::Instant;
@@ -93,17 +94,12 @@ impl Loaded {
         })
     }
 
-    /// Overwrites a tensor with `bytes`, and zeros up to its end.
-    pub fn write(&self, tensor: TensorId, bytes: &[u8]) {
+    /// Overwrites a tensor from its byte `at` on with whole words.
+    pub fn write(&self, tensor: TensorId, at: u64, bytes: &[u8]) {
         let tensor = self.plan.tensor(tensor);
         let buffer = &self.buffers[tensor.buffer.index()];
-        let size = wgpu::BufferSize::new(tensor.words() as u64 * WORD);
-        let offset = tensor.offset as u64 * WORD;
-        let view = size.and_then(|size| self.device.queue.write_buffer_with(buffer, offset, size));
-        // Where there is none, the device has reported a fault.
-        let Some(mut view) = view else { return };
-        view.slice(..bytes.len()).copy_from_slice(bytes);
-        view.slice(bytes.len()..).fill(0);
+        let offset = tensor.offset as u64 * WORD + at;
+        self.device.queue.write_buffer(buffer, offset, bytes);
     }
 
     /// Submits `nodes` for each of `steps`.
@@ -141,7 +137,7 @@ impl Loaded {
         self.device.queue.submit([encoder.finish()]);
     }
 
-    /// Answers with the first `words` of a tensor, once everything submitted so far is done, and those of
+    /// Answers with the words of a tensor in `ranges`, once everything submitted so far is done, and those of
     /// `nodes` before that.
     ///
     /// # Errors
@@ -149,11 +145,12 @@ impl Loaded {
     pub async fn read(
         &self,
         tensor: TensorId,
-        words: usize,
+        ranges: &[Range<usize>],
         nodes: Option<(&[usize], &Step)>,
         asked: Asked<Words>,
     ) -> Result<()> {
         let tensor = self.plan.tensor(tensor);
+        let words = ranges.iter().map(Range::len).sum();
         let make = || staging_buffer(&self.device, &tensor.name, words);
         let context = format!("reading {}", tensor.name);
         let staging = self.device.checked(&context, make).await?;
@@ -163,11 +160,33 @@ impl Loaded {
         }
         let mut encoder = self.encoder();
         let buffer = &self.buffers[tensor.buffer.index()];
-        let offset = tensor.offset as u64 * WORD;
-        encoder.copy_buffer_to_buffer(buffer, offset, &staging, 0, staging.size());
+        let mut to = 0;
+        for range in ranges {
+            let from = (tensor.offset + range.start) as u64 * WORD;
+            let size = range.len() as u64 * WORD;
+            encoder.copy_buffer_to_buffer(buffer, from, &staging, to, size);
+            to += size;
+        }
         let submission = self.device.queue.submit([encoder.finish()]);
         answer_with_words(&self.device, &staging, submission, (asked, begun), None);
         Ok(())
+    }
+
+    /// Overwrites each of `tensors` with the words of its pattern, a tensor in another buffer, again and again
+    /// up to its end.
+    pub fn repeat(&self, tensors: &[(TensorId, TensorId)]) {
+        let mut encoder = self.encoder();
+        for &(pattern, tensor) in tensors {
+            let [pattern, tensor] = [pattern, tensor].map(|id| self.plan.tensor(id));
+            let [from, to] = [pattern, tensor].map(|tensor| &self.buffers[tensor.buffer.index()]);
+            let [from_at, to_at] = [pattern, tensor].map(|tensor| tensor.offset as u64 * WORD);
+            for at in (0..tensor.words()).step_by(pattern.words()) {
+                let words = pattern.words().min(tensor.words() - at) as u64;
+                let to_at = to_at + at as u64 * WORD;
+                encoder.copy_buffer_to_buffer(from, from_at, to, to_at, words * WORD);
+            }
+        }
+        self.device.queue.submit([encoder.finish()]);
     }
 
     /// One compute pass that dispatches the same once for each step.

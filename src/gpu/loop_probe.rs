@@ -81,7 +81,7 @@ pub(crate) async fn longest_loop(bench: &mut Workbench) -> Result<u64> {
     let (inputs, outputs) = plan.tensors_of(&LoopProbe)?;
     plan.op(Phase::Forward, LoopProbe, &inputs, &outputs)?;
     let mut executor = bench.load(plan.finish()).await?;
-    executor.write_bytes(inputs[0], MOST.to_ne_bytes().to_vec())?;
+    executor.write_bytes(inputs[0], 0, MOST.to_ne_bytes().to_vec())?;
     executor.run_node(0, &Step::new(0, 1, 0, 0.0))?;
     let found = executor.read(outputs[0]).await?[0];
     iterations_to(found).ok_or_else(|| {

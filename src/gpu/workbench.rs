@@ -84,11 +84,11 @@ impl Workbench {
     /// # Errors
     /// A kernel that the driver refuses, memory that runs out, a device that was lost.
     pub async fn time(&self, op: Box<dyn Op>, run: Duration) -> Result<Duration> {
+        let step = Step::new(0, op.rows() as u32, 0, 0.0);
         let mut plan = Builder::new(false);
         let (inputs, outputs) = plan.tensors_of(op.as_ref())?;
         plan.boxed_op(Phase::Forward, op, &inputs, &outputs)?;
         let mut executor = self.load(plan.finish()).await?;
-        let step = Step::new(0, 1, 0, 0.0);
         executor.time_of(0, &step, run).await
     }
 }
@@ -121,6 +121,20 @@ impl Executor {
         self.touch_node(node, step)?;
         self.finish(self.plan().nodes()[node].outputs[0]).await?;
         let once = self.time_node(node, step, 1).await?;
+        self.time_again(node, step, once, run).await
+    }
+
+    /// The same of an op that has run, and took `once`.
+    ///
+    /// # Errors
+    /// A device that was lost or reports a fault.
+    pub(crate) async fn time_again(
+        &mut self,
+        node: usize,
+        step: &Step,
+        once: Duration,
+        run: Duration,
+    ) -> Result<Duration> {
         if once >= LONG * run {
             return Ok(once);
         }

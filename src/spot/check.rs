@@ -1,12 +1,13 @@
 //! One op on an adapter, at its own size, against single elements of the reference.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rayon::prelude::*;
 
-use super::ops::{Fill, Filling, Pick, random};
-use crate::error::Result;
-use crate::gpu::Workbench;
+use super::fill::{Filled, PATTERN, random};
+use crate::error::{Error, Result};
+use crate::gpu::{self, Workbench};
 use crate::ops::{Content, Element, Elements, Op, Step, Words};
 use crate::plan::{self, Builder, Phase, Plan, Role, TensorId};
 
@@ -50,55 +51,13 @@ impl Verdict {
     }
 }
 
-/// A binding while the op runs: its tensor, and what it holds.
-struct Filled {
-    tensor: TensorId,
-    len: usize,
-    seed: u32,
-    content: Content,
-}
-
-/// How the device fills what holds that, if it does.
-fn filling(content: &Content) -> Option<Filling> {
-    match content {
-        Content::Floats => Some(Filling::Integers),
-        Content::Spread => Some(Filling::Spread),
-        Content::Pixels => Some(Filling::Pixels),
-        Content::Words(_) => None,
-    }
-}
-
-impl Filled {
-    /// The word at `index`.
-    fn word(&self, index: usize) -> u32 {
-        match (&self.content, filling(&self.content)) {
-            (Content::Words(word), _) => word(index, random(self.seed, index)),
-            (_, filling) => filling.map_or(0, |filling| filling.word(self.seed, index)),
-        }
-    }
-
-    /// All words, for what the host fills.
-    fn words(&self) -> Option<Vec<u32>> {
-        let Content::Words(word) = &self.content else {
-            return None;
-        };
-        let all = (0..self.len).into_par_iter();
-        Some(
-            all.map(|index| word(index, random(self.seed, index)))
-                .collect(),
-        )
-    }
-}
-
 /// A plan of one op, what fills its tensors, and what is looked at.
 struct Probe {
     plan: Plan,
     inputs: Vec<Filled>,
     outputs: Vec<Filled>,
-    /// What the host writes besides: seeds and places.
-    written: Vec<(TensorId, Vec<u32>)>,
-    /// Of each output: where the elements are picked to, and which.
-    picked: Vec<(TensorId, Vec<usize>)>,
+    /// The elements of each output that are looked at.
+    places: Vec<Vec<usize>>,
 }
 
 impl Probe {
@@ -106,24 +65,20 @@ impl Probe {
         let mut plan = Builder::new(false);
         let bindings = op.bindings();
         let (inputs, outputs) = plan.tensors_of(op)?;
+        plan.boxed_op(Phase::Forward, op.boxed(), &inputs, &outputs)?;
         plan.set_scope("spot");
-        let mut written = Vec::new();
-        let mut fill =
-            |i: usize, tensor: TensorId, len: usize, content: Content| -> Result<Filled> {
-                let seed = (i as u32 + 1).wrapping_mul(NEXT_SEED);
-                if let Some(filling) = filling(&content) {
-                    let name = format!("seed{i}");
-                    let from = plan.tensor(&name, [1], plan::Element::U32, Role::Input)?;
-                    plan.op(Phase::Forward, Fill { len, filling }, &[from], &[tensor])?;
-                    written.push((from, vec![seed]));
-                }
-                Ok(Filled {
-                    tensor,
-                    len,
-                    seed,
-                    content,
-                })
-            };
+        let mut fill = |i: usize, tensor: TensorId, len: usize, content: Content| {
+            let name = format!("pattern{i}");
+            let pattern = Filled::repeats(&content, len)
+                .then(|| plan.tensor(&name, [PATTERN], plan::Element::U32, Role::Input));
+            Ok::<_, Error>(Filled {
+                tensor,
+                pattern: pattern.transpose()?,
+                len,
+                seed: (i as u32 + 1).wrapping_mul(NEXT_SEED),
+                content,
+            })
+        };
         let (mut filled_inputs, mut filled_outputs) = (Vec::new(), Vec::new());
         for (i, (&tensor, (_, len))) in inputs.iter().zip(&bindings.inputs).enumerate() {
             filled_inputs.push(fill(i, tensor, *len, op.content(i))?);
@@ -131,38 +86,13 @@ impl Probe {
         for (i, (&tensor, (_, len))) in outputs.iter().zip(&bindings.outputs).enumerate() {
             filled_outputs.push(fill(inputs.len() + i, tensor, *len, Content::Floats)?);
         }
-        plan.boxed_op(Phase::Forward, op.boxed(), &inputs, &outputs)?;
-        let mut picked = Vec::new();
-        for (i, (&tensor, (_, len))) in outputs.iter().zip(&bindings.outputs).enumerate() {
-            let (len, places) = (*len, places(op, i, *len));
-            let count = places.len();
-            let mut words = |name: &str| {
-                plan.tensor(
-                    &format!("{name}{i}"),
-                    [count],
-                    plan::Element::U32,
-                    Role::Input,
-                )
-            };
-            let (from, to) = (words("places")?, words("picked")?);
-            plan.op(Phase::Forward, Pick { len, count }, &[tensor, from], &[to])?;
-            written.push((from, places.iter().map(|&place| place as u32).collect()));
-            picked.push((to, places));
-        }
+        let outputs = bindings.outputs.iter().enumerate();
         Ok(Probe {
             plan: plan.finish(),
             inputs: filled_inputs,
             outputs: filled_outputs,
-            written,
-            picked,
+            places: outputs.map(|(i, (_, len))| places(op, i, *len)).collect(),
         })
-    }
-
-    /// What the host writes: seeds, places, and what the device does not fill.
-    fn host_words(&self) -> Vec<(TensorId, Vec<u32>)> {
-        let filled = self.inputs.iter().chain(&self.outputs);
-        let words = filled.filter_map(|filled| Some((filled.tensor, filled.words()?)));
-        words.chain(self.written.iter().cloned()).collect()
     }
 
     /// The worst of the elements that were picked of an output.
@@ -177,7 +107,7 @@ impl Probe {
             step,
         };
         let name = op.bindings().outputs[output].0;
-        let places = &self.picked[output].1;
+        let places = &self.places[output];
         let ratios = places.par_iter().zip(found).map(|(&index, &found)| {
             let element: Element = op.element(&args, output, index);
             let wrong = Wrong {
@@ -224,29 +154,88 @@ fn places(op: &dyn Op, output: usize, len: usize) -> Vec<usize> {
     places
 }
 
-/// Runs `op` alone, on inputs that fill its tensors, and compares some elements of each output: random
-/// ones, those at the edges of tiles, the first and the last.
+/// An op alone in an adapter's memory, with inputs that fill its tensors.
+pub(crate) struct Trial {
+    probe: Arc<Probe>,
+    op: Box<dyn Op>,
+    executor: gpu::Executor,
+    step: Step,
+}
+
+impl Trial {
+    /// Loads `op`, and what its tensors hold.
+    ///
+    /// # Errors
+    /// Memory that runs out, a kernel that the driver refuses, a device that is lost.
+    pub async fn load(bench: &mut Workbench, op: &dyn Op) -> Result<Self> {
+        let probe = Arc::new(Probe::new(op)?);
+        let executor = bench.load(probe.plan.clone()).await?;
+        let mut trial = Trial {
+            probe,
+            op: op.boxed(),
+            executor,
+            step: Step::new(0, op.rows() as u32, 0, 1.0 / 16.0),
+        };
+        trial.fill(bench, |probe| &probe.inputs).await?;
+        // What drivers compile at first use is not to be timed; and some ops change what their outputs hold.
+        trial.executor.touch_node(0, &trial.step)?;
+        trial.fill(bench, |probe| &probe.outputs).await?;
+        Ok(trial)
+    }
+
+    /// Writes what the tensors hold.
+    async fn fill(
+        &mut self,
+        bench: &Workbench,
+        tensors: impl Fn(&Probe) -> &[Filled] + Send + 'static,
+    ) -> Result<()> {
+        let repeated = tensors(&self.probe).iter();
+        let repeated = repeated.filter_map(|filled| Some((filled.pattern?, filled.tensor)));
+        let repeated = repeated.collect();
+        let probe = self.probe.clone();
+        let write = move || -> Vec<_> { tensors(&probe).iter().map(Filled::written).collect() };
+        for (tensor, bytes) in bench.run(write).await? {
+            self.executor.write_bytes(tensor, 0, bytes)?;
+        }
+        self.executor.repeat(repeated)
+    }
+
+    /// Runs the op, and compares some elements of each output: random ones, those at the edges of tiles, the
+    /// first and the last. Also tells how long that run took.
+    ///
+    /// # Errors
+    /// A device that is lost or reports a fault.
+    pub async fn run(&mut self, bench: &mut Workbench) -> Result<(Verdict, Duration)> {
+        let step = self.step;
+        let output = self.probe.outputs[0].tensor;
+        self.executor.finish(output).await?;
+        let took = self.executor.time_node(0, &step, 1).await?;
+        let mut outputs = Vec::new();
+        for (output, places) in self.probe.places.iter().enumerate() {
+            let tensor = self.probe.outputs[output].tensor;
+            let found = self.executor.pick(tensor, places).await?;
+            let (probe, op) = (self.probe.clone(), self.op.boxed());
+            // The reference takes long, and whoever awaits this may have more to do.
+            let compare = move || probe.compare(op.as_ref(), output, &found, &step);
+            outputs.push(bench.run(compare).await?);
+        }
+        Ok((Verdict { outputs }, took))
+    }
+
+    /// How long one dispatch of the op takes, of which a run took `once`; as [`Workbench::time`].
+    ///
+    /// # Errors
+    /// A device that is lost or reports a fault.
+    pub async fn time(&mut self, once: Duration, run: Duration) -> Result<Duration> {
+        self.executor.time_again(0, &self.step, once, run).await
+    }
+}
+
+/// What `op` computes on an adapter; as [`Trial::run`].
 ///
 /// # Errors
 /// Memory that runs out, a kernel that the driver refuses, a device that is lost.
 pub(crate) async fn check(bench: &mut Workbench, op: &dyn Op) -> Result<Verdict> {
-    let probe = Arc::new(Probe::new(op)?);
-    let mut executor = bench.load(probe.plan.clone()).await?;
-    let own = probe.clone();
-    let written = bench.run(move || own.host_words()).await?;
-    for (tensor, words) in written {
-        executor.write_bytes(tensor, bytemuck::cast_slice(&words).to_vec())?;
-    }
-    let step = Step::new(0, op.rows() as u32, 0, 1.0 / 16.0);
-    let nodes: Vec<usize> = (0..probe.plan.nodes().len()).collect();
-    executor.run_nodes(&nodes, &step)?;
-    let mut outputs = Vec::new();
-    for (output, (picked, _)) in probe.picked.iter().enumerate() {
-        let found = executor.read(*picked).await?;
-        let (own, op) = (probe.clone(), op.boxed());
-        // The reference takes long, and whoever awaits this may have more to do.
-        let compare = move || own.compare(op.as_ref(), output, &found, &step);
-        outputs.push(bench.run(compare).await?);
-    }
-    Ok(Verdict { outputs })
+    let mut trial = Trial::load(bench, op).await?;
+    Ok(trial.run(bench).await?.0)
 }

@@ -6,10 +6,11 @@
 //! The inputs are small integers, so that most sums are exact and one missing term shows.
 
 mod check;
-mod ops;
+mod fill;
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
 
 use crate::cache::Cache;
 use crate::error::{Error, Result};
@@ -17,7 +18,8 @@ use crate::gpu::{self, Adapter, Workbench, check_kernels, check_loops, required_
 use crate::notices::Notices;
 use crate::ops::Op;
 use crate::plan::Plan;
-pub(crate) use check::{Verdict, check};
+pub(crate) use check::check;
+use check::{Trial, Verdict};
 
 /// What a kernel that passed is remembered by: its op and size, and this version of its shader.
 fn key(op: &dyn Op) -> String {
@@ -54,21 +56,65 @@ impl<'a> Checks<'a> {
         op: &dyn Op,
         notices: &mut Notices,
     ) -> Result<bool> {
-        let key = key(op);
-        if cache.has_passed(&key) {
-            return Ok(true);
-        }
-        if self.wrong.contains(&key) {
-            return Ok(false);
+        if let Some(known) = self.known(cache, op) {
+            return Ok(known);
         }
         let verdict = check(bench, op).await?;
-        if verdict.wrong().is_none() {
-            cache.insert_passed(key);
-            return Ok(true);
+        Ok(self.note(cache, op, &verdict, notices))
+    }
+
+    /// How long a dispatch of `op` takes, as [`Workbench::time`], or none where it computes the wrong thing. The
+    /// run that is checked is also timed, so that a check costs little.
+    ///
+    /// # Errors
+    /// As [`check`].
+    pub async fn time(
+        &mut self,
+        bench: &mut Workbench,
+        cache: &mut Cache,
+        op: &dyn Op,
+        run: Duration,
+        notices: &mut Notices,
+    ) -> Result<Option<Duration>> {
+        if let Some(known) = self.known(cache, op) {
+            return match known {
+                true => bench.time(op.boxed(), run).await.map(Some),
+                false => Ok(None),
+            };
         }
-        notices.push(format!("{} It is not used.", self.error(op, &verdict)));
-        self.wrong.insert(key);
-        Ok(false)
+        let mut trial = Trial::load(bench, op).await?;
+        let (verdict, once) = trial.run(bench).await?;
+        match self.note(cache, op, &verdict, notices) {
+            true => trial.time(once, run).await.map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// What was seen of `op` before.
+    fn known(&self, cache: &Cache, op: &dyn Op) -> Option<bool> {
+        let key = key(op);
+        match cache.has_passed(&key) {
+            true => Some(true),
+            false => self.wrong.contains(&key).then_some(false),
+        }
+    }
+
+    /// Remembers what was seen of `op`: whether it passed.
+    fn note(
+        &mut self,
+        cache: &mut Cache,
+        op: &dyn Op,
+        verdict: &Verdict,
+        notices: &mut Notices,
+    ) -> bool {
+        let passed = verdict.wrong().is_none();
+        if passed {
+            cache.insert_passed(key(op));
+        } else {
+            notices.push(format!("{} It is not used.", self.error(op, verdict)));
+            self.wrong.insert(key(op));
+        }
+        passed
     }
 
     fn error(&self, op: &dyn Op, verdict: &Verdict) -> Error {

@@ -328,19 +328,17 @@ impl Tuner<'_> {
         let run = self.effort.run();
         let bench = spot::opened(self.adapter, &mut self.bench).await?;
         let begun = Instant::now();
-        if let Some(checks) = &mut self.checks {
-            // What cannot run at all cannot be timed either.
-            let passes = checks
-                .passes(bench, &mut self.cache, op, self.notices)
-                .await;
-            if !passes.unwrap_or(true) {
-                return Ok(None);
+        let measured = match &mut self.checks {
+            Some(checks) => {
+                let (cache, notices) = (&mut self.cache, &mut *self.notices);
+                checks.time(bench, cache, op, run, notices).await
             }
-        }
-        let measured = bench.time(op.boxed(), run).await;
+            None => bench.time(op.boxed(), run).await.map(Some),
+        };
         self.budget.count(begun);
         match measured {
-            Ok(time) => {
+            Ok(None) => Ok(None),
+            Ok(Some(time)) => {
                 let key = kernel_key(op, variant);
                 let shortest = self.cache.time(&key).map_or(time, |known| known.min(time));
                 self.cache.insert_time(key, shortest);
