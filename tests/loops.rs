@@ -2,11 +2,14 @@
 
 mod common;
 
+use std::collections::BTreeMap;
+
 use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Training};
 use wgrad::ops::{BiasBackward, Epilogue, Gemm, Op, Operand, Product, ReduceSum, Step};
 use wgrad::plan::{Builder, ConvKernel, Element, Phase, Plan, Role};
+use wgrad::tune::Choices;
 use wgrad::verify::lockstep;
-use wgrad::{Device, Loss, Session, Sgd};
+use wgrad::{Device, Loss, Notices, Session, Sgd};
 
 /// One past the iterations after which llvmpipe ends the loops of an invocation.
 const CUT: usize = 65_536;
@@ -219,8 +222,24 @@ fn check(device: &Device, name: &str, plan: Plan) {
     .unwrap();
 }
 
+/// For each kernel of a product that a plan could run by: `choices` and that kernel, wherever there is one.
+fn products(plan: &Plan, choices: &Choices) -> BTreeMap<String, Choices> {
+    let mut each = BTreeMap::new();
+    for node in plan.nodes() {
+        let variants = node.op.variants();
+        for variant in &variants {
+            let choices = each
+                .entry(variant.name.clone())
+                .or_insert_with(|| choices.clone());
+            let key = format!("{:?}", variants[0].op);
+            choices.ops.insert(key, variant.name.clone());
+        }
+    }
+    each
+}
+
 /// Batches past the cut, by the readable plan and by every way to compute a convolution. All batches of the
-/// list with `WGRAD_LARGE=1`.
+/// list, and every kernel of a product, with `WGRAD_LARGE=1`.
 #[test]
 fn large_batches_and_images_are_right_in_lockstep() {
     let Some(device) = common::gpu() else { return };
@@ -244,7 +263,17 @@ fn large_batches_and_images_are_right_in_lockstep() {
                 .into_iter()
                 .map(|layer| (layer, kernel))
                 .collect();
-            let fused = plan.clone().fused(&kernels).unwrap();
+            let choices = Choices {
+                convs: kernels,
+                ..Choices::default()
+            };
+            let fused = plan.clone().fused(&choices.convs).unwrap();
+            for (name, choices) in products(&fused, &choices).into_iter().filter(|_| all) {
+                let mut choices = choices;
+                let fused = choices.apply(&device, plan.clone(), &mut Notices::default());
+                let name = format!("{sample:?} × {batch}, {kernel}, {name}");
+                check(&device, &name, fused.unwrap());
+            }
             check(&device, &format!("{sample:?} × {batch}, {kernel}"), fused);
         }
     }

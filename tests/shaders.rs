@@ -18,7 +18,7 @@ const NO_OPS: [&str; 10] = [
 ];
 
 /// Kernels whose ops are not in `src/ops/` alone under the same name.
-const ELSEWHERE: [(&str, &[&str]); 4] = [
+const ELSEWHERE: [(&str, &[&str]); 3] = [
     ("conv", &["src/ops/conv.rs", "src/ops/conv_weight.rs"]),
     (
         "conv_pool",
