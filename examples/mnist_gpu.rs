@@ -37,10 +37,12 @@ async fn train(
     checkpoints: &Checkpoints,
     metrics: &mut MetricsFile,
 ) -> Result<()> {
+    let data = args.load_data()?;
+    let resumed = args.resumed()?;
+    let planning = args.planning(resumed.as_ref())?;
     let device = args.device().await?;
     say!("Device: {device} ({})", device.reason())?;
 
-    let data = args.load_data()?;
     let model = Sequential::new()
         .with(Conv2d::new(1, 4, 3))
         .with(ReLU)
@@ -49,21 +51,20 @@ async fn train(
         .with(Linear::new(32))
         .with(ReLU)
         .with(Linear::new(10).in_features(32));
-    let resumed = args.resumed()?;
     let config = Config {
         loss: args.loss()?,
         optimizer: Sgd::new(args.lr),
         batch_size: args.batch_size,
         seed: args.seed,
         shuffle: !args.no_shuffle,
-        planning: args.planning(resumed.as_ref())?,
+        planning,
     };
     let mut trainer = Trainer::new(&device, &model, &data, config).await?;
+    cli::print_model(trainer.plan(), &data)?;
+    checkpoints.begin(args, &mut trainer, resumed.as_ref())?;
     for notice in trainer.notices() {
         say!("Notice: {notice}")?;
     }
-    cli::print_model(trainer.plan(), &data)?;
-    checkpoints.begin(args, &mut trainer, resumed.as_ref())?;
 
     let trained = epochs(args, checkpoints, metrics, &device, &data, &mut trainer).await;
     if let Ok(()) | Err(Error::Io { .. }) = trained {

@@ -104,11 +104,21 @@ fn bad_flags_and_files_end_in_one_line() {
     let cpu = |args: &[&str]| error(&[&["--device", "cpu"], args].concat(), &[]);
     assert_eq!(
         cpu(&["--batch-size", "0"]),
-        "error: batch size: expected at least 1, got 0"
+        "error: invalid value '0' for '--batch-size <N>': expected a whole number of at least 1 \
+         (--help explains the flags)"
     );
+    for rate in ["-1", "fast", "nan", "1e39"] {
+        assert_eq!(
+            cpu(&[&format!("--lr={rate}")]),
+            format!(
+                "error: invalid value '{rate}' for '--lr <LR>': expected a number from 0 to \
+                 3.4028235e38 (--help explains the flags)"
+            )
+        );
+    }
     assert_eq!(
-        cpu(&["--lr=-1"]),
-        "error: learning rate: expected a finite number of at least 0, got -1"
+        error(&["--adapter", ""], &[]),
+        "error: adapter: expected a number, or part of a name or backend, got nothing"
     );
     assert_eq!(
         cpu(&["--train-images", "60001"]),
@@ -126,10 +136,6 @@ fn bad_flags_and_files_end_in_one_line() {
         cpu(&["--data", "nowhere"]),
         "error: nowhere: expected train-images-idx3-ubyte or train-images-idx3-ubyte.gz, the MNIST \
          files (put them there or name their folder with --data), got neither"
-    );
-    assert_eq!(
-        cpu(&["--lr", "fast"]),
-        "error: invalid value 'fast' for '--lr <LR>': invalid float literal (--help explains the flags)"
     );
     assert_eq!(
         cpu(&["--epoch", "3"]),

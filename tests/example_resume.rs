@@ -121,25 +121,38 @@ fn a_resume_without_a_rate_takes_the_checkpoints() {
 #[test]
 fn what_would_be_another_training_is_refused_by_name() {
     let folder = one_epoch("others");
-    let refused = |args: &[&str]| error(&folder, &[&["--resume"], args].concat());
-    assert_eq!(
-        refused(&["--seed", "2"]),
-        "error: checkpoint's seed: expected 2, got 1"
+    let begin = format!(
+        "error: --resume {}: checkpoint's ",
+        folder.join("last.safetensors").display()
     );
+    let refused = |args: &[&str]| {
+        let error = error(&folder, &[&["--resume"], args].concat());
+        let what = error.strip_prefix(&begin).map(str::to_owned);
+        what.unwrap_or(error)
+    };
+    assert_eq!(refused(&["--seed", "2"]), "seed: expected 2, got 1");
     let batch = refused(&["--batch-size", "64"]);
-    assert_eq!(batch, "error: checkpoint's batch_size: expected 64, got 32");
+    assert_eq!(batch, "batch_size: expected 64, got 32");
     let shuffle = refused(&["--no-shuffle"]);
-    assert_eq!(
-        shuffle,
-        "error: checkpoint's shuffle: expected false, got true"
-    );
+    assert_eq!(shuffle, "shuffle: expected false, got true");
     let loss = refused(&["--loss", "cross-entropy"]);
-    assert!(loss.starts_with("error: checkpoint's loss: "), "{loss}");
+    assert!(loss.starts_with("loss: "), "{loss}");
     let init = refused(&["--init", "weights.safetensors"]);
     assert!(
         init.contains("cannot be used with '--init <FILE>'"),
         "{init}"
     );
+    // A checkpoint is hours of work: without --resume another run does not replace it.
+    let file = folder.join("last.safetensors");
+    let before = std::fs::read(&file).unwrap();
+    assert_eq!(
+        error(&folder, &["--epochs", "1"]),
+        format!(
+            "error: --checkpoint: expected --resume beside it, or a folder without a checkpoint, got {}",
+            file.display()
+        )
+    );
+    assert_eq!(std::fs::read(&file).unwrap(), before);
 }
 
 #[test]

@@ -221,7 +221,7 @@ fn a_second_run_in_a_folder_is_refused() {
     assert_eq!(text, format!("error: {path}: in use by process {id}\n"));
     assert_eq!(second.status.code(), Some(1));
     assert!(before > 0, "the metrics of the first run are gone");
-    let third = run("1").output().unwrap();
+    let third = run("1").arg("--resume").output().unwrap();
     assert!(third.status.success(), "{third:?}");
 }
 

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use wgrad::data::Dataset;
@@ -30,10 +30,35 @@ pub struct Checkpoints {
     told: Cell<bool>,
 }
 
+/// What is wrong with a checkpoint, and which it is.
+fn of_file(option: &str, file: &Path, error: Error) -> Error {
+    let of = |what| format!("{option} {}: {what}", file.display());
+    match error {
+        Error::Value {
+            what,
+            expected,
+            got,
+        } => Error::value(of(what), expected, got),
+        Error::Shape { at, expected, got } => Error::value(of(at), expected, got),
+        other => other,
+    }
+}
+
 impl Checkpoints {
     /// Takes the folder for this run alone, before it reads or writes any file; until the lock is dropped.
+    ///
+    /// # Errors
+    /// A folder that another run has, or that holds the checkpoint of another while this one does not resume.
     pub fn lock(args: &Args) -> Result<Option<FolderLock>> {
-        args.checkpoint.as_ref().map(FolderLock::take).transpose()
+        let lock = args.checkpoint.as_ref().map(FolderLock::take).transpose()?;
+        match args.checkpoint_file().filter(|file| file.exists()) {
+            Some(file) if !args.resume => Err(Error::value(
+                "--checkpoint",
+                "--resume beside it, or a folder without a checkpoint",
+                file.display(),
+            )),
+            _ => Ok(lock),
+        }
     }
 
     pub fn new(args: &Args) -> Self {
@@ -59,12 +84,18 @@ impl Checkpoints {
     ) -> Result<()> {
         trainer.set_allow_not_finite(self.on_nan == OnNan::Continue);
         if let Some(path) = &args.init {
-            for notice in trainer.load_parameters(&Checkpoint::load(path)?)?.iter() {
+            let loaded = trainer.load_parameters(&Checkpoint::load(path)?);
+            for notice in loaded
+                .map_err(|error| of_file("--init", path, error))?
+                .iter()
+            {
                 say!("Notice: {notice}")?;
             }
         }
         if let Some(checkpoint) = resumed {
-            trainer.restore(checkpoint)?;
+            let file = args.checkpoint_file().unwrap_or_default();
+            let restored = trainer.restore(checkpoint);
+            restored.map_err(|error| of_file("--resume", &file, error))?;
             self.is_ours.set(true);
             args.say_resumed(trainer, checkpoint)?;
         }

@@ -34,10 +34,10 @@ pub struct Args {
     #[arg(long, value_enum)]
     pub reduction: Option<ReductionName>,
     /// Learning rate of SGD; beside --resume the checkpoint's unless this is given
-    #[arg(long, default_value_t = 0.01)]
+    #[arg(long, default_value_t = 0.01, value_parser = rate)]
     pub lr: f32,
     /// Images in a batch
-    #[arg(long, value_name = "N", default_value_t = 32)]
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = at_least_one)]
     pub batch_size: usize,
     /// Passes over the training set
     #[arg(long, value_name = "N", default_value_t = 15)]
@@ -46,7 +46,7 @@ pub struct Args {
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// Train on the first N images only
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub train_images: Option<usize>,
     /// Fused ops, or the readable im2col, GEMM, col2im, one op each; beside --resume the
     /// checkpoint's unless this is given
@@ -107,6 +107,20 @@ fn seconds(text: &str) -> std::result::Result<f64, String> {
     match text.parse::<f64>() {
         Ok(seconds) if (0.0..1e9).contains(&seconds) => Ok(seconds),
         _ => Err("expected a number of seconds from 0 to 1e9".to_owned()),
+    }
+}
+
+fn rate(text: &str) -> std::result::Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(rate) if rate.is_finite() && rate >= 0.0 => Ok(rate),
+        _ => Err(format!("expected a number from 0 to {:e}", f32::MAX)),
+    }
+}
+
+fn at_least_one(text: &str) -> std::result::Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err("expected a whole number of at least 1".to_owned()),
     }
 }
 

@@ -289,6 +289,13 @@ pub(crate) async fn choose(wanted: Option<&str>) -> Result<(Adapter, String)> {
     let named = variable(ADAPTER_NAME);
     let wanted = match (wanted, &named) {
         (Some(text), _) => match text.trim().parse() {
+            Err(_) if text.trim().is_empty() => {
+                return Err(Error::value(
+                    "adapter",
+                    "a number, or part of a name or backend",
+                    "nothing",
+                ));
+            }
             Ok(number) => Wanted::Number(number),
             Err(_) => Wanted::Name(text, format!("`{text}`")),
         },

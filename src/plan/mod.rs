@@ -249,11 +249,9 @@ impl Plan {
     pub fn find(&self, name: &str) -> Result<TensorId> {
         let place = self.tensors.iter().position(|tensor| tensor.name == name);
         place.map(TensorId).ok_or_else(|| {
-            Error::value(
-                "tensor",
-                "the name of a tensor of the plan",
-                format!("`{name}`"),
-            )
+            let names: Vec<_> = self.tensors.iter().map(|tensor| &*tensor.name).collect();
+            let expected = format!("one of {}", names.join(", "));
+            Error::value("tensor", expected, format!("`{name}`"))
         })
     }
 

@@ -6,6 +6,7 @@ use std::io::Read;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde_json::Value;
 
 use super::convert;
 use crate::error::{Error, Result};
@@ -99,11 +100,12 @@ impl Checkpoint {
         let integers = self.integers.iter().map(|(name, (shape, values))| {
             view(Dtype::I64, shape, bytemuck::cast_slice(values)).map(|view| (name, view))
         });
-        let bytes = floats
+        let mut bytes = floats
             .chain(integers)
             .collect::<Result<Vec<_>, _>>()
             .and_then(|views| safetensors::serialize(views, Some(metadata)))
             .map_err(|error| wrong("tensors that fit the safetensors format", error.to_string()))?;
+        sort_header(&mut bytes);
         if bytes.len() as u64 > LARGEST {
             return Err(wrong("at most 4 GiB", format!("{} bytes", bytes.len())));
         }
@@ -201,5 +203,26 @@ impl Checkpoint {
             update(bytemuck::cast_slice(values));
         }
         format!("{:08x}", crc.sum())
+    }
+}
+
+/// Sorts the names in the header of a file, so that equal checkpoints are equal files: safetensors writes the
+/// metadata as a hash map has them. No byte of the data moves.
+fn sort_header(file: &mut [u8]) {
+    let Some((len, rest)) = file.split_first_chunk_mut::<8>() else {
+        return;
+    };
+    let len = usize::try_from(u64::from_le_bytes(*len)).unwrap_or(usize::MAX);
+    let Some(header) = rest.get_mut(..len) else {
+        return;
+    };
+    let names = serde_json::from_slice::<BTreeMap<String, BTreeMap<String, Value>>>(header);
+    let sorted = names.and_then(|names| serde_json::to_vec(&names));
+    if let Ok(sorted) = &sorted
+        && sorted.len() <= header.len()
+    {
+        let (text, padding) = header.split_at_mut(sorted.len());
+        text.copy_from_slice(sorted);
+        padding.fill(b' ');
     }
 }

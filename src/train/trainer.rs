@@ -122,10 +122,7 @@ impl Trainer {
             dataset: Some(data.train.len() + data.test.len()),
             accumulate: false,
         })?;
-        let mut notices = Notices::default();
-        let planning = &config.planning;
-        let (plan, choices) = planning.plan(device, readable, &mut notices).await?;
-        let logits = &plan.tensor(plan.find("logits")?).shape;
+        let logits = &readable.tensor(readable.find("logits")?).shape;
         let classes = logits.dims()[1];
         if classes != data.classes {
             return Err(Error::Shape {
@@ -137,6 +134,9 @@ impl Trainer {
                 got: logits.to_string(),
             });
         }
+        let mut notices = Notices::default();
+        let planning = &config.planning;
+        let (plan, choices) = planning.plan(device, readable, &mut notices).await?;
         let parameters = initial_parameters(&plan, config.seed)?;
         let arena = plan.find("parameters")?;
         let [images, labels] = [plan.find("dataset.images")?, plan.find("dataset.labels")?];
