@@ -187,9 +187,10 @@ fn training_on(sample: [usize; 3], batch_size: usize) -> Training {
     }
 }
 
-/// Every op of a training step within its bound, the whole of what it writes.
-fn check(device: &Device, name: &str, plan: Plan) {
-    wgrad::block_on(async {
+/// Every op of a training step within its bound, the whole of what it writes. Whether the plan ran: one that
+/// needs more than the adapter binds is refused.
+fn check(device: &Device, name: &str, plan: Plan) -> bool {
+    let ran = wgrad::block_on(async {
         let mut generator = common::generator(5);
         let parameters = wgrad::nn::initial_parameters(&plan, 3)?;
         let (arena, images) = (plan.find("parameters")?, plan.find("dataset.images")?);
@@ -218,8 +219,18 @@ fn check(device: &Device, name: &str, plan: Plan) {
             assert!(report.is_right(), "{name}: {report:?}");
         }
         Ok::<_, wgrad::Error>(())
-    })
-    .unwrap();
+    });
+    match ran {
+        Err(wgrad::Error::Limit { name: limit, .. }) => {
+            println!("{name}: refused by {limit}");
+            false
+        }
+        ran => {
+            ran.unwrap();
+            println!("{name}: right");
+            true
+        }
+    }
 }
 
 /// For each kernel of a product that a plan could run by: `choices` and that kernel, wherever there is one.
@@ -252,11 +263,11 @@ fn large_batches_and_images_are_right_in_lockstep() {
     for (sample, batch) in sizes {
         let model = network(sample[0]);
         let plan = model.lower(&training_on(sample, batch)).unwrap();
-        check(
-            &device,
-            &format!("{sample:?} × {batch}, readable"),
-            plan.clone(),
-        );
+        let size = format!("{sample:?} × {batch}");
+        // What writes no columns fits any adapter.
+        let must_run = |kernel| batch < 4096 || kernel == Some(ConvKernel::Implicit);
+        let ran = check(&device, &format!("{size}, readable"), plan.clone());
+        assert!(ran || !must_run(None));
         for kernel in ConvKernel::ALL {
             let kernels = plan
                 .convolutions()
@@ -271,10 +282,15 @@ fn large_batches_and_images_are_right_in_lockstep() {
             for (name, choices) in products(&fused, &choices).into_iter().filter(|_| all) {
                 let mut choices = choices;
                 let fused = choices.apply(&device, plan.clone(), &mut Notices::default());
-                let name = format!("{sample:?} × {batch}, {kernel}, {name}");
-                check(&device, &name, fused.unwrap());
+                let ran = check(
+                    &device,
+                    &format!("{size}, {kernel}, {name}"),
+                    fused.unwrap(),
+                );
+                assert!(ran || !must_run(Some(kernel)));
             }
-            check(&device, &format!("{sample:?} × {batch}, {kernel}"), fused);
+            let ran = check(&device, &format!("{size}, {kernel}"), fused);
+            assert!(ran || !must_run(Some(kernel)));
         }
     }
 }
@@ -289,7 +305,11 @@ fn a_shorter_limit_gives_the_same_or_is_refused() {
             .with_longest_loop(longest)
             .without_spot_checks();
         let plan = network(1).lower(&training_on([1, 28, 28], 48)).unwrap();
-        check(&short, &format!("at most {longest} iterations"), plan);
+        assert!(check(
+            &short,
+            &format!("at most {longest} iterations"),
+            plan
+        ));
     }
     let short = device.with_longest_loop(3);
     let error = wgrad::block_on(async {
