@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Files of `src/ops/` that are no op.
-const NO_OPS: [&str; 10] = [
+const NO_OPS: [&str; 12] = [
     "mod",
     "arithmetic",
     "bound",
     "case",
+    "conv_pool_sizes",
+    "conv_sizes",
     "element",
     "product",
     "product_kernel",
@@ -18,13 +20,17 @@ const NO_OPS: [&str; 10] = [
 ];
 
 /// Kernels whose ops are not in `src/ops/` alone under the same name.
-const ELSEWHERE: [(&str, &[&str]); 3] = [
+const ELSEWHERE: [(&str, &[&str]); 4] = [
     ("conv", &["src/ops/conv.rs", "src/ops/conv_weight.rs"]),
     (
         "conv_pool",
         &["src/ops/conv_pool.rs", "src/ops/conv_pool_weight.rs"],
     ),
     ("loop_probe", &["src/gpu/loop_probe.rs"]),
+    (
+        "max_pool",
+        &["src/ops/max_pool.rs", "src/ops/max_pool_backward.rs"],
+    ),
 ];
 
 /// The text of the files with the ops of a kernel.

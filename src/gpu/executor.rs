@@ -125,9 +125,9 @@ impl Executor {
     /// # Errors
     /// A device that was lost or reported a fault.
     pub(crate) async fn read(&self, tensor: TensorId) -> Result<Vec<u32>> {
-        let words = self.plan().tensor(tensor).words();
-        let all = vec![0..words];
-        Ok(self.read_ranges(tensor, all, None).await?.words)
+        let end = self.plan().tensor(tensor).words();
+        let all = Range { start: 0, end };
+        Ok(self.read_ranges(tensor, vec![all], None).await?.words)
     }
 
     /// The words of a tensor at `places`, once everything submitted so far is done.
@@ -156,8 +156,8 @@ impl Executor {
             return Ok(Duration::ZERO);
         };
         let output = self.plan().nodes()[last].outputs[0];
-        let first = vec![Range { start: 0, end: 1 }];
-        let read = self.read_ranges(output, first, Some((nodes, *step)));
+        let first = Range { start: 0, end: 1 };
+        let read = self.read_ranges(output, vec![first], Some((nodes, *step)));
         Ok(read.await?.took)
     }
 

@@ -4,7 +4,9 @@ use rayon::prelude::*;
 
 use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::case::{Case, Random, Read};
-use super::{Args, Bindings, Cost, Element, Elements, ErrorBound, Op, ReduceSum, Split, Sum, nested_loops};
+use super::{
+    Args, Bindings, Cost, Element, Elements, ErrorBound, Op, ReduceSum, Split, Sum, nested_loops,
+};
 
 const SHADER: &str = include_str!("../../shaders/bias.wgsl");
 

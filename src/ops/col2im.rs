@@ -83,7 +83,9 @@ impl Op for Col2im {
                 sum.add(args.float(0, column * g.output_area() + position));
             }
         }
-        sum.within(&ErrorBound::Sum { terms: g.kernel_area() })
+        sum.within(&ErrorBound::Sum {
+            terms: g.kernel_area(),
+        })
     }
 
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
@@ -95,5 +97,12 @@ impl Op for Col2im {
 pub(super) fn cases(random: &mut Random) -> Vec<Case> {
     let geometry = random.geometry();
     let case = Case::of_floats(Col2im { geometry }, random);
-    vec![case.with_gradient(0, Im2col { geometry, fours: false }, &[Read::OutputGradient])]
+    vec![case.with_gradient(
+        0,
+        Im2col {
+            geometry,
+            fours: false,
+        },
+        &[Read::OutputGradient],
+    )]
 }

@@ -3,113 +3,20 @@
 
 use rayon::prelude::*;
 
-use super::arithmetic::{Factor, Sums, items_of_a_task, tables};
+use super::arithmetic::{Factor, Sums, tables};
 use super::case::{Case, Random, Read};
-use super::windows::{Convolution, Scratch, Windows};
 use super::element::tile_edges;
+use super::windows::{Convolution, Scratch};
 use super::{
-    Args, Bindings, Col2im, ConvBackwardWeight, Cost, Element, Elements, Epilogue, ErrorBound, Im2col, Op,
-    Product, Slot, Split, Sum, flag, nested_loops};
-use crate::shape::{Size2d, WindowedPlanes};
+    Args, Bindings, Col2im, ConvBackwardWeight, ConvSizes, Cost, Element, Elements, Epilogue,
+    ErrorBound, Im2col, Op, Product, Slot, Split, Sum, flag, nested_loops,
+};
+use crate::shape::Size2d;
 
 pub(super) const SHADER: &str = include_str!("../../shaders/conv.wgsl");
 
 /// Rows and columns of the product that one invocation computes; as in the shader.
 pub(super) const TILE: usize = 8;
-
-/// The sizes of a convolution: input (N, C, H, W), weight (O, C, KH, KW), output (N, O, OH, OW).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ConvSizes {
-    /// N.
-    pub batch: usize,
-    /// C.
-    pub in_channels: usize,
-    /// O.
-    pub out_channels: usize,
-    /// (N·C, H, W) and the window.
-    pub geometry: WindowedPlanes,
-}
-
-impl ConvSizes {
-    /// C·KH·KW: the weights of one output channel.
-    pub fn fan_in(&self) -> usize {
-        self.in_channels * self.geometry.kernel_area()
-    }
-
-    /// N·C·H·W.
-    pub fn input_len(&self) -> usize {
-        self.batch * self.in_channels * self.geometry.input_area()
-    }
-
-    /// O·C·KH·KW.
-    pub fn weight_len(&self) -> usize {
-        self.out_channels * self.fan_in()
-    }
-
-    /// N·O·OH·OW.
-    pub fn output_len(&self) -> usize {
-        self.batch * self.out_channels * self.geometry.output_area()
-    }
-
-    pub(super) fn constants(&self) -> Vec<(&'static str, f64)> {
-        let sizes = [("BATCH", self.batch), ("C", self.in_channels), ("O", self.out_channels)];
-        let sizes = sizes.into_iter().map(|(name, size)| (name, size as f64));
-        let windows = self.geometry.constants().into_iter().filter(|(name, _)| *name != "PLANES");
-        sizes.chain(windows).collect()
-    }
-
-    /// Multiply-adds count two.
-    pub(super) fn flop(&self) -> usize {
-        2 * self.output_len() * self.fan_in()
-    }
-
-    pub(super) fn random(random: &mut Random) -> Self {
-        let geometry = random.geometry();
-        let (batch, in_channels) = (random.size(3), random.size(5));
-        ConvSizes {
-            batch,
-            in_channels,
-            out_channels: random.size(19),
-            geometry: WindowedPlanes { planes: batch * in_channels, ..geometry },
-        }
-    }
-
-    /// The output [n, o, position] before the bias, where input 1 holds the weight.
-    pub(super) fn output_at(
-        &self,
-        args: &Elements<'_>,
-        [n, o, position]: [usize; 3],
-        input: &dyn Fn(usize) -> f64,
-    ) -> Sum {
-        let g = &self.geometry;
-        let position = (position / g.output.width, position % g.output.width);
-        let mut sum = Sum::default();
-        for c in 0..self.in_channels {
-            for (cell, at) in g.cells().enumerate() {
-                let first = (n * self.in_channels + c) * g.input_area();
-                let value = g.pixel(position, at).map_or(0.0, |pixel| input(first + pixel));
-                let weight = (o * self.in_channels + c) * g.kernel_area() + cell;
-                sum.add_product(args.float(1, weight), value);
-            }
-        }
-        sum
-    }
-
-    /// The planes of image `n`, and what follows.
-    pub(super) fn image<'a>(&self, input: &'a [f32], n: usize) -> &'a [f32] {
-        &input[n * self.in_channels * self.geometry.input_area()..]
-    }
-
-    /// The windows on an image.
-    pub(super) fn windows(&self) -> Windows {
-        Windows::new(self.in_channels, self.geometry)
-    }
-
-    /// The fewest images of a task of the reference.
-    pub(super) fn images_of_a_task(&self) -> usize {
-        items_of_a_task(self.flop() / (2 * self.batch))
-    }
-}
 
 /// `output[n, o] = Σ_c input[n, c] ⋆ weight[o, c] + bias[o]`, then the rectifier with `relu`.
 #[derive(Debug, Clone)]
@@ -131,7 +38,9 @@ pub struct ConvBackwardInput {
 
 impl ConvForward {
     fn bound(&self) -> ErrorBound {
-        ErrorBound::Products { terms: self.sizes.fan_in() + 1 }
+        ErrorBound::Products {
+            terms: self.sizes.fan_in() + 1,
+        }
     }
 }
 
@@ -182,7 +91,10 @@ impl Op for ConvForward {
     fn split(&self, _: u64) -> Option<Split> {
         let (s, geometry) = (&self.sizes, self.sizes.geometry);
         let (area, k) = (geometry.output_area(), s.fan_in());
-        let epilogue = Epilogue::Bias { of_rows: true, relu: self.relu };
+        let epilogue = Epilogue::Bias {
+            of_rows: true,
+            relu: self.relu,
+        };
         let product = Product {
             batch: s.batch,
             a_shared: true,
@@ -190,8 +102,19 @@ impl Op for ConvForward {
         };
         let mut split = Split::new();
         let columns = split.scratch(s.batch * k * area);
-        split.step(Im2col { geometry, fours: false }, &[Slot::Input(0)], &[columns]);
-        split.step(product, &[Slot::Input(1), columns, Slot::Input(2)], &[Slot::Output(0)]);
+        split.step(
+            Im2col {
+                geometry,
+                fours: false,
+            },
+            &[Slot::Input(0)],
+            &[columns],
+        );
+        split.step(
+            product,
+            &[Slot::Input(1), columns, Slot::Input(2)],
+            &[Slot::Output(0)],
+        );
         Some(split)
     }
 
@@ -203,7 +126,10 @@ impl Op for ConvForward {
         let s = self.sizes;
         let (input, weight, bias) = (args.input(0), args.input(1), args.input(2));
         let convolution = Convolution::new(s, weight);
-        let images = args.output().par_chunks_mut(s.output_len() / s.batch).enumerate();
+        let images = args
+            .output()
+            .par_chunks_mut(s.output_len() / s.batch)
+            .enumerate();
         let images = images.with_min_len(s.images_of_a_task());
         images.for_each_init(Scratch::default, |scratch, (n, output)| {
             let sums = convolution.of_image(input, n, scratch);
@@ -220,16 +146,28 @@ impl Op for ConvForward {
     fn element(&self, args: &Elements<'_>, _: usize, index: usize) -> Element {
         let s = &self.sizes;
         let area = s.geometry.output_area();
-        let (n, o, position) = (index / (s.out_channels * area), index / area % s.out_channels, index % area);
+        let (n, o, position) = (
+            index / (s.out_channels * area),
+            index / area % s.out_channels,
+            index % area,
+        );
         let mut sum = s.output_at(args, [n, o, position], &|at| args.float(0, at));
         sum.add(args.float(2, o));
         let bound = self.bound();
-        if self.relu { sum.rectified(&bound) } else { sum.within(&bound) }
+        if self.relu {
+            sum.rectified(&bound)
+        } else {
+            sum.within(&bound)
+        }
     }
 
     fn tile_edges(&self, _: usize) -> Vec<usize> {
         let s = &self.sizes;
-        tile_edges(s.batch, [s.out_channels, s.geometry.output_area()], [TILE, TILE])
+        tile_edges(
+            s.batch,
+            [s.out_channels, s.geometry.output_area()],
+            [TILE, TILE],
+        )
     }
 
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
@@ -239,7 +177,9 @@ impl Op for ConvForward {
 
 impl ConvBackwardInput {
     fn bound(&self) -> ErrorBound {
-        ErrorBound::Products { terms: self.sizes.out_channels * self.sizes.geometry.kernel_area() }
+        ErrorBound::Products {
+            terms: self.sizes.out_channels * self.sizes.geometry.kernel_area(),
+        }
     }
 }
 
@@ -301,10 +241,18 @@ impl Op for ConvBackwardInput {
         let (weight, d_output) = (args.input(0), args.input(1));
         let area = s.geometry.output_area();
         let [cells, outputs] = tables([s.fan_in(), s.out_channels], true);
-        let weight = Factor { values: weight, rows: &cells, columns: &outputs }.row_panels();
+        let weight = Factor {
+            values: weight,
+            rows: &cells,
+            columns: &outputs,
+        }
+        .row_panels();
         let [channels, positions] = tables([s.out_channels, area], false);
         let windows = s.windows();
-        let images = args.output().par_chunks_mut(s.input_len() / s.batch).enumerate();
+        let images = args
+            .output()
+            .par_chunks_mut(s.input_len() / s.batch)
+            .enumerate();
         let images = images.with_min_len(s.images_of_a_task());
         let scratch = || (Sums::default(), vec![0.0; windows.len()]);
         images.for_each_init(scratch, |(sums, padded), (n, d_input)| {
@@ -324,13 +272,21 @@ impl Op for ConvBackwardInput {
     fn element(&self, args: &Elements<'_>, _: usize, index: usize) -> Element {
         let (s, g) = (&self.sizes, &self.sizes.geometry);
         let (area, pixel) = (g.output_area(), index % g.input_area());
-        let (n, c) = (index / g.input_area() / s.in_channels, index / g.input_area() % s.in_channels);
+        let (n, c) = (
+            index / g.input_area() / s.in_channels,
+            index / g.input_area() % s.in_channels,
+        );
         let mut sum = Sum::default();
         for o in 0..s.out_channels {
             for (cell, at) in g.cells().enumerate() {
-                let Some(position) = g.position_over(pixel, at) else { continue };
+                let Some(position) = g.position_over(pixel, at) else {
+                    continue;
+                };
                 let weight = args.float(0, (o * s.in_channels + c) * g.kernel_area() + cell);
-                sum.add_product(weight, args.float(1, (n * s.out_channels + o) * area + position));
+                sum.add_product(
+                    weight,
+                    args.float(1, (n * s.out_channels + o) * area + position),
+                );
             }
         }
         sum.within(&self.bound())
@@ -338,7 +294,11 @@ impl Op for ConvBackwardInput {
 
     fn tile_edges(&self, _: usize) -> Vec<usize> {
         let s = &self.sizes;
-        tile_edges(s.batch, [s.in_channels, s.geometry.input_area()], [TILE, TILE])
+        tile_edges(
+            s.batch,
+            [s.in_channels, s.geometry.input_area()],
+            [TILE, TILE],
+        )
     }
 
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
@@ -354,7 +314,11 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
     let parts = random.size(positions.min(9));
     vec![
         forward
-            .with_gradient(0, ConvBackwardInput { sizes }, &[Read::Input(1), Read::OutputGradient])
+            .with_gradient(
+                0,
+                ConvBackwardInput { sizes },
+                &[Read::Input(1), Read::OutputGradient],
+            )
             .with_gradient(1, whole, &[Read::Input(0), Read::OutputGradient]),
         Case::of_floats(ConvForward { sizes, relu: true }, random),
         Case::of_floats(ConvBackwardInput { sizes }, random),

@@ -2,17 +2,18 @@
 //! input channels, where the images are read directly; and where the data set's bytes may be read instead of
 //! a batch that was gathered from them.
 
-use std::borrow::Cow;
-
 use rayon::prelude::*;
 
 use super::bound::{EPSILON, SMALLEST_NORMAL};
 use super::case::{Case, Random};
-use super::conv::ConvSizes;
+use super::conv_pool_sizes::{
+    constants, content, cost, images, input_words, pooled_len, pooled_size, value_at, windows,
+};
 use super::windows::{Convolution, Scratch};
-use super::gather::{Gather, pixel_of};
 use super::{
-    Args, Bindings, Content, ConvPoolBackwardWeight, Cost, Element, Elements, ErrorBound, Op, Sum, flag, nested_loops};
+    Args, Bindings, Content, ConvPoolBackwardWeight, ConvSizes, Cost, Element, Elements,
+    ErrorBound, Op, Sum, nested_loops,
+};
 use crate::shape::{Size2d, Window, WindowedPlanes};
 
 pub(super) const SHADER: &str = include_str!("../../shaders/conv_pool.wgsl");
@@ -49,78 +50,6 @@ impl ConvPoolForward {
     }
 }
 
-/// (OH/2, OW/2).
-pub(super) fn pooled_size(sizes: &ConvSizes) -> (usize, usize) {
-    let Size2d { height, width } = sizes.geometry.output;
-    (height / 2, width / 2)
-}
-
-pub(super) fn pooled_len(sizes: &ConvSizes) -> usize {
-    let (height, width) = pooled_size(sizes);
-    sizes.batch * sizes.out_channels * height * width
-}
-
-/// The four pixels of each window of a plane.
-pub(super) fn windows(sizes: &ConvSizes) -> impl Iterator<Item = [usize; 4]> + use<> {
-    let ((height, width), row) = (pooled_size(sizes), sizes.geometry.output.width);
-    (0..height).flat_map(move |ph| {
-        (0..width).map(move |pw| {
-            let first = 2 * ph * row + 2 * pw;
-            [first, first + 1, first + row, first + row + 1]
-        })
-    })
-}
-
-pub(super) fn constants(sizes: &ConvSizes, gathered: Option<usize>, accumulate: bool) -> Vec<(&'static str, f64)> {
-    let mut constants = sizes.constants();
-    constants.retain(|(name, _)| !name.starts_with("STRIDE"));
-    constants.push(("ACCUMULATE", flag(accumulate)));
-    constants.push(("GATHERED", flag(gathered.is_some())));
-    constants
-}
-
-/// The words of `input` and of `order`; the batch stands for an order that is not read.
-pub(super) fn input_words(sizes: &ConvSizes, gathered: Option<usize>) -> (usize, usize) {
-    let batch = sizes.input_len();
-    gathered.map_or((batch, batch), |samples| ((samples * batch / sizes.batch).div_ceil(4), samples))
-}
-
-/// What inputs hold besides floats: bytes of the data set, and its order.
-pub(super) fn content(gathered: Option<usize>, input: usize) -> Content {
-    match (input, gathered) {
-        (0, Some(_)) => Content::Pixels,
-        (3, Some(samples)) => Content::below(samples),
-        (3, None) => Content::words(|_, random| random),
-        _ => Content::Floats,
-    }
-}
-
-/// One value of the batch.
-pub(super) fn value_at(sizes: &ConvSizes, gathered: Option<usize>, args: &Elements<'_>, at: usize) -> f64 {
-    if gathered.is_none() {
-        return args.float(0, at);
-    }
-    let len = sizes.input_len() / sizes.batch;
-    pixel_of(args, 3, at / len, len, at % len)
-}
-
-/// The batch, as floats.
-pub(super) fn images<'a>(sizes: &ConvSizes, gathered: Option<usize>, args: &Args<'a>) -> Cow<'a, [f32]> {
-    let Some(samples) = gathered else { return Cow::Borrowed(args.input(0)) };
-    let mut batch = vec![0.0; sizes.input_len()];
-    let gather = Gather { rows: sizes.batch, sample_len: batch.len() / sizes.batch, samples };
-    gather.images(args.inputs[0], args.inputs[3], args.step, &mut batch);
-    Cow::Owned(batch)
-}
-
-/// Of a data set the batch is read, a byte for each pixel.
-pub(super) fn cost(flop: usize, sizes: &ConvSizes, gathered: Option<usize>, mut bindings: Bindings) -> Cost {
-    let batch = sizes.input_len();
-    (bindings.inputs[0].1, bindings.inputs[3].1) =
-        gathered.map_or((batch, 0), |_| (batch.div_ceil(4), sizes.batch));
-    Cost::new(flop, &bindings)
-}
-
 /// Every plane that the convolution makes, in f64 and without the bias.
 fn planes_of(sizes: ConvSizes, input: &[f32], weight: &[f32]) -> Vec<Vec<f64>> {
     let (convolution, mut scratch) = (Convolution::new(sizes, weight), Scratch::default());
@@ -138,10 +67,18 @@ fn rectified_maximum(plane: &[f64], window: [usize; 4]) -> (u32, u32) {
     let (mut winner, mut best) = (window[0], plane[window[0]]);
     for pixel in window {
         let (value, stays) = (plane[pixel], best >= plane[pixel] || best.is_nan());
-        (winner, best) = if stays { (winner, best) } else { (pixel, value) };
+        (winner, best) = if stays {
+            (winner, best)
+        } else {
+            (pixel, value)
+        };
     }
     let passes = best > 0.0 || best.is_nan();
-    if passes { ((best as f32).to_bits(), winner as u32) } else { (0, NO_PIXEL) }
+    if passes {
+        ((best as f32).to_bits(), winner as u32)
+    } else {
+        (0, NO_PIXEL)
+    }
 }
 
 impl Op for ConvPoolForward {
@@ -178,7 +115,10 @@ impl Op for ConvPoolForward {
     }
 
     fn longest_loop(&self) -> u64 {
-        nested_loops(&[self.sizes.in_channels, self.sizes.geometry.window.kernel.height])
+        nested_loops(&[
+            self.sizes.in_channels,
+            self.sizes.geometry.window.kernel.height,
+        ])
     }
 
     fn content(&self, input: usize) -> Content {
@@ -191,7 +131,12 @@ impl Op for ConvPoolForward {
     }
 
     fn cost(&self) -> Cost {
-        cost(self.sizes.flop(), &self.sizes, self.gathered, self.bindings())
+        cost(
+            self.sizes.flop(),
+            &self.sizes,
+            self.gathered,
+            self.bindings(),
+        )
     }
 
     fn reference(&self, args: &mut Args<'_>) {
@@ -203,12 +148,17 @@ impl Op for ConvPoolForward {
         let area = pooled_len(&s) / (s.batch * s.out_channels);
         let (pooled, indices) = args.outputs.split_at_mut(1);
         let pooled = pooled[0].par_chunks_mut(s.out_channels * area);
-        let images = pooled.zip(indices[0].par_chunks_mut(s.out_channels * area)).enumerate();
+        let images = pooled
+            .zip(indices[0].par_chunks_mut(s.out_channels * area))
+            .enumerate();
         let images = images.with_min_len(s.images_of_a_task());
         let scratch = || (Scratch::default(), Vec::new());
         images.for_each_init(scratch, |(scratch, plane), (n, (pooled, indices))| {
             let sums = convolution.of_image(&input, n, scratch);
-            let planes = pooled.chunks_mut(area).zip(indices.chunks_mut(area)).enumerate();
+            let planes = pooled
+                .chunks_mut(area)
+                .zip(indices.chunks_mut(area))
+                .enumerate();
             for (o, (pooled, indices)) in planes {
                 plane.clear();
                 for sums in sums.row(o) {
@@ -228,24 +178,37 @@ impl Op for ConvPoolForward {
         let (n, o) = (plane / s.out_channels, plane % s.out_channels);
         let row = s.geometry.output.width;
         let first = 2 * (window / width) * row + 2 * (window % width);
-        let bound = ErrorBound::Products { terms: s.fan_in() + 1 };
+        let bound = ErrorBound::Products {
+            terms: s.fan_in() + 1,
+        };
         let pixels = [first, first + 1, first + row, first + row + 1];
         let sums = pixels.map(|position| {
-            let mut sum = s.output_at(args, [n, o, position], &|at| value_at(s, self.gathered, args, at));
+            let mut sum = s.output_at(args, [n, o, position], &|at| {
+                value_at(s, self.gathered, args, at)
+            });
             sum.add(args.float(2, o));
             (sum, sum.error(s.fan_in() + 3))
         });
         if output == 0 {
             let largest = |a: Sum, b: Sum| if b.value > a.value { b } else { a };
-            let error = sums.iter().fold(0.0, |error: f64, (_, own)| error.max(*own));
+            let error = sums
+                .iter()
+                .fold(0.0, |error: f64, (_, own)| error.max(*own));
             let sums = sums.map(|(sum, _)| sum);
-            let maximum = sums[1..].iter().fold(sums[0], |best, &sum| largest(best, sum));
+            let maximum = sums[1..]
+                .iter()
+                .fold(sums[0], |best, &sum| largest(best, sum));
             return match maximum.rectified(&bound) {
-                Element::Float { value, error: own } => Element::Float { value, error: own.max(error) },
+                Element::Float { value, error: own } => Element::Float {
+                    value,
+                    error: own.max(error),
+                },
                 other => other,
             };
         }
-        let floor = sums.iter().fold(f64::NEG_INFINITY, |floor, (s, error)| floor.max(s.value - error));
+        let floor = sums.iter().fold(f64::NEG_INFINITY, |floor, (s, error)| {
+            floor.max(s.value - error)
+        });
         let mut words = Vec::new();
         for ((sum, error), pixel) in sums.iter().zip(pixels) {
             // A tie of exact values goes to the first.
@@ -278,34 +241,51 @@ impl Op for ConvPoolForward {
         let sums = planes([&input, args.input(1)]);
         let magnitudes = planes([&all[0], &all[1]]);
         let unflushed = planes([&kept[0], &kept[1]]);
-        for (plane, ((sums, magnitudes), unflushed)) in sums.zip(magnitudes).zip(unflushed).enumerate() {
+        for (plane, ((sums, magnitudes), unflushed)) in
+            sums.zip(magnitudes).zip(unflushed).enumerate()
+        {
             let bias = f64::from(args.input(2)[plane % s.out_channels]);
             let error = |pixel: usize| {
-                n * EPSILON * (magnitudes[pixel] + bias.abs()) + magnitudes[pixel] - unflushed[pixel]
+                n * EPSILON * (magnitudes[pixel] + bias.abs()) + magnitudes[pixel]
+                    - unflushed[pixel]
                     + n * SMALLEST_NORMAL
             };
             choices.extend(windows(&s).map(|window| {
                 let lowest = |pixel: usize| sums[pixel] + bias - error(pixel);
-                let floor = window.iter().map(|&p| lowest(p)).fold(f64::NEG_INFINITY, f64::max);
+                let floor = window
+                    .iter()
+                    .map(|&p| lowest(p))
+                    .fold(f64::NEG_INFINITY, f64::max);
                 let may_win = |&pixel: &usize| {
                     let highest = sums[pixel] + bias + error(pixel);
                     !(highest < floor || highest <= 0.0)
                 };
-                let mut words: Vec<u32> =
-                    window.into_iter().filter(may_win).map(|pixel| pixel as u32).collect();
+                let mut words: Vec<u32> = window
+                    .into_iter()
+                    .filter(may_win)
+                    .map(|pixel| pixel as u32)
+                    .collect();
                 if floor <= 0.0 || floor.is_nan() {
                     words.push(NO_PIXEL);
                 }
                 words
             }));
         }
-        vec![ErrorBound::Products { terms: s.fan_in() + 1 }, ErrorBound::OneOf(choices)]
+        vec![
+            ErrorBound::Products {
+                terms: s.fan_in() + 1,
+            },
+            ErrorBound::OneOf(choices),
+        ]
     }
 }
 
 pub(super) fn cases(random: &mut Random) -> Vec<Case> {
     let drawn = ConvSizes::random(random);
-    let window = Window { stride: 1.into(), ..drawn.geometry.window };
+    let window = Window {
+        stride: 1.into(),
+        ..drawn.geometry.window
+    };
     let wider = |size: usize| size + 1;
     let input = Size2d {
         height: wider(drawn.geometry.input.height),
@@ -313,7 +293,12 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
     };
     // A plane larger than the kernel has at least two positions along each axis.
     let output = window.output(input, "").unwrap_or(input);
-    let geometry = WindowedPlanes { input, output, window, ..drawn.geometry };
+    let geometry = WindowedPlanes {
+        input,
+        output,
+        window,
+        ..drawn.geometry
+    };
     let sizes = ConvSizes { geometry, ..drawn };
     let pixels: Vec<[usize; 4]> = windows(&sizes).collect();
     let both = [None, Some(sizes.batch + random.below(5))].map(|gathered| {
@@ -325,18 +310,33 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
             corner => pixels[at % pixels.len()][corner] as u32,
         };
         let indices = (0..pooled_len(&sizes)).map(|at| draw(at, random)).collect();
-        let (weight, bias) = (random.floats(sizes.weight_len()), random.floats(sizes.out_channels));
+        let (weight, bias) = (
+            random.floats(sizes.weight_len()),
+            random.floats(sizes.out_channels),
+        );
         let d_pooled = random.floats(pooled_len(&sizes));
         let mut input = || match gathered {
-            Some(_) => [(0..words).map(|_| random.word()).collect(), random.permutation(samples)],
+            Some(_) => [
+                (0..words).map(|_| random.word()).collect(),
+                random.permutation(samples),
+            ],
             None => [(); 2].map(|()| random.floats(words)),
         };
         let ([read, order], [read_again, order_again]) = (input(), input());
         let forward = ConvPoolForward { sizes, gathered };
-        let backward = ConvPoolBackwardWeight { sizes, gathered, accumulate: random.flag() };
+        let backward = ConvPoolBackwardWeight {
+            sizes,
+            gathered,
+            accumulate: random.flag(),
+        };
         [
             Case::of(forward, vec![read, weight, bias, order], random).in_step(step),
-            Case::of(backward, vec![read_again, indices, d_pooled, order_again], random).in_step(step),
+            Case::of(
+                backward,
+                vec![read_again, indices, d_pooled, order_again],
+                random,
+            )
+            .in_step(step),
         ]
     });
     both.into_iter().flatten().collect()

@@ -3,13 +3,13 @@
 use rayon::prelude::*;
 
 use super::arithmetic::{ELEMENT, items_of_a_task};
-use super::conv::ConvSizes;
-use super::conv_pool::{
-    NO_PIXEL, SHADER, TILE, constants, content, cost, images, input_words, pooled_len, pooled_size,
-    value_at, windows,
+use super::conv_pool::{NO_PIXEL, SHADER, TILE};
+use super::conv_pool_sizes::{
+    constants, content, cost, images, input_words, pooled_len, pooled_size, value_at, windows,
 };
 use super::{
-    Args, Bindings, Content, Cost, Element, Elements, ErrorBound, Op, Sum, WORKGROUP_SIZE,
+    Args, Bindings, Content, ConvSizes, Cost, Element, Elements, ErrorBound, Op, Sum,
+    WORKGROUP_SIZE,
 };
 
 /// Channels whose gradients one workgroup adds up; as in the shader.

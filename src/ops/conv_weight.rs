@@ -5,9 +5,9 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::arithmetic::{Factor, RowPanels, Sums, tables};
-use super::conv::{ConvSizes, SHADER, TILE};
+use super::conv::{SHADER, TILE};
 use super::element::tile_edges;
-use super::{Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Sum};
+use super::{Args, Bindings, ConvSizes, Cost, Element, Elements, ErrorBound, Op, Sum};
 
 /// For each of `parts` runs of output positions, counted through all images, `d_weight[part, o, c, kh, kw] = Σ d_output[n, o, p] ·
 /// input[n, c, pixel under (kh, kw) at p]` and `d_bias[part, o] = Σ d_output[n, o, p]`;

@@ -97,13 +97,18 @@ impl Op for CrossEntropy {
     }
 
     fn element(&self, args: &Elements<'_>, output: usize, index: usize) -> Element {
-        let row = if output == 0 { index } else { index / self.classes };
+        let row = if output == 0 {
+            index
+        } else {
+            index / self.classes
+        };
         if row >= args.step.rows as usize {
             return Element::Word(0);
         }
         let label = args.word(1, row) as usize;
-        let logits: Vec<f64> =
-            (0..self.classes).map(|class| args.float(0, row * self.classes + class)).collect();
+        let logits: Vec<f64> = (0..self.classes)
+            .map(|class| args.float(0, row * self.classes + class))
+            .collect();
         let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let finite = logits.iter().copied().filter(|x| x.is_finite());
         let smallest = finite.fold(f64::INFINITY, f64::min);
@@ -111,13 +116,19 @@ impl Op for CrossEntropy {
         let [loss_error, gradient_error] = self.errors(largest - smallest, args.step);
         if output == 0 {
             let value = sum.ln() - (logits[label] - largest);
-            return Element::Float { value, error: loss_error };
+            return Element::Float {
+                value,
+                error: loss_error,
+            };
         }
         let class = index % self.classes;
         let target = f64::from(u8::from(class == label));
         let value = (logits[class] - largest).exp() / sum - target;
         let value = value * f64::from(args.step.inverse_rows);
-        Element::Float { value, error: gradient_error }
+        Element::Float {
+            value,
+            error: gradient_error,
+        }
     }
 
     fn error_bounds(&self, args: &Args<'_>) -> Vec<ErrorBound> {
@@ -133,14 +144,17 @@ impl Op for CrossEntropy {
                 let smallest = finite().fold(f32::INFINITY, f32::min);
                 spread.max(f64::from(largest) - f64::from(smallest))
             });
-        self.errors(spread, args.step).map(ErrorBound::Absolute).into()
+        self.errors(spread, args.step)
+            .map(ErrorBound::Absolute)
+            .into()
     }
 }
 
 pub(super) fn cases(random: &mut Random) -> Vec<Case> {
     let (rows, classes) = (random.size(70), random.size(11));
     let inputs = vec![random.floats(rows * classes), random.indices(rows, classes)];
-    let mut case = Case::of(CrossEntropy { rows, classes }, inputs, random).in_step(random.step(rows, 1));
+    let mut case =
+        Case::of(CrossEntropy { rows, classes }, inputs, random).in_step(random.step(rows, 1));
     case.gradients.push(Gradient::Own {
         input: 0,
         output: 1,

@@ -7,7 +7,8 @@ use super::case::{Case, Random};
 use super::gather::{gather_labels, sample_of};
 use super::{
     Args, Bindings, Content, Cost, CrossEntropy, Element, Elements, ErrorBound, Metrics, Mse, Op,
-    WORKGROUP_SIZE, flag, nested_loops};
+    WORKGROUP_SIZE, flag, nested_loops,
+};
 
 /// What [`Mse`] or [`CrossEntropy`] and then [`Metrics`] compute.
 #[derive(Debug, Clone)]
@@ -43,7 +44,8 @@ impl FusedLoss {
     /// The words of `labels` and of `order`; the batch's labels stand for an order that is not read.
     fn label_words(&self) -> (usize, usize) {
         let rows = self.metrics.rows;
-        self.gathered.map_or((rows, rows), |samples| (samples.div_ceil(4), samples))
+        self.gathered
+            .map_or((rows, rows), |samples| (samples.div_ceil(4), samples))
     }
 
     /// The label of a row, which is read where it lies.
@@ -90,11 +92,23 @@ impl Op for FusedLoss {
     }
 
     fn bindings(&self) -> Bindings {
-        let Metrics { rows, classes, slots } = self.metrics;
+        let Metrics {
+            rows,
+            classes,
+            slots,
+        } = self.metrics;
         let (labels, order) = self.label_words();
         Bindings {
-            inputs: vec![("logits", rows * classes), ("labels", labels), ("order", order)],
-            outputs: vec![("d_logits", rows * classes), ("loss_sum", slots), ("correct", slots)],
+            inputs: vec![
+                ("logits", rows * classes),
+                ("labels", labels),
+                ("order", order),
+            ],
+            outputs: vec![
+                ("d_logits", rows * classes),
+                ("loss_sum", slots),
+                ("correct", slots),
+            ],
         }
     }
 
@@ -140,16 +154,22 @@ impl Op for FusedLoss {
     fn cost(&self) -> Cost {
         let mut bindings = self.bindings();
         let rows = self.metrics.rows;
-        (bindings.inputs[1].1, bindings.inputs[2].1) =
-            self.gathered.map_or((rows, 0), |_| (rows.div_ceil(4), rows));
-        Cost::new((self.loss.op().cost().flop + self.metrics.cost().flop) as usize, &bindings)
+        (bindings.inputs[1].1, bindings.inputs[2].1) = self
+            .gathered
+            .map_or((rows, 0), |_| (rows.div_ceil(4), rows));
+        Cost::new(
+            (self.loss.op().cost().flop + self.metrics.cost().flop) as usize,
+            &bindings,
+        )
     }
 
     fn reference(&self, args: &mut Args<'_>) {
         let labels = self.labels(args);
         let (row_loss, d_logits) = self.row_losses(args, &labels);
         args.outputs[0].copy_from_slice(&d_logits);
-        let [_, loss_sum, correct] = args.outputs.as_mut_slice() else { return };
+        let [_, loss_sum, correct] = args.outputs.as_mut_slice() else {
+            return;
+        };
         self.metrics.reference(&mut Args {
             inputs: vec![&row_loss, args.inputs[0], &labels],
             outputs: vec![loss_sum, correct],
@@ -180,12 +200,19 @@ impl Op for FusedLoss {
         }
         let (mut value, mut error, mut magnitude) = (0.0, 0.0, 0.0);
         for row in 0..args.step.rows as usize {
-            if let Element::Float { value: loss, error: of_row } = self.loss.op().element(&rows, 0, row) {
+            if let Element::Float {
+                value: loss,
+                error: of_row,
+            } = self.loss.op().element(&rows, 0, row)
+            {
                 (value, error, magnitude) = (value + loss, error + of_row, magnitude + loss.abs());
             }
         }
         let rounding = (self.metrics.rows as f64 + 3.0) * EPSILON * magnitude;
-        Element::Float { value, error: error + rounding + SMALLEST_NORMAL }
+        Element::Float {
+            value,
+            error: error + rounding + SMALLEST_NORMAL,
+        }
     }
 
     /// The sum errs by what its rows err and by what adding them errs.
@@ -208,14 +235,28 @@ impl Op for FusedLoss {
 
 pub(super) fn cases(random: &mut Random) -> Vec<Case> {
     let (rows, classes, slots) = (random.size(200), random.size(11), random.size(5));
-    let metrics = Metrics { rows, classes, slots };
-    let mse = Mse { rows, classes, scale: 2.0 / classes as f32 };
+    let metrics = Metrics {
+        rows,
+        classes,
+        slots,
+    };
+    let mse = Mse {
+        rows,
+        classes,
+        scale: 2.0 / classes as f32,
+    };
     let cross_entropy = CrossEntropy { rows, classes };
     let losses = [RowLoss::Mse(mse), RowLoss::CrossEntropy(cross_entropy)];
     let gathered = [None, Some(rows + random.below(30))];
-    let both = losses.into_iter().flat_map(|loss| gathered.map(|gathered| (loss.clone(), gathered)));
+    let both = losses
+        .into_iter()
+        .flat_map(|loss| gathered.map(|gathered| (loss.clone(), gathered)));
     both.map(|(loss, gathered)| {
-        let op = FusedLoss { loss, metrics: metrics.clone(), gathered };
+        let op = FusedLoss {
+            loss,
+            metrics: metrics.clone(),
+            gathered,
+        };
         let (words, samples) = op.label_words();
         let mut step = random.step(rows, slots);
         step.offset = random.below(samples - step.rows as usize + 1) as u32;
@@ -226,7 +267,11 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
             }
             None => random.indices(rows, classes),
         };
-        let inputs = vec![random.floats(rows * classes), labels, random.permutation(samples)];
+        let inputs = vec![
+            random.floats(rows * classes),
+            labels,
+            random.permutation(samples),
+        ];
         Case::of(op, inputs, random).in_step(step)
     })
     .collect()

@@ -140,7 +140,11 @@ impl Op for Gather {
     }
 
     fn element(&self, args: &Elements<'_>, output: usize, index: usize) -> Element {
-        let row = if output == 0 { index / self.sample_len } else { index };
+        let row = if output == 0 {
+            index / self.sample_len
+        } else {
+            index
+        };
         let Some(sample) = sample_of(args, 2, row) else {
             return Element::Word(0);
         };

@@ -7,7 +7,9 @@ use super::arithmetic::{Factor, Sums, items_of_a_task, tables};
 use super::case::{Case, Random, Read};
 use super::element::tile_edges;
 use super::{
-    Args, Bindings, Cost, Element, Elements, ErrorBound, Op, ReduceSum, Slot, Split, Sum, flag, nested_loops};
+    Args, Bindings, Cost, Element, Elements, ErrorBound, Op, ReduceSum, Slot, Split, Sum, flag,
+    nested_loops,
+};
 
 /// The rows and columns of the product that one invocation computes; as in the shader.
 const TILE_M: usize = 4;
@@ -179,7 +181,11 @@ impl Op for Gemm {
         let mut split = Split::new();
         let len = self.m * self.n;
         let partial = split.scratch(self.batch * parts * len);
-        let by_part = Gemm { split_k: parts, accumulate: false, ..self.clone() };
+        let by_part = Gemm {
+            split_k: parts,
+            accumulate: false,
+            ..self.clone()
+        };
         let sum = ReduceSum {
             accumulate: self.accumulate,
             ..ReduceSum::of_groups(self.batch, parts, len)
@@ -191,7 +197,9 @@ impl Op for Gemm {
 
     fn cost(&self) -> Cost {
         let products = [self.batch, self.m, self.n, self.k];
-        let products = products.iter().fold(1u64, |all, &size| all.saturating_mul(size as u64));
+        let products = products
+            .iter()
+            .fold(1u64, |all, &size| all.saturating_mul(size as u64));
         Cost {
             flop: products.saturating_mul(2),
             ..Cost::new(0, &self.bindings())
@@ -224,7 +232,11 @@ impl Op for Gemm {
             let sums = Sums::of_product(&a.row_panels(), &b);
             sums.each_row(product, |_, product, sums| {
                 for (product, sum) in product.iter_mut().zip(sums) {
-                    let before = if self.accumulate { f64::from(*product) } else { 0.0 };
+                    let before = if self.accumulate {
+                        f64::from(*product)
+                    } else {
+                        0.0
+                    };
                     *product = (before + sum) as f32;
                 }
             });
@@ -234,7 +246,11 @@ impl Op for Gemm {
     fn element(&self, args: &Elements<'_>, _: usize, index: usize) -> Element {
         let [a_batch, a_row, a_column] = self.a.strides(self.m, self.k);
         let [b_batch, b_row, b_column] = self.b.strides(self.k, self.n);
-        let (m, n, part) = (index / self.n % self.m, index % self.n, index / (self.m * self.n));
+        let (m, n, part) = (
+            index / self.n % self.m,
+            index % self.n,
+            index / (self.m * self.n),
+        );
         let (batch, begin) = (part / self.split_k, part % self.split_k * self.part_len());
         let mut sum = Sum::default();
         if self.accumulate {
@@ -248,7 +264,11 @@ impl Op for Gemm {
     }
 
     fn tile_edges(&self, _: usize) -> Vec<usize> {
-        tile_edges(self.batch * self.split_k, [self.m, self.n], [TILE_M, TILE_N])
+        tile_edges(
+            self.batch * self.split_k,
+            [self.m, self.n],
+            [TILE_M, TILE_N],
+        )
     }
 
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {

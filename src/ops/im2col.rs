@@ -63,7 +63,11 @@ impl Op for Im2col {
         let padded = || vec![0f32; windows.len()];
         planes.for_each_init(padded, |padded, (plane, columns)| {
             windows.pad(plane, padded);
-            for (&cell, column) in windows.cells.iter().zip(columns.chunks_mut(g.output_area())) {
+            for (&cell, column) in windows
+                .cells
+                .iter()
+                .zip(columns.chunks_mut(g.output_area()))
+            {
                 let padded = &padded[cell..];
                 for (value, &position) in column.iter_mut().zip(&windows.positions) {
                     *value = padded[position];
@@ -90,6 +94,15 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
     let geometry = random.geometry();
     let fours = geometry.output_area().is_multiple_of(4);
     let fast = Case::of_floats(Im2col { geometry, fours }, random);
-    let case = Case::of_floats(Im2col { geometry, fours: false }, random);
-    vec![fast, case.with_gradient(0, Col2im { geometry }, &[Read::OutputGradient])]
+    let case = Case::of_floats(
+        Im2col {
+            geometry,
+            fours: false,
+        },
+        random,
+    );
+    vec![
+        fast,
+        case.with_gradient(0, Col2im { geometry }, &[Read::OutputGradient]),
+    ]
 }

@@ -2,7 +2,9 @@
 
 use super::case::{Case, Random};
 use super::{
-    Args, Bindings, Content, Cost, Element, Elements, ErrorBound, Op, Sum, WORKGROUP_SIZE, ordered_key, nested_loops};
+    Args, Bindings, Content, Cost, Element, Elements, ErrorBound, Op, Sum, WORKGROUP_SIZE,
+    nested_loops, ordered_key,
+};
 
 /// Words that one step's metrics take: the loss sum and the count of right answers.
 pub const METRIC_WORDS: usize = 2;

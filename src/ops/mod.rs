@@ -6,36 +6,77 @@
 //! reference: f32 in, f64 inside, rounded once to f32), and how far from it a correct GPU may be.
 
 mod arithmetic;
+mod bias;
 mod bound;
 pub mod case;
+mod col2im;
+mod conv;
+mod conv_pool;
+mod conv_pool_sizes;
 mod conv_pool_weight;
+mod conv_sizes;
 mod conv_weight;
+mod cross_entropy;
 mod element;
+mod fused_loss;
+mod gather;
+mod gemm;
+mod gemm_4x4;
+mod gemm_8x8;
+mod gemm_broadcast;
+mod gemm_lanes;
+mod gemm_subgroup;
+mod gemm_workgroup;
+mod im2col;
+mod max_pool;
+mod max_pool_backward;
+mod metrics;
+mod mse;
 mod product;
 mod product_kernel;
 mod product_split;
+mod reduce;
+mod relu;
+mod sgd;
 mod split;
 mod windows;
+mod zero;
 
 use std::any::Any;
 use std::fmt::Debug;
 
 use bytemuck::{Pod, Zeroable};
 
+pub use bias::{BiasBackward, BiasForward};
 pub use bound::ErrorBound;
 use case::{Case, Random};
+pub use col2im::Col2im;
+pub use conv::{ConvBackwardInput, ConvForward};
+pub use conv_pool::{ConvPoolForward, NO_PIXEL};
 pub use conv_pool_weight::ConvPoolBackwardWeight;
+pub use conv_sizes::ConvSizes;
 pub use conv_weight::ConvBackwardWeight;
+pub use cross_entropy::CrossEntropy;
 pub use element::{Content, Element, Elements, Sum, Words};
+pub use fused_loss::{FusedLoss, RowLoss};
+pub use gather::Gather;
+pub use gemm::{Gemm, Operand};
+pub use im2col::Im2col;
+pub use max_pool::MaxPoolForward;
+pub use max_pool_backward::{MaxPoolBackward, MaxPoolBackwardAll};
+pub use metrics::{METRIC_WORDS, Metrics};
+pub use mse::Mse;
 pub use product::{Epilogue, Product};
 pub use product_kernel::Kernel;
+pub use reduce::ReduceSum;
+pub use relu::{ReluBackward, ReluForward};
+pub use sgd::{Sgd, SgdMomentum};
 pub use split::{Slot, Split, SplitStep};
+pub use zero::Zero;
 
-/// Declares the files of this folder, what each exports, and [`FAMILIES`], the list of their cases.
-macro_rules! op_list {
-    ($($family:ident$(: $($export:ident),+)?;)+) => {
-        $(mod $family; $(pub use $family::{$($export),+};)?)+
-
+/// Lists the families of ops, each of them a file of this folder and one of `shaders/`.
+macro_rules! families {
+    ($($family:ident),+ $(,)?) => {
         /// Every file of ops: its name, and a source of cases of each of its ops.
         pub const FAMILIES: &[(&str, fn(&mut Random) -> Vec<Case>)] =
             &[$((stringify!($family), $family::cases)),+];
@@ -46,30 +87,30 @@ macro_rules! op_list {
     };
 }
 
-op_list! {
-    bias: BiasForward, BiasBackward;
-    col2im: Col2im;
-    conv: ConvForward, ConvBackwardInput, ConvSizes;
-    conv_pool: ConvPoolForward, NO_PIXEL;
-    cross_entropy: CrossEntropy;
-    fused_loss: FusedLoss, RowLoss;
-    gather: Gather;
-    gemm: Gemm, Operand;
-    gemm_4x4;
-    gemm_8x8;
-    gemm_broadcast;
-    gemm_lanes;
-    gemm_subgroup;
-    gemm_workgroup;
-    im2col: Im2col;
-    max_pool: MaxPoolForward, MaxPoolBackward, MaxPoolBackwardAll;
-    metrics: Metrics, METRIC_WORDS;
-    mse: Mse;
-    reduce: ReduceSum;
-    relu: ReluForward, ReluBackward;
-    sgd: Sgd, SgdMomentum;
-    zero: Zero;
-}
+families!(
+    bias,
+    col2im,
+    conv,
+    conv_pool,
+    cross_entropy,
+    fused_loss,
+    gather,
+    gemm,
+    gemm_4x4,
+    gemm_8x8,
+    gemm_broadcast,
+    gemm_lanes,
+    gemm_subgroup,
+    gemm_workgroup,
+    im2col,
+    max_pool,
+    metrics,
+    mse,
+    reduce,
+    relu,
+    sgd,
+    zero,
+);
 
 /// Invocations of one workgroup, unless an op says otherwise.
 pub const WORKGROUP_SIZE: u64 = 64;

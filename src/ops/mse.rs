@@ -94,7 +94,11 @@ impl Op for Mse {
     }
 
     fn element(&self, args: &Elements<'_>, output: usize, index: usize) -> Element {
-        let row = if output == 0 { index } else { index / self.classes };
+        let row = if output == 0 {
+            index
+        } else {
+            index / self.classes
+        };
         if row >= args.step.rows as usize {
             return Element::Word(0);
         }

@@ -4,7 +4,9 @@ use rayon::prelude::*;
 
 use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::case::{Case, Random};
-use super::{Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Slot, Split, Sum, flag, nested_loops};
+use super::{
+    Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Slot, Split, Sum, flag, nested_loops,
+};
 
 /// Sums that the reference makes at once.
 const PIECE: usize = 256;

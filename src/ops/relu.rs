@@ -58,7 +58,11 @@ impl Op for ReluForward {
 
     fn element(&self, args: &Elements<'_>, _: usize, index: usize) -> Element {
         let value = args.float(0, index);
-        if passes(value) { Element::Word(args.word(0, index)) } else { Element::Word(0) }
+        if passes(value) {
+            Element::Word(args.word(0, index))
+        } else {
+            Element::Word(0)
+        }
     }
 
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
@@ -119,7 +123,11 @@ impl Op for ReluBackward {
 
     fn element(&self, args: &Elements<'_>, _: usize, index: usize) -> Element {
         let gradient = args.word(1, index);
-        Element::Word(if passes(args.float(0, index)) { gradient } else { 0 })
+        Element::Word(if passes(args.float(0, index)) {
+            gradient
+        } else {
+            0
+        })
     }
 
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {

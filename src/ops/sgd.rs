@@ -85,7 +85,10 @@ impl Op for Sgd {
     }
 
     fn element(&self, args: &Elements<'_>, _: usize, index: usize) -> Element {
-        let (rate, decay) = (f64::from(args.step.learning_rate), f64::from(self.weight_decay));
+        let (rate, decay) = (
+            f64::from(args.step.learning_rate),
+            f64::from(self.weight_decay),
+        );
         let (gradient, before) = (args.float(0, index), args.before(0, index));
         let mut sum = Sum::from(before);
         sum.add_product(-rate, gradient);
@@ -150,7 +153,10 @@ impl Op for SgdMomentum {
     }
 
     fn element(&self, args: &Elements<'_>, output: usize, index: usize) -> Element {
-        let (rate, decay) = (f64::from(args.step.learning_rate), f64::from(self.weight_decay));
+        let (rate, decay) = (
+            f64::from(args.step.learning_rate),
+            f64::from(self.weight_decay),
+        );
         let momentum = f64::from(self.momentum);
         let scale = if output == 0 { -rate } else { 1.0 };
         let (gradient, before) = (args.float(0, index), args.before(0, index));

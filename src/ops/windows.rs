@@ -1,7 +1,7 @@
 //! The windows that a convolution slides over an image, as a matrix that is never written down.
 
 use super::arithmetic::{COLUMNS, Factor, RowPanels, Sums, tables};
-use super::conv::ConvSizes;
+use super::conv_sizes::ConvSizes;
 use crate::shape::{Window, WindowedPlanes};
 
 /// Tables by which padded planes are the matrix (C·KH·KW, OH·OW) of the unrolled windows of C

@@ -1,0 +1,105 @@
+//! What the ops of a pooled convolution share: sizes, constants, and inputs that may be a data set's bytes.
+
+use std::borrow::Cow;
+
+use super::gather::pixel_of;
+use super::{Args, Bindings, Content, ConvSizes, Cost, Elements, Gather, flag};
+use crate::shape::Size2d;
+
+/// (OH/2, OW/2).
+pub(super) fn pooled_size(sizes: &ConvSizes) -> (usize, usize) {
+    let Size2d { height, width } = sizes.geometry.output;
+    (height / 2, width / 2)
+}
+
+pub(super) fn pooled_len(sizes: &ConvSizes) -> usize {
+    let (height, width) = pooled_size(sizes);
+    sizes.batch * sizes.out_channels * height * width
+}
+
+/// The four pixels of each window of a plane.
+pub(super) fn windows(sizes: &ConvSizes) -> impl Iterator<Item = [usize; 4]> + use<> {
+    let ((height, width), row) = (pooled_size(sizes), sizes.geometry.output.width);
+    (0..height).flat_map(move |ph| {
+        (0..width).map(move |pw| {
+            let first = 2 * ph * row + 2 * pw;
+            [first, first + 1, first + row, first + row + 1]
+        })
+    })
+}
+
+pub(super) fn constants(
+    sizes: &ConvSizes,
+    gathered: Option<usize>,
+    accumulate: bool,
+) -> Vec<(&'static str, f64)> {
+    let mut constants = sizes.constants();
+    constants.retain(|(name, _)| !name.starts_with("STRIDE"));
+    constants.push(("ACCUMULATE", flag(accumulate)));
+    constants.push(("GATHERED", flag(gathered.is_some())));
+    constants
+}
+
+/// The words of `input` and of `order`; the batch stands for an order that is not read.
+pub(super) fn input_words(sizes: &ConvSizes, gathered: Option<usize>) -> (usize, usize) {
+    let batch = sizes.input_len();
+    gathered.map_or((batch, batch), |samples| {
+        ((samples * batch / sizes.batch).div_ceil(4), samples)
+    })
+}
+
+/// What inputs hold besides floats: bytes of the data set, and its order.
+pub(super) fn content(gathered: Option<usize>, input: usize) -> Content {
+    match (input, gathered) {
+        (0, Some(_)) => Content::Pixels,
+        (3, Some(samples)) => Content::below(samples),
+        (3, None) => Content::words(|_, random| random),
+        _ => Content::Floats,
+    }
+}
+
+/// One value of the batch.
+pub(super) fn value_at(
+    sizes: &ConvSizes,
+    gathered: Option<usize>,
+    args: &Elements<'_>,
+    at: usize,
+) -> f64 {
+    if gathered.is_none() {
+        return args.float(0, at);
+    }
+    let len = sizes.input_len() / sizes.batch;
+    pixel_of(args, 3, at / len, len, at % len)
+}
+
+/// The batch, as floats.
+pub(super) fn images<'a>(
+    sizes: &ConvSizes,
+    gathered: Option<usize>,
+    args: &Args<'a>,
+) -> Cow<'a, [f32]> {
+    let Some(samples) = gathered else {
+        return Cow::Borrowed(args.input(0));
+    };
+    let mut batch = vec![0.0; sizes.input_len()];
+    let gather = Gather {
+        rows: sizes.batch,
+        sample_len: batch.len() / sizes.batch,
+        samples,
+    };
+    gather.images(args.inputs[0], args.inputs[3], args.step, &mut batch);
+    Cow::Owned(batch)
+}
+
+/// Of a data set the batch is read, a byte for each pixel.
+pub(super) fn cost(
+    flop: usize,
+    sizes: &ConvSizes,
+    gathered: Option<usize>,
+    mut bindings: Bindings,
+) -> Cost {
+    let batch = sizes.input_len();
+    (bindings.inputs[0].1, bindings.inputs[3].1) =
+        gathered.map_or((batch, 0), |_| (batch.div_ceil(4), sizes.batch));
+    Cost::new(flop, &bindings)
+}
