@@ -33,7 +33,7 @@ pub(super) const TILE: usize = 4;
 pub struct ConvPoolForward {
     /// The convolution's sizes, of stride 1.
     pub sizes: ConvSizes,
-    /// Samples of the data set whose bytes are read, in its order, as [`Gather`] reads them; else `input`
+    /// Samples of the data set whose bytes are read, in its order, as [`Gather`](super::Gather) reads them; else `input`
     /// is the batch, and `order` is not read.
     pub gathered: Option<usize>,
 }
