@@ -1,9 +1,10 @@
 // A number added to each channel, and its gradient.
+//
+// Preludes: invocation.
 
 override ROWS: u32; // N·C
 override CHANNELS: u32 = 1u; // C
 override AREA: u32; // H·W, or 1 after a Linear layer
-override WORKGROUP_SIZE: u32 = 64;
 
 @group(0) @binding(0) var<storage, read> input: array<f32>; // (N, C, AREA)
 @group(0) @binding(1) var<storage, read> bias: array<f32>; // (C)
@@ -18,7 +19,7 @@ fn bias_forward(
     @builtin(global_invocation_id) id: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
 ) {
-    let index = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    let index = invocation(id, workgroups);
     if index >= ROWS * AREA {
         return;
     }
@@ -31,7 +32,7 @@ fn bias_backward(
     @builtin(global_invocation_id) id: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
 ) {
-    let row = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    let row = invocation(id, workgroups);
     if row >= ROWS {
         return;
     }

@@ -1,17 +1,8 @@
 // The adjoint of im2col: one invocation sums, for one input pixel, the columns that it fed.
+//
+// Preludes: invocation, window.
 
 override PLANES: u32; // N·C
-override H: u32;
-override W: u32;
-override OH: u32;
-override OW: u32;
-override KH: u32;
-override KW: u32;
-override STRIDE_H: u32;
-override STRIDE_W: u32;
-override PAD_H: u32;
-override PAD_W: u32;
-override WORKGROUP_SIZE: u32 = 64;
 
 @group(0) @binding(0) var<storage, read> d_columns: array<f32>; // (N·C, KH·KW, OH·OW)
 @group(0) @binding(1) var<storage, read_write> d_input: array<f32>; // (N·C, H, W)
@@ -21,7 +12,7 @@ fn col2im(
     @builtin(global_invocation_id) id: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
 ) {
-    let index = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    let index = invocation(id, workgroups);
     if index >= PLANES * H * W {
         return;
     }

@@ -1,24 +1,15 @@
 // Convolution and its gradients as matrix products that read im2col's columns from the image where they
 // stand. One invocation computes a tile of 8×8 in registers: 16 loads feed 64 multiply-adds.
+//
+// Preludes: invocation, step, window, outer, relu.
 
 const TILE: u32 = 8u;
 
 override BATCH: u32; // N
 override C: u32;
 override O: u32;
-override H: u32;
-override W: u32;
-override OH: u32;
-override OW: u32;
-override KH: u32;
-override KW: u32;
-override STRIDE_H: u32;
-override STRIDE_W: u32;
-override PAD_H: u32;
-override PAD_W: u32;
-override RELU: bool; // the rectifier follows
+override RELU: bool; // ReLU follows
 override PARTS: u32; // runs of output pixels that the weight's gradient is summed over
-override WORKGROUP_SIZE: u32 = 64;
 
 @group(0) @binding(0) var<storage, read> input: array<f32>; // (N, C, H, W)
 @group(0) @binding(1) var<storage, read> weight: array<f32>; // (O, C, KH, KW)
@@ -32,17 +23,6 @@ override WORKGROUP_SIZE: u32 = 64;
 @group(0) @binding(2) var<storage, read_write> d_weight: array<f32>; // (PARTS, O, C, KH, KW)
 @group(0) @binding(3) var<storage, read_write> d_bias: array<f32>; // (PARTS, O)
 
-struct Step {
-    offset: u32,
-    rows: u32,
-    slot: u32,
-    learning_rate: f32,
-    inverse_rows: f32,
-    zero: u32, // 0, which no compiler knows
-}
-
-@group(1) @binding(0) var<uniform> this_step: Step;
-
 const FOUR = vec4<u32>(0u, 1u, 2u, 3u);
 
 // A tile of a product: column i of a matrix is row i of a block of 4×4.
@@ -51,10 +31,6 @@ struct Blocks {
     top_right: mat4x4<f32>,
     bottom_left: mat4x4<f32>,
     bottom_right: mat4x4<f32>,
-}
-
-fn outer(column: vec4<f32>, row: vec4<f32>) -> mat4x4<f32> {
-    return mat4x4<f32>(column.x * row, column.y * row, column.z * row, column.w * row);
 }
 
 // Four images' pixels: the plane of the image's first channel, and a place on it.
@@ -78,12 +54,6 @@ fn input_at(plane: vec4<u32>, h: vec4<u32>, w: vec4<u32>) -> vec4<f32> {
     let at = select(vec4<u32>(), (plane * H + h) * W + w, inside);
     let values = vec4<f32>(input[at.x], input[at.y], input[at.z], input[at.w]);
     return select(bitcast<vec4<f32>>(vec4<u32>(this_step.zero)), values, inside);
-}
-
-// Whether the rectifier passes it: above zero, or NaN, which only the bits tell.
-fn passes(value: f32) -> bool {
-    let bits = bitcast<u32>(value);
-    return (bits & 0x7fffffffu) > 0x7f800000u || bitcast<i32>(bits) > 0;
 }
 
 fn store_output(o: u32, index: u32, sum: f32) {
@@ -117,7 +87,7 @@ fn conv_forward(
     @builtin(global_invocation_id) id: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
 ) {
-    let tile = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    let tile = invocation(id, workgroups);
     let tiles = (BATCH * OH * OW + TILE - 1u) / TILE;
     let o = tile / tiles * TILE;
     let first = tile % tiles * TILE;
@@ -206,7 +176,7 @@ fn conv_backward_input(
     @builtin(global_invocation_id) id: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
 ) {
-    let tile = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    let tile = invocation(id, workgroups);
     let tiles = (BATCH * H * W + TILE - 1u) / TILE;
     let c = tile / tiles * TILE;
     let first = tile % tiles * TILE;
@@ -272,7 +242,7 @@ fn conv_backward_weight(
     @builtin(global_invocation_id) id: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
 ) {
-    let tile = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    let tile = invocation(id, workgroups);
     let tiles_k = (C * KH * KW + TILE - 1u) / TILE;
     let tiles_o = (O + TILE - 1u) / TILE;
     let k = tile % tiles_k * TILE;

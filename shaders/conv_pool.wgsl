@@ -1,34 +1,15 @@
-// Convolution of stride 1, bias, rectifier and 2×2 max-pool in one kernel, and the gradient of its weights
+// Convolution of stride 1, bias, ReLU and 2×2 max-pool in one kernel, and the gradient of its weights
 // from the pooled gradient. Nothing of the size of the convolution's output is ever written; GATHERED, nor
 // is the batch: its pixels are read where they lie in the data set.
+//
+// Preludes: invocation, step, loads, pool, window.
 
 override BATCH: u32; // N
 override C: u32;
 override O: u32;
-override H: u32;
-override W: u32;
-override OH: u32; // of the convolution; the pool halves it, rounding down
-override OW: u32;
-override KH: u32; // at most 4
-override KW: u32; // at most 4
-override PAD_H: u32;
-override PAD_W: u32;
 override ACCUMULATE: bool;
 override GATHERED: bool;
-override WORKGROUP_SIZE: u32 = 64; // a multiple of 32
-
-// Two words as they lie in a buffer. Software adapters get another definition: src/gpu/wide.rs.
-alias Pair = vec2<u32>;
-fn words(pair: Pair) -> vec2<u32> { return pair; }
-
-struct Step {
-    offset: u32,
-    rows: u32,
-    slot: u32,
-    learning_rate: f32,
-    inverse_rows: f32,
-    zero: u32, // 0, which no compiler knows
-}
+// WORKGROUP_SIZE: a multiple of 32.
 
 @group(0) @binding(0) var<storage, read> input: array<Pair>; // (N, C, H, W) f32; GATHERED: (samples, C, H, W) bytes
 @group(0) @binding(1) var<storage, read> weight: array<Pair>; // (O, C, KH, KW)
@@ -36,15 +17,12 @@ struct Step {
 @group(0) @binding(3) var<storage, read> order: array<u32>; // (samples), read if GATHERED
 @group(0) @binding(4) var<storage, read_write> pooled: array<f32>; // (N, O, OH/2, OW/2)
 @group(0) @binding(5) var<storage, read_write> indices: array<u32>; // as pooled: pixel of (OH, OW), or NO_PIXEL
-@group(1) @binding(0) var<uniform> this_step: Step;
 
 @group(0) @binding(1) var<storage, read> winners: array<Pair>; // forward's indices
 @group(0) @binding(2) var<storage, read> d_pooled: array<Pair>; // (N, O, OH/2, OW/2)
 @group(0) @binding(4) var<storage, read_write> d_weight: array<f32>; // (O, C, KH, KW)
 @group(0) @binding(5) var<storage, read_write> d_bias: array<f32>; // (O)
 
-// The index where the rectifier let nothing pass, and no gradient goes.
-const NO_PIXEL: u32 = 0xffffffff;
 // The largest integer: the bits of a NaN.
 const NAN_KEY: i32 = 0x7fffffff;
 const FOUR = vec4<u32>(0u, 1u, 2u, 3u);
@@ -184,7 +162,7 @@ fn add_row(sums: Row, weights: mat4x4<f32>, x: Span) -> Row {
     return Row(left, right);
 }
 
-// The first largest of a 2×2 window at (2·ph, 2·pw), if the rectifier lets it pass.
+// The first largest of a 2×2 window at (2·ph, 2·pw), if ReLU lets it pass.
 fn store_window(plane: u32, ph: u32, pw: u32, top: vec2<f32>, bottom: vec2<f32>) {
     if pw >= OW / 2u {
         return;
@@ -220,7 +198,7 @@ fn conv_pool_forward(
     @builtin(global_invocation_id) id: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
 ) {
-    let index = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    let index = invocation(id, workgroups);
     let tiles_w = (OW / 2u + 3u) / 4u;
     let tiles_o = (O + 3u) / 4u;
     let pw = index % tiles_w * 4u;
@@ -350,7 +328,7 @@ fn conv_pool_backward_weight(
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let kernel = workgroup.x + workgroup.y * workgroups.x;
+    let kernel = workgroup_index(workgroup, workgroups);
     let first = kernel / C * 2u;
     let c = kernel % C;
     let tiles_w = (OW / 2u + 3u) / 4u;

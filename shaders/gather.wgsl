@@ -1,27 +1,19 @@
 // Picks the rows of a shuffled batch from the byte data set and scales them to [0, 1]. One
 // invocation takes four pixels; that of a row's first ones takes the label too.
+//
+// Preludes: invocation, step.
 
 // A product, unlike a quotient, is correctly rounded on every adapter.
 const SCALE: f32 = 1.0 / 255.0;
 
 override ROWS: u32; // N
 override SAMPLE_LEN: u32; // C·H·W
-override WORKGROUP_SIZE: u32 = 64;
-
-struct Step {
-    offset: u32,
-    rows: u32,
-    slot: u32,
-    learning_rate: f32,
-    inverse_rows: f32,
-}
 
 @group(0) @binding(0) var<storage, read> images: array<u32>; // (samples, C·H·W) bytes, four to a word
 @group(0) @binding(1) var<storage, read> labels: array<u32>; // (samples) bytes, four to a word
 @group(0) @binding(2) var<storage, read> order: array<u32>; // (samples)
 @group(0) @binding(3) var<storage, read_write> batch_images: array<f32>; // (N, C·H·W)
 @group(0) @binding(4) var<storage, read_write> batch_labels: array<u32>; // (N)
-@group(1) @binding(0) var<uniform> this_step: Step;
 
 fn byte_of(word: u32, index: u32) -> u32 {
     return (word >> (index % 4u * 8u)) & 0xffu;
@@ -45,7 +37,7 @@ fn gather(
     @builtin(num_workgroups) workgroups: vec3<u32>,
 ) {
     let quads = (SAMPLE_LEN + 3u) / 4u;
-    let index = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    let index = invocation(id, workgroups);
     let row = index / quads;
     if row >= ROWS {
         return;

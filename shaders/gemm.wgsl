@@ -1,6 +1,8 @@
 // Batched matrix multiplication. One invocation computes a TILE_M × TILE_N tile of one product in
 // registers: 8 loads feed 16 multiply-adds. Strides say how the factors lie in memory, so that a
 // transpose costs nothing and a batch stride of 0 shares a factor.
+//
+// Preludes: invocation.
 
 const TILE_M: u32 = 4;
 const TILE_N: u32 = 4;
@@ -17,7 +19,6 @@ override B_BATCH: u32;
 override B_ROW: u32;
 override B_COLUMN: u32;
 override ACCUMULATE: bool;
-override WORKGROUP_SIZE: u32 = 64;
 
 @group(0) @binding(0) var<storage, read> a: array<f32>; // (BATCH, M, K)
 @group(0) @binding(1) var<storage, read> b: array<f32>; // (BATCH, K, N)
@@ -47,7 +48,7 @@ fn gemm(
     @builtin(global_invocation_id) id: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
 ) {
-    let index = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    let index = invocation(id, workgroups);
     let tiles_n = (N + TILE_N - 1u) / TILE_N;
     let tiles_m = (M + TILE_M - 1u) / TILE_M;
     let n = index % tiles_n * TILE_N;

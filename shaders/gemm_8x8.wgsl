@@ -1,31 +1,18 @@
 // A matrix product of sizes that are multiples of four. One invocation computes a tile of 8×8 in
 // registers as four blocks of 4×4: 16 loads of four floats feed 256 multiply-adds.
+//
+// Preludes: invocation, relu, product.
 
 const TILE: u32 = 8u;
-
-override BATCH: u32;
-override M: u32;
-override N: u32;
-override K: u32;
-override A_TRANSPOSED: bool; // A is stored (K, M)
-override B_TRANSPOSED: bool; // B is stored (N, K)
-override A_SHARED: bool; // one A for the whole batch
-override BIAS: bool; // extra is a bias (N)
-override BIAS_OF_ROWS: bool; // or (M)
-override RELU: bool; // the rectifier follows the bias
-override MASKED: bool; // extra (BATCH, M, N) is what the rectifier let pass: zero elsewhere
-override ACCUMULATE: bool;
-override WORKGROUP_SIZE: u32 = 64;
 
 @group(0) @binding(0) var<storage, read> a: array<vec4<f32>>; // (BATCH, M, K)
 @group(0) @binding(1) var<storage, read> b: array<vec4<f32>>; // (BATCH, K, N)
 @group(0) @binding(2) var<storage, read> extra: array<vec4<f32>>; // what the epilogue reads, or b
 @group(0) @binding(3) var<storage, read_write> product: array<vec4<f32>>; // (BATCH, M, N)
-@group(0) @binding(4) var<storage, read_write> row_sums: array<f32>; // (BATCH, M), of A
 
 // Where the tile of an invocation begins: (m, n), and of which product: z.
 fn tile_of(id: vec3<u32>, workgroups: vec3<u32>) -> vec3<u32> {
-    let index = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    let index = invocation(id, workgroups);
     let tiles_m = (M + TILE - 1u) / TILE;
     let tiles_n = (N + TILE - 1u) / TILE;
     // Neighbours share the columns of B, of which there are more.
@@ -54,13 +41,6 @@ fn b_block(batch: u32, k: u32, n: u32) -> mat4x4<f32> {
     return mat4x4<f32>(b[at], b[at + N / 4u], b[at + N / 2u], b[at + N / 4u * 3u]);
 }
 
-// Whether the rectifier passes them: above zero, or NaN, which only the bits tell.
-fn passes(values: vec4<f32>) -> vec4<bool> {
-    let bits = bitcast<vec4<u32>>(values);
-    let is_nan = (bits & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u);
-    return is_nan | (bitcast<vec4<i32>>(bits) > vec4<i32>(0));
-}
-
 fn store_row(index: u32, n: u32, sums: vec4<f32>, row_bias: f32) {
     var row = sums;
     if ACCUMULATE {
@@ -73,10 +53,10 @@ fn store_row(index: u32, n: u32, sums: vec4<f32>, row_bias: f32) {
         row += extra[n / 4u];
     }
     if RELU {
-        row = select(vec4<f32>(), row, passes(row));
+        row = select(vec4<f32>(), row, passes_four(row));
     }
     if MASKED {
-        row = select(vec4<f32>(), row, passes(extra[index]));
+        row = select(vec4<f32>(), row, passes_four(extra[index]));
     }
     product[index] = row;
 }
@@ -94,22 +74,6 @@ fn store_block(batch: u32, m: u32, n: u32, rows: mat4x4<f32>) {
     store_row(index + N / 4u, n, rows[1], row_biases.y);
     store_row(index + N / 2u, n, rows[2], row_biases.z);
     store_row(index + N / 4u * 3u, n, rows[3], row_biases.w);
-}
-
-fn store_sum(batch: u32, m: u32, sum: f32) {
-    let is_real = batch < BATCH && m < M;
-    if is_real && ACCUMULATE {
-        row_sums[batch * M + m] += sum;
-    } else if is_real {
-        row_sums[batch * M + m] = sum;
-    }
-}
-
-fn store_sums(batch: u32, m: u32, sums: vec4<f32>) {
-    store_sum(batch, m, sums.x);
-    store_sum(batch, m + 1u, sums.y);
-    store_sum(batch, m + 2u, sums.z);
-    store_sum(batch, m + 3u, sums.w);
 }
 
 // Blocks hold rows as columns, so the block of the product is that of B times that of A.

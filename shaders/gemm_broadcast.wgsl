@@ -2,39 +2,21 @@
 // registers, or of 64×4. The lanes of a workgroup have their tiles side by side, so that they share the rows of A: of
 // eight rows eight lanes load one each, and subgroups pass them around, which costs next to nothing. What
 // each lane loads for itself is B, once for all rows of its tile. Subgroups have at least eight lanes.
+//
+// Preludes: invocation, loads, relu, product.
 
 const HALF_M: u32 = 32u; // of a tall tile's rows
 const TILE_N: u32 = 4u;
-
-override BATCH: u32;
-override M: u32;
-override N: u32;
-override K: u32;
-override A_TRANSPOSED: bool; // A is stored (K, M)
-override B_TRANSPOSED: bool; // B is stored (N, K)
-override A_SHARED: bool; // one A for the whole batch
-override BIAS: bool; // extra is a bias (N)
-override BIAS_OF_ROWS: bool; // or (M)
-override RELU: bool; // the rectifier follows the bias
-override MASKED: bool; // extra (BATCH, M, N) is what the rectifier let pass: zero elsewhere
-override ACCUMULATE: bool;
-override WORKGROUP_SIZE: u32 = 64;
-
-// Four floats as they lie in a buffer. Software adapters get another definition: src/gpu/wide.rs.
-alias Four = vec4<f32>;
-fn unpack(four: Four) -> vec4<f32> { return four; }
-fn pack(floats: vec4<f32>) -> Four { return floats; }
 
 @group(0) @binding(0) var<storage, read> a: array<Four>; // (BATCH, M, K)
 @group(0) @binding(1) var<storage, read> b: array<Four>; // (BATCH, K, N)
 @group(0) @binding(2) var<storage, read> extra: array<Four>; // what the epilogue reads, or b
 @group(0) @binding(3) var<storage, read_write> product: array<Four>; // (BATCH, M, N)
-@group(0) @binding(4) var<storage, read_write> row_sums: array<f32>; // (BATCH, M), of A
 
 // Where the tile of an invocation begins: (m, n), and of which product: z. A whole workgroup has one m; with a
 // shared A the columns of all products count as one row of tiles.
 fn tile_of(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, tile_m: u32) -> vec3<u32> {
-    let index = workgroup.x + workgroup.y * workgroups.x;
+    let index = workgroup_index(workgroup, workgroups);
     let tiles_m = (M + tile_m - 1u) / tile_m;
     let tiles_n = (N + TILE_N - 1u) / TILE_N;
     let row_tiles = select(tiles_n, tiles_n * BATCH, A_SHARED);
@@ -97,21 +79,14 @@ fn b_block(batch: u32, k: u32, n: u32) -> mat4x4<f32> {
     return mat4x4<f32>(unpack(b[at]), unpack(b[at + N / 4u]), unpack(b[at + N / 2u]), unpack(b[at + N / 4u * 3u]));
 }
 
-// Whether the rectifier passes them: above zero, or NaN, which only the bits tell.
-fn passes(values: vec4<f32>) -> vec4<bool> {
-    let bits = bitcast<vec4<u32>>(values);
-    let is_nan = (bits & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u);
-    return is_nan | (bitcast<vec4<i32>>(bits) > vec4<i32>(0));
-}
-
 // A block where those others pass.
 fn rectified(block: mat4x4<f32>, others: mat4x4<f32>) -> mat4x4<f32> {
     let none = vec4<f32>();
     return mat4x4<f32>(
-        select(none, block[0], passes(others[0])),
-        select(none, block[1], passes(others[1])),
-        select(none, block[2], passes(others[2])),
-        select(none, block[3], passes(others[3])),
+        select(none, block[0], passes_four(others[0])),
+        select(none, block[1], passes_four(others[1])),
+        select(none, block[2], passes_four(others[2])),
+        select(none, block[3], passes_four(others[3])),
     );
 }
 
@@ -161,7 +136,7 @@ fn store_four_sums(batch: u32, m: u32, sums: vec4<f32>) {
 }
 
 // Of eight rows, from the lanes' sums of their own parts.
-fn store_sums(batch: u32, m: u32, n: u32, own: vec4<f32>) {
+fn store_sums_of_eight(batch: u32, m: u32, n: u32, own: vec4<f32>) {
     let rows = pass_around(own);
     if n == 0u {
         store_four_sums(batch, m, vec4<f32>(1.0) * rows.upper);
@@ -220,10 +195,10 @@ fn store_half(batch: u32, m: u32, n: u32, half: Half) {
 }
 
 fn store_half_sums(batch: u32, m: u32, n: u32, half: Half) {
-    store_sums(batch, m, n, half.own_sums[0]);
-    store_sums(batch, m + 8u, n, half.own_sums[1]);
-    store_sums(batch, m + 16u, n, half.own_sums[2]);
-    store_sums(batch, m + 24u, n, half.own_sums[3]);
+    store_sums_of_eight(batch, m, n, half.own_sums[0]);
+    store_sums_of_eight(batch, m + 8u, n, half.own_sums[1]);
+    store_sums_of_eight(batch, m + 16u, n, half.own_sums[2]);
+    store_sums_of_eight(batch, m + 24u, n, half.own_sums[3]);
 }
 
 struct Tile {

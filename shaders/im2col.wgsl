@@ -1,22 +1,8 @@
 // Unrolls every window of an image into a column. One invocation writes one element, or four neighbours.
+//
+// Preludes: invocation, loads, window.
 
 override PLANES: u32; // N·C
-override H: u32;
-override W: u32;
-override OH: u32;
-override OW: u32;
-override KH: u32;
-override KW: u32;
-override STRIDE_H: u32;
-override STRIDE_W: u32;
-override PAD_H: u32;
-override PAD_W: u32;
-override WORKGROUP_SIZE: u32 = 64;
-
-// Four floats as they lie in a buffer. Software adapters get another definition: src/gpu/wide.rs.
-alias Four = vec4<f32>;
-fn unpack(four: Four) -> vec4<f32> { return four; }
-fn pack(floats: vec4<f32>) -> Four { return floats; }
 
 @group(0) @binding(0) var<storage, read> input: array<f32>; // (N·C, H, W)
 @group(0) @binding(1) var<storage, read_write> columns: array<f32>; // (N·C, KH·KW, OH·OW)
@@ -27,7 +13,7 @@ fn im2col(
     @builtin(global_invocation_id) id: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
 ) {
-    let index = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    let index = invocation(id, workgroups);
     if index >= PLANES * KH * KW * OH * OW {
         return;
     }
@@ -50,7 +36,7 @@ fn im2col_4(
     @builtin(global_invocation_id) id: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
 ) {
-    let index = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    let index = invocation(id, workgroups);
     let quads = OH * OW / 4u;
     if index >= PLANES * KH * KW * quads {
         return;

@@ -1,7 +1,7 @@
 // Goes round a loop as often as it is told, by a recurrence that no compiler knows a formula for: the state
 // says how often it went round in truth.
-
-override WORKGROUP_SIZE: u32 = 64;
+//
+// Preludes: invocation.
 
 @group(0) @binding(0) var<storage, read> iterations: array<u32>; // (1)
 @group(0) @binding(1) var<storage, read_write> state: array<u32>; // (1)

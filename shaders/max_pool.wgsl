@@ -1,18 +1,9 @@
 // The maximum of each window, and its gradient.
+//
+// Preludes: invocation, order, pool, window.
 
 override PLANES: u32; // N·C
-override H: u32;
-override W: u32;
-override OH: u32;
-override OW: u32;
-override KH: u32;
-override KW: u32;
-override STRIDE_H: u32;
-override STRIDE_W: u32;
-override PAD_H: u32;
-override PAD_W: u32;
-override RELU: bool; // the rectifier comes before the pool
-override WORKGROUP_SIZE: u32 = 64;
+override RELU: bool; // ReLU comes before the pool
 
 @group(0) @binding(0) var<storage, read> input: array<u32>; // (N·C, H, W), the bits of f32
 @group(0) @binding(1) var<storage, read_write> output: array<u32>; // (N·C, OH, OW), the bits of f32
@@ -26,23 +17,7 @@ override WORKGROUP_SIZE: u32 = 64;
 @group(0) @binding(2) var<storage, read> d_output_all: array<f32>; // (N·C, OH, OW)
 @group(0) @binding(3) var<storage, read_write> d_input_all: array<f32>; // (N·C, H, W)
 
-const NAN_KEY: u32 = 0xffffffff;
 const ZERO_KEY: u32 = 0x80000000;
-// The index where the rectifier let nothing pass, and no gradient goes.
-const NO_PIXEL: u32 = 0xffffffff;
-
-// Orders floats as integers: numbers by value, both zeros alike, NaN above all. WGSL may flush
-// subnormals and assume that no NaN occurs, so floats are not compared as floats.
-fn ordered_key(bits: u32) -> u32 {
-    let magnitude = bits & 0x7fffffffu;
-    if magnitude > 0x7f800000u {
-        return NAN_KEY;
-    }
-    if bits == magnitude || magnitude == 0u {
-        return magnitude | 0x80000000u;
-    }
-    return ~bits;
-}
 
 // One invocation finds the maximum of one window.
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -50,7 +25,7 @@ fn max_pool_forward(
     @builtin(global_invocation_id) id: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
 ) {
-    let index = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    let index = invocation(id, workgroups);
     if index >= PLANES * OH * OW {
         return;
     }
@@ -97,7 +72,7 @@ fn max_pool_backward(
     @builtin(global_invocation_id) id: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
 ) {
-    let index = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    let index = invocation(id, workgroups);
     if index >= PLANES * H * W {
         return;
     }
@@ -124,7 +99,7 @@ fn max_pool_backward_disjoint(
 ) {
     let rows = (H + KH - 1u) / KH;
     let columns = (W + KW - 1u) / KW;
-    let index = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    let index = invocation(id, workgroups);
     let ow = index % columns;
     let oh = index / columns % rows;
     let plane = index / (columns * rows);
@@ -152,7 +127,7 @@ fn max_pool_backward_all(
     @builtin(global_invocation_id) id: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
 ) {
-    let index = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    let index = invocation(id, workgroups);
     if index >= PLANES * H * W {
         return;
     }

@@ -1,30 +1,22 @@
 // Mean squared error against one-hot targets, and its gradient. One invocation takes one row.
+//
+// Preludes: invocation, step.
 
 override ROWS: u32; // N
 override CLASSES: u32; // C
 override SCALE: f32; // 2/C for the mean over all elements, 2 for the sum over classes
-override WORKGROUP_SIZE: u32 = 64;
-
-struct Step {
-    offset: u32,
-    rows: u32,
-    slot: u32,
-    learning_rate: f32,
-    inverse_rows: f32,
-}
 
 @group(0) @binding(0) var<storage, read> logits: array<f32>; // (N, C)
 @group(0) @binding(1) var<storage, read> labels: array<u32>; // (N)
 @group(0) @binding(2) var<storage, read_write> row_loss: array<f32>; // (N)
 @group(0) @binding(3) var<storage, read_write> d_logits: array<f32>; // (N, C)
-@group(1) @binding(0) var<uniform> this_step: Step;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn mse(
     @builtin(global_invocation_id) id: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
 ) {
-    let row = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    let row = invocation(id, workgroups);
     if row >= ROWS {
         return;
     }

@@ -1,11 +1,12 @@
 // Adds partial results, the first part first: the same order, and so the same bits, every time.
+//
+// Preludes: invocation.
 
 override GROUPS: u32; // sums of their own
 override PARTS: u32; // of each group
 override LEN: u32;
 override SPLIT: u32; // sums of each group, of some of its parts each
 override ACCUMULATE: bool;
-override WORKGROUP_SIZE: u32 = 64;
 
 @group(0) @binding(0) var<storage, read> partials: array<f32>; // (GROUPS, PARTS, LEN)
 @group(0) @binding(1) var<storage, read_write> sum: array<f32>; // (GROUPS, SPLIT, LEN)
@@ -16,7 +17,7 @@ fn reduce_sum(
     @builtin(global_invocation_id) id: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
 ) {
-    let index = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    let index = invocation(id, workgroups);
     if index >= GROUPS * SPLIT * LEN {
         return;
     }

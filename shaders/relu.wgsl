@@ -1,7 +1,8 @@
 // max(0, x) and its gradient, one element an invocation.
+//
+// Preludes: invocation, relu.
 
 override LEN: u32;
-override WORKGROUP_SIZE: u32 = 64;
 
 @group(0) @binding(0) var<storage, read> input: array<u32>; // any shape, the bits of f32
 @group(0) @binding(1) var<storage, read_write> output: array<u32>; // as input
@@ -10,24 +11,17 @@ override WORKGROUP_SIZE: u32 = 64;
 @group(0) @binding(1) var<storage, read> d_output: array<u32>; // as activated
 @group(0) @binding(2) var<storage, read_write> d_input: array<u32>; // as activated
 
-// WGSL may flush subnormals and assume that no NaN occurs, so the question is put to the bits:
-// above zero, or NaN.
-fn passes(bits: u32) -> bool {
-    let is_nan = (bits & 0x7fffffffu) > 0x7f800000u;
-    return is_nan || bitcast<i32>(bits) > 0;
-}
-
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn relu_forward(
     @builtin(global_invocation_id) id: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
 ) {
-    let index = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    let index = invocation(id, workgroups);
     if index >= LEN {
         return;
     }
     let bits = input[index];
-    output[index] = select(0u, bits, passes(bits));
+    output[index] = select(0u, bits, passes_bits(bits));
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -35,9 +29,9 @@ fn relu_backward(
     @builtin(global_invocation_id) id: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
 ) {
-    let index = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    let index = invocation(id, workgroups);
     if index >= LEN {
         return;
     }
-    d_input[index] = select(0u, d_output[index], passes(activated[index]));
+    d_input[index] = select(0u, d_output[index], passes_bits(activated[index]));
 }

@@ -1,23 +1,11 @@
 // Stochastic gradient descent over the arena of all parameters, one element an
 // invocation, or four where there are as many.
+//
+// Preludes: invocation, step, loads.
 
 override LEN: u32;
 override WEIGHT_DECAY: f32;
 override MOMENTUM: f32 = 0.0;
-override WORKGROUP_SIZE: u32 = 64;
-
-// Four floats as they lie in a buffer. Software adapters get another definition: src/gpu/wide.rs.
-alias Four = vec4<f32>;
-fn unpack(four: Four) -> vec4<f32> { return four; }
-fn pack(floats: vec4<f32>) -> Four { return floats; }
-
-struct Step {
-    offset: u32,
-    rows: u32,
-    slot: u32,
-    learning_rate: f32,
-    inverse_rows: f32,
-}
 
 @group(0) @binding(0) var<storage, read> gradients: array<f32>; // (LEN)
 @group(0) @binding(1) var<storage, read_write> parameters: array<f32>; // (LEN)
@@ -26,14 +14,12 @@ struct Step {
 @group(0) @binding(0) var<storage, read> gradients_4: array<Four>; // (LEN)
 @group(0) @binding(1) var<storage, read_write> parameters_4: array<Four>; // (LEN)
 
-@group(1) @binding(0) var<uniform> this_step: Step;
-
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn sgd(
     @builtin(global_invocation_id) id: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
 ) {
-    let index = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    let index = invocation(id, workgroups);
     if index >= LEN {
         return;
     }
@@ -47,7 +33,7 @@ fn sgd_4(
     @builtin(global_invocation_id) id: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
 ) {
-    let index = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    let index = invocation(id, workgroups);
     if index >= LEN / 4u {
         return;
     }
@@ -61,7 +47,7 @@ fn sgd_momentum(
     @builtin(global_invocation_id) id: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
 ) {
-    let index = id.x + id.y * workgroups.x * WORKGROUP_SIZE;
+    let index = invocation(id, workgroups);
     if index >= LEN {
         return;
     }

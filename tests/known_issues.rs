@@ -13,7 +13,9 @@
 mod common;
 
 use wgrad::Device;
-use wgrad::ops::{Args, Bindings, Cost, Elements, ErrorBound, Gemm, Op, Operand, ReduceSum, Step};
+use wgrad::ops::{
+    Args, Bindings, Cost, Elements, ErrorBound, Gemm, Op, Operand, ReduceSum, Shader, Step,
+};
 use wgrad::plan::{Builder, Element, Phase, Role};
 
 /// Subnormal factors. SwiftShader takes them for zero before it multiplies, so that a subnormal times
@@ -81,7 +83,7 @@ impl Op for Whole {
     fn name(&self) -> &'static str {
         self.0.name()
     }
-    fn shader(&self) -> &'static str {
+    fn shader(&self) -> Shader {
         self.0.shader()
     }
     fn bindings(&self) -> Bindings {

@@ -1,10 +1,12 @@
-//! What must hold of `shaders/`: it mirrors `src/ops/`, and every file is valid WGSL by itself.
+//! What must hold of `shaders/`: it mirrors `src/ops/`, what is compiled is valid WGSL, and nothing is written twice.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use wgrad::ops::{FAMILIES, Loads, Prelude, SHADERS};
+
 /// Files of `src/ops/` that are no op.
-const NO_OPS: [&str; 12] = [
+const NO_OPS: [&str; 14] = [
     "mod",
     "arithmetic",
     "bound",
@@ -15,7 +17,9 @@ const NO_OPS: [&str; 12] = [
     "product",
     "product_kernel",
     "product_split",
+    "shader",
     "split",
+    "step",
     "windows",
 ];
 
@@ -73,28 +77,56 @@ fn every_kernel_has_its_op_and_every_op_its_kernel() {
 }
 
 #[test]
-fn every_shader_stands_alone_and_its_entry_points_are_named_for_their_ops() {
-    for stem in stems("shaders", "wgsl") {
-        let path = format!("{}/shaders/{stem}.wgsl", env!("CARGO_MANIFEST_DIR"));
-        let text = std::fs::read_to_string(&path).unwrap();
-        let module = naga::front::wgsl::parse_str(&text)
-            .unwrap_or_else(|error| panic!("{}", error.emit_to_string_with_path(&text, &path)));
-        naga::valid::Validator::new(
-            naga::valid::ValidationFlags::all(),
-            naga::valid::Capabilities::SUBGROUP,
-        )
-        .validate(&module)
-        .unwrap_or_else(|error| panic!("{}", error.emit_to_string_with_path(&text, &path)));
+fn what_is_compiled_is_valid_and_its_entry_points_are_named_for_their_ops() {
+    for ((stem, _), shader) in FAMILIES.iter().zip(SHADERS) {
+        let preludes: Vec<_> = shader.preludes().iter().map(Prelude::to_string).collect();
+        let line = format!("\n// Preludes: {}.\n", preludes.join(", "));
+        assert!(shader.file().contains(&line), "{stem}: no line {line}");
+        for loads in [Loads::Narrow, Loads::Wide] {
+            let text = shader.source(loads);
+            let module = naga::front::wgsl::parse_str(&text)
+                .unwrap_or_else(|error| panic!("{}", error.emit_to_string_with_path(&text, stem)));
+            let capabilities =
+                naga::valid::Capabilities::SUBGROUP | naga::valid::Capabilities::SHADER_INT64;
+            naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities)
+                .validate(&module)
+                .unwrap_or_else(|error| panic!("{}", error.emit_to_string_with_path(&text, stem)));
 
-        let op_file = ops_of(&stem);
-        assert!(!module.entry_points.is_empty(), "{path}");
-        for entry in &module.entry_points {
-            let name = &entry.name;
-            assert_ne!(name, "main", "{path}");
-            assert!(
-                op_file.contains(&format!("\"{name}\"")),
-                "no op named {name} in {stem}.rs"
-            );
+            let op_file = ops_of(stem);
+            assert!(!module.entry_points.is_empty(), "{stem}");
+            for entry in &module.entry_points {
+                let name = &entry.name;
+                assert_ne!(name, "main", "{stem}");
+                assert!(
+                    op_file.contains(&format!("\"{name}\"")),
+                    "no op named {name} in {stem}.rs"
+                );
+            }
         }
     }
+}
+
+/// What two kernels need is a prelude: no function and no struct is written twice.
+#[test]
+fn nothing_is_declared_in_two_files() {
+    let mut seen: BTreeMap<String, String> = BTreeMap::new();
+    for folder in ["shaders", "shaders/prelude"] {
+        for stem in stems(folder, "wgsl") {
+            let path = format!("{}/{folder}/{stem}.wgsl", env!("CARGO_MANIFEST_DIR"));
+            let text = std::fs::read_to_string(path).unwrap();
+            let declarations = text.split("\n\n").flat_map(|part| {
+                let begin = part
+                    .lines()
+                    .position(|line| line.starts_with("fn ") || line.starts_with("struct "))?;
+                let lines: Vec<&str> = part.lines().skip(begin).collect();
+                Some(lines.join("\n").trim().to_owned())
+            });
+            for declaration in declarations {
+                if let Some(other) = seen.insert(declaration.clone(), stem.clone()) {
+                    panic!("in {other}.wgsl and in {stem}.wgsl: {declaration}");
+                }
+            }
+        }
+    }
+    assert!(seen.len() > 50, "{}", seen.len());
 }

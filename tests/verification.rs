@@ -6,7 +6,9 @@ use std::fmt;
 
 use wgrad::nn::{Around, Conv2d, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential};
 use wgrad::ops::case::Floats;
-use wgrad::ops::{Args, Bindings, Cost, Element, Elements, ErrorBound, Op, ReluForward};
+use wgrad::ops::{
+    Args, Bindings, Cost, Element, Elements, ErrorBound, Loads, Op, ReluForward, Shader,
+};
 use wgrad::plan::{Builder, Phase, TensorId};
 use wgrad::verify::{self, Options, Subject, built_in};
 use wgrad::{Device, Result};
@@ -82,8 +84,12 @@ impl Op for WrongRelu {
     fn name(&self) -> &'static str {
         self.0.name()
     }
-    fn shader(&self) -> &'static str {
-        Box::leak(self.0.shader().replace("> 0;", self.1).into_boxed_str())
+    fn shader(&self) -> Shader {
+        let text = self.0.shader().source(Loads::Narrow);
+        Shader::new(
+            &[],
+            Box::leak(text.replace("> 0;", self.1).into_boxed_str()),
+        )
     }
     fn bindings(&self) -> Bindings {
         self.0.bindings()

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
-use wgrad::ops::{Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Step};
+use wgrad::ops::{Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Shader, Step};
 use wgrad::{Device, Result};
 
 use crate::workload::{self, Alone};
@@ -44,8 +44,8 @@ impl Op for Ceiling {
         }
     }
 
-    fn shader(&self) -> &'static str {
-        include_str!("ceilings.wgsl")
+    fn shader(&self) -> Shader {
+        Shader::new(&[], include_str!("ceilings.wgsl"))
     }
 
     fn bindings(&self) -> Bindings {

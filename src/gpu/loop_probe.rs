@@ -5,8 +5,15 @@
 
 use super::Workbench;
 use crate::error::{Error, Result};
-use crate::ops::{Args, Bindings, Content, Cost, Element, Elements, ErrorBound, Op, Step};
+use crate::ops::{
+    Args, Bindings, Content, Cost, Element, Elements, ErrorBound, Op, Prelude, Shader, Step,
+};
 use crate::plan::{Builder, Phase};
+
+const SHADER: Shader = Shader::new(
+    &[Prelude::Invocation],
+    include_str!("../../shaders/loop_probe.wgsl"),
+);
 
 /// The most iterations that are asked for, and so granted: with more, products are summed in parts, which
 /// lose less and take no driver's patience.
@@ -28,8 +35,8 @@ impl Op for LoopProbe {
         "loop_probe"
     }
 
-    fn shader(&self) -> &'static str {
-        include_str!("../../shaders/loop_probe.wgsl")
+    fn shader(&self) -> Shader {
+        SHADER
     }
 
     fn bindings(&self) -> Bindings {

@@ -10,20 +10,20 @@ use rayon::prelude::*;
 use super::device::Device;
 use super::wide;
 use crate::error::Result;
-use crate::ops::{Op, Step};
+use crate::ops::{Op, Shader, Step};
 
 /// The group of the uniform `this_step`, in every kernel.
 pub(super) const STEP_GROUP: u32 = 1;
 
 /// What makes a pipeline: WGSL text, entry point, constants.
-type Key = (&'static str, &'static str, Vec<u64>);
+type Key = (Shader, &'static str, Vec<u64>);
 
 /// Makes each pipeline once.
 #[derive(Debug)]
 pub(super) struct Pipelines {
     step_layout: wgpu::BindGroupLayout,
     layouts: Made<(usize, usize), wgpu::BindGroupLayout>,
-    modules: Made<&'static str, wgpu::ShaderModule>,
+    modules: Made<Shader, wgpu::ShaderModule>,
     pipelines: Made<Key, wgpu::ComputePipeline>,
 }
 
@@ -152,15 +152,15 @@ impl Pipelines {
         Ok(())
     }
 
-    /// The WGSL file of `op`.
+    /// The WGSL of `op`.
     async fn module(&self, device: &Device, op: &dyn Op) -> Result<wgpu::ShaderModule> {
         if let Some(module) = self.modules.get(&op.shader()) {
             return Ok(module);
         }
-        let source = wide::source(op.shader(), device.device.features());
+        let source = op.shader().source(wide::loads(device.device.features()));
         let descriptor = wgpu::ShaderModuleDescriptor {
             label: Some(op.name()),
-            source: wgpu::ShaderSource::Wgsl(source),
+            source: wgpu::ShaderSource::Wgsl(source.into()),
         };
         let make = || device.device.create_shader_module(descriptor);
         let module = device.checked(&context(op), make).await?;

@@ -5,10 +5,14 @@ use rayon::prelude::*;
 use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::case::{Case, Random, Read};
 use super::{
-    Args, Bindings, Cost, Element, Elements, ErrorBound, Op, ReduceSum, Split, Sum, nested_loops,
+    Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Prelude, ReduceSum, Shader, Split,
+    Sum, nested_loops,
 };
 
-const SHADER: &str = include_str!("../../shaders/bias.wgsl");
+pub(super) const SHADER: Shader = Shader::new(
+    &[Prelude::Invocation],
+    include_str!("../../shaders/bias.wgsl"),
+);
 
 /// `output[n, c, p] = input[n, c, p] + bias[c]`; a Linear layer has an area of one.
 #[derive(Debug, Clone)]
@@ -32,7 +36,7 @@ impl Op for BiasForward {
         "bias_forward"
     }
 
-    fn shader(&self) -> &'static str {
+    fn shader(&self) -> Shader {
         SHADER
     }
 
@@ -102,7 +106,7 @@ impl Op for BiasBackward {
         "bias_backward"
     }
 
-    fn shader(&self) -> &'static str {
+    fn shader(&self) -> Shader {
         SHADER
     }
 

@@ -104,7 +104,7 @@ fn magnitudes(op: &dyn Op, args: &Args<'_>, index: usize, flush: bool) -> Vec<f3
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Bindings, Content, Cost, Element, Elements, Sum};
+    use super::super::{Bindings, Content, Cost, Element, Elements, Shader, Sum};
     use super::*;
     use crate::ops::Step;
 
@@ -116,8 +116,8 @@ mod tests {
         fn name(&self) -> &'static str {
             "pick"
         }
-        fn shader(&self) -> &'static str {
-            ""
+        fn shader(&self) -> Shader {
+            Shader::new(&[], "")
         }
         fn bindings(&self) -> Bindings {
             Bindings {

@@ -5,8 +5,16 @@ use rayon::prelude::*;
 use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::case::{Case, Random, Read};
 use super::windows::Windows;
-use super::{Args, Bindings, Cost, Element, Elements, ErrorBound, Im2col, Op, Sum, nested_loops};
+use super::{
+    Args, Bindings, Cost, Element, Elements, ErrorBound, Im2col, Op, Prelude, Shader, Sum,
+    nested_loops,
+};
 use crate::shape::{Size2d, WindowedPlanes};
+
+pub(super) const SHADER: Shader = Shader::new(
+    &[Prelude::Invocation, Prelude::Window],
+    include_str!("../../shaders/col2im.wgsl"),
+);
 
 /// `d_input[plane, pixel] = Σ d_columns[plane, cell, position]` over the cells and positions that
 /// read that pixel. The gather form: no two invocations write one element, so no atomics.
@@ -21,8 +29,8 @@ impl Op for Col2im {
         "col2im"
     }
 
-    fn shader(&self) -> &'static str {
-        include_str!("../../shaders/col2im.wgsl")
+    fn shader(&self) -> Shader {
+        SHADER
     }
 
     fn bindings(&self) -> Bindings {

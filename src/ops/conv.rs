@@ -9,11 +9,20 @@ use super::element::tile_edges;
 use super::windows::{Convolution, Scratch};
 use super::{
     Args, Bindings, Col2im, ConvBackwardWeight, ConvSizes, Cost, Element, Elements, Epilogue,
-    ErrorBound, Im2col, Op, Product, Slot, Split, Sum, flag, nested_loops,
+    ErrorBound, Im2col, Op, Prelude, Product, Shader, Slot, Split, Sum, flag, nested_loops,
 };
 use crate::shape::Size2d;
 
-pub(super) const SHADER: &str = include_str!("../../shaders/conv.wgsl");
+pub(super) const SHADER: Shader = Shader::new(
+    &[
+        Prelude::Invocation,
+        Prelude::Step,
+        Prelude::Window,
+        Prelude::Outer,
+        Prelude::Relu,
+    ],
+    include_str!("../../shaders/conv.wgsl"),
+);
 
 /// Rows and columns of the product that one invocation computes; as in the shader.
 pub(super) const TILE: usize = 8;
@@ -55,7 +64,7 @@ impl Op for ConvForward {
         "conv_forward"
     }
 
-    fn shader(&self) -> &'static str {
+    fn shader(&self) -> Shader {
         SHADER
     }
 
@@ -188,7 +197,7 @@ impl Op for ConvBackwardInput {
         "conv_backward_input"
     }
 
-    fn shader(&self) -> &'static str {
+    fn shader(&self) -> Shader {
         SHADER
     }
 

@@ -12,11 +12,20 @@ use super::conv_pool_sizes::{
 use super::windows::{Convolution, Scratch};
 use super::{
     Args, Bindings, Content, ConvPoolBackwardWeight, ConvSizes, Cost, Element, Elements,
-    ErrorBound, Op, Sum, nested_loops,
+    ErrorBound, Op, Prelude, Shader, Sum, nested_loops,
 };
 use crate::shape::{Size2d, Window, WindowedPlanes};
 
-pub(super) const SHADER: &str = include_str!("../../shaders/conv_pool.wgsl");
+pub(super) const SHADER: Shader = Shader::new(
+    &[
+        Prelude::Invocation,
+        Prelude::Step,
+        Prelude::Loads,
+        Prelude::Pool,
+        Prelude::Window,
+    ],
+    include_str!("../../shaders/conv_pool.wgsl"),
+);
 
 /// The index of a window that the rectifier let nothing pass of: no pixel, so no gradient goes there.
 pub const NO_PIXEL: u32 = u32::MAX;
@@ -86,7 +95,7 @@ impl Op for ConvPoolForward {
         "conv_pool_forward"
     }
 
-    fn shader(&self) -> &'static str {
+    fn shader(&self) -> Shader {
         SHADER
     }
 

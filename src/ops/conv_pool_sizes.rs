@@ -34,7 +34,6 @@ pub(super) fn constants(
     accumulate: bool,
 ) -> Vec<(&'static str, f64)> {
     let mut constants = sizes.constants();
-    constants.retain(|(name, _)| !name.starts_with("STRIDE"));
     constants.push(("ACCUMULATE", flag(accumulate)));
     constants.push(("GATHERED", flag(gathered.is_some())));
     constants

@@ -8,7 +8,7 @@ use super::conv_pool_sizes::{
     constants, content, cost, images, input_words, pooled_len, pooled_size, value_at, windows,
 };
 use super::{
-    Args, Bindings, Content, ConvSizes, Cost, Element, Elements, ErrorBound, Op, Sum,
+    Args, Bindings, Content, ConvSizes, Cost, Element, Elements, ErrorBound, Op, Shader, Sum,
     WORKGROUP_SIZE,
 };
 
@@ -41,7 +41,7 @@ impl Op for ConvPoolBackwardWeight {
         "conv_pool_backward_weight"
     }
 
-    fn shader(&self) -> &'static str {
+    fn shader(&self) -> Shader {
         SHADER
     }
 

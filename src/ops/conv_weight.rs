@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::arithmetic::{Factor, RowPanels, Sums, tables};
 use super::conv::{SHADER, TILE};
 use super::element::tile_edges;
-use super::{Args, Bindings, ConvSizes, Cost, Element, Elements, ErrorBound, Op, Sum};
+use super::{Args, Bindings, ConvSizes, Cost, Element, Elements, ErrorBound, Op, Shader, Sum};
 
 /// For each of `parts` runs of output positions, counted through all images, `d_weight[part, o, c, kh, kw] = Σ d_output[n, o, p] ·
 /// input[n, c, pixel under (kh, kw) at p]` and `d_bias[part, o] = Σ d_output[n, o, p]`;
@@ -47,7 +47,7 @@ impl Op for ConvBackwardWeight {
         "conv_backward_weight"
     }
 
-    fn shader(&self) -> &'static str {
+    fn shader(&self) -> Shader {
         SHADER
     }
 

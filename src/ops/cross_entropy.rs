@@ -2,7 +2,20 @@
 
 use super::bound::EPSILON;
 use super::case::{Case, Gradient, Random};
-use super::{Args, Bindings, Content, Cost, Element, Elements, ErrorBound, Op, Step, nested_loops};
+use super::{
+    Args, Bindings, Content, Cost, Element, Elements, ErrorBound, Op, Prelude, Shader, Step,
+    nested_loops,
+};
+
+pub(super) const SHADER: Shader = Shader::new(
+    &[
+        Prelude::Invocation,
+        Prelude::Step,
+        Prelude::Order,
+        Prelude::Logits,
+    ],
+    include_str!("../../shaders/cross_entropy.wgsl"),
+);
 
 /// For each row, `row_loss = −log softmax(logits)[label]` and
 /// `d_logits = (softmax(logits) − t) / rows`, with `t` one at the label and zero elsewhere. The row's
@@ -35,8 +48,8 @@ impl Op for CrossEntropy {
         "cross_entropy"
     }
 
-    fn shader(&self) -> &'static str {
-        include_str!("../../shaders/cross_entropy.wgsl")
+    fn shader(&self) -> Shader {
+        SHADER
     }
 
     fn bindings(&self) -> Bindings {

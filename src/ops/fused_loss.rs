@@ -7,8 +7,18 @@ use super::case::{Case, Random};
 use super::gather::{gather_labels, sample_of};
 use super::{
     Args, Bindings, Content, Cost, CrossEntropy, Element, Elements, ErrorBound, Metrics, Mse, Op,
-    WORKGROUP_SIZE, flag, nested_loops,
+    Prelude, Shader, WORKGROUP_SIZE, flag, nested_loops,
 };
+
+pub(super) const SHADER: Shader = Shader::new(
+    &[
+        Prelude::Invocation,
+        Prelude::Step,
+        Prelude::Order,
+        Prelude::Logits,
+    ],
+    include_str!("../../shaders/fused_loss.wgsl"),
+);
 
 /// What [`Mse`] or [`CrossEntropy`] and then [`Metrics`] compute.
 #[derive(Debug, Clone)]
@@ -87,8 +97,8 @@ impl Op for FusedLoss {
         }
     }
 
-    fn shader(&self) -> &'static str {
-        include_str!("../../shaders/fused_loss.wgsl")
+    fn shader(&self) -> Shader {
+        SHADER
     }
 
     fn bindings(&self) -> Bindings {

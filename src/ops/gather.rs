@@ -4,7 +4,14 @@ use rayon::prelude::*;
 
 use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::case::{Case, Random};
-use super::{Args, Bindings, Content, Cost, Element, Elements, ErrorBound, Op, Step};
+use super::{
+    Args, Bindings, Content, Cost, Element, Elements, ErrorBound, Op, Prelude, Shader, Step,
+};
+
+pub(super) const SHADER: Shader = Shader::new(
+    &[Prelude::Invocation, Prelude::Step],
+    include_str!("../../shaders/gather.wgsl"),
+);
 
 /// Turns a byte into [0, 1]. A product, unlike a quotient, is correctly rounded on every adapter.
 const SCALE: f32 = 1.0 / 255.0;
@@ -79,8 +86,8 @@ impl Op for Gather {
         "gather"
     }
 
-    fn shader(&self) -> &'static str {
-        include_str!("../../shaders/gather.wgsl")
+    fn shader(&self) -> Shader {
+        SHADER
     }
 
     fn bindings(&self) -> Bindings {

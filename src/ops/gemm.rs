@@ -7,9 +7,14 @@ use super::arithmetic::{Factor, Sums, items_of_a_task, tables};
 use super::case::{Case, Random, Read};
 use super::element::tile_edges;
 use super::{
-    Args, Bindings, Cost, Element, Elements, ErrorBound, Op, ReduceSum, Slot, Split, Sum, flag,
-    nested_loops,
+    Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Prelude, ReduceSum, Shader, Slot,
+    Split, Sum, flag, nested_loops,
 };
+
+pub(super) const SHADER: Shader = Shader::new(
+    &[Prelude::Invocation],
+    include_str!("../../shaders/gemm.wgsl"),
+);
 
 /// The rows and columns of the product that one invocation computes; as in the shader.
 const TILE_M: usize = 4;
@@ -126,8 +131,8 @@ impl Op for Gemm {
         "gemm"
     }
 
-    fn shader(&self) -> &'static str {
-        include_str!("../../shaders/gemm.wgsl")
+    fn shader(&self) -> Shader {
+        SHADER
     }
 
     fn bindings(&self) -> Bindings {

@@ -3,10 +3,22 @@
 use super::case::{Case, Random};
 use super::product::cases_of;
 use super::product_kernel::{Kernel, Worker};
+use super::{Prelude, Shader};
+
+pub(super) const SHADER: Shader = Shader::new(
+    &[
+        Prelude::Invocation,
+        Prelude::Relu,
+        Prelude::Outer,
+        Prelude::Product,
+        Prelude::ProductTile,
+    ],
+    include_str!("../../shaders/gemm_4x4.wgsl"),
+);
 
 pub(super) const KERNEL: Kernel = Kernel {
     entry_points: ["gemm_4x4", "gemm_4x4_sums"],
-    shader: include_str!("../../shaders/gemm_4x4.wgsl"),
+    shader: SHADER,
     tile: [4, 4],
     worker: Worker::Invocation,
     multiple_of: 1,

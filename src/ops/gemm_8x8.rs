@@ -3,10 +3,16 @@
 use super::case::{Case, Random};
 use super::product::cases_of;
 use super::product_kernel::{Kernel, Worker};
+use super::{Prelude, Shader};
+
+pub(super) const SHADER: Shader = Shader::new(
+    &[Prelude::Invocation, Prelude::Relu, Prelude::Product],
+    include_str!("../../shaders/gemm_8x8.wgsl"),
+);
 
 pub(super) const KERNEL: Kernel = Kernel {
     entry_points: ["gemm_8x8", "gemm_8x8_sums"],
-    shader: include_str!("../../shaders/gemm_8x8.wgsl"),
+    shader: SHADER,
     tile: [8, 8],
     worker: Worker::Invocation,
     multiple_of: 4,

@@ -4,10 +4,21 @@
 use super::case::{Case, Random};
 use super::product::cases_of;
 use super::product_kernel::{Kernel, Worker};
+use super::{Prelude, Shader};
+
+pub(super) const SHADER: Shader = Shader::new(
+    &[
+        Prelude::Invocation,
+        Prelude::Loads,
+        Prelude::Relu,
+        Prelude::Product,
+    ],
+    include_str!("../../shaders/gemm_broadcast.wgsl"),
+);
 
 pub(super) const KERNEL: Kernel = Kernel {
     entry_points: ["gemm_broadcast", "gemm_broadcast_sums"],
-    shader: include_str!("../../shaders/gemm_broadcast.wgsl"),
+    shader: SHADER,
     tile: [32, 4],
     worker: Worker::LaneOfRow,
     multiple_of: 4,

@@ -3,10 +3,22 @@
 use super::case::{Case, Random};
 use super::product::cases_of;
 use super::product_kernel::{Kernel, Worker};
+use super::{Prelude, Shader};
+
+pub(super) const SHADER: Shader = Shader::new(
+    &[
+        Prelude::Invocation,
+        Prelude::Relu,
+        Prelude::Outer,
+        Prelude::Product,
+        Prelude::ProductTile,
+    ],
+    include_str!("../../shaders/gemm_subgroup.wgsl"),
+);
 
 pub(super) const KERNEL: Kernel = Kernel {
     entry_points: ["gemm_subgroup", "gemm_subgroup_sums"],
-    shader: include_str!("../../shaders/gemm_subgroup.wgsl"),
+    shader: SHADER,
     tile: [4, 4],
     worker: Worker::Workgroup,
     multiple_of: 1,

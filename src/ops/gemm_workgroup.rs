@@ -3,6 +3,18 @@
 use super::case::{Case, Random};
 use super::product::cases_of;
 use super::product_kernel::{Kernel, Worker};
+use super::{Prelude, Shader};
+
+pub(super) const SHADER: Shader = Shader::new(
+    &[
+        Prelude::Invocation,
+        Prelude::Relu,
+        Prelude::Outer,
+        Prelude::Product,
+        Prelude::ProductTile,
+    ],
+    include_str!("../../shaders/gemm_workgroup.wgsl"),
+);
 
 /// Rows and columns of a tile, and columns of A staged at once; as in the shader.
 const TILE: u64 = 32;
@@ -10,7 +22,7 @@ const SLICE: u64 = 16;
 
 pub(super) const KERNEL: Kernel = Kernel {
     entry_points: ["gemm_workgroup", "gemm_workgroup_sums"],
-    shader: include_str!("../../shaders/gemm_workgroup.wgsl"),
+    shader: SHADER,
     tile: [32, 32],
     worker: Worker::Workgroup,
     multiple_of: 1,

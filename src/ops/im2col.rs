@@ -5,8 +5,13 @@ use rayon::prelude::*;
 use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::case::{Case, Random, Read};
 use super::windows::Windows;
-use super::{Args, Bindings, Col2im, Cost, Element, Elements, ErrorBound, Op};
+use super::{Args, Bindings, Col2im, Cost, Element, Elements, ErrorBound, Op, Prelude, Shader};
 use crate::shape::WindowedPlanes;
+
+pub(super) const SHADER: Shader = Shader::new(
+    &[Prelude::Invocation, Prelude::Loads, Prelude::Window],
+    include_str!("../../shaders/im2col.wgsl"),
+);
 
 /// `columns[plane, cell, position] = input[plane, pixel under that cell at that position]`, zero on
 /// the padding. With planes N·C this is `cols[n]` of shape (C·KH·KW, OH·OW) for each image.
@@ -23,8 +28,8 @@ impl Op for Im2col {
         if self.fours { "im2col_4" } else { "im2col" }
     }
 
-    fn shader(&self) -> &'static str {
-        include_str!("../../shaders/im2col.wgsl")
+    fn shader(&self) -> Shader {
+        SHADER
     }
 
     fn bindings(&self) -> Bindings {

@@ -6,11 +6,19 @@ use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::case::{Case, Random, Read};
 use super::{
     Args, Bindings, Content, Cost, Element, Elements, ErrorBound, MaxPoolBackward,
-    MaxPoolBackwardAll, NO_PIXEL, Op, Step, flag, nested_loops, ordered_key,
+    MaxPoolBackwardAll, NO_PIXEL, Op, Prelude, Shader, Step, flag, nested_loops, ordered_key,
 };
 use crate::shape::{Size2d, Window, WindowedPlanes};
 
-pub(super) const SHADER: &str = include_str!("../../shaders/max_pool.wgsl");
+pub(super) const SHADER: Shader = Shader::new(
+    &[
+        Prelude::Invocation,
+        Prelude::Order,
+        Prelude::Pool,
+        Prelude::Window,
+    ],
+    include_str!("../../shaders/max_pool.wgsl"),
+);
 
 /// `output` = the window's maximum, `indices` = the pixel of its plane where it stands. The first
 /// maximum in row-major order wins, the first NaN wins over every number; padding never wins.
@@ -38,7 +46,7 @@ impl Op for MaxPoolForward {
         "max_pool_forward"
     }
 
-    fn shader(&self) -> &'static str {
+    fn shader(&self) -> Shader {
         SHADER
     }
 

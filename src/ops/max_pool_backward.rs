@@ -6,7 +6,8 @@ use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::bound::{EPSILON, SMALLEST_NORMAL};
 use super::max_pool::{SHADER, input_len, output_len};
 use super::{
-    Args, Bindings, Content, Cost, Element, Elements, ErrorBound, NO_PIXEL, Op, Sum, nested_loops,
+    Args, Bindings, Content, Cost, Element, Elements, ErrorBound, NO_PIXEL, Op, Shader, Sum,
+    nested_loops,
 };
 use crate::shape::WindowedPlanes;
 
@@ -82,7 +83,7 @@ impl Op for MaxPoolBackward {
         }
     }
 
-    fn shader(&self) -> &'static str {
+    fn shader(&self) -> Shader {
         SHADER
     }
 
@@ -175,7 +176,7 @@ impl Op for MaxPoolBackwardAll {
         "max_pool_backward_all"
     }
 
-    fn shader(&self) -> &'static str {
+    fn shader(&self) -> Shader {
         SHADER
     }
 

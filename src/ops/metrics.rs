@@ -2,9 +2,19 @@
 
 use super::case::{Case, Random};
 use super::{
-    Args, Bindings, Content, Cost, Element, Elements, ErrorBound, Op, Sum, WORKGROUP_SIZE,
-    nested_loops, ordered_key,
+    Args, Bindings, Content, Cost, Element, Elements, ErrorBound, Op, Prelude, Shader, Sum,
+    WORKGROUP_SIZE, nested_loops, ordered_key,
 };
+
+pub(super) const SHADER: Shader = Shader::new(
+    &[
+        Prelude::Invocation,
+        Prelude::Step,
+        Prelude::Order,
+        Prelude::Logits,
+    ],
+    include_str!("../../shaders/metrics.wgsl"),
+);
 
 /// Words that one step's metrics take: the loss sum and the count of right answers.
 pub const METRIC_WORDS: usize = 2;
@@ -26,8 +36,8 @@ impl Op for Metrics {
         "metrics"
     }
 
-    fn shader(&self) -> &'static str {
-        include_str!("../../shaders/metrics.wgsl")
+    fn shader(&self) -> Shader {
+        SHADER
     }
 
     fn bindings(&self) -> Bindings {

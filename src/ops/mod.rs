@@ -38,14 +38,14 @@ mod product_split;
 mod reduce;
 mod relu;
 mod sgd;
+mod shader;
 mod split;
+mod step;
 mod windows;
 mod zero;
 
 use std::any::Any;
 use std::fmt::Debug;
-
-use bytemuck::{Pod, Zeroable};
 
 pub use bias::{BiasBackward, BiasForward};
 pub use bound::ErrorBound;
@@ -71,7 +71,9 @@ pub use product_kernel::Kernel;
 pub use reduce::ReduceSum;
 pub use relu::{ReluBackward, ReluForward};
 pub use sgd::{Sgd, SgdMomentum};
+pub use shader::{Loads, Prelude, Shader};
 pub use split::{Slot, Split, SplitStep};
+pub use step::Step;
 pub use zero::Zero;
 
 /// Lists the families of ops, each of them a file of this folder and one of `shaders/`.
@@ -81,9 +83,8 @@ macro_rules! families {
         pub const FAMILIES: &[(&str, fn(&mut Random) -> Vec<Case>)] =
             &[$((stringify!($family), $family::cases)),+];
 
-        /// The text of every kernel.
-        pub(crate) const SHADERS: &[&str] =
-            &[$(include_str!(concat!("../../shaders/", stringify!($family), ".wgsl"))),+];
+        /// The WGSL of every family.
+        pub const SHADERS: &[Shader] = &[$($family::SHADER),+];
     };
 }
 
@@ -120,8 +121,8 @@ pub trait Op: Any + Debug + Send + Sync + OpClone {
     /// The op's name, which is also the kernel's entry point and the pipeline's label.
     fn name(&self) -> &'static str;
 
-    /// The WGSL file that holds the entry point.
-    fn shader(&self) -> &'static str;
+    /// The WGSL that holds the entry point.
+    fn shader(&self) -> Shader;
 
     /// The bindings of group 0, inputs before outputs, with the words that each must hold.
     fn bindings(&self) -> Bindings;
@@ -244,41 +245,6 @@ impl Cost {
         Cost {
             flop: flop as u64,
             bytes: words.map(|(_, words)| 4 * *words as u64).sum(),
-        }
-    }
-}
-
-/// What changes from step to step; kernels see it as the uniform `this_step`.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
-pub struct Step {
-    /// Where the step's batch begins in the `order` of samples.
-    pub offset: u32,
-    /// How many rows of the batch are real; the rest count for nothing.
-    pub rows: u32,
-    /// The slot of the metrics table that the step fills.
-    pub slot: u32,
-    /// The optimizer's learning rate.
-    pub learning_rate: f32,
-    /// `1 / rows`, rounded on the host so that every adapter scales by the same bits.
-    pub inverse_rows: f32,
-    /// 0, which no compiler knows: the padding's zero, whose product with infinity is NaN.
-    zero: u32,
-    /// Keeps the size a multiple of 16 bytes, as WGSL's uniform layout wants.
-    padding: [u32; 2],
-}
-
-impl Step {
-    /// A step over `rows` samples from `offset` on, filling metrics slot `slot`.
-    pub fn new(offset: u32, rows: u32, slot: u32, learning_rate: f32) -> Self {
-        Step {
-            offset,
-            rows,
-            slot,
-            learning_rate,
-            inverse_rows: 1.0 / rows as f32,
-            zero: 0,
-            padding: [0; 2],
         }
     }
 }

@@ -1,7 +1,15 @@
 //! Mean squared error against one-hot targets that are never materialised.
 
 use super::case::{Case, Gradient, Random};
-use super::{Args, Bindings, Content, Cost, Element, Elements, ErrorBound, Op, Sum, nested_loops};
+use super::{
+    Args, Bindings, Content, Cost, Element, Elements, ErrorBound, Op, Prelude, Shader, Sum,
+    nested_loops,
+};
+
+pub(super) const SHADER: Shader = Shader::new(
+    &[Prelude::Invocation, Prelude::Step],
+    include_str!("../../shaders/mse.wgsl"),
+);
 
 /// For each row, `row_loss = Σ_c (logit_c − t_c)²` and `d_logits = (logit_c − t_c)·scale / rows`,
 /// with `t` one at the label and zero elsewhere. Rows that are not part of the batch get zeros.
@@ -31,8 +39,8 @@ impl Op for Mse {
         "mse"
     }
 
-    fn shader(&self) -> &'static str {
-        include_str!("../../shaders/mse.wgsl")
+    fn shader(&self) -> Shader {
+        SHADER
     }
 
     fn bindings(&self) -> Bindings {

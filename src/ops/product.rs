@@ -8,8 +8,8 @@ use super::case::{Case, Random};
 use super::element::{passes, tile_edges};
 use super::product_kernel::{KERNELS, Kernel, Worker};
 use super::{
-    Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Split, Sum, Variant, WORKGROUP_SIZE,
-    flag, product_split,
+    Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Shader, Split, Sum, Variant,
+    WORKGROUP_SIZE, flag, product_split,
 };
 
 /// What else a product's kernel computes.
@@ -105,7 +105,7 @@ impl Op for Product {
         }
     }
 
-    fn shader(&self) -> &'static str {
+    fn shader(&self) -> Shader {
         self.kernel.shader
     }
 

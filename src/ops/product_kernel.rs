@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::Shader;
 use super::{gemm_4x4, gemm_8x8, gemm_broadcast, gemm_lanes, gemm_subgroup, gemm_workgroup};
 
 /// A way to compute a [`Product`](super::Product): a file of `shaders/`, with two entry points.
@@ -9,7 +10,7 @@ pub struct Kernel {
     /// Its entry points: the product alone, and with the sums of A's rows.
     pub(super) entry_points: [&'static str; 2],
     /// Its WGSL.
-    pub(super) shader: &'static str,
+    pub(super) shader: Shader,
     /// Rows and columns of the product that one worker computes.
     pub(super) tile: [usize; 2],
     /// Who works on a tile.

@@ -5,8 +5,14 @@ use rayon::prelude::*;
 use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::case::{Case, Random};
 use super::{
-    Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Slot, Split, Sum, flag, nested_loops,
+    Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Prelude, Shader, Slot, Split, Sum,
+    flag, nested_loops,
 };
+
+pub(super) const SHADER: Shader = Shader::new(
+    &[Prelude::Invocation],
+    include_str!("../../shaders/reduce.wgsl"),
+);
 
 /// Sums that the reference makes at once.
 const PIECE: usize = 256;
@@ -60,8 +66,8 @@ impl Op for ReduceSum {
         "reduce_sum"
     }
 
-    fn shader(&self) -> &'static str {
-        include_str!("../../shaders/reduce.wgsl")
+    fn shader(&self) -> Shader {
+        SHADER
     }
 
     fn bindings(&self) -> Bindings {

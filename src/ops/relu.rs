@@ -2,9 +2,12 @@
 
 use super::case::{Case, Random, Read};
 use super::element::passes;
-use super::{Args, Bindings, Cost, Element, Elements, ErrorBound, Op};
+use super::{Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Prelude, Shader};
 
-const SHADER: &str = include_str!("../../shaders/relu.wgsl");
+pub(super) const SHADER: Shader = Shader::new(
+    &[Prelude::Invocation, Prelude::Relu],
+    include_str!("../../shaders/relu.wgsl"),
+);
 
 /// `output = max(0, input)`; NaN stays NaN, as in PyTorch.
 #[derive(Debug, Clone)]
@@ -18,7 +21,7 @@ impl Op for ReluForward {
         "relu_forward"
     }
 
-    fn shader(&self) -> &'static str {
+    fn shader(&self) -> Shader {
         SHADER
     }
 
@@ -82,7 +85,7 @@ impl Op for ReluBackward {
         "relu_backward"
     }
 
-    fn shader(&self) -> &'static str {
+    fn shader(&self) -> Shader {
         SHADER
     }
 

@@ -4,9 +4,12 @@ use rayon::prelude::*;
 
 use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::case::{Case, Random};
-use super::{Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Sum};
+use super::{Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Prelude, Shader, Sum};
 
-const SHADER: &str = include_str!("../../shaders/sgd.wgsl");
+pub(super) const SHADER: Shader = Shader::new(
+    &[Prelude::Invocation, Prelude::Step, Prelude::Loads],
+    include_str!("../../shaders/sgd.wgsl"),
+);
 
 /// `p -= lr·(g + weight_decay·p)`, with the step's learning rate.
 #[derive(Debug, Clone)]
@@ -40,7 +43,7 @@ impl Op for Sgd {
         if self.at_once() == 4 { "sgd_4" } else { "sgd" }
     }
 
-    fn shader(&self) -> &'static str {
+    fn shader(&self) -> Shader {
         SHADER
     }
 
@@ -106,7 +109,7 @@ impl Op for SgdMomentum {
         "sgd_momentum"
     }
 
-    fn shader(&self) -> &'static str {
+    fn shader(&self) -> Shader {
         SHADER
     }
 

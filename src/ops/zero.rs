@@ -1,7 +1,12 @@
 //! Clears an array.
 
 use super::case::{Case, Random};
-use super::{Args, Bindings, Cost, Element, Elements, ErrorBound, Op};
+use super::{Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Prelude, Shader};
+
+pub(super) const SHADER: Shader = Shader::new(
+    &[Prelude::Invocation],
+    include_str!("../../shaders/zero.wgsl"),
+);
 
 /// `values = 0`: `zero_grad`, one dispatch over the arena of gradients.
 #[derive(Debug, Clone)]
@@ -15,8 +20,8 @@ impl Op for Zero {
         "zero"
     }
 
-    fn shader(&self) -> &'static str {
-        include_str!("../../shaders/zero.wgsl")
+    fn shader(&self) -> Shader {
+        SHADER
     }
 
     fn bindings(&self) -> Bindings {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use wgrad::Result;
 use wgrad::nn::{Around, Layer, ReLU};
-use wgrad::ops::{Args, Bindings, Cost, Element, Elements, ErrorBound, Op, ReluForward};
+use wgrad::ops::{Args, Bindings, Cost, Element, Elements, ErrorBound, Op, ReluForward, Shader};
 use wgrad::plan::{Builder, Phase, TensorId};
 
 /// Whether it panics.
@@ -22,7 +22,7 @@ impl Op for FragileRelu {
     fn name(&self) -> &'static str {
         self.0.name()
     }
-    fn shader(&self) -> &'static str {
+    fn shader(&self) -> Shader {
         self.0.shader()
     }
     fn bindings(&self) -> Bindings {

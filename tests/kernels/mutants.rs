@@ -2,8 +2,8 @@
 
 use wgrad::Device;
 use wgrad::ops::{
-    Args, Bindings, Content, ConvPoolForward, Cost, Element, Elements, ErrorBound, MaxPoolForward,
-    Op, Step,
+    Args, Bindings, Content, ConvPoolForward, Cost, Element, Elements, ErrorBound, Loads,
+    MaxPoolForward, Op, Shader, Step,
 };
 
 use wgrad::executor::Executor;
@@ -19,7 +19,7 @@ use super::{planted_fused, planted_gathered, planted_pool};
 #[derive(Clone)]
 pub struct Mutant {
     op: Box<dyn Op>,
-    shader: &'static str,
+    shader: Shader,
 }
 
 impl std::fmt::Debug for Mutant {
@@ -30,16 +30,23 @@ impl std::fmt::Debug for Mutant {
 
 impl Mutant {
     fn new(op: Box<dyn Op>, from: &str, to: &str) -> Self {
-        let original = op.shader();
-        assert!(original.contains(from), "{}: no `{from}`", op.name());
-        let shader = Box::leak(original.replacen(from, to, 1).into_boxed_str());
-        Mutant { op, shader }
+        Mutant::changed(op, from, |text| text.replacen(from, to, 1))
     }
 
     /// The same change wherever the text has it: in every entry point of a file.
     pub fn everywhere(op: Box<dyn Op>, from: &str, to: &str) -> Self {
-        assert!(op.shader().contains(from), "{}: no `{from}`", op.name());
-        let shader = Box::leak(op.shader().replace(from, to).into_boxed_str());
+        Mutant::changed(op, from, |text| text.replace(from, to))
+    }
+
+    /// The change is in the kernel's own file if it can be, or else in all that is compiled.
+    fn changed(op: Box<dyn Op>, from: &str, change: impl Fn(&str) -> String) -> Self {
+        let (name, original) = (op.name(), op.shader());
+        let (preludes, text) = match original.file().contains(from) {
+            true => (original.preludes(), original.file().to_owned()),
+            false => (&[][..], original.source(Loads::Narrow)),
+        };
+        assert!(text.contains(from), "{name}: no `{from}`");
+        let shader = Shader::new(preludes, Box::leak(change(&text).into_boxed_str()));
         Mutant { op, shader }
     }
 }
@@ -48,7 +55,7 @@ impl Op for Mutant {
     fn name(&self) -> &'static str {
         self.op.name()
     }
-    fn shader(&self) -> &'static str {
+    fn shader(&self) -> Shader {
         self.shader
     }
     fn bindings(&self) -> Bindings {

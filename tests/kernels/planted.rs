@@ -232,8 +232,8 @@ pub fn mutants() -> Vec<(&'static str, Box<dyn Op>, &'static str, &'static str)>
         (
             "masked by the gradient",
             Box::new(ReluBackward { len: 70 }),
-            "passes(activated[index])",
-            "passes(d_output[index])",
+            "passes_bits(activated[index])",
+            "passes_bits(d_output[index])",
         ),
         (
             "target of another class",

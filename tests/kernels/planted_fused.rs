@@ -168,8 +168,8 @@ pub fn mutants() -> Vec<Planted> {
         (
             "mask of another row",
             product("gemm_8x8/64", Epilogue::Masked),
-            "passes(extra[index])",
-            "passes(extra[index / 2u])",
+            "passes_four(extra[index])",
+            "passes_four(extra[index / 2u])",
         ),
         (
             "sums of the first rows only",

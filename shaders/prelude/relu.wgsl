@@ -1,0 +1,17 @@
+// What ReLU passes: above zero, or NaN. WGSL may flush subnormals and assume that no NaN occurs, so the
+// question is put to the bits.
+
+fn passes_bits(bits: u32) -> bool {
+    let is_nan = (bits & 0x7fffffffu) > 0x7f800000u;
+    return is_nan || bitcast<i32>(bits) > 0;
+}
+
+fn passes(value: f32) -> bool {
+    return passes_bits(bitcast<u32>(value));
+}
+
+fn passes_four(values: vec4<f32>) -> vec4<bool> {
+    let bits = bitcast<vec4<u32>>(values);
+    let is_nan = (bits & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u);
+    return is_nan | (bitcast<vec4<i32>>(bits) > vec4<i32>(0));
+}

@@ -1,0 +1,121 @@
+//! The WGSL of a kernel: its file, after the declarations that it shares with others.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+/// Declarations that several kernels share: a file of `shaders/prelude/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Prelude {
+    /// `WORKGROUP_SIZE`, and the flat index of an invocation.
+    Invocation,
+    /// The uniform `this_step`.
+    Step,
+    /// Four floats or two words at a time, by [`Loads`].
+    Loads,
+    /// What ReLU passes.
+    Relu,
+    /// Floats in their order.
+    Order,
+    /// The index of a window without a winner.
+    Pool,
+    /// Sizes of planes and of the window that slides over them.
+    Window,
+    /// Softmax and the largest logit of a row.
+    Logits,
+    /// Products of vectors.
+    Outer,
+    /// Sizes and epilogue of a product.
+    Product,
+    /// Tiles of 4×4 of a product.
+    ProductTile,
+}
+
+/// How kernels load and store four floats or two words at a time: [`Prelude::Loads`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loads {
+    /// As vectors of 32-bit words.
+    Narrow,
+    /// As words of 64 bits, which the adapter must have.
+    Wide,
+}
+
+impl Prelude {
+    /// The stem of its file, and its text.
+    fn file(self, loads: Loads) -> (&'static str, &'static str) {
+        macro_rules! prelude {
+            ($stem:literal) => {
+                (
+                    $stem,
+                    include_str!(concat!("../../shaders/prelude/", $stem, ".wgsl")),
+                )
+            };
+        }
+        match (self, loads) {
+            (Prelude::Invocation, _) => prelude!("invocation"),
+            (Prelude::Step, _) => prelude!("step"),
+            (Prelude::Loads, Loads::Narrow) => prelude!("loads"),
+            (Prelude::Loads, Loads::Wide) => prelude!("loads_wide"),
+            (Prelude::Relu, _) => prelude!("relu"),
+            (Prelude::Order, _) => prelude!("order"),
+            (Prelude::Pool, _) => prelude!("pool"),
+            (Prelude::Window, _) => prelude!("window"),
+            (Prelude::Logits, _) => prelude!("logits"),
+            (Prelude::Outer, _) => prelude!("outer"),
+            (Prelude::Product, _) => prelude!("product"),
+            (Prelude::ProductTile, _) => prelude!("product_tile"),
+        }
+    }
+
+    fn text(self, loads: Loads) -> &'static str {
+        self.file(loads).1
+    }
+}
+
+impl fmt::Display for Prelude {
+    /// The stem of its file.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.file(Loads::Narrow).0)
+    }
+}
+
+/// The WGSL of a kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shader {
+    preludes: &'static [Prelude],
+    file: &'static str,
+}
+
+impl Shader {
+    /// The text of `file`, after that of `preludes`.
+    pub const fn new(preludes: &'static [Prelude], file: &'static str) -> Self {
+        Shader { preludes, file }
+    }
+
+    /// What stands before the file.
+    pub fn preludes(&self) -> &'static [Prelude] {
+        self.preludes
+    }
+
+    /// The kernel's own file.
+    pub fn file(&self) -> &'static str {
+        self.file
+    }
+
+    /// The text that is compiled.
+    pub fn source(&self, loads: Loads) -> String {
+        let preludes = self.preludes.iter().map(|prelude| prelude.text(loads));
+        let parts: Vec<_> = preludes.chain([self.file]).collect();
+        parts.join("\n")
+    }
+}
+
+/// By all of its text, so that a prelude that changes changes every kernel that it is part of.
+impl Hash for Shader {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for prelude in self.preludes {
+            prelude.text(Loads::Narrow).hash(state);
+            prelude.text(Loads::Wide).hash(state);
+        }
+        self.file.hash(state);
+    }
+}
