@@ -51,14 +51,11 @@ async fn train(
         .with(Linear::new(32))
         .with(ReLU)
         .with(Linear::new(10).in_features(32));
-    let config = Config {
-        loss: args.loss()?,
-        optimizer: Sgd::new(args.lr),
-        batch_size: args.batch_size,
-        seed: args.seed,
-        shuffle: !args.no_shuffle,
-        planning,
-    };
+    let config = Config::new(args.loss()?, Sgd::new(args.lr))
+        .batch_size(args.batch_size)
+        .seed(args.seed)
+        .shuffle(!args.no_shuffle)
+        .planning(planning);
     let mut trainer = Trainer::new(&device, &model, &data, config).await?;
     cli::print_model(trainer.plan(), &data)?;
     checkpoints.begin(args, &mut trainer, resumed.as_ref())?;

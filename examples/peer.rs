@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
 use common::say;
-use wgrad::verify;
+use wgrad::nn::models;
 use wgrad::{Config, Device, Error, Loss, Planning, Reduction, Result, Sgd, Trainer, data};
 
 /// Runs of which the median counts.
@@ -73,10 +73,10 @@ async fn run(args: &Args, begun: Instant) -> Result<()> {
     };
     let (model, mut config) = match args.model {
         Model::Seed => (
-            verify::tutorial(1),
+            models::tutorial(1),
             config(Loss::Mse(Reduction::Mean), 0.01, 32),
         ),
-        Model::Big => (verify::larger(1), config(Loss::CrossEntropy, 0.05, 64)),
+        Model::Big => (models::larger(1), config(Loss::CrossEntropy, 0.05, 64)),
     };
     if args.unfused {
         config.planning = Planning::Unfused;
@@ -122,12 +122,5 @@ async fn run(args: &Args, begun: Instant) -> Result<()> {
 }
 
 fn config(loss: Loss, learning_rate: f32, batch_size: usize) -> Config {
-    Config {
-        loss,
-        optimizer: Sgd::new(learning_rate),
-        batch_size,
-        seed: 0,
-        shuffle: true,
-        planning: Planning::default(),
-    }
+    Config::new(loss, Sgd::new(learning_rate)).batch_size(batch_size)
 }

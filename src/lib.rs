@@ -13,10 +13,7 @@
 //!     .with(Conv2d::new(1, 4, 3)).with(ReLU).with(MaxPool2d::new(2))
 //!     .with(Flatten).with(Linear::new(10));
 //! let data = wgrad::data::load_mnist("data/mnist")?;
-//! let config = Config {
-//!     loss: Loss::CrossEntropy, optimizer: Sgd::new(0.05), batch_size: 32, seed: 0, shuffle: true,
-//!     planning: Planning::default(),
-//! };
+//! let config = Config::new(Loss::CrossEntropy, Sgd::new(0.05)).batch_size(32);
 //! let mut trainer = Trainer::new(&Device::auto().await?, &model, &data, config).await?;
 //! trainer.train_epoch(|_| {}).await?;
 //! println!("test accuracy {:.4}", trainer.evaluate(Split::Test).await?.accuracy);

@@ -15,14 +15,9 @@ use wgrad::{
 const LONGEST: Duration = Duration::from_millis(400);
 
 fn config(planning: Planning) -> Config {
-    Config {
-        loss: Loss::Mse(Reduction::Mean),
-        optimizer: Sgd::new(0.05),
-        batch_size: 32,
-        seed: 1,
-        shuffle: true,
-        planning,
-    }
+    Config::new(Loss::Mse(Reduction::Mean), Sgd::new(0.05))
+        .seed(1)
+        .planning(planning)
 }
 
 async fn trainer(device: &Device, planning: Planning) -> Trainer {
@@ -280,7 +275,7 @@ fn public_types_are_send_and_sync() {
     is_send_and_sync::<Session>();
     is_send_and_sync::<wgrad::executor::Executor>();
     is_send_and_sync::<wgrad::executor::Pending>();
-    is_send_and_sync::<wgrad::executor::StepMetrics>();
+    is_send_and_sync::<wgrad::ops::StepMetrics>();
     is_send_and_sync::<gpu::Executor>();
     is_send_and_sync::<gpu::Adapter>();
     is_send_and_sync::<wgrad::cpu::Executor>();

@@ -21,14 +21,10 @@ fn model() -> Sequential {
 }
 
 fn config() -> Config {
-    Config {
-        loss: Loss::CrossEntropy,
-        optimizer: Sgd::new(0.05).momentum(0.9),
-        batch_size: 8,
-        seed: 5,
-        shuffle: true,
-        planning: wgrad::Planning::Fused(wgrad::tune::Effort::Off),
-    }
+    Config::new(Loss::CrossEntropy, Sgd::new(0.05).momentum(0.9))
+        .batch_size(8)
+        .seed(5)
+        .planning(wgrad::Planning::Fused(wgrad::tune::Effort::Off))
 }
 
 async fn trainer(device: &Device) -> Trainer {
@@ -377,11 +373,7 @@ fn weights_are_exchanged_with_pytorch() {
     for device in devices() {
         wgrad::block_on(async {
             let model = common::tutorial_model();
-            let config = Config {
-                shuffle: false,
-                planning: wgrad::Planning::Fused(wgrad::tune::Effort::Off),
-                ..config()
-            };
+            let config = config().shuffle(false);
             let mut trainer = Trainer::new(&device, &model, &data, config).await.unwrap();
             let logits = |trainer: &Trainer| trainer.plan().find("logits").unwrap();
             trainer.load_parameters(&golden("torch_state")).unwrap();

@@ -197,14 +197,9 @@ fn tensors_share_memory_only_after_each_other() {
 
 fn trainer(device: &Device, model: &Sequential, data: &Dataset, planning: Planning) -> Trainer {
     let tutorial = &subjects()[0];
-    let config = Config {
-        loss: tutorial.training.loss,
-        optimizer: tutorial.training.optimizer,
-        batch_size: 32,
-        seed: 1,
-        shuffle: true,
-        planning,
-    };
+    let config = Config::new(tutorial.training.loss, tutorial.training.optimizer)
+        .seed(1)
+        .planning(planning);
     block_on(Trainer::new(device, model, data, config)).unwrap()
 }
 

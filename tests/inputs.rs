@@ -246,14 +246,9 @@ fn data_sets_that_do_not_fit_are_refused() {
     let error = data.clone().with_train_len(3).unwrap_err().to_string();
     assert_eq!(error, "training images: expected 1 to 2, got 3");
 
-    let config = Config {
-        loss: Loss::CrossEntropy,
-        optimizer: Sgd::new(0.1),
-        batch_size: 2,
-        seed: 0,
-        shuffle: true,
-        planning: wgrad::Planning::Fused(wgrad::tune::Effort::Off),
-    };
+    let config = Config::new(Loss::CrossEntropy, Sgd::new(0.1))
+        .batch_size(2)
+        .planning(wgrad::Planning::Fused(wgrad::tune::Effort::Off));
     wgrad::block_on(async {
         let four = Sequential::new().with(Flatten).with(Linear::new(4));
         let trainer = Trainer::new(&Device::cpu(), &four, &data, config.clone()).await;

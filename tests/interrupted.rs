@@ -19,14 +19,10 @@ const SAMPLES: usize = 2003;
 const EPOCHS: u64 = 2;
 
 fn config() -> Config {
-    Config {
-        loss: Loss::CrossEntropy,
-        optimizer: Sgd::new(0.05).momentum(0.9),
-        batch_size: 8,
-        seed: 5,
-        shuffle: true,
-        planning: wgrad::Planning::Fused(wgrad::tune::Effort::Off),
-    }
+    Config::new(Loss::CrossEntropy, Sgd::new(0.05).momentum(0.9))
+        .batch_size(8)
+        .seed(5)
+        .planning(wgrad::Planning::Fused(wgrad::tune::Effort::Off))
 }
 
 fn trainer(device: &Device, config: Config) -> Trainer {
@@ -154,14 +150,9 @@ fn a_panic_within_a_step_is_an_error_until_a_restore() {
 #[test]
 fn a_loss_that_is_not_finite_is_an_error_that_names_the_step() {
     for device in devices() {
-        let optimizer = Sgd::new(1e38);
-        let mut trainer = trainer(
-            &device,
-            Config {
-                optimizer,
-                ..config()
-            },
-        );
+        let mut config = config();
+        config.optimizer = Sgd::new(1e38);
+        let mut trainer = trainer(&device, config);
         let good = checkpoint(&trainer).unwrap();
         let train = |trainer: &mut Trainer| wgrad::block_on(trainer.train_epoch(|_| {}));
         let error = train(&mut trainer).unwrap_err();

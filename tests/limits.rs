@@ -17,15 +17,12 @@ fn model() -> Sequential {
 }
 
 fn config(batch_size: usize) -> Config {
-    Config {
-        loss: Loss::CrossEntropy,
-        optimizer: Sgd::new(0.05),
-        batch_size,
-        seed: 2,
-        shuffle: true,
-        // Its largest ops and buffers are im2col's.
-        planning: wgrad::Planning::Unfused,
-    }
+    // Its largest ops and buffers are im2col's.
+    let unfused = wgrad::Planning::Unfused;
+    Config::new(Loss::CrossEntropy, Sgd::new(0.05))
+        .batch_size(batch_size)
+        .seed(2)
+        .planning(unfused)
 }
 
 /// The bits of the parameters after an epoch, or why there are none.

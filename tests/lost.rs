@@ -25,14 +25,10 @@ fn model() -> Sequential {
 }
 
 fn config(planning: Planning) -> Config {
-    Config {
-        loss: Loss::CrossEntropy,
-        optimizer: Sgd::new(0.05),
-        batch_size: 16,
-        seed: 1,
-        shuffle: true,
-        planning,
-    }
+    Config::new(Loss::CrossEntropy, Sgd::new(0.05))
+        .batch_size(16)
+        .seed(1)
+        .planning(planning)
 }
 
 async fn trainer(device: &Device, planning: Planning) -> wgrad::Result<Trainer> {

@@ -41,14 +41,10 @@ fn args(folder: &Path, more: &[&str]) -> Args {
 
 async fn trainer(device: &Device, data: &Dataset, seed: u64) -> Result<Trainer> {
     let model = shared::built_in("uneven");
-    let config = Config {
-        loss: Loss::CrossEntropy,
-        optimizer: Sgd::new(0.05).momentum(0.9),
-        batch_size: 8,
-        seed,
-        shuffle: true,
-        planning: wgrad::Planning::Fused(wgrad::tune::Effort::Off),
-    };
+    let config = Config::new(Loss::CrossEntropy, Sgd::new(0.05).momentum(0.9))
+        .batch_size(8)
+        .seed(seed)
+        .planning(wgrad::Planning::Fused(wgrad::tune::Effort::Off));
     Trainer::new(device, &model, data, config).await
 }
 

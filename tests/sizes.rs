@@ -193,14 +193,10 @@ fn integers_that_kernels_cannot_index_by_are_refused() {
             };
             let none = wgrad::data::Samples::default();
             let data = wgrad::data::Dataset::new([1, 4, 4], 10, data, none).unwrap();
-            let config = wgrad::Config {
-                loss: Loss::CrossEntropy,
-                optimizer: Sgd::new(0.1),
-                batch_size: 2,
-                seed: 0,
-                shuffle: false,
-                planning: wgrad::Planning::Unfused,
-            };
+            let config = wgrad::Config::new(Loss::CrossEntropy, Sgd::new(0.1))
+                .batch_size(2)
+                .shuffle(false)
+                .planning(wgrad::Planning::Unfused);
             let mut trainer = Trainer::new(&device, &model, &data, config).await.unwrap();
             for (name, words, expected) in [
                 (

@@ -32,14 +32,10 @@ fn mnist(train: usize) -> Dataset {
 }
 
 fn config(loss: Loss, optimizer: Sgd, batch_size: usize) -> Config {
-    Config {
-        loss,
-        optimizer,
-        batch_size,
-        seed: 3,
-        shuffle: true,
-        planning: wgrad::Planning::Fused(wgrad::tune::Effort::Off),
-    }
+    Config::new(loss, optimizer)
+        .batch_size(batch_size)
+        .seed(3)
+        .planning(wgrad::Planning::Fused(wgrad::tune::Effort::Off))
 }
 
 /// The bits of the parameters after training for so many epochs.
@@ -150,7 +146,7 @@ fn one_seed_gives_the_same_bits_twice_and_another_seed_gives_others() {
     let first = trained(&device, &model, &data, config.clone(), 3);
     let second = trained(&device, &model, &data, config.clone(), 3);
     assert!(first == second, "two runs of one seed differ");
-    let other = Config { seed: 4, ..config };
+    let other = config.seed(4);
     assert!(
         first != trained(&device, &model, &data, other, 3),
         "two seeds agree"
@@ -199,10 +195,7 @@ fn gpu_and_cpu_agree_after_100_steps() {
     let data = mnist(32 * 100);
     for (loss, rate) in [(TUTORIAL_LOSS, 0.01), (Loss::CrossEntropy, 0.05)] {
         let mut worst = [0, 1, 2, 3, 4].map(|seed| {
-            let config = Config {
-                seed,
-                ..config(loss, Sgd::new(rate), 32)
-            };
+            let config = config(loss, Sgd::new(rate), 32).seed(seed);
             let model = common::tutorial_model();
             let gpu = trained(&device, &model, &data, config.clone(), 1);
             let cpu = trained(&Device::cpu(), &model, &data, config, 1);

@@ -117,14 +117,7 @@ fn loops_too_long_for_every_kernel_are_no_choice() {
     };
     let data = Dataset::new([1, 1, 1999], 2, samples(40), samples(8)).unwrap();
     let model = Sequential::new().with(Flatten).with(Linear::new(2));
-    let config = wgrad::Config {
-        loss: wgrad::Loss::CrossEntropy,
-        optimizer: wgrad::Sgd::new(0.01),
-        batch_size: 8,
-        seed: 0,
-        shuffle: true,
-        planning: wgrad::Planning::default(),
-    };
+    let config = wgrad::Config::new(wgrad::Loss::CrossEntropy, wgrad::Sgd::new(0.01)).batch_size(8);
     let short = device.with_longest_loop(70);
     let trainer = wgrad::block_on(wgrad::Trainer::new(&short, &model, &data, config)).unwrap();
     assert!(trainer.notices().is_empty(), "{:?}", trainer.notices());

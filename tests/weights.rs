@@ -135,14 +135,10 @@ fn trainer(seed: u64, width: usize) -> Trainer {
         .with(ReLU)
         .with(Linear::new(width).bias(true))
         .with(Linear::new(4));
-    let config = Config {
-        loss: Loss::CrossEntropy,
-        optimizer: Sgd::new(0.05).momentum(0.9),
-        batch_size: 8,
-        seed,
-        shuffle: true,
-        planning: wgrad::Planning::Unfused,
-    };
+    let config = Config::new(Loss::CrossEntropy, Sgd::new(0.05).momentum(0.9))
+        .batch_size(8)
+        .seed(seed)
+        .planning(wgrad::Planning::Unfused);
     let data = common::random_data(8, 0);
     wgrad::block_on(Trainer::new(&Device::cpu(), &model, &data, config)).unwrap()
 }

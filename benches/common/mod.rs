@@ -5,10 +5,11 @@
 use std::time::{Duration, Instant};
 
 use wgrad::executor::Executor;
+use wgrad::nn::models;
 use wgrad::nn::{Sequential, Training, initial_parameters};
 use wgrad::ops::{Op, Step};
 use wgrad::plan::{Builder, Element, Phase, Plan, Role, STEPS_PER_RUN, TensorId};
-use wgrad::{Device, Loss, Reduction, Result, Sgd, verify};
+use wgrad::{Device, Loss, Reduction, Result, Sgd};
 
 /// Samples of the data set, unless a batch is larger.
 const SAMPLES: usize = 4096;
@@ -34,14 +35,14 @@ pub fn models(width: usize) -> [Model; 2] {
             name: "seed",
             width,
             batch: 32,
-            network: verify::tutorial(width),
+            network: models::tutorial(width),
             loss: Loss::Mse(Reduction::Mean),
         },
         Model {
             name: "big",
             width,
             batch: 64,
-            network: verify::larger(width),
+            network: models::larger(width),
             loss: Loss::CrossEntropy,
         },
     ]

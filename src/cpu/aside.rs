@@ -6,8 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 
 use super::Executor;
-use crate::executor::StepMetrics;
-use crate::ops::Step;
+use crate::ops::{Step, StepMetrics};
 use crate::plan::Phase;
 
 type Metrics = Option<Vec<StepMetrics>>;

@@ -8,9 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::executor::StepMetrics;
 use crate::memory;
-use crate::ops::{Args, Step};
+use crate::ops::{Args, Step, StepMetrics};
 use crate::plan::{Phase, Plan, TensorId};
 
 /// A plan in the host's memory.

@@ -11,8 +11,7 @@ use super::pipelines::Pipelines;
 use super::readback::{Reading, Words};
 use super::{Adapter, Workbench};
 use crate::error::Result;
-use crate::executor::StepMetrics;
-use crate::ops::Step;
+use crate::ops::{Step, StepMetrics};
 use crate::plan::{Phase, Plan, STEPS_PER_RUN, TensorId};
 
 /// A plan on an adapter.

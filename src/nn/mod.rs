@@ -7,6 +7,7 @@ mod flatten;
 mod init;
 mod linear;
 mod max_pool2d;
+pub mod models;
 mod relu;
 mod sequential;
 

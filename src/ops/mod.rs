@@ -73,7 +73,7 @@ pub use relu::{ReluBackward, ReluForward};
 pub use sgd::{Sgd, SgdMomentum};
 pub use shader::{Loads, Prelude, Shader};
 pub use split::{Slot, Split, SplitStep};
-pub use step::Step;
+pub use step::{Step, StepMetrics};
 pub use zero::Zero;
 
 /// Lists the families of ops, each of them a file of this folder and one of `shaders/`.

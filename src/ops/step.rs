@@ -1,4 +1,4 @@
-//! What changes from step to step.
+//! What changes from step to step, and what a step says of itself.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -34,5 +34,41 @@ impl Step {
             zero: 0,
             padding: [0; 2],
         }
+    }
+}
+
+/// What one or more steps say of themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct StepMetrics {
+    /// Rows that count.
+    pub rows: u64,
+    /// Σ of their losses, as [`Loss::of_sum`](crate::loss::Loss::of_sum) wants it.
+    pub loss_sum: f64,
+    /// Rows classified right.
+    pub correct: u64,
+}
+
+impl StepMetrics {
+    /// The step's slot of the two tables.
+    pub(crate) fn from_words(step: &Step, loss_sums: &[u32], correct: &[u32]) -> Self {
+        let slot = step.slot as usize;
+        StepMetrics {
+            rows: u64::from(step.rows),
+            loss_sum: f64::from(f32::from_bits(loss_sums[slot])),
+            correct: u64::from(correct[slot]),
+        }
+    }
+
+    /// The share of rows classified right, 0 to 1.
+    pub fn accuracy(&self) -> f64 {
+        self.correct as f64 / self.rows as f64
+    }
+}
+
+impl std::ops::AddAssign for StepMetrics {
+    fn add_assign(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.loss_sum += other.loss_sum;
+        self.correct += other.correct;
     }
 }

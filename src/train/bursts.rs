@@ -7,8 +7,8 @@ use std::time::Duration;
 use web_time::Instant;
 
 use crate::error::Result;
-use crate::executor::{Executor, Pending, StepMetrics, others_first};
-use crate::ops::Step;
+use crate::executor::{Executor, Pending, others_first};
+use crate::ops::{Step, StepMetrics};
 use crate::plan::{Phase, STEPS_PER_RUN};
 
 /// What one submit should take: far below the seconds after which drivers give up, far above the

@@ -2,6 +2,7 @@
 
 mod bursts;
 mod checkpoint;
+mod config;
 mod convert;
 mod lock;
 mod names;
@@ -12,7 +13,8 @@ mod session;
 mod trainer;
 
 pub use checkpoint::Checkpoint;
+pub use config::Config;
 pub use lock::FolderLock;
 pub use planning::Planning;
 pub use session::Session;
-pub use trainer::{Config, EpochReport, Progress, Split, Trainer};
+pub use trainer::{EpochReport, Progress, Split, Trainer};

@@ -2,11 +2,11 @@
 
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::executor::{Executor, StepMetrics};
+use crate::executor::Executor;
 use crate::loss::Loss;
 use crate::memory;
 use crate::nn::{Sequential, Training, initial_parameters};
-use crate::ops::Step;
+use crate::ops::{Step, StepMetrics};
 use crate::optim::check_rate;
 use crate::plan::{Phase, Plan, TensorId};
 

@@ -7,38 +7,20 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use web_time::Instant;
 
+use super::Config;
 use super::bursts::Bursts;
-use super::planning::Planning;
 use super::position::Position;
 use crate::data::Dataset;
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::executor::{Executor, StepMetrics};
-use crate::loss::Loss;
+use crate::executor::Executor;
 use crate::memory;
 use crate::nn::{Sequential, Training, initial_parameters};
 use crate::notices::Notices;
-use crate::ops::Step;
-use crate::optim::{Sgd, check_rate};
+use crate::ops::{Step, StepMetrics};
+use crate::optim::check_rate;
 use crate::plan::{Phase, Plan, TensorId};
 use crate::tune::Choices;
-
-/// How to train.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// What is minimised.
-    pub loss: Loss,
-    /// What minimises it.
-    pub optimizer: Sgd,
-    /// Rows of a batch; the last batch of an epoch holds what is left.
-    pub batch_size: usize,
-    /// Draws the initial parameters and the order of the samples.
-    pub seed: u64,
-    /// Whether each epoch visits the samples in an order of its own, or as they are stored.
-    pub shuffle: bool,
-    /// The plan that trains.
-    pub planning: Planning,
-}
 
 /// A part of the data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,10 +3,10 @@
 use super::models::Subject;
 use crate::device::Device;
 use crate::error::Result;
-use crate::executor::{Executor, StepMetrics};
+use crate::executor::Executor;
 use crate::nn::{Training, initial_parameters};
-use crate::ops::Step;
 use crate::ops::case::{Floats, Random};
+use crate::ops::{Step, StepMetrics};
 use crate::plan::{Phase, STEPS_PER_RUN};
 
 /// The distance between two trajectories.

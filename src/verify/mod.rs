@@ -26,6 +26,6 @@ pub use drift::{Drift, drift};
 pub use fuzz::{cases, fuzz};
 pub use gradients::{GradientReport, differentiate};
 pub use large::large;
-pub use models::{Subject, built_in, larger, tutorial};
+pub use models::{Subject, built_in};
 pub use networks::{NetworkReport, networks};
 pub use report::{ModelReport, Options, Report, adapter, model};
