@@ -1,6 +1,6 @@
 // Convolution of stride 1, bias, ReLU and 2×2 max-pool in one kernel, and the gradient of its weights
-// from the pooled gradient. Nothing of the size of the convolution's output is ever written; GATHERED, nor
-// is the batch: its pixels are read where they lie in the data set.
+// from the pooled gradient. Nothing of the size of the convolution's output is ever written; with GATHERED,
+// neither is the batch: its pixels are read where they lie in the data set.
 //
 // Preludes: invocation, step, loads, pool, window.
 

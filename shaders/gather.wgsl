@@ -19,7 +19,7 @@ fn byte_of(word: u32, index: u32) -> u32 {
     return (word >> (index % 4u * 8u)) & 0xffu;
 }
 
-// Four pixels of a sample from `at` on; those past its end are of no matter.
+// Four pixels of a sample from `at` on; those past its end are ignored.
 fn pixels_of(at: u32) -> vec4<u32> {
     if SAMPLE_LEN % 4u == 0u {
         let word = images[at / 4u];

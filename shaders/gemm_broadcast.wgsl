@@ -1,6 +1,6 @@
 // A matrix product of sizes that are multiples of four. One invocation computes a tile of 32×4 in
-// registers, or of 64×4. The lanes of a workgroup have their tiles side by side, so that they share the rows of A: of
-// eight rows eight lanes load one each, and subgroups pass them around, which costs next to nothing. What
+// registers, or of 64×4. The lanes of a workgroup have their tiles side by side, so that they share the rows of A: eight
+// lanes each load one of eight rows, and subgroups pass them around, which costs next to nothing. What
 // each lane loads for itself is B, once for all rows of its tile. Subgroups have at least eight lanes.
 //
 // Preludes: invocation, loads, relu, product.

@@ -1,4 +1,4 @@
-// max(0, x) and its gradient, one element an invocation.
+// max(0, x) and its gradient, one element per invocation.
 //
 // Preludes: invocation, relu.
 

@@ -1,5 +1,5 @@
-// Stochastic gradient descent over the arena of all parameters, one element an
-// invocation, or four where there are as many.
+// Stochastic gradient descent over the arena of all parameters, one element per
+// invocation, or four if LEN is a multiple of four.
 //
 // Preludes: invocation, step, loads.
 

@@ -1,4 +1,4 @@
-// Clears an array, one element an invocation.
+// Clears an array, one element per invocation.
 //
 // Preludes: invocation.
 

@@ -63,7 +63,7 @@ pub enum Error {
         /// The adapters that exist, or `none`.
         found: String,
     },
-    /// The adapter's driver gave up: reset, unplugged, destroyed.
+    /// The device was lost: reset, unplugged, destroyed.
     #[error("device lost: {0}")]
     DeviceLost(String),
     /// A step's loss is infinite or NaN, and with it every parameter from that step on.

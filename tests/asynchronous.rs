@@ -1,5 +1,5 @@
 //! Futures that are futures: they may move between threads, they never hold the thread that polls them,
-//! and whoever drops one goes on with a trainer that knows where it stands.
+//! and whoever drops one continues with a trainer that knows where it stands.
 
 mod common;
 

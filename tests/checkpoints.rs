@@ -1,4 +1,4 @@
-//! Checkpoints: what is saved comes back, training goes on with the same bits, damage is noticed.
+//! Checkpoints: what is saved comes back, training continues with the same bits, damage is noticed.
 
 mod common;
 

@@ -125,7 +125,7 @@ fn ctrl_c_and_its_kin_save_and_end_cleanly() {
         let text = String::from_utf8(output.stdout).unwrap();
         let last = text.lines().last().unwrap();
         assert!(
-            last.starts_with("Interrupted: go on with --resume"),
+            last.starts_with("Interrupted: continue with --resume"),
             "{signal}: {text}"
         );
         assert!(position(&folder) < (12, 0), "{signal}");

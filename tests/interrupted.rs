@@ -1,5 +1,5 @@
 //! Training that is cut off by a panic, a dropped future, a lost device or a loss that is not
-//! finite: a trainer goes on with the bits of a run that nothing disturbed, or says what is wrong.
+//! finite: a trainer continues with the bits of a run that nothing disturbed, or says what is wrong.
 
 mod common;
 #[path = "common/fragile.rs"]

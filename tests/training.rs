@@ -186,7 +186,7 @@ fn a_thousand_steps_give_the_same_bits_twice() {
 /// the gradients' own errors, which the learning rate shrinks, are smaller. 2e-6 is three times that,
 /// and below what a gradient that is wrong in a single step leaves.
 ///
-/// Where two pixels of a window, or one and the rectifier's zero, are closer than their errors, the two
+/// Where two pixels of a window, or one and ReLU's zero, are closer than their errors, the two
 /// sides may choose differently and part by more. One run in 32 does so on one adapter, three on another: of
 /// five, one may.
 #[test]

@@ -242,7 +242,10 @@ impl Checkpoints {
         match &self.file {
             _ if !is_interrupted() => return Ok(false),
             Some(file) if self.is_ours.get() => {
-                say!("Interrupted: go on with --resume from {}", file.display())?;
+                say!(
+                    "Interrupted: continue with --resume from {}",
+                    file.display()
+                )?;
             }
             Some(_) => say!("Interrupted before the first checkpoint: nothing is saved")?,
             None => say!("Interrupted: without --checkpoint DIR there is nothing to resume from")?,

@@ -82,10 +82,10 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = seconds,
         requires = "checkpoint")]
     pub checkpoint_seconds: f64,
-    /// Go on from the checkpoint in DIR, if there is one
+    /// Continue from the checkpoint in DIR, if there is one
     #[arg(long)]
     pub resume: bool,
-    /// After a driver's reset, go on from the checkpoint on a new device
+    /// After a driver's reset, continue from the checkpoint on a new device
     #[arg(long, requires = "checkpoint")]
     pub recover: bool,
     /// Begin with the weights of a safetensors file: a checkpoint, or PyTorch's state_dict

@@ -75,8 +75,8 @@ impl Executor {
         &self.opened().device
     }
 
-    /// Gives the device up: everything after this is [`DeviceLost`](crate::Error::DeviceLost). This is how a driver's
-    /// reset is rehearsed.
+    /// Destroys the device, to simulate a driver's reset: everything after this is
+    /// [`DeviceLost`](crate::Error::DeviceLost).
     pub fn destroy_device(&self) {
         self.opened().destroy();
     }

@@ -1,4 +1,4 @@
-//! From the adapter's memory to the host's, without making anyone wait who need not.
+//! From the adapter's memory to the host's, without unnecessary waits.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

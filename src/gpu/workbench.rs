@@ -13,7 +13,7 @@ use crate::plan::{Builder, Phase, Plan};
 /// Runs of which the fastest counts: the others were disturbed.
 const RUNS: usize = 3;
 
-/// Runs' worth from which on one dispatch is not repeated.
+/// A dispatch longer than this many runs is timed only once.
 const LONG: u32 = 4;
 
 /// The most dispatches of one run.

@@ -1,4 +1,4 @@
-//! The rectifier.
+//! ReLU: `max(0, x)`.
 
 use std::fmt;
 

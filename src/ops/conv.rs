@@ -27,12 +27,12 @@ pub(super) const SHADER: Shader = Shader::new(
 /// Rows and columns of the product that one invocation computes; as in the shader.
 pub(super) const TILE: usize = 8;
 
-/// `output[n, o] = Σ_c input[n, c] ⋆ weight[o, c] + bias[o]`, then the rectifier with `relu`.
+/// `output[n, o] = Σ_c input[n, c] ⋆ weight[o, c] + bias[o]`, then ReLU with `relu`.
 #[derive(Debug, Clone)]
 pub struct ConvForward {
     /// The sizes.
     pub sizes: ConvSizes,
-    /// Whether the rectifier follows.
+    /// Whether ReLU follows.
     pub relu: bool,
 }
 

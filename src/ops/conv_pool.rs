@@ -1,4 +1,4 @@
-//! Convolution, bias, rectifier and 2×2 max-pool in one kernel, and the gradient of its weights: for few
+//! Convolution, bias, ReLU and 2×2 max-pool in one kernel, and the gradient of its weights: for few
 //! input channels, where the images are read directly; and where the data set's bytes may be read instead of
 //! a batch that was gathered from them.
 
@@ -27,10 +27,10 @@ pub(super) const SHADER: Shader = Shader::new(
     include_str!("../../shaders/conv_pool.wgsl"),
 );
 
-/// The index of a window that the rectifier let nothing pass of: no pixel, so no gradient goes there.
+/// The index of a window whose maximum ReLU zeroed: it receives no gradient.
 pub const NO_PIXEL: u32 = u32::MAX;
 
-/// The largest kernel: its row is a vector of four, and it a matrix of four rows.
+/// The largest filter: a row fits a `vec4`, the filter a `mat4x4`.
 const LARGEST: usize = 4;
 
 /// Windows in a row that one invocation computes, and their channels; as in the shader.
@@ -42,8 +42,8 @@ pub(super) const TILE: usize = 4;
 pub struct ConvPoolForward {
     /// The convolution's sizes, of stride 1.
     pub sizes: ConvSizes,
-    /// Samples of the data set whose bytes are read, in its order, as [`Gather`](super::Gather) reads them; else `input`
-    /// is the batch, and `order` is not read.
+    /// Samples of the data set whose bytes are read, in its order, as [`Gather`](super::Gather) reads them; otherwise `input`
+    /// is the batch, and `order` is ignored.
     pub gathered: Option<usize>,
 }
 
@@ -234,7 +234,7 @@ impl Op for ConvPoolForward {
     }
 
     /// The maximum of sums is as right as the sums are. Which pixel has it may differ where two are
-    /// within their errors of each other; and whether one passes the rectifier, where it is within its
+    /// within their errors of each other; and whether one passes ReLU, where it is within its
     /// error of zero.
     fn error_bounds(&self, args: &Args<'_>) -> Vec<ErrorBound> {
         let s = self.sizes;

@@ -22,8 +22,8 @@ const CHANNELS: usize = 2;
 pub struct ConvPoolBackwardWeight {
     /// The convolution's sizes, of stride 1.
     pub sizes: ConvSizes,
-    /// Samples of the data set whose bytes are read, in its order, as [`Gather`](super::Gather) reads them; else `input`
-    /// is the batch, and `order` is not read.
+    /// Samples of the data set whose bytes are read, in its order, as [`Gather`](super::Gather) reads them; otherwise `input`
+    /// is the batch, and `order` is ignored.
     pub gathered: Option<usize>,
     /// Add to what the gradients hold instead of overwriting it.
     pub accumulate: bool,

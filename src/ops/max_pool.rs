@@ -23,13 +23,13 @@ pub(super) const SHADER: Shader = Shader::new(
 /// `output` = the window's maximum, `indices` = the pixel of its plane where it stands. The first
 /// maximum in row-major order wins, the first NaN wins over every number; padding never wins.
 ///
-/// With `relu` it is the pool of the rectified input: where the maximum is not above zero, `output` is 0
+/// With `relu` it is the pool of the input after ReLU: where the maximum is not above zero, `output` is 0
 /// and the index [`NO_PIXEL`], to which no gradient goes.
 #[derive(Debug, Clone)]
 pub struct MaxPoolForward {
     /// (N·C, H, W) and the window.
     pub geometry: WindowedPlanes,
-    /// Whether the rectifier comes before.
+    /// Whether ReLU comes before.
     pub relu: bool,
 }
 
@@ -94,7 +94,7 @@ impl Op for MaxPoolForward {
         let planes = planes.with_min_len(items_of_a_task(ELEMENT * g.input_area()));
         planes.for_each(|((plane, outputs), indices)| {
             for (window, (output, index)) in windows.iter().zip(outputs.iter_mut().zip(indices)) {
-                // Selected, not branched over: which pixel wins cannot be foretold.
+                // Branch-free: which pixel wins is unpredictable.
                 let mut best = (0, *index);
                 for &pixel in window {
                     let key = ordered_key(plane[pixel]);

@@ -12,7 +12,7 @@ use super::{
 use crate::shape::WindowedPlanes;
 
 /// `d_input[pixel]` = the sum of `d_output` over the windows whose index is that pixel: PyTorch's
-/// rule. An index past the plane is no pixel's: [`NO_PIXEL`], where a rectifier before
+/// rule. An index past the plane is no pixel's: [`NO_PIXEL`], where ReLU before
 /// the pool let nothing pass.
 #[derive(Debug, Clone)]
 pub struct MaxPoolBackward {

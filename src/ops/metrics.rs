@@ -1,4 +1,4 @@
-//! What a step says of itself: its loss, and how many of its rows it classified right.
+//! The metrics of a step: its loss, and how many of its rows it classified right.
 
 use super::case::{Case, Random};
 use super::{

@@ -256,7 +256,7 @@ pub struct Args<'a> {
     pub inputs: Vec<&'a [u32]>,
     /// Outputs, in binding order; they hold what was there before.
     pub outputs: Vec<&'a mut [u32]>,
-    /// The step of the moment.
+    /// The current step.
     pub step: &'a Step,
 }
 

@@ -1,5 +1,5 @@
 //! Products of two matrices with what comes before or after them in the same kernel: a bias and the
-//! rectifier, the rectifier's mask, sums of rows. One definition, several kernels to choose from.
+//! ReLU, ReLU's mask, sums of rows. One definition, several kernels to choose from.
 
 use rayon::prelude::*;
 
@@ -12,19 +12,19 @@ use super::{
     WORKGROUP_SIZE, flag, product_split,
 };
 
-/// What else a product's kernel computes.
+/// Work fused after a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Epilogue {
     /// Nothing.
     Plain,
-    /// Adds `bias[n]`, or with `of_rows` `bias[m]`; with `relu`, then the rectifier.
+    /// Adds `bias[n]`, or with `of_rows` `bias[m]`; with `relu`, then ReLU.
     Bias {
         /// Whether the bias is one of rows.
         of_rows: bool,
-        /// Whether the rectifier follows.
+        /// Whether ReLU follows.
         relu: bool,
     },
-    /// Zero where `activated[m, n]` is not above zero: the rectifier's gradient.
+    /// Zero where `activated[m, n]` is not above zero: ReLU's gradient.
     Masked,
     /// Beside the product, `row_sums[m] = Σₖ A[m, k]`: a bias's gradient beside its weight's.
     Sums,
@@ -335,7 +335,7 @@ impl Op for Product {
         tile_edges(self.batch, [self.m, columns], self.kernel.tile)
     }
 
-    /// The bias is one more product, by one; the rectifier and the mask lose nothing.
+    /// The bias is one more product, by one; ReLU and the mask lose nothing.
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
         let mut bounds = vec![self.bound()];
         if self.epilogue == Epilogue::Sums {

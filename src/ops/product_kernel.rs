@@ -17,7 +17,7 @@ pub struct Kernel {
     pub(super) worker: Worker,
     /// M, N and K must be multiples of this.
     pub(super) multiple_of: usize,
-    /// Rows of a product below which too many of a tile's would be idle.
+    /// The least M: below it most of a tile would be idle.
     pub(super) least_rows: usize,
     /// How often the loops of an invocation go round, by K and the size of the workgroup; with 1 for the
     /// last argument, those of the sums of A's rows too.

@@ -1,4 +1,4 @@
-//! What changes from step to step, and what a step says of itself.
+//! What changes from step to step, and the metrics of a step.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -37,7 +37,7 @@ impl Step {
     }
 }
 
-/// What one or more steps say of themselves.
+/// The metrics of one or more steps.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct StepMetrics {
     /// Rows that count.

@@ -35,7 +35,7 @@ impl Checkpoint {
 }
 
 impl Trainer {
-    /// Everything that training goes on from: parameters, optimizer state, epoch and step, and what
+    /// Everything that training continues from: parameters, optimizer state, epoch and step, and what
     /// they belong to. It waits for the device.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ const MOST: usize = 3;
 /// FLOP from which on an op is a large one.
 const LARGE: u64 = 1 << 24;
 
-/// A processor that plays a GPU pays dearly for barriers and loads, and nothing for few invocations. Where
+/// On software adapters barriers and loads are expensive, and few invocations cost nothing. Where
 /// subgroups pass A's rows around, the others take two to five times as long.
 const SOFTWARE: &[&[&str]] = &[
     &["gemm_broadcast_tall/16", "gemm_broadcast/16"],
@@ -33,8 +33,8 @@ const LARGE_ON_GPU: &[&[&str]] = &[&[
     "gemm_4x4/64",
 ]];
 
-/// Weights of an output channel from which on a processor had better write a convolution's columns: with
-/// 288, reading them from the image took twice to eight times as long.
+/// The fan-in above which im2col beats the implicit convolution on software adapters: at
+/// 288 the implicit one took two to eight times as long.
 const MANY_WEIGHTS: usize = 128;
 
 /// Whether an op is worth measuring at all.

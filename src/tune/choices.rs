@@ -81,7 +81,7 @@ impl Choices {
     }
 }
 
-/// What an op that has several kernels is called, whichever it is computed by.
+/// The identity of an op with several kernels, independent of the kernel chosen.
 pub(super) fn key(op: &dyn Op) -> Option<String> {
     op.variants()
         .first()

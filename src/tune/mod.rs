@@ -29,8 +29,8 @@ use candidates::{candidates, is_worthwhile};
 pub use choices::Choices;
 use choices::key;
 
-/// How many times as long as the fastest way a convolution may have taken to be measured once more: machines
-/// are now faster, now slower.
+/// Ways to compute a convolution within this factor of the fastest are measured again, since a machine's speed
+/// fluctuates.
 const CLOSE: f64 = 1.5;
 
 /// How much to measure.
@@ -176,7 +176,7 @@ impl Tuner<'_> {
                 let plan = readable.clone().fused(&convs)?;
                 plans.push((kernel, count(&plan), plan));
             }
-            // What is taken without measuring comes first, lest the budget end before it.
+            // The default is measured first, so that it has a time even if the budget runs out.
             let default = count(&readable.clone().fused(&chosen)?);
             plans.sort_by_key(|(_, counts, _)| *counts != default);
             let is_everywhere = |op: &str| {

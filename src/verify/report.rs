@@ -1,4 +1,4 @@
-//! Everything that verification has to say of an adapter.
+//! The verification report of an adapter.
 
 use super::compare::{OutputReport, lockstep, on_gpu};
 use super::drift::load;

@@ -124,7 +124,7 @@ pub fn mutants() -> Vec<Planted> {
             "n",
         ),
         (
-            "rectifier forgotten",
+            "ReLU forgotten",
             product("gemm_4x4/64", bias(true)),
             "RELU && !passes(value)",
             "false",
@@ -275,7 +275,7 @@ pub fn mutants() -> Vec<Planted> {
             "key >= best_key",
         ),
         (
-            "rectifier before the pool forgotten",
+            "ReLU before the pool forgotten",
             rectified(),
             "!RELU || best > ZERO_KEY",
             "true",

@@ -29,7 +29,7 @@ pub fn mutants() -> Vec<Planted> {
             "pw + 3u, top_right.zw",
             "pw + 3u, top_right.xy",
         ),
-        ("rectifier forgotten", pool(), "max(best, 0)", "best"),
+        ("ReLU forgotten", pool(), "max(best, 0)", "best"),
         (
             "another pixel's index",
             pool(),

@@ -1,4 +1,4 @@
-//! Convolutions: bias and rectifier in the product's epilogue; or no columns at all.
+//! Convolutions: bias and ReLU in the product's epilogue; or no columns at all.
 
 use super::graph::Graph;
 use super::linear::product_of;
@@ -31,9 +31,9 @@ struct Site {
     im2col: usize,
     gemm: usize,
     bias: usize,
-    /// The rectifier that follows, unless a pool does.
+    /// The ReLU that follows, unless a pool does.
     relu: Option<usize>,
-    /// The 2×2 pool of the rectified output that follows.
+    /// The 2×2 pool of the output after ReLU that follows.
     pool: Option<usize>,
     backward: Backward,
 }
@@ -175,7 +175,7 @@ impl Site {
         [graph.inputs(self.im2col)[0], weight, bias]
     }
 
-    /// What comes out after the bias and the rectifier, whose ops go.
+    /// What comes out after the bias and ReLU, whose ops go.
     fn take_output(&self, graph: &mut Graph) -> TensorId {
         let last = self.relu.unwrap_or(self.bias);
         let output = graph.outputs(last)[0];
@@ -187,7 +187,7 @@ impl Site {
     }
 }
 
-/// Products over im2col's columns, with bias and rectifier; the bias's gradient beside the weight's.
+/// Products over im2col's columns, with bias and ReLU; the bias's gradient beside the weight's.
 fn columns_conv(graph: &mut Graph, site: &Site) -> Result<()> {
     let (inputs, [input, _, bias]) = (graph.inputs(site.gemm), site.factors(graph));
     let geometry = site.sizes.geometry;

@@ -1,5 +1,5 @@
-//! Fully connected layers: bias and rectifier in the product's epilogue, the bias's gradient beside the
-//! weight's, the rectifier's gradient in that of the input.
+//! Fully connected layers: bias and ReLU in the product's epilogue, the bias's gradient beside the
+//! weight's, ReLU's gradient in that of the input.
 
 use super::graph::Graph;
 use crate::error::Result;

@@ -1,6 +1,6 @@
 //! Passes that replace ops by fewer and faster ones which compute the same.
 //!
-//! Each pass looks for a pattern of the readable plan (im2col, GEMM, bias, rectifier, …), puts one op in
+//! Each pass looks for a pattern of the readable plan (im2col, GEMM, bias, ReLU, …), puts one op in
 //! its place, and leaves everything that it does not know as it is. Tensors that nobody needs any more are
 //! dropped, and the rest shares memory (see [`memory`](super::memory)).
 
@@ -25,7 +25,7 @@ pub enum ConvKernel {
     Columns,
     /// The matrix product that reads the columns from the image.
     Implicit,
-    /// With its rectifier and 2×2 pool in one kernel; where those do not follow, as [`ConvKernel::Implicit`].
+    /// With its ReLU and 2×2 pool in one kernel; where those do not follow, as [`ConvKernel::Implicit`].
     Pooled,
     /// The same, which also reads the batch where it lies in the data set, where the first layer is such a
     /// convolution; elsewhere as [`ConvKernel::Pooled`].

@@ -1,12 +1,12 @@
-//! The rectifier before a max-pool: one op forward, one backward.
+//! ReLU before a max-pool: one op forward, one backward.
 
 use super::graph::Graph;
 use crate::error::Result;
 use crate::ops::{MaxPoolBackward, MaxPoolForward, ReluBackward, ReluForward};
 use crate::plan::Phase;
 
-/// `relu_forward`, `max_pool_forward` → `max_pool_forward` of the rectified input, whose indices say
-/// where the rectifier let nothing pass; so that `max_pool_backward`, `relu_backward` →
+/// `relu_forward`, `max_pool_forward` → `max_pool_forward` of the input after ReLU, whose indices say
+/// where ReLU passed nothing; so that `max_pool_backward`, `relu_backward` →
 /// `max_pool_backward`.
 pub(super) fn fuse(graph: &mut Graph) -> Result<()> {
     for relu in graph.places() {
