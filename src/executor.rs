@@ -5,7 +5,7 @@ use std::task::Poll;
 
 use crate::error::{Error, Result};
 use crate::ops::{Step, StepMetrics};
-use crate::plan::{Phase, Plan, STEPS_PER_RUN, TensorId};
+use crate::plan::{Phase, Plan, Port, STEPS_PER_RUN, TensorId};
 use crate::{cpu, gpu};
 
 /// The metrics of a run, perhaps still on their way.
@@ -108,13 +108,11 @@ impl Executor {
 
     fn check_steps(&self, steps: &[Step]) -> Result<()> {
         let plan = self.plan();
-        let len = |name: &str| {
-            let tensor = plan.find(name).ok();
-            tensor.map(|tensor| plan.tensor(tensor).shape.elements() as u64)
+        let rows = |port: Port| {
+            let tensor = plan.port(port).ok()?;
+            Some(plan.tensor(tensor).shape.dims()[0] as u64)
         };
-        let logits = plan.find("logits").map(|logits| plan.tensor(logits));
-        let batch = logits.ok().map(|logits| logits.shape.dims()[0] as u64);
-        let samples = len("dataset.order");
+        let (batch, samples) = (rows(Port::Logits), rows(Port::Order));
         let at_most = |what: &str, found: u64, most: Option<u64>| match most {
             Some(most) if found > most => Err(Error::value(
                 format!("step's {what}"),

@@ -8,7 +8,7 @@ use wgrad::executor::Executor;
 use wgrad::nn::models;
 use wgrad::nn::{Sequential, Training, initial_parameters};
 use wgrad::ops::{Op, Step};
-use wgrad::plan::{Builder, Element, Phase, Plan, Role, STEPS_PER_RUN, TensorId};
+use wgrad::plan::{Builder, Element, Phase, Plan, Port, Role, STEPS_PER_RUN, TensorId};
 use wgrad::{Device, Loss, Reduction, Result, Sgd};
 
 /// Samples of the data set, unless a batch is larger.
@@ -67,10 +67,10 @@ pub async fn load(device: &Device, plan: Plan) -> Result<Executor> {
     let parameters = initial_parameters(&plan, 0)?;
     let mut executor = device.load(plan).await?;
     let plan = executor.plan().clone();
-    executor.write(plan.find("parameters")?, &parameters)?;
-    let images = plan.find("dataset.images")?;
+    executor.write(plan.port(Port::Parameters)?, &parameters)?;
+    let images = plan.port(Port::DatasetImages)?;
     executor.write_words(images, &noise(plan.tensor(images).words()))?;
-    let labels = plan.find("dataset.labels")?;
+    let labels = plan.port(Port::DatasetLabels)?;
     let digits = noise(plan.tensor(labels).words() * 4);
     let digits: Vec<u8> = digits.iter().map(|word| (word >> 24) as u8 % 10).collect();
     let words = digits.chunks_exact(4);
@@ -78,7 +78,7 @@ pub async fn load(device: &Device, plan: Plan) -> Result<Executor> {
         .map(|four| u32::from_le_bytes([four[0], four[1], four[2], four[3]]))
         .collect();
     executor.write_words(labels, &words)?;
-    let order = plan.find("dataset.order")?;
+    let order = plan.port(Port::Order)?;
     let numbers: Vec<u32> = (0..plan.tensor(order).words() as u32).collect();
     executor.write_words(order, &numbers)?;
     Ok(executor)

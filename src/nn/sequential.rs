@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::loss::Loss;
 use crate::ops::{Gather, Zero};
 use crate::optim::Sgd;
-use crate::plan::{Builder, Element, Phase, Plan, Role, TensorId};
+use crate::plan::{Builder, Element, Phase, Plan, Port, Role, TensorId};
 use crate::shape::Shape;
 
 /// Layers, each fed by the one before.
@@ -112,6 +112,7 @@ impl Sequential {
         plan.set_scope("");
         let logits_shape = plan.get(flowing).shape.clone();
         let logits = plan.view(flowing, "logits", logits_shape)?;
+        plan.set_port(Port::Logits, logits);
         let mut d_flowing = training.loss.lower(&mut plan, logits, labels)?;
 
         for (number, (scope, layer, input, output)) in lowered.into_iter().enumerate().rev() {
@@ -159,11 +160,16 @@ fn lower_inputs(plan: &mut Builder, training: &Training) -> Result<(TensorId, Te
     };
     let images = plan.tensor("images", with_first(n), Element::F32, Role::Input)?;
     let labels = plan.tensor("labels", [n], Element::U32, Role::Input)?;
+    plan.set_port(Port::Images, images);
+    plan.set_port(Port::Labels, labels);
     if let Some(samples) = training.dataset {
         plan.set_scope("dataset");
         let bytes = plan.tensor("images", with_first(samples), Element::U8, Role::Dataset)?;
         let classes = plan.tensor("labels", [samples], Element::U8, Role::Dataset)?;
         let order = plan.tensor("order", [samples], Element::U32, Role::Dataset)?;
+        plan.set_port(Port::DatasetImages, bytes);
+        plan.set_port(Port::DatasetLabels, classes);
+        plan.set_port(Port::Order, order);
         let gather = Gather {
             rows: n,
             sample_len: training.sample.elements(),

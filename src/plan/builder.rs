@@ -1,10 +1,10 @@
 //! Makes plans: layers ask it for tensors and append ops.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use super::{
     ARENA_ALIGNMENT, Buffer, BufferId, Element, Init, LayerSummary, MetricTables, Node, Phase,
-    Plan, Role, Tensor, TensorId,
+    Plan, Port, Role, Tensor, TensorId,
 };
 use crate::error::{Error, Result};
 use crate::ops::Op;
@@ -38,6 +38,7 @@ impl Builder {
                 buffers: vec![arena("parameters"), arena("gradients")],
                 nodes: Vec::new(),
                 metrics: None,
+                ports: BTreeMap::new(),
                 layers: Vec::new(),
             },
             scope: String::new(),
@@ -214,7 +215,15 @@ impl Builder {
         };
         let parameters = whole("parameters", PARAMETERS);
         let gradients = whole("gradients", GRADIENTS);
-        Ok((self.push(parameters)?, self.push(gradients)?))
+        let arenas = (self.push(parameters)?, self.push(gradients)?);
+        self.set_port(Port::Parameters, arenas.0);
+        self.set_port(Port::Gradients, arenas.1);
+        Ok(arenas)
+    }
+
+    /// Makes `tensor` what the host finds as `port`.
+    pub fn set_port(&mut self, port: Port, tensor: TensorId) {
+        self.plan.ports.insert(port, tensor);
     }
 
     /// The tables that the loss phase fills, and hosts read while training goes on.

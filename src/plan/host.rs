@@ -1,6 +1,6 @@
 //! What the host may write into a tensor.
 
-use super::{Element, Plan, Role, Tensor, TensorId};
+use super::{Element, Plan, Port, Role, TensorId};
 use crate::error::{Error, Result};
 
 impl Plan {
@@ -24,7 +24,7 @@ impl Plan {
             let expected = "a tensor that the host fills";
             return Err(Error::value(what(), expected, "integers that kernels fill"));
         }
-        let Some(below) = self.bound_of(target) else {
+        let Some(below) = self.bound_of(tensor) else {
             return Ok(());
         };
         let len = target.shape.elements();
@@ -67,16 +67,17 @@ impl Plan {
     }
 
     /// What the integers of a tensor lie below, where kernels index by them.
-    fn bound_of(&self, tensor: &Tensor) -> Option<u64> {
-        match tensor.name.as_str() {
-            "labels" | "dataset.labels" => {
-                let logits = self.tensor(self.find("logits").ok()?);
+    fn bound_of(&self, id: TensorId) -> Option<u64> {
+        let (port, _) = self.ports.iter().find(|(_, tensor)| **tensor == id)?;
+        match port {
+            Port::Labels | Port::DatasetLabels => {
+                let logits = self.tensor(self.port(Port::Logits).ok()?);
                 let &[_, classes] = logits.shape.dims() else {
                     return None;
                 };
                 Some(classes as u64)
             }
-            "dataset.order" => Some(tensor.shape.elements() as u64),
+            Port::Order => Some(self.tensor(id).shape.elements() as u64),
             _ => None,
         }
     }

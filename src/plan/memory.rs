@@ -12,12 +12,12 @@ struct Life {
 }
 
 impl Plan {
-    /// Whether a buffer holds only what a step makes and uses up.
+    /// Whether a buffer holds only what a step makes and uses up, and no host reads.
     fn is_transient(&self, buffer: BufferId) -> bool {
+        let mut ports = self.ports.values();
         let mut tensors = self.tensors.iter().filter(|tensor| tensor.buffer == buffer);
-        tensors.all(|tensor| {
-            matches!(tensor.role, Role::Activation | Role::Scratch) && tensor.name != "logits"
-        })
+        tensors.all(|tensor| matches!(tensor.role, Role::Activation | Role::Scratch))
+            && !ports.any(|port| self.tensor(*port).buffer == buffer)
     }
 
     /// The lives of the buffers that ops use.
@@ -111,6 +111,10 @@ pub(super) fn share(mut plan: Plan) -> Plan {
             *id = renumbered[id];
         }
     }
+    plan.ports = std::mem::take(&mut plan.ports)
+        .into_iter()
+        .filter_map(|(port, id)| Some((port, *renumbered.get(&id)?)))
+        .collect();
     if let Some(tables) = &mut plan.metrics {
         tables.loss_sum = renumbered[&tables.loss_sum];
         tables.correct = renumbered[&tables.correct];

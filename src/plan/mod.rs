@@ -7,9 +7,13 @@ mod fuse;
 mod host;
 mod loops;
 mod memory;
+mod ports;
 
 pub use builder::Builder;
 pub use fuse::{ConvKernel, ConvKernels};
+pub use ports::Port;
+
+use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
 use crate::ops::Op;
@@ -200,6 +204,7 @@ pub struct Plan {
     buffers: Vec<Buffer>,
     nodes: Vec<Node>,
     metrics: Option<MetricTables>,
+    ports: BTreeMap<Port, TensorId>,
     layers: Vec<LayerSummary>,
 }
 

@@ -8,7 +8,7 @@ use crate::memory;
 use crate::nn::{Sequential, Training, initial_parameters};
 use crate::ops::{Step, StepMetrics};
 use crate::optim::check_rate;
-use crate::plan::{Phase, Plan, TensorId};
+use crate::plan::{Phase, Plan, Port, TensorId};
 
 /// A model in a device's memory, driven by its owner: `forward`, `loss`, `backward`, `step`,
 /// `zero_grad`.
@@ -64,8 +64,8 @@ impl Session {
     ) -> Result<Self> {
         let plan = model.lower(training)?;
         let parameters = initial_parameters(&plan, seed)?;
-        let (arena, images) = (plan.find("parameters")?, plan.find("images")?);
-        let (labels, logits) = (plan.find("labels")?, plan.find("logits")?);
+        let (arena, images) = (plan.port(Port::Parameters)?, plan.port(Port::Images)?);
+        let (labels, logits) = (plan.port(Port::Labels)?, plan.port(Port::Logits)?);
         let classes = plan.tensor(logits).shape.dims()[1];
         let mut executor = device.load(plan).await?;
         executor.write(arena, &parameters)?;

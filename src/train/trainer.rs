@@ -19,7 +19,7 @@ use crate::nn::{Sequential, Training, initial_parameters};
 use crate::notices::Notices;
 use crate::ops::{Step, StepMetrics};
 use crate::optim::check_rate;
-use crate::plan::{Phase, Plan, TensorId};
+use crate::plan::{Phase, Plan, Port, TensorId};
 use crate::tune::Choices;
 
 /// A part of the data set.
@@ -104,7 +104,7 @@ impl Trainer {
             dataset: Some(data.train.len() + data.test.len()),
             accumulate: false,
         })?;
-        let logits = &readable.tensor(readable.find("logits")?).shape;
+        let logits = &readable.tensor(readable.port(Port::Logits)?).shape;
         let classes = logits.dims()[1];
         if classes != data.classes {
             return Err(Error::Shape {
@@ -120,9 +120,12 @@ impl Trainer {
         let planning = &config.planning;
         let (plan, choices) = planning.plan(device, readable, &mut notices).await?;
         let parameters = initial_parameters(&plan, config.seed)?;
-        let arena = plan.find("parameters")?;
-        let [images, labels] = [plan.find("dataset.images")?, plan.find("dataset.labels")?];
-        let order = plan.find("dataset.order")?;
+        let arena = plan.port(Port::Parameters)?;
+        let [images, labels] = [
+            plan.port(Port::DatasetImages)?,
+            plan.port(Port::DatasetLabels)?,
+        ];
+        let order = plan.port(Port::Order)?;
         let mut executor = device.load_noting(plan, &mut notices).await?;
         executor.write(arena, &parameters)?;
         let bytes: [&[u8]; 2] = [&data.train.images, &data.test.images];

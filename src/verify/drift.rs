@@ -7,7 +7,7 @@ use crate::executor::Executor;
 use crate::nn::{Training, initial_parameters};
 use crate::ops::case::{Floats, Random};
 use crate::ops::{Step, StepMetrics};
-use crate::plan::{Phase, STEPS_PER_RUN};
+use crate::plan::{Phase, Port, STEPS_PER_RUN};
 
 /// The distance between two trajectories.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -78,7 +78,7 @@ async fn train(
             .collect();
         metrics.extend(executor.run(&phases, &burst)?.wait().await?);
     }
-    let arena = executor.plan().find("parameters")?;
+    let arena = executor.plan().port(Port::Parameters)?;
     Ok((metrics, executor.read(arena).await?))
 }
 
@@ -95,7 +95,7 @@ pub(super) async fn load(
         ..subject.training.clone()
     })?;
     let parameters = initial_parameters(&plan, seed)?;
-    let classes = plan.tensor(plan.find("logits")?).shape.dims()[1];
+    let classes = plan.tensor(plan.port(Port::Logits)?).shape.dims()[1];
     let mut executor = device.clone().without_spot_checks().load(plan).await?;
     let plan = executor.plan().clone();
     let mut random = Random::new(seed, Floats::Hostile);
@@ -113,7 +113,7 @@ pub(super) async fn load(
     })?;
     bytes("dataset.labels", &mut |random| random.below(classes) as u8)?;
     let order = random.permutation(samples);
-    executor.write_words(plan.find("dataset.order")?, &order)?;
-    executor.write(plan.find("parameters")?, &parameters)?;
+    executor.write_words(plan.port(Port::Order)?, &order)?;
+    executor.write(plan.port(Port::Parameters)?, &parameters)?;
     Ok(executor)
 }

@@ -10,7 +10,7 @@ use crate::device::Device;
 use crate::error::Result;
 use crate::ops::Step;
 use crate::ops::case::{Floats, Random};
-use crate::plan::Phase;
+use crate::plan::{Phase, Port};
 
 /// How much to verify.
 #[derive(Debug, Clone)]
@@ -115,7 +115,7 @@ pub async fn model(device: &Device, subject: &Subject, options: &Options) -> Res
     let mut outputs = lockstep(on_gpu(&mut executor)?, &phases, &partial).await?;
 
     let mut random = Random::new(options.seed, Floats::Hostile);
-    let (images, arena) = (plan.find("images").ok(), plan.find("parameters")?);
+    let (images, arena) = (plan.port(Port::Images).ok(), plan.port(Port::Parameters)?);
     if let Some(images) = images {
         executor.write_words(images, &random.floats(plan.tensor(images).words()))?;
         // The gather would write others.
