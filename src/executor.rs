@@ -199,7 +199,7 @@ impl Executor {
     /// A tensor of integers, or a number of floats that is not the tensor's; a device that was lost or
     /// reported a fault.
     pub fn write(&mut self, tensor: TensorId, values: &[f32]) -> Result<()> {
-        self.plan().check_floats(tensor)?;
+        self.plan().check_floats("writing", tensor)?;
         self.write_words(tensor, bytemuck::cast_slice(values))
     }
 
@@ -217,8 +217,9 @@ impl Executor {
     /// The floats of a tensor, once everything run so far is done.
     ///
     /// # Errors
-    /// A device that was lost or reported a fault.
+    /// A tensor of integers; a device that was lost or reported a fault.
     pub async fn read(&self, tensor: TensorId) -> Result<Vec<f32>> {
+        self.plan().check_floats("reading", tensor)?;
         let words = self.read_words(tensor).await?;
         Ok(bytemuck::cast_vec(words))
     }

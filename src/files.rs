@@ -22,9 +22,16 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// of its own, so that threads and processes may write the same path at once: one of them is the
 /// last.
 ///
+/// A link stays, and the file that it leads to is replaced.
+///
 /// A writer holds a lock on its temporary file. One that nobody holds is of a process that was
 /// killed; the next writer of that folder removes it.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    let real = match fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) {
+        true => fs::canonicalize(path)?,
+        false => path.to_owned(),
+    };
+    let path = real.as_path();
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

@@ -164,7 +164,7 @@ fn files_that_cannot_be_written_are_refused_before_any_work() {
         let mut args = vec![option, text(&below)];
         args.extend(wrong);
         let refused = error(program, &args);
-        let begin = format!("error: {}", below.display());
+        let begin = format!("error: {}", file.display());
         assert!(refused.starts_with(&begin), "{program} {option}: {refused}");
         if option != "--checkpoint" {
             args[1] = text(&folder);
@@ -247,6 +247,59 @@ fn two_outputs_in_one_file_are_refused() {
         ),
         expected("--svg", "--json", &file)
     );
+}
+
+/// An output never replaces what the run reads.
+#[test]
+fn outputs_over_inputs_are_refused() {
+    let folder = folder("inputs");
+    let (data, init) = (folder.join("data"), folder.join("init.safetensors"));
+    std::fs::create_dir_all(&data).unwrap();
+    let image = data.join("train-images-idx3-ubyte.gz");
+    std::fs::write(&image, "images").unwrap();
+    wgrad::Checkpoint::default().save(&init).unwrap();
+    let lock = folder.join(".lock");
+    for option in ["--save", "--metrics"] {
+        assert_eq!(
+            error("mnist_gpu", &["--data", text(&data), option, text(&image)]),
+            format!(
+                "error: {option}: expected a file outside of --data, got {}",
+                image.display()
+            )
+        );
+        assert_eq!(
+            error("mnist_gpu", &["--init", text(&init), option, text(&init)]),
+            format!(
+                "error: {option}: expected another file than --init, got {}",
+                init.display()
+            )
+        );
+        assert_eq!(
+            error(
+                "mnist_gpu",
+                &["--checkpoint", text(&folder), option, text(&lock)]
+            ),
+            format!(
+                "error: {option}: expected another file than --checkpoint's lock, got {}",
+                lock.display()
+            )
+        );
+    }
+    assert_eq!(std::fs::read_to_string(image).unwrap(), "images");
+}
+
+/// A checkpoint that is a link stays one.
+#[test]
+#[cfg(unix)]
+fn a_checkpoint_is_saved_where_its_link_leads() {
+    let folder = folder("linked");
+    let (file, link) = (folder.join("file"), folder.join("link"));
+    std::fs::write(&file, "old").unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    let checkpoint = wgrad::Checkpoint::default();
+    checkpoint.save(&link).unwrap();
+    assert!(link.is_symlink());
+    assert_eq!(wgrad::Checkpoint::load(&file).unwrap(), checkpoint);
 }
 
 /// A link leads to the file that is replaced, whose permissions stay; a pipe is written as it is.

@@ -203,7 +203,14 @@ fn batches_that_do_not_fit_are_refused() {
             .to_string();
         assert_eq!(
             error,
-            "tensor: expected the name of a tensor of the plan, got `linear2.weight`"
+            "tensor: expected one of images, labels, linear1.weight, linear1.d_weight, linear1.product, \
+             linear1.bias, linear1.d_bias, linear1.output, logits, loss.row_loss, loss.d_logits, \
+             metrics.loss_sum, metrics.correct, parameters, gradients, got `linear2.weight`"
+        );
+        let error = session.read("labels").await.unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "reading labels: expected integers of 32 bits, got floats"
         );
         let error = session
             .write("linear1.weight", &[0.0])
@@ -257,9 +264,16 @@ fn data_sets_that_do_not_fit_are_refused() {
             "logits: expected (2, 3), a column for each class, got (2, 4)"
         );
         let three = Sequential::new().with(Flatten).with(Linear::new(3));
+        let large = config.clone().batch_size(5);
+        let trainer = Trainer::new(&Device::cpu(), &three, &data, large).await;
+        assert_eq!(
+            trainer.unwrap().notices(),
+            ["batch size 5: there are 2 training samples, and each step computes all rows"]
+        );
         let mut trainer = Trainer::new(&Device::cpu(), &three, &data, config)
             .await
             .unwrap();
+        assert!(trainer.notices().is_empty());
         let error = trainer
             .evaluate(wgrad::Split::Test)
             .await

@@ -264,6 +264,9 @@ impl Checkpoints {
                 .tensors
                 .retain(|name, _| !name.starts_with("optimizer."));
             checkpoint.save(path)?;
+            if trainer.epochs() < args.epochs {
+                say!("{} has the weights of an unfinished run", path.display())?;
+            }
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 pub use checkpoints::Checkpoints;
 use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use wgrad::data::{Dataset, IdxOptions, load_idx};
+use wgrad::data::{CLASSES, Dataset, IdxOptions, load_idx};
 use wgrad::plan::Plan;
 use wgrad::{Device, EpochReport, Error, Loss, Progress, Reduction, Result};
 
@@ -208,9 +208,13 @@ impl Args {
         let options = IdxOptions {
             prefix: self.data_prefix.clone(),
             transposed: self.transposed,
+            classes: Some(CLASSES),
             ..IdxOptions::default()
         };
         let data = load_idx(&self.data, &options).map_err(say_where_data_goes)?;
+        if data.test.is_empty() {
+            return Err(Error::value("test set", "at least 1 sample", 0));
+        }
         self.truncate(data)
     }
 

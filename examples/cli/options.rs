@@ -1,6 +1,7 @@
 //! The options of `mnist_gpu` against each other, and against the checkpoint that is resumed: none
 //! that the user typed is ignored in silence.
 
+use std::fs;
 use std::path::PathBuf;
 
 use wgrad::tune::Effort;
@@ -12,7 +13,7 @@ use crate::common::{check_apart, say, try_replacing};
 
 impl Args {
     /// What can be told before anything is opened: options that exclude each other, files that
-    /// cannot be written.
+    /// cannot be written, weights that cannot be read.
     ///
     /// # Errors
     /// The option and what it lacks, or the file.
@@ -45,6 +46,29 @@ impl Args {
             .filter_map(|(option, path)| Some((option, path.as_deref()?)))
             .collect();
         check_apart(&named)?;
+        let lock = self.checkpoint.as_ref().map(|folder| folder.join(".lock"));
+        let kept = [("--init", &self.init), ("--checkpoint's lock", &lock)];
+        for (option, path) in &named {
+            for (other, kept) in &kept {
+                if let Some(kept) = kept {
+                    check_apart(&[(other, kept), (option, path)])?;
+                }
+            }
+            if let (Some(Ok(folder)), Ok(data)) = (
+                path.parent().map(fs::canonicalize),
+                fs::canonicalize(&self.data),
+            ) && folder == data
+            {
+                return refuse(
+                    option,
+                    "a file outside of --data",
+                    &path.display().to_string(),
+                );
+            }
+        }
+        if let Some(path) = &self.init {
+            Checkpoint::load(path)?;
+        }
         for path in checkpoint.iter().chain(&self.save) {
             try_replacing(path)?;
         }

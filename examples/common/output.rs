@@ -139,6 +139,13 @@ pub fn try_replacing(path: &Path) -> Result<()> {
         });
     }
     let folder = folder(path);
+    if folder.exists() && !folder.is_dir() {
+        return Err(Error::Data {
+            path: folder.to_owned(),
+            expected: "a folder".to_owned(),
+            got: "a file".to_owned(),
+        });
+    }
     let tried = fs::create_dir_all(folder).and_then(|()| tempfile::tempfile_in(folder));
     tried.map(drop).map_err(|source| io(path, source))
 }

@@ -52,7 +52,7 @@ impl Plan {
     ///
     /// # Errors
     /// It holds integers.
-    pub(crate) fn check_floats(&self, tensor: TensorId) -> Result<()> {
+    pub(crate) fn check_floats(&self, doing: &str, tensor: TensorId) -> Result<()> {
         let target = self.tensor(tensor);
         let expected = match target.element {
             Element::F32 => return Ok(()),
@@ -60,7 +60,7 @@ impl Plan {
             Element::U8 => "bytes, four to a word",
         };
         Err(Error::value(
-            format!("writing {}", target.name),
+            format!("{doing} {}", target.name),
             expected,
             "floats",
         ))

@@ -177,8 +177,11 @@ impl Trainer {
             let Some((shape, own)) = checkpoint.tensors.get(&name) else {
                 return Err(wrong("no such tensor".to_owned()));
             };
-            if *shape != tensor.shape || own.len() != tensor.words() {
+            if *shape != tensor.shape {
                 return Err(wrong(shape.to_string()));
+            }
+            if own.len() != tensor.words() {
+                return Err(wrong(format!("{} values", own.len())));
             }
             values[tensor.offset..][..own.len()].copy_from_slice(own);
             expected.push(name);

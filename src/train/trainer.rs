@@ -117,6 +117,12 @@ impl Trainer {
             });
         }
         let mut notices = Notices::default();
+        if config.batch_size > data.train.len() {
+            let (batch, samples) = (config.batch_size, data.train.len());
+            notices.push(format!(
+                "batch size {batch}: there are {samples} training samples, and each step computes all rows"
+            ));
+        }
         let planning = &config.planning;
         let (plan, choices) = planning.plan(device, readable, &mut notices).await?;
         let parameters = initial_parameters(&plan, config.seed)?;
