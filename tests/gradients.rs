@@ -94,16 +94,14 @@ async fn loss_and_sides(session: &mut Session, units: &[String]) -> (f64, Vec<u3
     let loss = session.loss().await.unwrap();
     let mut sides = Vec::new();
     for unit in units {
-        let values = session.read(unit).await.unwrap();
+        let tensor = session.plan().find(unit).unwrap();
+        let words = session.executor().read_words(tensor).await.unwrap();
         let is_index = unit.ends_with("indices");
-        let side = |value: &f32| {
-            if is_index {
-                value.to_bits()
-            } else {
-                u32::from(*value > 0.0)
-            }
+        let side = |word: u32| match is_index {
+            true => word,
+            false => u32::from(f32::from_bits(word) > 0.0),
         };
-        sides.extend(values.iter().map(side));
+        sides.extend(words.into_iter().map(side));
     }
     (loss, sides)
 }

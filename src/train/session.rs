@@ -194,7 +194,8 @@ impl Session {
     /// The values of a tensor of the plan: `logits`, `conv1.weight`, `conv1.d_weight`, ….
     ///
     /// # Errors
-    /// No tensor of that name; as [`Session::forward`].
+    /// No tensor of that name, or one of integers, which [`Executor::read_words`] reads; as
+    /// [`Session::forward`].
     pub async fn read(&self, name: &str) -> Result<Vec<f32>> {
         self.executor.read(self.plan().find(name)?).await
     }
