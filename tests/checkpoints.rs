@@ -2,7 +2,6 @@
 
 mod common;
 
-use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -275,25 +274,6 @@ fn load(name: &str, bytes: &[u8]) -> Result<Checkpoint, String> {
         );
         error
     })
-}
-
-/// Equal checkpoints are equal files, so that a checksum compares two runs.
-#[test]
-fn a_file_says_what_it_holds_in_one_order() {
-    let mut checkpoint = Checkpoint::default();
-    let entries = (0..20).map(|i| (format!("key {i} \"ü\""), format!("{i}\n")));
-    checkpoint.metadata.extend(entries);
-    for name in ["1.weight", "0.weight"] {
-        let tensor = ([2].into(), vec![1.0, 2.0]);
-        checkpoint.tensors.insert(name.to_owned(), tensor);
-    }
-    let (path, mut files) = (scratch("order.safetensors"), BTreeSet::new());
-    for _ in 0..8 {
-        checkpoint.save(&path).unwrap();
-        files.insert(std::fs::read(&path).unwrap());
-        assert_eq!(Checkpoint::load(&path).unwrap(), checkpoint);
-    }
-    assert_eq!(files.len(), 1);
 }
 
 #[test]
