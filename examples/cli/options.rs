@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use wgrad::tune::Effort;
-use wgrad::{Checkpoint, Error, Planning, Result, Trainer};
+use wgrad::{Checkpoint, Error, FolderLock, Planning, Result, Trainer};
 
 use super::checkpoints::LAST;
 use super::{Args, EffortName, PlanName, Where};
@@ -46,7 +46,7 @@ impl Args {
             .filter_map(|(option, path)| Some((option, path.as_deref()?)))
             .collect();
         check_apart(&named)?;
-        let lock = self.checkpoint.as_ref().map(|folder| folder.join(".lock"));
+        let lock = self.checkpoint.as_ref().map(FolderLock::file);
         let kept = [("--init", &self.init), ("--checkpoint's lock", &lock)];
         for (option, path) in &named {
             for (other, kept) in &kept {

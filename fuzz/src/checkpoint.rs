@@ -9,7 +9,9 @@ fuzz_target!(|bytes: &[u8]| {
     std::fs::write(&path, bytes).expect("a temporary file");
     match Checkpoint::load(&path) {
         Ok(checkpoint) => {
-            checkpoint.save(&path).expect("what was loaded can be saved");
+            checkpoint
+                .save(&path)
+                .expect("what was loaded can be saved");
             let again = Checkpoint::load(&path).expect("what was saved can be loaded");
             assert_eq!(again.tensors.len(), checkpoint.tensors.len());
         }

@@ -114,6 +114,9 @@ impl Executor {
     /// A device that was lost or reported a fault.
     pub(crate) fn repeat(&mut self, tensors: Vec<(TensorId, TensorId)>) -> Result<()> {
         self.check()?;
+        if tensors.is_empty() {
+            return Ok(());
+        }
         let loaded = self.loaded.clone();
         self.opened().call(move || loaded.repeat(&tensors));
         Ok(())

@@ -1,20 +1,12 @@
 //! A product whose invocations each compute a tile of 4×4 in registers, of any size.
 
+use super::Shader;
 use super::case::{Case, Random};
 use super::product::cases_of;
-use super::product_kernel::{Kernel, Worker};
-use super::{Prelude, Shader};
+use super::product_kernel::{Kernel, TILE_PRELUDES, Worker};
 
-pub(super) const SHADER: Shader = Shader::new(
-    &[
-        Prelude::Invocation,
-        Prelude::Relu,
-        Prelude::Outer,
-        Prelude::Product,
-        Prelude::ProductTile,
-    ],
-    include_str!("../../shaders/gemm_4x4.wgsl"),
-);
+pub(super) const SHADER: Shader =
+    Shader::new(TILE_PRELUDES, include_str!("../../shaders/gemm_4x4.wgsl"));
 
 pub(super) const KERNEL: Kernel = Kernel {
     entry_points: ["gemm_4x4", "gemm_4x4_sums"],

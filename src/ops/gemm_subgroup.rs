@@ -1,18 +1,12 @@
 //! As gemm_lanes, the lanes' parts added by subgroups.
 
+use super::Shader;
 use super::case::{Case, Random};
 use super::product::cases_of;
-use super::product_kernel::{Kernel, Worker};
-use super::{Prelude, Shader};
+use super::product_kernel::{Kernel, TILE_PRELUDES, Worker};
 
 pub(super) const SHADER: Shader = Shader::new(
-    &[
-        Prelude::Invocation,
-        Prelude::Relu,
-        Prelude::Outer,
-        Prelude::Product,
-        Prelude::ProductTile,
-    ],
+    TILE_PRELUDES,
     include_str!("../../shaders/gemm_subgroup.wgsl"),
 );
 

@@ -2,8 +2,17 @@
 
 use std::fmt;
 
-use super::Shader;
+use super::{Prelude, Shader};
 use super::{gemm_4x4, gemm_8x8, gemm_broadcast, gemm_lanes, gemm_subgroup, gemm_workgroup};
+
+/// What the kernels share that compute a product of any size by tiles of 4×4.
+pub(super) const TILE_PRELUDES: &[Prelude] = &[
+    Prelude::Invocation,
+    Prelude::Relu,
+    Prelude::Outer,
+    Prelude::Product,
+    Prelude::ProductTile,
+];
 
 /// A way to compute a [`Product`](super::Product): a file of `shaders/`, with two entry points.
 pub struct Kernel {

@@ -23,13 +23,18 @@ pub struct FolderLock {
 }
 
 impl FolderLock {
+    /// The file that is locked where `folder` is taken.
+    pub fn file(folder: impl AsRef<Path>) -> PathBuf {
+        folder.as_ref().join(NAME)
+    }
+
     /// Takes `folder`, which is made where there is none.
     ///
     /// # Errors
     /// [`Error::InUse`] where another has it; a folder that cannot be made or written.
     pub fn take(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
-        match files::lock(&folder.join(NAME), Duration::ZERO) {
+        match files::lock(&FolderLock::file(folder), Duration::ZERO) {
             Ok(lock) => Ok(FolderLock {
                 folder: folder.to_owned(),
                 _lock: lock,
