@@ -94,7 +94,15 @@ fn remove_abandoned(folder: &Path) {
 /// A lock on a file, which ends when this is dropped, or with the process, however that ends.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    /// A child that another thread is just starting has the file open too, until it becomes its
+    /// program; closing ours alone would leave it locked so long.
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
+    }
 }
 
 /// Why there is no lock.
@@ -138,7 +146,7 @@ pub fn lock(path: &Path, wait: Duration) -> std::result::Result<Option<Lock>, No
     let _ = file.set_len(0);
     let _ = file.rewind();
     let _ = write!(file, "{}", std::process::id());
-    Ok(Some(Lock { _file: file }))
+    Ok(Some(Lock { file }))
 }
 
 /// Where this crate keeps what can be made again: `$XDG_CACHE_HOME`, else `~/.cache`, else the

@@ -148,6 +148,27 @@ fn a_folder_is_held_by_one_at_a_time() {
     FolderLock::take(&folder).unwrap();
 }
 
+/// A process that is being started has its parent's files open until it becomes its program: a lock
+/// that was dropped is free all the same.
+#[test]
+fn a_lock_is_free_at_once_beside_processes_that_start() {
+    let folder = folder("held-beside-children");
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                let output = again("no_such_test", &folder).output().unwrap();
+                assert!(output.status.success());
+            }
+        });
+        let refused: Vec<_> = (0..20_000)
+            .filter_map(|_| FolderLock::take(&folder).err())
+            .collect();
+        is_over.store(true, Ordering::Relaxed);
+        assert!(refused.is_empty(), "{} refused", refused.len());
+    });
+}
+
 /// A process that holds a folder is named to others, and the folder is free when it is killed.
 #[test]
 fn a_lock_vanishes_with_its_process() {
