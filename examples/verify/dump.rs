@@ -34,6 +34,10 @@ pub fn file(seed: u64, rounds: u32) -> Vec<u8> {
                 "slot": case.step.slot,
                 "learning_rate": case.step.learning_rate,
                 "inverse_rows": case.step.inverse_rows,
+                "epoch": case.step.epoch,
+                "number": case.step.number,
+                "seed": case.step.seed,
+                "scalars": case.step.scalars,
             },
         });
         described.insert(name, case);

@@ -7,6 +7,10 @@ struct Step {
     learning_rate: f32,
     inverse_rows: f32,
     zero: u32, // 0, which no compiler knows
+    epoch: u32,
+    number: u32, // of training steps before this one, over all epochs, modulo 2³²
+    seed: vec2<u32>, // of the run, low word first
+    scalars: vec2<f32>, // what the optimizer makes of the step's number
 }
 
 @group(1) @binding(0) var<uniform> this_step: Step;

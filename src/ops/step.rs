@@ -18,12 +18,19 @@ pub struct Step {
     pub inverse_rows: f32,
     /// 0, which no compiler knows: the padding's zero, whose product with infinity is NaN.
     zero: u32,
-    /// Keeps the size a multiple of 16 bytes, as WGSL's uniform layout wants.
-    padding: [u32; 2],
+    /// The epoch, from 0 on.
+    pub epoch: u32,
+    /// Training steps before this one, over all epochs, modulo 2³².
+    pub number: u32,
+    /// The run's seed, low word first.
+    pub seed: [u32; 2],
+    /// What the optimizer makes of the step's number, computed in f64 on the host: Adam's corrections of its bias.
+    pub scalars: [f32; 2],
 }
 
 impl Step {
-    /// A step over `rows` samples from `offset` on, filling metrics slot `slot`.
+    /// A step over `rows` samples from `offset` on, filling metrics slot `slot`: the first of its run, whose
+    /// seed is 0.
     pub fn new(offset: u32, rows: u32, slot: u32, learning_rate: f32) -> Self {
         Step {
             offset,
@@ -32,8 +39,36 @@ impl Step {
             learning_rate,
             inverse_rows: 1.0 / rows as f32,
             zero: 0,
-            padding: [0; 2],
+            epoch: 0,
+            number: 0,
+            seed: [0; 2],
+            scalars: [0.0; 2],
         }
+    }
+
+    /// The same in epoch `epoch`, after `number` training steps.
+    #[must_use]
+    pub fn at(self, epoch: u32, number: u32) -> Self {
+        Step {
+            epoch,
+            number,
+            ..self
+        }
+    }
+
+    /// The same in a run of that seed.
+    #[must_use]
+    pub fn seed(self, seed: u64) -> Self {
+        Step {
+            seed: [seed as u32, (seed >> 32) as u32],
+            ..self
+        }
+    }
+
+    /// The same with the optimizer's scalars.
+    #[must_use]
+    pub fn scalars(self, scalars: [f32; 2]) -> Self {
+        Step { scalars, ..self }
     }
 }
 
@@ -70,5 +105,53 @@ impl std::ops::AddAssign for StepMetrics {
         self.rows += other.rows;
         self.loss_sum += other.loss_sum;
         self.correct += other.correct;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem::{offset_of, size_of};
+
+    use super::*;
+
+    /// Kernels read the bytes of [`Step`] as the struct of the prelude.
+    #[test]
+    fn a_step_has_the_layout_that_kernels_read() {
+        let text = include_str!("../../shaders/prelude/step.wgsl");
+        let module = naga::front::wgsl::parse_str(text).unwrap();
+        let layout = module.types.iter().find_map(|(_, found)| {
+            let naga::TypeInner::Struct { members, span } = &found.inner else {
+                return None;
+            };
+            let members = members.iter();
+            let offsets = members.map(|member| (member.name.clone().unwrap(), member.offset));
+            Some((offsets.collect::<Vec<_>>(), *span))
+        });
+        macro_rules! offsets {
+            ($($field:ident),+) => {
+                vec![$((stringify!($field).to_owned(), offset_of!(Step, $field) as u32)),+]
+            };
+        }
+        let own = offsets![
+            offset,
+            rows,
+            slot,
+            learning_rate,
+            inverse_rows,
+            zero,
+            epoch,
+            number,
+            seed,
+            scalars
+        ];
+        let size = size_of::<Step>();
+        assert_eq!(layout, Some((own, size as u32)));
+        assert!(size.is_multiple_of(16), "what uniforms must be");
+    }
+
+    #[test]
+    fn a_seed_is_two_words_low_word_first() {
+        let step = Step::new(0, 1, 0, 0.0).seed(0x0123_4567_89ab_cdef);
+        assert_eq!(step.seed, [0x89ab_cdef, 0x0123_4567]);
     }
 }
