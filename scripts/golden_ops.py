@@ -273,6 +273,27 @@ def relu_backward(c, step, x):
     return [values.grad]
 
 
+@op
+def add(c, step, x):
+    total = x("a") + x("b")
+    return [torch.relu(total) if c["RELU"] else total]
+
+
+OPS["add_4"] = add
+
+
+@op
+def avg_pool_forward(c, step, x):
+    return [F.adaptive_avg_pool1d(x("input").reshape(1, c["PLANES"], c["AREA"]), 1)]
+
+
+@op
+def avg_pool_backward(c, step, x):
+    planes = torch.zeros(1, c["PLANES"], c["AREA"], dtype=torch.float64, requires_grad=True)
+    F.adaptive_avg_pool1d(planes, 1).backward(x("d_output").reshape(1, -1, 1))
+    return [planes.grad]
+
+
 def labels_of(c, step, x):
     """Those of the step's rows."""
     labels = gathered_labels(step, x, c["ROWS"]) if c.get("GATHERED") else x.words("labels")

@@ -3,9 +3,9 @@
 mod common;
 
 use wgrad::ops::{
-    BiasBackward, Col2im, ConvBackwardInput, ConvBackwardWeight, ConvForward, ConvPoolForward,
-    ConvSizes, CrossEntropy, Epilogue, FusedLoss, Gemm, MaxPoolBackward, MaxPoolBackwardAll,
-    MaxPoolForward, Metrics, Mse, Op, Operand, Product, ReduceSum, RowLoss,
+    AvgPoolForward, BiasBackward, Col2im, ConvBackwardInput, ConvBackwardWeight, ConvForward,
+    ConvPoolForward, ConvSizes, CrossEntropy, Epilogue, FusedLoss, Gemm, MaxPoolBackward,
+    MaxPoolBackwardAll, MaxPoolForward, Metrics, Mse, Op, Operand, Product, ReduceSum, RowLoss,
 };
 use wgrad::plan::{Builder, Phase};
 use wgrad::shape::{Window, WindowedPlanes};
@@ -78,6 +78,12 @@ fn loops_as_long_as_they_may_be_are_whole() {
         Box::new(|size| {
             Box::new(BiasBackward {
                 rows: 3,
+                area: size,
+            })
+        }),
+        Box::new(|size| {
+            Box::new(AvgPoolForward {
+                planes: 3,
                 area: size,
             })
         }),

@@ -48,6 +48,8 @@ fn this_adapter_is_right() {
         "relu_backward",
         "max_pool_backward",
         "max_pool_backward_all",
+        "avg_pool_forward",
+        "avg_pool_backward",
         "mse",
         "cross_entropy",
     ] {

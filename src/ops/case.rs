@@ -131,6 +131,17 @@ impl Random {
         }
     }
 
+    /// The same seed, but other draws for each family of ops.
+    pub fn of_family(seed: u64, floats: Floats, family: &str) -> Self {
+        let mut random = Random::new(seed, floats);
+        let name = family.bytes();
+        let stream = name.fold(0u64, |hash, byte| {
+            hash.wrapping_mul(257).wrapping_add(byte.into())
+        });
+        random.generator.set_stream(stream);
+        random
+    }
+
     /// A size from 1 to `largest`; often one, often the largest.
     pub fn size(&mut self, largest: usize) -> usize {
         match self.generator.random_range(0..8) {

@@ -5,7 +5,9 @@
 //! launch with which constants, what the kernel costs, what the right answer is (the CPU
 //! reference: f32 in, f64 inside, rounded once to f32), and how far from it a correct GPU may be.
 
+mod add;
 mod arithmetic;
+mod avg_pool;
 mod bias;
 mod bound;
 pub mod case;
@@ -47,6 +49,8 @@ mod zero;
 use std::any::Any;
 use std::fmt::Debug;
 
+pub use add::Add;
+pub use avg_pool::{AvgPoolBackward, AvgPoolForward};
 pub use bias::{BiasBackward, BiasForward};
 pub use bound::ErrorBound;
 use case::{Case, Random};
@@ -78,13 +82,19 @@ pub use zero::Zero;
 
 /// Lists the families of ops, each of them a file of this folder and one of `shaders/`.
 macro_rules! families {
-    ($($family:ident),+ $(,)?) => {
+    ($($together:ident),+; $($apart:ident),+ $(,)?) => {
         /// Every file of ops: its name, and a source of cases of each of its ops.
-        pub const FAMILIES: &[(&str, fn(&mut Random) -> Vec<Case>)] =
-            &[$((stringify!($family), $family::cases)),+];
+        pub const FAMILIES: &[(&str, fn(&mut Random) -> Vec<Case>)] = &[
+            $((stringify!($together), $together::cases),)+
+            $((stringify!($apart), $apart::cases),)+
+        ];
+
+        /// How many of them, from the first on, draw their cases from one source. Each of the others has its
+        /// own, so that a new family changes no other's cases.
+        pub const DRAWN_TOGETHER: usize = [$(stringify!($together)),+].len();
 
         /// The WGSL of every family.
-        pub const SHADERS: &[Shader] = &[$($family::SHADER),+];
+        pub const SHADERS: &[Shader] = &[$($together::SHADER,)+ $($apart::SHADER,)+];
     };
 }
 
@@ -110,7 +120,9 @@ families!(
     reduce,
     relu,
     sgd,
-    zero,
+    zero;
+    add,
+    avg_pool,
 );
 
 /// Invocations of one workgroup, unless an op says otherwise.

@@ -4,18 +4,24 @@ use super::compare::{OutputReport, check_node, on_gpu};
 use crate::device::Device;
 use crate::error::Result;
 use crate::gpu::Adapter;
-use crate::ops::FAMILIES;
 use crate::ops::case::{Case, Floats, Random};
+use crate::ops::{DRAWN_TOGETHER, FAMILIES};
 use crate::plan::{Builder, Phase};
 
 /// `rounds` random cases of every op, named `gemm.3.0`: family, round, number. The same seed gives the
 /// same cases on every machine.
 pub fn cases(seed: u64, rounds: u32, floats: Floats) -> Vec<(String, Case)> {
-    let mut random = Random::new(seed, floats);
+    let mut together = Random::new(seed, floats);
+    let apart = &FAMILIES[DRAWN_TOGETHER..];
+    let mut apart: Vec<Random> = (apart.iter())
+        .map(|(family, _)| Random::of_family(seed, floats, family))
+        .collect();
     let mut cases = Vec::new();
     for round in 0..rounds {
-        for (family, draw) in FAMILIES {
-            for (number, case) in draw(&mut random).into_iter().enumerate() {
+        for (place, (family, draw)) in FAMILIES.iter().enumerate() {
+            let own = place.checked_sub(DRAWN_TOGETHER);
+            let random = own.map_or(&mut together, |own| &mut apart[own]);
+            for (number, case) in draw(random).into_iter().enumerate() {
                 cases.push((format!("{family}.{round}.{number}"), case));
             }
         }

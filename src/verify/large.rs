@@ -6,10 +6,11 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::gpu::{Adapter, Workbench, check_loops, required_limits};
 use crate::ops::{
-    BiasBackward, BiasForward, Col2im, ConvBackwardInput, ConvBackwardWeight, ConvForward,
-    ConvPoolBackwardWeight, ConvPoolForward, ConvSizes, CrossEntropy, Epilogue, FusedLoss, Gather,
-    Gemm, Im2col, MaxPoolBackward, MaxPoolBackwardAll, MaxPoolForward, Metrics, Mse, Op, Operand,
-    Product, ReduceSum, ReluBackward, ReluForward, RowLoss, Sgd, SgdMomentum, WORKGROUP_SIZE, Zero,
+    Add, AvgPoolBackward, AvgPoolForward, BiasBackward, BiasForward, Col2im, ConvBackwardInput,
+    ConvBackwardWeight, ConvForward, ConvPoolBackwardWeight, ConvPoolForward, ConvSizes,
+    CrossEntropy, Epilogue, FusedLoss, Gather, Gemm, Im2col, MaxPoolBackward, MaxPoolBackwardAll,
+    MaxPoolForward, Metrics, Mse, Op, Operand, Product, ReduceSum, ReluBackward, ReluForward,
+    RowLoss, Sgd, SgdMomentum, WORKGROUP_SIZE, Zero,
 };
 use crate::plan::{Builder, Phase, Plan};
 use crate::shape::{Window, WindowedPlanes};
@@ -239,8 +240,21 @@ fn arrays() -> Vec<Box<dyn Op>> {
             rows: 3,
             area: (1 << 18) + 5,
         }),
+        Box::new(AvgPoolForward {
+            planes: 3,
+            area: 515 * 510,
+        }),
+        Box::new(AvgPoolBackward {
+            planes: 5,
+            area: (1 << 18) + 5,
+        }),
         Box::new(ReduceSum::new(K, 3)),
         Box::new(ReduceSum::new(3, LEN)),
+        Box::new(Add { len, relu: false }),
+        Box::new(Add {
+            len: len + 1,
+            relu: true,
+        }),
         Box::new(ReluForward { len }),
         Box::new(ReluBackward { len }),
         Box::new(Sgd { len, weight_decay }),

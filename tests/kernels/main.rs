@@ -8,6 +8,7 @@ mod mutants;
 mod planted;
 mod planted_fused;
 mod planted_gathered;
+mod planted_layers;
 mod planted_pool;
 mod pointwise;
 mod products;

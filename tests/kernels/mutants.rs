@@ -13,7 +13,7 @@ use wgrad::verify::lockstep;
 
 use super::common;
 use super::planted::{self, geometry};
-use super::{planted_fused, planted_gathered, planted_pool};
+use super::{planted_fused, planted_gathered, planted_layers, planted_pool};
 
 /// An op with its kernel's text changed in one place, and the true reference.
 #[derive(Clone)]
@@ -120,6 +120,7 @@ fn mutants(device: &Device) -> Vec<(&'static str, Box<dyn Op>, &'static str, &'s
     all.extend(planted_fused::mutants());
     all.extend(planted_gathered::mutants());
     all.extend(planted_pool::mutants());
+    all.extend(planted_layers::mutants());
     all.retain(|(_, op, _, _)| subgroups || !op.needs_subgroups());
     all
 }

@@ -1,8 +1,11 @@
-//! ReLU, zero, SGD and the batch gather.
+//! Sums of arrays, means of planes, ReLU, zero, SGD and the batch gather.
 
 use rand::RngExt;
 use rand::seq::SliceRandom;
-use wgrad::ops::{Gather, ReluBackward, ReluForward, Sgd, SgdMomentum, Step, Zero};
+use wgrad::ops::{
+    Add, AvgPoolBackward, AvgPoolForward, Gather, ReluBackward, ReluForward, Sgd, SgdMomentum,
+    Step, Zero,
+};
 
 use super::{any_step, check, check_random, common};
 
@@ -47,6 +50,48 @@ fn relu_of_nan_infinity_zeros_and_subnormals() {
         &[values, gradients],
         &any_step(),
     );
+}
+
+#[test]
+fn add_with_and_without_relu() {
+    let Some(device) = common::gpu() else { return };
+    for len in LENS.into_iter().chain([4, 4 * 65, 4 * 10_007]) {
+        for relu in [false, true] {
+            check_random(&device, Add { len, relu });
+        }
+    }
+}
+
+#[test]
+fn sums_of_nan_infinity_zeros_and_subnormals() {
+    let Some(device) = common::gpu() else { return };
+    let (tiny, normal) = (f32::from_bits(1), f32::MIN_POSITIVE);
+    let a = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0];
+    let a = [
+        &a[..],
+        &[-0.0, tiny, -tiny, normal, -normal, 3.0, -f32::NAN],
+    ]
+    .concat();
+    let b = [1.0, 1.0, 1.0, -0.0, -0.0, 0.0, tiny, -tiny, tiny];
+    let b = [&b[..], &[-normal, -3.0, 0.0]].concat();
+    // In fours, and one by one.
+    for len in [a.len(), a.len() - 1] {
+        let inputs = [common::words(&a[..len]), common::words(&b[..len])];
+        for relu in [false, true] {
+            check(&device, Add { len, relu }, &inputs, &any_step());
+        }
+    }
+}
+
+#[test]
+fn avg_pool_forward_and_backward() {
+    let Some(device) = common::gpu() else { return };
+    for (planes, area) in [(1, 1), (64, 49), (65, 64), (3, 10_007), (10_007, 3)] {
+        check_random(&device, AvgPoolForward { planes, area });
+        check_random(&device, AvgPoolBackward { planes, area });
+    }
+    let (planes, area) = (65_535, 65);
+    check_random(&device, AvgPoolBackward { planes, area });
 }
 
 #[test]

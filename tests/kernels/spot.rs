@@ -2,7 +2,7 @@
 //! refuses each of them, and none that is right.
 
 use wgrad::ops::{
-    BiasBackward, Col2im, ConvBackwardInput, ConvBackwardWeight, ConvForward,
+    AvgPoolForward, BiasBackward, Col2im, ConvBackwardInput, ConvBackwardWeight, ConvForward,
     ConvPoolBackwardWeight, ConvPoolForward, ConvSizes, CrossEntropy, Epilogue, FusedLoss, Gemm,
     MaxPoolBackward, MaxPoolBackwardAll, MaxPoolForward, Metrics, Mse, Op, Operand, Product,
     ReduceSum, RowLoss,
@@ -141,6 +141,14 @@ fn others() -> Vec<Fault> {
         (
             Box::new(BiasBackward {
                 rows: 3,
+                area: LONG,
+            }),
+            "p < AREA",
+            "p < AREA - 1u",
+        ),
+        (
+            Box::new(AvgPoolForward {
+                planes: 3,
                 area: LONG,
             }),
             "p < AREA",

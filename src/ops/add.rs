@@ -1,0 +1,124 @@
+//! The sum of two arrays: what joins the branches of a residual block, and the gradients of a tensor that two
+//! layers read.
+
+use rayon::prelude::*;
+
+use super::arithmetic::{ELEMENT, items_of_a_task};
+use super::case::{Case, Random, Read};
+use super::element::passes;
+use super::{
+    Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Prelude, ReduceSum, ReluBackward,
+    Shader, Sum, flag,
+};
+
+pub(super) const SHADER: Shader = Shader::new(
+    &[Prelude::Invocation, Prelude::Loads, Prelude::Relu],
+    include_str!("../../shaders/add.wgsl"),
+);
+
+/// `sum = a + b`, or with `relu` `max(0, a + b)`, of which NaN stays NaN.
+#[derive(Debug, Clone)]
+pub struct Add {
+    /// Elements.
+    pub len: usize,
+    /// Whether ReLU follows.
+    pub relu: bool,
+}
+
+impl Add {
+    /// Elements that one invocation takes: four where they come in fours.
+    fn at_once(&self) -> usize {
+        if self.len.is_multiple_of(4) { 4 } else { 1 }
+    }
+}
+
+impl Op for Add {
+    fn name(&self) -> &'static str {
+        if self.at_once() == 4 { "add_4" } else { "add" }
+    }
+
+    fn shader(&self) -> Shader {
+        SHADER
+    }
+
+    fn bindings(&self) -> Bindings {
+        Bindings {
+            inputs: vec![("a", self.len), ("b", self.len)],
+            outputs: vec![("sum", self.len)],
+        }
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![("LEN", self.len as f64), ("RELU", flag(self.relu))]
+    }
+
+    fn invocations(&self) -> u64 {
+        (self.len / self.at_once()) as u64
+    }
+
+    fn longest_loop(&self) -> u64 {
+        0
+    }
+
+    fn cost(&self) -> Cost {
+        Cost::new(self.len, &self.bindings())
+    }
+
+    fn reference(&self, args: &mut Args<'_>) {
+        let (a, b) = (args.input(0), args.input(1));
+        args.output()
+            .par_iter_mut()
+            .zip(a.par_iter().zip(b))
+            .with_min_len(items_of_a_task(ELEMENT))
+            .for_each(|(sum, (&a, &b))| {
+                let total = f64::from(a) + f64::from(b);
+                *sum = if self.relu && !passes(total) {
+                    0.0
+                } else {
+                    total as f32
+                };
+            });
+    }
+
+    fn element(&self, args: &Elements<'_>, _: usize, index: usize) -> Element {
+        let mut sum = Sum::from(args.float(0, index));
+        sum.add(args.float(1, index));
+        let bound = ErrorBound::Relative(0.0);
+        match self.relu {
+            true => sum.rectified(&bound),
+            false => sum.within(&bound),
+        }
+    }
+
+    /// One correctly rounded addition, but for subnormals, which may be flushed; ReLU, which asks the bits of
+    /// the sum, moves no two values further apart.
+    fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
+        vec![ErrorBound::Relative(0.0)]
+    }
+}
+
+pub(super) fn cases(random: &mut Random) -> Vec<Case> {
+    let len = random.size(300);
+    let mut case = |relu| {
+        let a = random.floats(len);
+        // Odd and even multiples of the spacing, so that no sum is at ReLU's kink.
+        let b = random.floats(len).into_iter();
+        let b = b.map(|word| (2.0 * f32::from_bits(word)).to_bits());
+        Case::of(Add { len, relu }, vec![a, b.collect()], random)
+    };
+    let (plain, rectified) = (case(false), case(true));
+    // The gradient of a sum is the gradient that comes in, which a sum of one part copies.
+    let (copied, whole) = (ReduceSum::new(1, len), [Read::OutputGradient]);
+    let (masked, passed) = (
+        ReluBackward { len },
+        [Read::Output(0), Read::OutputGradient],
+    );
+    vec![
+        plain
+            .with_gradient(0, copied.clone(), &whole)
+            .with_gradient(1, copied, &whole),
+        rectified
+            .with_gradient(0, masked.clone(), &passed)
+            .with_gradient(1, masked, &passed),
+    ]
+}
