@@ -6,6 +6,11 @@
 //! reference: f32 in, f64 inside, rounded once to f32), and how far from it a correct GPU may be.
 
 mod arithmetic;
+mod batch_norm;
+mod batch_norm_backward;
+mod batch_norm_backward_input;
+mod batch_norm_sizes;
+mod batch_norm_statistics;
 mod bias;
 mod bound;
 pub mod case;
@@ -47,6 +52,10 @@ mod zero;
 use std::any::Any;
 use std::fmt::Debug;
 
+pub use batch_norm::{BatchNormForward, BatchNormInfer};
+pub use batch_norm_backward::{BatchNormBackwardReduce, BatchNormBackwardSums};
+pub use batch_norm_backward_input::BatchNormBackwardInput;
+pub use batch_norm_statistics::{BatchNormMoments, BatchNormStatistics};
 pub use bias::{BiasBackward, BiasForward};
 pub use bound::ErrorBound;
 use case::{Case, Random};
@@ -89,6 +98,9 @@ macro_rules! families {
 }
 
 families!(
+    batch_norm,
+    batch_norm_backward,
+    batch_norm_statistics,
     bias,
     col2im,
     conv,
