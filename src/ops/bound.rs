@@ -92,7 +92,7 @@ impl ErrorBound {
             let elements = (0..len).into_par_iter();
             let elements = elements.map(|at| op.element(&args, output, at));
             let errors = elements.map(|element| match element {
-                Element::Float { error, .. } => Some(error),
+                Element::Float { error, .. } => Some(error + SMALLEST_NORMAL),
                 Element::Word(_) | Element::AnyOf(_) => None,
             });
             let errors: Vec<Option<f64>> = errors.collect();
