@@ -5,6 +5,8 @@
     venv/bin/python scripts/golden.py
 
 - `ops`: the outputs of random cases of every op. The cases come from `verify --dump`.
+- `batch_norm`: a step of batch normalisation and its gradients, of planes and of features, and what it then makes
+  of the same values by its running statistics.
 - `tutorial`, `uneven`, `strided`: the losses of 200 training steps on MNIST of three small networks,
   from weights and batches that NumPy draws in f32.
 
@@ -138,6 +140,48 @@ def trajectories():
         print(name, " ".join(f"{loss:.6f}" for loss in tensors["losses"][:10]), "...")
 
 
+def batch_norm():
+    """Random values of both signs; channels of several means and deviations."""
+    generator = np.random.default_rng(5)
+    random = lambda *shape: generator.standard_normal(shape).astype(np.float32)
+    tensors = {}
+    # Planes of one part, which is whole fours; of two, which are not; features; with and without ReLU.
+    for name, shape, relu in [
+        ("fours", (6, 5, 4, 6), False),
+        ("relu", (5, 3, 11, 13), True),
+        ("features", (40, 7), True),
+    ]:
+        layer = (nn.BatchNorm2d if len(shape) == 4 else nn.BatchNorm1d)(shape[1], dtype=torch.float64)
+        per_channel = (1, -1) + (1,) * (len(shape) - 2)
+        own = {key: random(shape[1]) for key in ("weight", "bias", "running_mean")}
+        own["running_var"] = np.exp(random(shape[1]))
+        own["x"] = random(*shape) * np.exp(random(shape[1])).reshape(per_channel) + 3 * random(
+            shape[1]
+        ).reshape(per_channel)
+        own["d_y"] = random(*shape)
+        with torch.no_grad():
+            for key in ("weight", "bias", "running_mean", "running_var"):
+                getattr(layer, key).copy_(torch.from_numpy(own[key]))
+        x = torch.from_numpy(own["x"].astype(np.float64)).requires_grad_()
+        after = nn.ReLU() if relu else nn.Identity()
+        y = after(layer(x))
+        y.backward(torch.from_numpy(own["d_y"].astype(np.float64)))
+        found = {
+            "y": y,
+            "d_x": x.grad,
+            "d_weight": layer.weight.grad,
+            "d_bias": layer.bias.grad,
+            "new_running_mean": layer.running_mean,
+            "new_running_var": layer.running_var,
+            "inferred": after(layer.eval()(x)),
+        }
+        own |= {key: values.detach().numpy() for key, values in found.items()}
+        tensors |= {f"{name}.{key}": np.ascontiguousarray(values) for key, values in own.items()}
+    save_file(tensors, GOLDEN / "batch_norm.safetensors")
+    print("batch_norm")
+
+
 if __name__ == "__main__":
     ops()
+    batch_norm()
     trajectories()

@@ -388,6 +388,96 @@ def gather(c, step, x):
     return [images, gathered_labels(step, x, c["ROWS"])]
 
 
+def parts_of(c, values):
+    """(N, C, AREA) as (N, C, PARTS, PART_LEN), with zeros after the last part, and where elements are."""
+    rows, channels, area, parts = c["ROWS"], c["CHANNELS"], c["AREA"], c["PARTS"]
+    whole = parts * c["PART_LEN"]
+    shape = (rows, channels, parts, c["PART_LEN"])
+    padded = F.pad(values.reshape(rows, channels, area), (0, whole - area))
+    return padded.reshape(shape), (torch.arange(whole) < area).reshape(shape[2:])
+
+
+@op
+def batch_norm_moments(c, step, x):
+    values, real = parts_of(c, x("x"))
+    means = values.sum(-1) / real.sum(-1)
+    squares = torch.where(real, (values - means[..., None]) ** 2, 0).sum(-1)
+    return [means, squares]
+
+
+@op
+def batch_norm_statistics(c, step, x):
+    shape = (c["ROWS"], c["CHANNELS"], c["PARTS"])
+    means, squares = (x(name).reshape(shape)[: step["rows"]] for name in ("means", "squares"))
+    sizes = parts_of(c, torch.zeros(shape[0] * shape[1] * c["AREA"]))[1].sum(-1).double()
+    count = step["rows"] * c["AREA"]
+    mean = (means * sizes).sum((0, 2)) / count
+    total = squares.sum((0, 2)) + (sizes * (means - mean[:, None]) ** 2).sum((0, 2))
+    running_mean = torch.lerp(x("running_mean"), mean, c["MOMENTUM"])
+    running_var = x("running_var")
+    if count > 1:
+        running_var = torch.lerp(running_var, total / (count - 1), c["MOMENTUM"])
+    batches = x.words("batches") + 1
+    return [mean, 1 / torch.sqrt(total / count + c["EPS"]), running_mean, running_var, batches]
+
+
+def of_channels(c, values):
+    return values.reshape(c["ROWS"], c["CHANNELS"], c["AREA"])
+
+
+def real_rows(c, step, values):
+    """Zeros in the other rows."""
+    return torch.where(torch.arange(c["ROWS"])[:, None, None] < step["rows"], values, 0)
+
+
+@op
+def batch_norm_forward(c, step, x):
+    mean, inverse, weight, bias = (
+        x(name)[:, None] for name in ("mean", "inverse_deviation", "weight", "bias")
+    )
+    y = real_rows(c, step, (of_channels(c, x("x")) - mean) * inverse * weight + bias)
+    return [torch.relu(y) if c["RELU"] else y]
+
+
+@op
+def batch_norm_infer(c, step, x):
+    statistics = (x(name) for name in ("running_mean", "running_var", "weight", "bias"))
+    y = F.batch_norm(of_channels(c, x("x")), *statistics, training=False, eps=c["EPS"])
+    return [torch.relu(y) if c["RELU"] else y]
+
+
+def normal_and_gradient(c, x):
+    """x̂, and what of d_y counts."""
+    normal = (of_channels(c, x("x")) - x("mean")[:, None]) * x("inverse_deviation")[:, None]
+    d_y, y = of_channels(c, x("d_y")), of_channels(c, x("y"))
+    return normal, torch.where(y > 0, d_y, 0) if c["RELU"] else d_y
+
+
+@op
+def batch_norm_backward_sums(c, step, x):
+    normal, d_y = normal_and_gradient(c, x)
+    return [parts_of(c, values)[0].sum(-1) for values in (d_y, d_y * normal)]
+
+
+@op
+def batch_norm_backward_reduce(c, step, x):
+    shape = (c["ROWS"], c["CHANNELS"], c["PARTS"])
+    partials = (x(name).reshape(shape) for name in ("d_bias_partials", "d_weight_partials"))
+    d_bias, d_weight = (values[: step["rows"]].sum((0, 2)) for values in partials)
+    sums = torch.cat([d_bias, d_weight])
+    if c["ACCUMULATE"]:
+        d_bias, d_weight = d_bias + x("d_bias"), d_weight + x("d_weight")
+    return [sums, d_weight, d_bias]
+
+
+@op
+def batch_norm_backward_input(c, step, x):
+    normal, d_y = normal_and_gradient(c, x)
+    of_mean, of_deviation = x("sums").reshape(2, -1, 1) / (step["rows"] * c["AREA"])
+    scale = (x("weight") * x("inverse_deviation"))[:, None]
+    return [real_rows(c, step, scale * (d_y - of_mean - normal * of_deviation))]
+
+
 @op
 def zero(c, step, x):
     return [torch.zeros(c["LEN"])]

@@ -186,7 +186,7 @@ fn cpu_reference_trains_as_pytorch_does() {
 }
 
 /// Outputs that hold integers.
-const INTEGERS: [&str; 3] = ["indices", "batch_labels", "correct"];
+const INTEGERS: [&str; 4] = ["indices", "batch_labels", "correct", "batches"];
 
 /// The reference is held to 1e-6 of each value. Where a sum cancels it may be off by a rounding of f64
 /// for each term; where a result is subnormal in f32, by half the distance of two such.

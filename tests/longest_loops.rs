@@ -3,9 +3,10 @@
 mod common;
 
 use wgrad::ops::{
-    AvgPoolForward, BiasBackward, Col2im, ConvBackwardInput, ConvBackwardWeight, ConvForward,
-    ConvPoolForward, ConvSizes, CrossEntropy, Epilogue, FusedLoss, Gemm, MaxPoolBackward,
-    MaxPoolBackwardAll, MaxPoolForward, Metrics, Mse, Op, Operand, Product, ReduceSum, RowLoss,
+    AvgPoolForward, BatchNormBackwardReduce, BatchNormStatistics, BiasBackward, Col2im,
+    ConvBackwardInput, ConvBackwardWeight, ConvForward, ConvPoolForward, ConvSizes, CrossEntropy,
+    Epilogue, FusedLoss, Gemm, MaxPoolBackward, MaxPoolBackwardAll, MaxPoolForward, Metrics, Mse,
+    Op, Operand, Product, ReduceSum, RowLoss,
 };
 use wgrad::plan::{Builder, Phase};
 use wgrad::shape::{Window, WindowedPlanes};
@@ -75,6 +76,23 @@ fn loops_as_long_as_they_may_be_are_whole() {
     let pool = |size: usize| conv(1, [1, 1], (size, 7), (size, 5)).geometry;
     let column = |size: usize| conv(1, [1, 2], (size, 2), (1, 2));
     let ops: Vec<BySize> = vec![
+        Box::new(|size| {
+            Box::new(BatchNormStatistics {
+                rows: size,
+                channels: 1,
+                area: 1,
+                eps: 0.125,
+                momentum: 0.5,
+            })
+        }),
+        Box::new(|size| {
+            Box::new(BatchNormBackwardReduce {
+                rows: size,
+                channels: 1,
+                area: 1,
+                accumulate: false,
+            })
+        }),
         Box::new(|size| {
             Box::new(BiasBackward {
                 rows: 3,

@@ -1,14 +1,17 @@
 //! What must hold of `shaders/`: it mirrors `src/ops/`, what is compiled is valid WGSL, and nothing is written twice.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
-use wgrad::ops::{FAMILIES, Loads, Prelude, SHADERS};
+use wgrad::ops::case::Floats;
+use wgrad::ops::{FAMILIES, Loads, Prelude, SHADERS, Shader};
+use wgrad::verify::cases;
 
 /// Files of `src/ops/` that are no op.
-const NO_OPS: [&str; 14] = [
+const NO_OPS: [&str; 15] = [
     "mod",
     "arithmetic",
+    "batch_norm_sizes",
     "bound",
     "case",
     "conv_pool_sizes",
@@ -24,7 +27,14 @@ const NO_OPS: [&str; 14] = [
 ];
 
 /// Kernels whose ops are not in `src/ops/` alone under the same name.
-const ELSEWHERE: [(&str, &[&str]); 4] = [
+const ELSEWHERE: [(&str, &[&str]); 5] = [
+    (
+        "batch_norm_backward",
+        &[
+            "src/ops/batch_norm_backward.rs",
+            "src/ops/batch_norm_backward_input.rs",
+        ],
+    ),
     ("conv", &["src/ops/conv.rs", "src/ops/conv_weight.rs"]),
     (
         "conv_pool",
@@ -82,17 +92,8 @@ fn what_is_compiled_is_valid_and_its_entry_points_are_named_for_their_ops() {
         let preludes: Vec<_> = shader.preludes().iter().map(Prelude::to_string).collect();
         let line = format!("\n// Preludes: {}.\n", preludes.join(", "));
         assert!(shader.file().contains(&line), "{stem}: no line {line}");
-        for loads in [Loads::Narrow, Loads::Wide] {
-            let text = shader.source(loads);
-            let module = naga::front::wgsl::parse_str(&text)
-                .unwrap_or_else(|error| panic!("{}", error.emit_to_string_with_path(&text, stem)));
-            let capabilities =
-                naga::valid::Capabilities::SUBGROUP | naga::valid::Capabilities::SHADER_INT64;
-            naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities)
-                .validate(&module)
-                .unwrap_or_else(|error| panic!("{}", error.emit_to_string_with_path(&text, stem)));
-
-            let op_file = ops_of(stem);
+        let op_file = ops_of(stem);
+        for module in valid_modules(stem, shader) {
             assert!(!module.entry_points.is_empty(), "{stem}");
             for entry in &module.entry_points {
                 let name = &entry.name;
@@ -103,6 +104,35 @@ fn what_is_compiled_is_valid_and_its_entry_points_are_named_for_their_ops() {
                 );
             }
         }
+    }
+}
+
+/// What is compiled of a shader, with narrow loads and with wide ones; panics where it is not valid WGSL.
+fn valid_modules(stem: &str, shader: &Shader) -> [naga::Module; 2] {
+    [Loads::Narrow, Loads::Wide].map(|loads| {
+        let text = shader.source(loads);
+        let module = naga::front::wgsl::parse_str(&text)
+            .unwrap_or_else(|error| panic!("{}", error.emit_to_string_with_path(&text, stem)));
+        let capabilities =
+            naga::valid::Capabilities::SUBGROUP | naga::valid::Capabilities::SHADER_INT64;
+        naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities)
+            .validate(&module)
+            .unwrap_or_else(|error| panic!("{}", error.emit_to_string_with_path(&text, stem)));
+        module
+    })
+}
+
+/// A file may stand behind other preludes where sizes allow it: ops of many sizes are looked at.
+#[test]
+fn what_ops_compile_of_a_file_is_valid_too() {
+    let cases = cases(0, 8, Floats::Hostile);
+    let shaders: HashSet<_> = cases.iter().map(|(_, case)| case.op.shader()).collect();
+    assert!(shaders.len() > SHADERS.len());
+    for shader in shaders.iter().filter(|shader| !SHADERS.contains(shader)) {
+        let stem = FAMILIES.iter().zip(SHADERS);
+        let stem = stem.filter(|(_, of_family)| of_family.file() == shader.file());
+        let stem = stem.map(|((stem, _), _)| *stem).next();
+        valid_modules(stem.expect("a file of a family"), shader);
     }
 }
 

@@ -1,6 +1,8 @@
 //! How far a correct f32 kernel may be from the f64 reference.
 
-use super::{Args, Op};
+use rayon::prelude::*;
+
+use super::{Args, Element, Elements, Op, Words};
 
 /// ε: the relative error of one correctly rounded f32 operation.
 pub(super) const EPSILON: f64 = (f32::EPSILON / 2.0) as f64;
@@ -31,6 +33,8 @@ pub enum ErrorBound {
     },
     /// The same absolute error everywhere.
     Absolute(f64),
+    /// An absolute error of each element's own.
+    Each(Vec<f64>),
     /// Any of these words, for each element: an index whose choice depends on inexact values.
     OneOf(Vec<Vec<u32>>),
 }
@@ -66,7 +70,40 @@ impl ErrorBound {
                     .collect()
             }
             ErrorBound::Absolute(error) => vec![error + SMALLEST_NORMAL; expected.len()],
+            ErrorBound::Each(ref errors) => errors.clone(),
         }
+    }
+
+    /// What each output's elements say of themselves, one by one: for ops whose terms cancel, so that no absolute
+    /// values that the reference is fed tell what an error counts.
+    pub(super) fn of_elements(op: &dyn Op, args: &Args<'_>) -> Vec<ErrorBound> {
+        let outputs = args.outputs.iter().map(|words| &**words);
+        let all = args.inputs.iter().copied().chain(outputs);
+        let words: Vec<_> = all.map(|words| move |at: usize| words[at]).collect();
+        let words: Vec<Words<'_>> = words.iter().map(|word| word as Words<'_>).collect();
+        let (inputs, outputs) = words.split_at(args.inputs.len());
+        let args = Elements {
+            inputs: inputs.to_vec(),
+            outputs: outputs.to_vec(),
+            step: args.step,
+        };
+        let bindings = op.bindings().outputs.into_iter().enumerate();
+        let bounds = bindings.map(|(output, (_, len))| {
+            let elements = (0..len).into_par_iter();
+            let elements = elements.map(|at| op.element(&args, output, at));
+            let errors = elements.map(|element| match element {
+                Element::Float { error, .. } => Some(error + SMALLEST_NORMAL),
+                Element::Word(_) | Element::AnyOf(_) => None,
+            });
+            let errors: Vec<Option<f64>> = errors.collect();
+            match errors.iter().any(Option::is_some) {
+                true => {
+                    ErrorBound::Each(errors.into_iter().map(Option::unwrap_or_default).collect())
+                }
+                false => ErrorBound::Exact,
+            }
+        });
+        bounds.collect()
     }
 }
 

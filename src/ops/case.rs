@@ -29,8 +29,10 @@ pub enum Gradient {
     By {
         /// The input that the gradient is of.
         input: usize,
-        /// The op whose first output it is.
+        /// The op that computes it.
         op: Box<dyn Op>,
+        /// The output of that op.
+        output: usize,
         /// What that op reads, in binding order.
         reads: Vec<Read>,
     },
@@ -86,15 +88,23 @@ impl Case {
 
     /// The same, whose gradient with respect to `input` is the first output of `op`.
     #[must_use]
-    pub(super) fn with_gradient(
+    pub(super) fn with_gradient(self, input: usize, op: impl Op + 'static, reads: &[Read]) -> Self {
+        self.with_gradient_in(input, op, 0, reads)
+    }
+
+    /// The same, whose gradient with respect to `input` is that output of `op`.
+    #[must_use]
+    pub(super) fn with_gradient_in(
         mut self,
         input: usize,
         op: impl Op + 'static,
+        output: usize,
         reads: &[Read],
     ) -> Self {
         self.gradients.push(Gradient::By {
             input,
             op: Box::new(op),
+            output,
             reads: reads.to_vec(),
         });
         self
@@ -224,6 +234,16 @@ impl Random {
             output,
             window,
         }
+    }
+
+    /// Rows, channels and area of what is normalised: features, or planes of up to 320 pixels, often whole fours.
+    pub fn normalised(&mut self) -> (usize, usize, usize) {
+        let area = match self.below(4) {
+            0 => 1,
+            1 => self.size(320),
+            _ => 4 * self.size(80),
+        };
+        (self.size(9), self.size(7), area)
     }
 
     fn hostile(&mut self) -> f32 {

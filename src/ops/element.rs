@@ -148,7 +148,9 @@ impl Sum {
     pub fn within(self, bound: &ErrorBound) -> Element {
         let value = self.value;
         let error = match *bound {
-            ErrorBound::Exact | ErrorBound::OneOf(_) => return Element::moved(value),
+            ErrorBound::Exact | ErrorBound::OneOf(_) | ErrorBound::Each(_) => {
+                return Element::moved(value);
+            }
             ErrorBound::Sum { terms } | ErrorBound::Products { terms } => self.error(terms),
             ErrorBound::Relative(_) if self.is_exact() => 0.0,
             ErrorBound::Relative(n) => n * EPSILON * value.abs() + (n + 2.0) * SMALLEST_NORMAL,
@@ -214,6 +216,8 @@ pub(super) fn tile_edges(batch: usize, sizes: [usize; 2], tile: [usize; 2]) -> V
 pub enum Content {
     /// Floats, of which few values say enough: small integers, whose sums are exact.
     Floats,
+    /// Floats above zero: squares, variances.
+    Positive,
     /// Floats, which it takes many values of to tell apart: what maxima are taken of.
     Spread,
     /// Pixels, four bytes to a word.
@@ -243,7 +247,7 @@ impl Content {
 
     /// Whether they are floats.
     pub fn is_floats(&self) -> bool {
-        matches!(self, Content::Floats | Content::Spread)
+        matches!(self, Content::Floats | Content::Positive | Content::Spread)
     }
 }
 

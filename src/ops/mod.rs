@@ -8,6 +8,11 @@
 mod add;
 mod arithmetic;
 mod avg_pool;
+mod batch_norm;
+mod batch_norm_backward;
+mod batch_norm_backward_input;
+mod batch_norm_sizes;
+mod batch_norm_statistics;
 mod bias;
 mod bound;
 pub mod case;
@@ -51,6 +56,10 @@ use std::fmt::Debug;
 
 pub use add::Add;
 pub use avg_pool::{AvgPoolBackward, AvgPoolForward};
+pub use batch_norm::{BatchNormForward, BatchNormInfer};
+pub use batch_norm_backward::{BatchNormBackwardReduce, BatchNormBackwardSums};
+pub use batch_norm_backward_input::BatchNormBackwardInput;
+pub use batch_norm_statistics::{BatchNormMoments, BatchNormStatistics};
 pub use bias::{BiasBackward, BiasForward};
 pub use bound::ErrorBound;
 use case::{Case, Random};
@@ -99,6 +108,9 @@ macro_rules! families {
 }
 
 families!(
+    batch_norm,
+    batch_norm_backward,
+    batch_norm_statistics,
     bias,
     col2im,
     conv,

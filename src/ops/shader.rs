@@ -14,6 +14,14 @@ pub enum Prelude {
     Loads,
     /// What ReLU passes.
     Relu,
+    /// One float at once; needs [`Prelude::Relu`].
+    Ones,
+    /// Four floats at once, in place of [`Prelude::Ones`]; needs [`Prelude::Loads`] too.
+    Fours,
+    /// Parts of planes.
+    Parts,
+    /// Sums over the lanes of a workgroup.
+    Lanes,
     /// Floats in their order.
     Order,
     /// The index of a window without a winner.
@@ -56,6 +64,10 @@ impl Prelude {
             (Prelude::Loads, Loads::Narrow) => prelude!("loads"),
             (Prelude::Loads, Loads::Wide) => prelude!("loads_wide"),
             (Prelude::Relu, _) => prelude!("relu"),
+            (Prelude::Ones, _) => prelude!("ones"),
+            (Prelude::Fours, _) => prelude!("fours"),
+            (Prelude::Parts, _) => prelude!("parts"),
+            (Prelude::Lanes, _) => prelude!("lanes"),
             (Prelude::Order, _) => prelude!("order"),
             (Prelude::Pool, _) => prelude!("pool"),
             (Prelude::Window, _) => prelude!("window"),

@@ -106,6 +106,7 @@ enum LoweredGradient {
         input: usize,
         node: usize,
         reads: Vec<TensorId>,
+        output: usize,
         d_input: TensorId,
     },
     Own {
@@ -141,7 +142,12 @@ impl Check {
                     output,
                     upstream,
                 },
-                Gradient::By { input, op, reads } => {
+                Gradient::By {
+                    input,
+                    op,
+                    output,
+                    reads,
+                } => {
                     plan.set_scope(&format!("{scope}.gradient{number}"));
                     let written = op.bindings().outputs.into_iter();
                     let written = written
@@ -158,7 +164,8 @@ impl Check {
                         input,
                         node,
                         reads,
-                        d_input: written[0],
+                        output,
+                        d_input: written[output],
                     }
                 }
             });
@@ -232,6 +239,7 @@ impl Check {
                 input,
                 node,
                 reads,
+                output,
                 d_input,
             } => {
                 on_gpu(executor)?.run_node(*node, &self.step)?;
@@ -240,7 +248,7 @@ impl Check {
                     words.push(executor.read_words(read).await?);
                 }
                 let op = plan.nodes()[*node].op.as_ref();
-                let (_, allowed) = expect(op, &words, 0, &self.step);
+                let (_, allowed) = expect(op, &words, *output, &self.step);
                 Ok((op.name(), *input, executor.read(*d_input).await?, allowed))
             }
             LoweredGradient::Own { input, output, .. } => {

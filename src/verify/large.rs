@@ -6,11 +6,12 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::gpu::{Adapter, Workbench, check_loops, required_limits};
 use crate::ops::{
-    Add, AvgPoolBackward, AvgPoolForward, BiasBackward, BiasForward, Col2im, ConvBackwardInput,
-    ConvBackwardWeight, ConvForward, ConvPoolBackwardWeight, ConvPoolForward, ConvSizes,
-    CrossEntropy, Epilogue, FusedLoss, Gather, Gemm, Im2col, MaxPoolBackward, MaxPoolBackwardAll,
-    MaxPoolForward, Metrics, Mse, Op, Operand, Product, ReduceSum, ReluBackward, ReluForward,
-    RowLoss, Sgd, SgdMomentum, WORKGROUP_SIZE, Zero,
+    Add, AvgPoolBackward, AvgPoolForward, BatchNormBackwardInput, BatchNormBackwardReduce,
+    BatchNormBackwardSums, BatchNormForward, BatchNormInfer, BatchNormMoments, BatchNormStatistics,
+    BiasBackward, BiasForward, Col2im, ConvBackwardInput, ConvBackwardWeight, ConvForward,
+    ConvPoolBackwardWeight, ConvPoolForward, ConvSizes, CrossEntropy, Epilogue, FusedLoss, Gather,
+    Gemm, Im2col, MaxPoolBackward, MaxPoolBackwardAll, MaxPoolForward, Metrics, Mse, Op, Operand,
+    Product, ReduceSum, ReluBackward, ReluForward, RowLoss, Sgd, SgdMomentum, WORKGROUP_SIZE, Zero,
 };
 use crate::plan::{Builder, Phase, Plan};
 use crate::shape::{Window, WindowedPlanes};
@@ -99,6 +100,7 @@ fn ops(longest: u64) -> Result<Vec<Box<dyn Op>>> {
     let mut ops = products(longest);
     ops.extend(windows()?);
     ops.extend(losses());
+    ops.extend(batch_norms());
     ops.extend(arrays());
     Ok(ops)
 }
@@ -224,6 +226,57 @@ fn losses() -> Vec<Box<dyn Op>> {
                 gathered,
             }));
         }
+    }
+    ops
+}
+
+/// A large batch of small planes, and planes past 2¹⁸ pixels.
+fn batch_norms() -> Vec<Box<dyn Op>> {
+    let mut ops: Vec<Box<dyn Op>> = Vec::new();
+    for (rows, channels, area, relu) in [(ROWS, 5, 100, true), (3, 2, (1 << 18) + 5, false)] {
+        ops.push(Box::new(BatchNormMoments {
+            rows,
+            channels,
+            area,
+        }));
+        ops.push(Box::new(BatchNormStatistics {
+            rows,
+            channels,
+            area,
+            eps: 0.125,
+            momentum: 0.25,
+        }));
+        ops.push(Box::new(BatchNormForward {
+            rows,
+            channels,
+            area,
+            relu,
+        }));
+        ops.push(Box::new(BatchNormInfer {
+            rows,
+            channels,
+            area,
+            eps: 0.125,
+            relu,
+        }));
+        ops.push(Box::new(BatchNormBackwardSums {
+            rows,
+            channels,
+            area,
+            relu,
+        }));
+        ops.push(Box::new(BatchNormBackwardReduce {
+            rows,
+            channels,
+            area,
+            accumulate: relu,
+        }));
+        ops.push(Box::new(BatchNormBackwardInput {
+            rows,
+            channels,
+            area,
+            relu,
+        }));
     }
     ops
 }

@@ -3,9 +3,11 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod batch_norm;
 mod losses;
 mod mutants;
 mod planted;
+mod planted_batch_norm;
 mod planted_fused;
 mod planted_gathered;
 mod planted_layers;

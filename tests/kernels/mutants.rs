@@ -13,7 +13,7 @@ use wgrad::verify::lockstep;
 
 use super::common;
 use super::planted::{self, geometry};
-use super::{planted_fused, planted_gathered, planted_layers, planted_pool};
+use super::{planted_batch_norm, planted_fused, planted_gathered, planted_layers, planted_pool};
 
 /// An op with its kernel's text changed in one place, and the true reference.
 #[derive(Clone)]
@@ -117,6 +117,7 @@ fn mutants(device: &Device) -> Vec<(&'static str, Box<dyn Op>, &'static str, &'s
         .adapter()
         .is_some_and(|adapter| adapter.has_subgroups());
     let mut all = planted::mutants();
+    all.extend(planted_batch_norm::mutants());
     all.extend(planted_fused::mutants());
     all.extend(planted_gathered::mutants());
     all.extend(planted_pool::mutants());
@@ -156,6 +157,13 @@ fn inputs_of(op: &dyn Op) -> Vec<Vec<u32>> {
             let step = Step::new(0, 1, 0, 0.1);
             inputs[1] = super::outputs_of(&forward, &read, &step).remove(1);
         }
+        "batch_norm_statistics" => {
+            // Not so large that eps is nothing beside them.
+            let small = |i: usize| (0.125 * (i % 7) as f32).to_bits();
+            let len = inputs[0].len();
+            inputs = vec![(0..len).map(small).collect(); 2];
+        }
+        "batch_norm_infer" => inputs[2].iter_mut().for_each(|word| *word &= 0x7fff_ffff),
         "gather" => inputs[2] = (0..70).rev().collect(),
         "relu_forward" => inputs[0][0] = (-f32::NAN).to_bits(),
         _ => {}

@@ -1,0 +1,338 @@
+//! Batch normalisation forward: by the statistics of the step, or by running ones.
+
+use rayon::prelude::*;
+
+use super::arithmetic::{ELEMENT, items_of_a_task};
+use super::batch_norm_sizes::Sizes;
+use super::batch_norm_statistics::inverse_deviation;
+use super::bound::{EPSILON, SMALLEST_NORMAL};
+use super::case::{Case, Random, Read};
+use super::element::passes;
+use super::{
+    Args, BatchNormBackwardSums, Bindings, Content, Cost, Element, Elements, ErrorBound, Op,
+    Prelude, Shader, flag,
+};
+
+const FILE: &str = include_str!("../../shaders/batch_norm.wgsl");
+
+pub(super) const SHADER: Shader = Shader::new(
+    &[
+        Prelude::Invocation,
+        Prelude::Step,
+        Prelude::Relu,
+        Prelude::Ones,
+    ],
+    FILE,
+);
+
+const SHADER_OF_FOURS: Shader = Shader::new(
+    &[
+        Prelude::Invocation,
+        Prelude::Step,
+        Prelude::Relu,
+        Prelude::Loads,
+        Prelude::Fours,
+    ],
+    FILE,
+);
+
+fn shader(sizes: Sizes) -> Shader {
+    match sizes.at_once() {
+        4 => SHADER_OF_FOURS,
+        _ => SHADER,
+    }
+}
+
+/// `y = (x − mean)·inverse_deviation·weight + bias` of each channel, and ReLU after it if `relu`: the statistics
+/// are those that [`BatchNormStatistics`](super::BatchNormStatistics) makes of the step. Rows beyond the step's
+/// get zeros.
+#[derive(Debug, Clone)]
+pub struct BatchNormForward {
+    /// N.
+    pub rows: usize,
+    /// C.
+    pub channels: usize,
+    /// H·W, or 1 for features.
+    pub area: usize,
+    /// Whether ReLU comes after.
+    pub relu: bool,
+}
+
+/// `y = (x − running_mean)/√(running_var + eps)·weight + bias` of each channel, and ReLU after it if `relu`.
+#[derive(Debug, Clone)]
+pub struct BatchNormInfer {
+    /// N.
+    pub rows: usize,
+    /// C.
+    pub channels: usize,
+    /// H·W, or 1 for features.
+    pub area: usize,
+    /// Added to variances, above zero.
+    pub eps: f32,
+    /// Whether ReLU comes after.
+    pub relu: bool,
+}
+
+/// What an element of y is made of.
+struct Terms {
+    x: f64,
+    mean: f64,
+    /// One over the deviation, and the relative error that it has in the kernel.
+    inverse: f64,
+    inverse_error: f64,
+    weight: f64,
+    bias: f64,
+}
+
+impl Terms {
+    fn value(&self) -> f64 {
+        (self.x - self.mean) * self.inverse * self.weight + self.bias
+    }
+
+    /// A difference, two products, a sum and the reference round once each, in any order; two ε are for the
+    /// products of errors. Flushing takes η at most from each of x, mean, their difference, the other factors and
+    /// each product, times what that is multiplied by. ReLU loses nothing.
+    fn element(&self, relu: bool) -> Element {
+        let value = self.value();
+        let deviation = self.x - self.mean;
+        let product = deviation * self.inverse * self.weight;
+        let rounded = 7.0 * EPSILON * (product.abs() + self.bias.abs());
+        let factors = [self.inverse, self.weight].map(|factor| 1.0 + factor.abs());
+        let flushed = SMALLEST_NORMAL * (4.0 + deviation.abs()) * factors[0] * factors[1];
+        Element::Float {
+            value: if relu && !passes(value) { 0.0 } else { value },
+            error: rounded + self.inverse_error * product.abs() + 2.0 * flushed,
+        }
+    }
+}
+
+/// Writes what `value` gives for each index, after ReLU if `relu`.
+fn write(y: &mut [f32], relu: bool, value: impl Fn(usize) -> f64 + Sync) {
+    let y = y.par_iter_mut().enumerate();
+    let y = y.with_min_len(items_of_a_task(ELEMENT));
+    y.for_each(|(index, y)| {
+        let value = value(index);
+        *y = if relu && !passes(value) {
+            0.0
+        } else {
+            value as f32
+        };
+    });
+}
+
+impl BatchNormForward {
+    fn sizes(&self) -> Sizes {
+        Sizes::new(self.rows, self.channels, self.area)
+    }
+}
+
+impl Op for BatchNormForward {
+    fn name(&self) -> &'static str {
+        "batch_norm_forward"
+    }
+
+    fn shader(&self) -> Shader {
+        shader(self.sizes())
+    }
+
+    fn bindings(&self) -> Bindings {
+        let (len, channels) = (self.sizes().len(), self.channels);
+        Bindings {
+            inputs: vec![
+                ("x", len),
+                ("mean", channels),
+                ("inverse_deviation", channels),
+                ("weight", channels),
+                ("bias", channels),
+            ],
+            outputs: vec![("y", len)],
+        }
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        let mut constants = self.sizes().constants();
+        constants.push(("RELU", flag(self.relu)));
+        constants
+    }
+
+    fn invocations(&self) -> u64 {
+        (self.sizes().len() / self.sizes().at_once()) as u64
+    }
+
+    fn longest_loop(&self) -> u64 {
+        0
+    }
+
+    fn rows(&self) -> usize {
+        self.rows
+    }
+
+    fn cost(&self) -> Cost {
+        Cost::new(4 * self.sizes().len(), &self.bindings())
+    }
+
+    fn reference(&self, args: &mut Args<'_>) {
+        let (sizes, step, x) = (self.sizes(), args.step, args.input(0));
+        let [mean, inverse, weight, bias] = [1, 2, 3, 4].map(|input| args.input(input));
+        write(args.output(), self.relu, |index| {
+            if !sizes.is_real(index, step) {
+                return 0.0;
+            }
+            let c = sizes.channel_of(index);
+            let deviation = f64::from(x[index]) - f64::from(mean[c]);
+            deviation * f64::from(inverse[c]) * f64::from(weight[c]) + f64::from(bias[c])
+        });
+    }
+
+    fn element(&self, args: &Elements<'_>, _: usize, index: usize) -> Element {
+        if !self.sizes().is_real(index, args.step) {
+            return Element::Word(0);
+        }
+        let channel = self.sizes().channel_of(index);
+        let terms = Terms {
+            x: args.float(0, index),
+            mean: args.float(1, channel),
+            inverse: args.float(2, channel),
+            inverse_error: 0.0,
+            weight: args.float(3, channel),
+            bias: args.float(4, channel),
+        };
+        terms.element(self.relu)
+    }
+
+    fn error_bounds(&self, args: &Args<'_>) -> Vec<ErrorBound> {
+        ErrorBound::of_elements(self, args)
+    }
+}
+
+impl BatchNormInfer {
+    fn sizes(&self) -> Sizes {
+        Sizes::new(self.rows, self.channels, self.area)
+    }
+}
+
+impl Op for BatchNormInfer {
+    fn name(&self) -> &'static str {
+        "batch_norm_infer"
+    }
+
+    fn shader(&self) -> Shader {
+        shader(self.sizes())
+    }
+
+    fn bindings(&self) -> Bindings {
+        let (len, channels) = (self.sizes().len(), self.channels);
+        Bindings {
+            inputs: vec![
+                ("x", len),
+                ("running_mean", channels),
+                ("running_var", channels),
+                ("weight", channels),
+                ("bias", channels),
+            ],
+            outputs: vec![("y", len)],
+        }
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        let mut constants = self.sizes().constants();
+        constants.push(("EPS", f64::from(self.eps)));
+        constants.push(("RELU", flag(self.relu)));
+        constants
+    }
+
+    fn invocations(&self) -> u64 {
+        (self.sizes().len() / self.sizes().at_once()) as u64
+    }
+
+    fn longest_loop(&self) -> u64 {
+        0
+    }
+
+    fn content(&self, input: usize) -> Content {
+        match input {
+            2 => Content::Positive,
+            _ => Content::Floats,
+        }
+    }
+
+    fn cost(&self) -> Cost {
+        Cost::new(6 * self.sizes().len(), &self.bindings())
+    }
+
+    fn reference(&self, args: &mut Args<'_>) {
+        let (sizes, x) = (self.sizes(), args.input(0));
+        let [mean, variance, weight, bias] = [1, 2, 3, 4].map(|input| args.input(input));
+        write(args.output(), self.relu, |index| {
+            let c = sizes.channel_of(index);
+            let deviation = f64::from(x[index]) - f64::from(mean[c]);
+            let scale = (f64::from(variance[c]) + f64::from(self.eps)).sqrt();
+            deviation / scale * f64::from(weight[c]) + f64::from(bias[c])
+        });
+    }
+
+    fn element(&self, args: &Elements<'_>, _: usize, index: usize) -> Element {
+        let channel = self.sizes().channel_of(index);
+        let (inverse, error) = inverse_deviation(args.float(2, channel), 0.0, 0.0, self.eps);
+        let terms = Terms {
+            x: args.float(0, index),
+            mean: args.float(1, channel),
+            inverse,
+            inverse_error: error / inverse,
+            weight: args.float(3, channel),
+            bias: args.float(4, channel),
+        };
+        terms.element(self.relu)
+    }
+
+    fn error_bounds(&self, args: &Args<'_>) -> Vec<ErrorBound> {
+        ErrorBound::of_elements(self, args)
+    }
+}
+
+pub(super) fn cases(random: &mut Random) -> Vec<Case> {
+    let (rows, channels, area) = random.normalised();
+    let forward = BatchNormForward {
+        rows,
+        channels,
+        area,
+        relu: random.flag(),
+    };
+    let infer = BatchNormInfer {
+        rows,
+        channels,
+        area,
+        eps: 1e-5,
+        relu: random.flag(),
+    };
+    let forward = Case::of_floats(forward, random).in_step(random.step(rows, 1));
+    let mut infer = Case::of_floats(infer, random);
+    let variances = &mut infer.inputs[2];
+    variances.iter_mut().for_each(|word| *word &= 0x7fff_ffff);
+
+    // Of one row of short planes the partial sums are the gradients.
+    let (rows, area, relu) = (1, random.size(64), false);
+    let of_one_row = BatchNormForward {
+        rows,
+        channels,
+        area,
+        relu,
+    };
+    let sums = BatchNormBackwardSums {
+        rows,
+        channels,
+        area,
+        relu,
+    };
+    let reads = [
+        Read::Input(0),
+        Read::OutputGradient,
+        Read::Output(0),
+        Read::Input(1),
+        Read::Input(2),
+    ];
+    let of_one_row = Case::of_floats(of_one_row, random)
+        .with_gradient_in(3, sums.clone(), 1, &reads)
+        .with_gradient_in(4, sums, 0, &reads);
+    vec![forward, infer, of_one_row]
+}

@@ -1,0 +1,145 @@
+//! The gradient of what batch normalisation reads.
+
+use rayon::prelude::*;
+
+use super::arithmetic::{ELEMENT, items_of_a_task};
+use super::batch_norm_backward::shader;
+use super::batch_norm_sizes::Sizes;
+use super::bound::{EPSILON, SMALLEST_NORMAL};
+use super::element::passes;
+use super::{Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Shader, flag};
+
+/// `d_x = weight·inverse_deviation·(d_y − Σd_y/m − x̂·Σ(d_y·x̂)/m)` with `x̂ = (x − mean)·inverse_deviation`, the
+/// sums of [`BatchNormBackwardReduce`](super::BatchNormBackwardReduce) and m the elements of a channel in the
+/// step's rows; zero in the others. With `relu`, d_y counts where y passed it; without, y is of no matter and any
+/// array of its length will do.
+#[derive(Debug, Clone)]
+pub struct BatchNormBackwardInput {
+    /// N.
+    pub rows: usize,
+    /// C.
+    pub channels: usize,
+    /// H·W, or 1 for features.
+    pub area: usize,
+    /// Whether ReLU came after.
+    pub relu: bool,
+}
+
+impl BatchNormBackwardInput {
+    fn sizes(&self) -> Sizes {
+        Sizes::new(self.rows, self.channels, self.area)
+    }
+}
+
+impl Op for BatchNormBackwardInput {
+    fn name(&self) -> &'static str {
+        "batch_norm_backward_input"
+    }
+
+    fn shader(&self) -> Shader {
+        shader(self.sizes())
+    }
+
+    fn bindings(&self) -> Bindings {
+        let (len, channels) = (self.sizes().len(), self.channels);
+        Bindings {
+            inputs: vec![
+                ("x", len),
+                ("d_y", len),
+                ("y", len),
+                ("mean", channels),
+                ("inverse_deviation", channels),
+                ("weight", channels),
+                ("sums", 2 * channels),
+            ],
+            outputs: vec![("d_x", len)],
+        }
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        let mut constants = self.sizes().constants();
+        constants.push(("RELU", flag(self.relu)));
+        constants
+    }
+
+    fn invocations(&self) -> u64 {
+        (self.sizes().len() / self.sizes().at_once()) as u64
+    }
+
+    fn longest_loop(&self) -> u64 {
+        0
+    }
+
+    fn rows(&self) -> usize {
+        self.rows
+    }
+
+    fn cost(&self) -> Cost {
+        let mut bindings = self.bindings();
+        if !self.relu {
+            bindings.inputs[2].1 = 0;
+        }
+        Cost::new(6 * self.sizes().len(), &bindings)
+    }
+
+    fn reference(&self, args: &mut Args<'_>) {
+        let (sizes, step) = (self.sizes(), args.step);
+        let [x, d_y, y, mean, inverse, weight, sums] =
+            [0, 1, 2, 3, 4, 5, 6].map(|input| args.input(input));
+        let m = sizes.count(step);
+        let d_x = args.output().par_iter_mut().enumerate();
+        let d_x = d_x.with_min_len(items_of_a_task(ELEMENT));
+        d_x.for_each(|(at, d_x)| {
+            *d_x = 0.0;
+            if !sizes.is_real(at, step) {
+                return;
+            }
+            let c = sizes.channel_of(at);
+            let inverse = f64::from(inverse[c]);
+            let normal = (f64::from(x[at]) - f64::from(mean[c])) * inverse;
+            let [of_bias, of_weight] = [sums[c], sums[self.channels + c]].map(f64::from);
+            let mut gradient = -of_bias / m - normal * of_weight / m;
+            if !self.relu || passes(y[at].into()) {
+                gradient += f64::from(d_y[at]);
+            }
+            *d_x = (f64::from(weight[c]) * inverse * gradient) as f32;
+        });
+    }
+
+    /// The longest path to the result has a difference, a quotient (2.5 ulp, and its divisor's rounding: 6ε), two
+    /// products, two differences, two products and the reference: 14ε of the magnitudes of what is subtracted,
+    /// and one for the products of errors. Flushing takes η at most from each thing that is read and each
+    /// result, times what that is multiplied by.
+    fn element(&self, args: &Elements<'_>, _: usize, index: usize) -> Element {
+        if !self.sizes().is_real(index, args.step) {
+            return Element::Word(0);
+        }
+        let channel = self.sizes().channel_of(index);
+        let m = self.sizes().count(args.step);
+        let gradient = match !self.relu || passes(args.float(2, index)) {
+            true => args.float(1, index),
+            false => 0.0,
+        };
+        let deviation = args.float(0, index) - args.float(3, channel);
+        let inverse = args.float(4, channel);
+        let of_mean = args.float(6, channel) / m;
+        let share = args.float(6, self.channels + channel) / m;
+        let of_deviation = deviation * inverse * share;
+        let weight = args.float(5, channel);
+
+        let scale = weight * inverse;
+        let magnitude = gradient.abs() + of_mean.abs() + of_deviation.abs();
+        let flushed_of_deviation =
+            (4.0 + deviation.abs()) * (1.0 + inverse.abs()) * (1.0 + share.abs());
+        let flushed = (4.0 + magnitude + flushed_of_deviation) * (1.0 + inverse.abs());
+        Element::Float {
+            value: scale * (gradient - of_mean - of_deviation),
+            error: 15.0 * EPSILON * magnitude * scale.abs()
+                + 2.0 * SMALLEST_NORMAL * flushed * (1.0 + weight.abs()),
+        }
+    }
+
+    fn error_bounds(&self, args: &Args<'_>) -> Vec<ErrorBound> {
+        ErrorBound::of_elements(self, args)
+    }
+}
