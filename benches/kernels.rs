@@ -12,8 +12,9 @@ use criterion::{
     BenchmarkGroup, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
 };
 use wgrad::executor::Executor;
+use wgrad::expand::ConvKernel;
 use wgrad::ops::{Epilogue, Op, Product, Step, Variant};
-use wgrad::plan::{ConvKernel, Node, Phase};
+use wgrad::plan::{Node, Phase};
 use wgrad::{Device, Result, block_on};
 
 #[path = "common/mod.rs"]
@@ -72,9 +73,9 @@ impl Kernels<'_> {
 
     /// Goes through a training step, and stops at each op to repeat it on what it reads there.
     fn of_plan(&mut self, model: &Model, conv: ConvKernel) -> Result<()> {
-        let readable = model.plan(model.batch)?;
-        let layers = readable.convolutions().into_iter();
-        let plan = readable.fused(&layers.map(|layer| (layer, conv)).collect())?;
+        let graph = model.graph(model.batch)?;
+        let layers = graph.convolutions().into_iter();
+        let plan = graph.fast(&layers.map(|layer| (layer, conv)).collect())?;
         let mut executor = block_on(workload::load(self.device, plan))?;
         let plan = executor.plan().clone();
         let step = workload::steps(model.batch, 1)[0];

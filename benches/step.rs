@@ -46,13 +46,13 @@ fn training_steps(criterion: &mut Criterion) {
 }
 
 fn plan(device: &Device, model: &workload::Model, fused: bool) -> Result<Plan> {
-    let readable = model.plan(model.batch)?;
+    let graph = model.graph(model.batch)?;
     if !fused {
-        return Ok(readable);
+        return graph.readable();
     }
     let mut notices = Notices::default();
-    let choices = tune::choose(device, &readable, Effort::Quick, &mut notices);
-    block_on(choices)?.apply(device, readable, &mut notices)
+    let choices = tune::choose(device, &graph, Effort::Quick, &mut notices);
+    block_on(choices)?.apply(device, &graph, &mut notices)
 }
 
 criterion_group! {

@@ -8,12 +8,13 @@ const TILE: u32 = 8u;
 override BATCH: u32; // N
 override C: u32;
 override O: u32;
+override BIAS: bool; // a bias is added
 override RELU: bool; // ReLU follows
 override PARTS: u32; // runs of output pixels that the weight's gradient is summed over
 
 @group(0) @binding(0) var<storage, read> input: array<f32>; // (N, C, H, W)
 @group(0) @binding(1) var<storage, read> weight: array<f32>; // (O, C, KH, KW)
-@group(0) @binding(2) var<storage, read> bias: array<f32>; // (O)
+@group(0) @binding(2) var<storage, read> bias: array<f32>; // (O), if there is one
 @group(0) @binding(3) var<storage, read_write> output: array<f32>; // (N, O, OH, OW)
 
 @group(0) @binding(0) var<storage, read> kernels: array<f32>; // (O, C, KH, KW)
@@ -60,7 +61,10 @@ fn store_output(o: u32, index: u32, sum: f32) {
     if o >= O || index >= BATCH * OH * OW {
         return;
     }
-    var value = sum + bias[o];
+    var value = sum;
+    if BIAS {
+        value += bias[o];
+    }
     if RELU && !passes(value) {
         value = 0.0;
     }

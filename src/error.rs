@@ -12,7 +12,7 @@ pub enum Error {
     /// A layer, a loss or an op was given a shape that it cannot take.
     #[error("{at}: expected {expected}, got {got}")]
     Shape {
-        /// The layer (`conv1: Conv2d(1 → 4, 3×3)`), loss or op.
+        /// The layer (`0: Conv2d(1 → 4, 3×3)`), loss or op.
         at: String,
         /// The shape that it wanted.
         expected: String,

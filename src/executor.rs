@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use crate::error::{Error, Result};
+use crate::nn::{initial_parameters, initial_states};
 use crate::ops::{Step, StepMetrics};
 use crate::plan::{Phase, Plan, Port, STEPS_PER_RUN, TensorId};
 use crate::{cpu, gpu};
@@ -201,6 +202,20 @@ impl Executor {
     pub fn write(&mut self, tensor: TensorId, values: &[f32]) -> Result<()> {
         self.plan().check_floats("writing", tensor)?;
         self.write_words(tensor, bytemuck::cast_slice(values))
+    }
+
+    /// Draws the parameters by `seed`, as [`initial_parameters`] says, and sets the states to what they begin as.
+    ///
+    /// # Errors
+    /// As [`Executor::write`].
+    pub fn initialise(&mut self, seed: u64) -> Result<()> {
+        let plan = self.plan().clone();
+        let parameters = initial_parameters(&plan, seed)?;
+        self.write(plan.port(Port::Parameters)?, &parameters)?;
+        for (state, values) in initial_states(&plan) {
+            self.write(state, &values)?;
+        }
+        Ok(())
     }
 
     /// The words of a tensor, once everything run so far is done.

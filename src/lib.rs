@@ -29,8 +29,10 @@ pub mod data;
 pub mod device;
 pub mod error;
 pub mod executor;
+pub mod expand;
 mod files;
 pub mod gpu;
+pub mod graph;
 pub mod loss;
 mod memory;
 pub mod nn;
@@ -38,6 +40,7 @@ pub mod notices;
 pub mod ops;
 pub mod optim;
 pub mod plan;
+mod predict;
 pub mod shape;
 mod spot;
 pub mod train;
@@ -49,6 +52,7 @@ pub use error::{Error, Result};
 pub use loss::{Loss, Reduction};
 pub use notices::Notices;
 pub use optim::Sgd;
+pub use predict::Predictor;
 pub use train::{
     Checkpoint, Config, EpochReport, FolderLock, Planning, Progress, Session, Split, Trainer,
 };

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use crate::error::{Error, Result};
-use crate::ops::{CrossEntropy, Metrics, Mse};
-use crate::plan::{Builder, Element, MetricTables, Phase, Role, STEPS_PER_RUN, TensorId};
+use crate::error::Result;
+use crate::ops::{CrossEntropy, FusedLoss, Metrics, Mse, RowLoss};
+use crate::plan::{Builder, Element, MetricTables, Phase, Port, Role, STEPS_PER_RUN, TensorId};
+use crate::shape::Shape;
 
 /// How the squared errors of a batch become one number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,10 +54,32 @@ impl Loss {
         }
     }
 
-    /// Appends the loss and the metrics to the loss phase; returns `d_logits`.
+    /// What the loss computes of each row of the logits, and its metrics.
+    fn ops(self, logits: &Shape) -> (RowLoss, Metrics) {
+        let (rows, classes) = (logits.dims()[0], logits.dims()[1]);
+        let loss = match self {
+            Loss::Mse(reduction) => RowLoss::Mse(Mse {
+                rows,
+                classes,
+                scale: match reduction {
+                    Reduction::Mean => 2.0 / classes as f32,
+                    Reduction::BatchMean => 2.0,
+                },
+            }),
+            Loss::CrossEntropy => RowLoss::CrossEntropy(CrossEntropy { rows, classes }),
+        };
+        let metrics = Metrics {
+            rows,
+            classes,
+            slots: STEPS_PER_RUN,
+        };
+        (loss, metrics)
+    }
+
+    /// Appends the loss and the metrics of logits (N, classes) to the loss phase; returns `d_logits`.
     ///
     /// # Errors
-    /// Logits that are not (N, classes).
+    /// Sizes that kernels cannot address.
     pub(crate) fn lower(
         self,
         plan: &mut Builder,
@@ -64,56 +87,62 @@ impl Loss {
         labels: TensorId,
     ) -> Result<TensorId> {
         let shape = plan.get(logits).shape.clone();
-        let &[rows, classes] = shape.dims() else {
-            return Err(Error::Shape {
-                at: format!("loss: {self}"),
-                expected: "logits (N, classes)".to_owned(),
-                got: shape.to_string(),
-            });
-        };
+        let (loss, metrics) = self.ops(&shape);
         plan.set_scope("loss");
-        let row_loss = plan.scratch("row_loss", [rows])?;
-        let d_logits = plan.scratch("d_logits", [rows, classes])?;
+        let row_loss = plan.scratch("row_loss", [metrics.rows])?;
+        let d_logits = plan.scratch("d_logits", shape)?;
         let (inputs, outputs) = ([logits, labels], [row_loss, d_logits]);
-        match self {
-            Loss::Mse(reduction) => {
-                let scale = match reduction {
-                    Reduction::Mean => 2.0 / classes as f32,
-                    Reduction::BatchMean => 2.0,
-                };
-                let mse = Mse {
-                    rows,
-                    classes,
-                    scale,
-                };
-                plan.op(Phase::Loss, mse, &inputs, &outputs)?;
-            }
-            Loss::CrossEntropy => {
-                plan.op(
-                    Phase::Loss,
-                    CrossEntropy { rows, classes },
-                    &inputs,
-                    &outputs,
-                )?;
-            }
+        match loss {
+            RowLoss::Mse(op) => plan.op(Phase::Loss, op, &inputs, &outputs)?,
+            RowLoss::CrossEntropy(op) => plan.op(Phase::Loss, op, &inputs, &outputs)?,
         }
-
-        plan.set_scope("metrics");
-        let slots = STEPS_PER_RUN;
-        let loss_sum = plan.tensor("loss_sum", [slots], Element::F32, Role::Metric)?;
-        let correct = plan.tensor("correct", [slots], Element::U32, Role::Metric)?;
-        let metrics = Metrics {
-            rows,
-            classes,
-            slots,
-        };
-        plan.op(
-            Phase::Loss,
-            metrics,
-            &[row_loss, logits, labels],
-            &[loss_sum, correct],
-        )?;
-        plan.set_metrics(MetricTables { loss_sum, correct });
+        let tables = make_tables(plan)?;
+        plan.op(Phase::Loss, metrics, &[row_loss, logits, labels], &tables)?;
         Ok(d_logits)
     }
+
+    /// The same by one op; where `gathered` says how many samples the data set has, it reads the labels there, in
+    /// the step's order.
+    ///
+    /// # Errors
+    /// As [`Loss::lower`].
+    pub(crate) fn lower_fast(
+        self,
+        plan: &mut Builder,
+        logits: TensorId,
+        labels: TensorId,
+        gathered: Option<usize>,
+    ) -> Result<TensorId> {
+        let shape = plan.get(logits).shape.clone();
+        let (loss, metrics) = self.ops(&shape);
+        plan.set_scope("loss");
+        let d_logits = plan.scratch("d_logits", shape)?;
+        let [loss_sum, correct] = make_tables(plan)?;
+        // The labels stand for the order where it is not read.
+        let inputs = match gathered {
+            None => [logits, labels, labels],
+            Some(_) => [
+                logits,
+                plan.port(Port::DatasetLabels)?,
+                plan.port(Port::Order)?,
+            ],
+        };
+        let op = FusedLoss {
+            loss,
+            metrics,
+            gathered,
+        };
+        plan.op(Phase::Loss, op, &inputs, &[d_logits, loss_sum, correct])?;
+        Ok(d_logits)
+    }
+}
+
+/// The tables that hosts read: of the losses' sums, of the counts of right answers.
+fn make_tables(plan: &mut Builder) -> Result<[TensorId; 2]> {
+    plan.set_scope("metrics");
+    let slots = STEPS_PER_RUN;
+    let loss_sum = plan.tensor("loss_sum", [slots], Element::F32, Role::Metric)?;
+    let correct = plan.tensor("correct", [slots], Element::U32, Role::Metric)?;
+    plan.set_metrics(MetricTables { loss_sum, correct });
+    Ok([loss_sum, correct])
 }

@@ -1,6 +1,7 @@
 //! Shapes, and the arithmetic of sliding windows.
 
 use std::fmt;
+use std::str::FromStr;
 
 use crate::error::{Error, Result};
 
@@ -28,6 +29,22 @@ impl Shape {
     /// Saturates, so that a product past `usize` is refused by the same check as any other excess.
     pub fn elements(&self) -> usize {
         self.0.iter().fold(1, |all, &dim| all.saturating_mul(dim))
+    }
+
+    /// Whether kernels can address a tensor of this shape, which errors call `at`.
+    ///
+    /// # Errors
+    /// No elements, or more than 32-bit indices reach.
+    pub(crate) fn check(&self, at: &str) -> Result<()> {
+        let elements = self.elements();
+        if elements == 0 || elements > MOST_ELEMENTS {
+            return Err(Error::Shape {
+                at: at.to_owned(),
+                expected: format!("1 to {MOST_ELEMENTS} elements"),
+                got: format!("{self}, {elements} elements"),
+            });
+        }
+        Ok(())
     }
 }
 
@@ -68,6 +85,23 @@ impl From<(usize, usize)> for Size2d {
     }
 }
 
+impl FromStr for Size2d {
+    type Err = Error;
+
+    /// Reads what a size prints, `3×2`; `x` does for `×`.
+    fn from_str(text: &str) -> Result<Self> {
+        // Digits only: no sign, no space.
+        let number = |text: &str| {
+            let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+            is_number.then(|| text.parse().ok())?
+        };
+        let wrong = || Error::value("size", "`height×width`", format!("`{text}`"));
+        let (height, width) = text.split_once(['×', 'x']).ok_or_else(wrong)?;
+        let size = number(height).zip(number(width)).ok_or_else(wrong)?;
+        Ok(Size2d::from(size))
+    }
+}
+
 impl fmt::Display for Size2d {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}×{}", self.height, self.width)
@@ -83,6 +117,17 @@ pub struct Window {
     pub stride: Size2d,
     /// Rows and columns added on each side of the plane.
     pub padding: Size2d,
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Window {
+            kernel,
+            stride,
+            padding,
+        } = self;
+        write!(f, "kernel {kernel}, stride {stride}, padding {padding}")
+    }
 }
 
 impl Window {

@@ -5,6 +5,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
+use wgrad::graph::Graph;
 use wgrad::nn::{Flatten, Linear, Sequential, Training};
 use wgrad::tune::{self, Effort};
 use wgrad::{
@@ -236,7 +237,16 @@ async fn every_future_is_send(device: &'static Device, trainer: &'static mut Tra
     is_send(trainer.checkpoint());
     let plan = trainer.plan().clone();
     let mut notices = Notices::default();
-    is_send(tune::choose(device, &plan, Effort::Quick, &mut notices));
+    let training = Training {
+        sample: data.sample.clone(),
+        batch_size: 1,
+        loss: Loss::CrossEntropy,
+        optimizer: Sgd::new(0.1),
+        dataset: None,
+        accumulate: false,
+    };
+    let graph = Graph::training(&model, &training).unwrap();
+    is_send(tune::choose(device, &graph, Effort::Quick, &mut notices));
     let tensor = plan.find("parameters").unwrap();
     let executor = trainer.executor();
     is_send(executor.read(tensor));

@@ -3,6 +3,7 @@
 mod common;
 
 use wgrad::data::{Dataset, Samples};
+use wgrad::graph::Graph;
 use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Training};
 use wgrad::{Config, Device, Loss, Reduction, Session, Sgd, Trainer};
 
@@ -18,7 +19,8 @@ fn training(sample: impl Into<wgrad::shape::Shape>) -> Training {
 }
 
 fn lowering_error(model: Sequential, training: &Training) -> String {
-    let error = model.lower(training).unwrap_err().to_string();
+    let plan = Graph::training(&model, training).and_then(|graph| graph.readable());
+    let error = plan.unwrap_err().to_string();
     assert!(!error.contains('\n'), "{error}");
     error
 }
@@ -33,7 +35,7 @@ fn shapes_that_do_not_fit_name_the_layer_and_both_shapes() {
     for (model, expected) in [
         (
             classify(Sequential::new().with(Conv2d::new(3, 4, 3))),
-            "conv1: Conv2d(3 → 4, 3×3): expected (N, 3, H, W), got (8, 1, 28, 28)",
+            "0: Conv2d(3 → 4, 3×3): expected (N, 3, H, W), got (8, 1, 28, 28)",
         ),
         (
             classify(
@@ -41,30 +43,30 @@ fn shapes_that_do_not_fit_name_the_layer_and_both_shapes() {
                     .with(Conv2d::new(1, 4, 3))
                     .with(Conv2d::new(4, 4, (27, 3))),
             ),
-            "conv2: Conv2d(4 → 4, 27×3): expected a plane of at least 27×3 with a padding of 0×0 on \
+            "1: Conv2d(4 → 4, 27×3): expected a plane of at least 27×3 with a padding of 0×0 on \
              each side, got a plane of 26×26",
         ),
         (
             classify(Sequential::new().with(Conv2d::new(1, 4, 3).stride((1, 0)))),
-            "conv1: Conv2d(1 → 4, 3×3, stride 1×0): stride: expected at least 1×1, got 1×0",
+            "0: Conv2d(1 → 4, 3×3, stride 1×0): stride: expected at least 1×1, got 1×0",
         ),
         (
             classify(Sequential::new().with(Conv2d::new(1, 4, HUGE).padding(HUGE))),
-            "conv1: Conv2d(1 → 4, 10000000000×10000000000, padding 10000000000×10000000000): kernel: \
+            "0: Conv2d(1 → 4, 10000000000×10000000000, padding 10000000000×10000000000): kernel: \
              expected at most 2147483648×2147483648, got 10000000000×10000000000",
         ),
         (
             classify(Sequential::new().with(Conv2d::new(1, usize::MAX, 3))),
-            "conv1.weight: expected 1 to 2147483648 elements, got (18446744073709551615, 1, 3, 3), \
+            "0.weight: expected 1 to 2147483648 elements, got (18446744073709551615, 1, 3, 3), \
              18446744073709551615 elements",
         ),
         (
             classify(Sequential::new().with(Conv2d::new(1, 0, 3))),
-            "conv1: Conv2d(1 → 0, 3×3): channels: expected at least 1, got 0",
+            "0: Conv2d(1 → 0, 3×3): channels: expected at least 1, got 0",
         ),
         (
             classify(Sequential::new().with(MaxPool2d::new(2).padding((0, 2)))),
-            "max_pool1: MaxPool2d(2×2, padding 0×2): padding: expected at most half the kernel of \
+            "0: MaxPool2d(2×2, padding 0×2): padding: expected at most half the kernel of \
              2×2, got 0×2",
         ),
         (
@@ -72,15 +74,15 @@ fn shapes_that_do_not_fit_name_the_layer_and_both_shapes() {
                 .with(Flatten)
                 .with(Linear::new(32))
                 .with(Linear::new(10).in_features(31)),
-            "linear2: Linear(31 → 10): expected (N, 31), got (8, 32)",
+            "2: Linear(31 → 10): expected (N, 31), got (8, 32)",
         ),
         (
             Sequential::new().with(Linear::new(10)),
-            "linear1: Linear(10): expected (N, I), got (8, 1, 28, 28)",
+            "0: Linear(10): expected (N, I), got (8, 1, 28, 28)",
         ),
         (
             Sequential::new().with(Linear::new(0)),
-            "linear1: Linear(0): features: expected at least 1, got 0",
+            "0: Linear(0): features: expected at least 1, got 0",
         ),
         (
             Sequential::new().with(Conv2d::new(1, 4, 3)),
@@ -151,13 +153,14 @@ fn options_out_of_range_are_named() {
 #[test]
 fn plans_beyond_the_adapters_limits_are_refused_by_name() {
     let Some(device) = common::gpu() else { return };
-    let plan = Sequential::new()
-        .with(Flatten)
-        .with(Linear::new(10))
-        .lower(&Training {
-            batch_size: 1_500_000,
-            ..training([1, 28, 28])
-        })
+    let model = Sequential::new().with(Flatten).with(Linear::new(10));
+    let training = Training {
+        batch_size: 1_500_000,
+        ..training([1, 28, 28])
+    };
+    let plan = Graph::training(&model, &training)
+        .unwrap()
+        .readable()
         .unwrap();
     let limited = device.clone().with_limits(wgrad::wgpu::Limits::default());
     let error = wgrad::block_on(limited.load(plan)).unwrap_err().to_string();
@@ -196,30 +199,20 @@ fn batches_that_do_not_fit_are_refused() {
                 expected
             );
         }
-        let error = session
-            .read("linear2.weight")
-            .await
-            .unwrap_err()
-            .to_string();
+        let error = session.read("1.weight").await.unwrap_err().to_string();
         assert_eq!(
             error,
-            "tensor: expected one of images, labels, linear1.weight, linear1.d_weight, linear1.product, \
-             linear1.bias, linear1.d_bias, linear1.output, logits, loss.row_loss, loss.d_logits, \
-             metrics.loss_sum, metrics.correct, parameters, gradients, got `linear2.weight`"
+            "tensor: expected one of 0.weight, 0.d_weight, 0.bias, 0.d_bias, images, labels, 0.product, \
+             0.output, logits, loss.row_loss, loss.d_logits, \
+             metrics.loss_sum, metrics.correct, parameters, gradients, got `1.weight`"
         );
         let error = session.read("labels").await.unwrap_err().to_string();
         assert_eq!(
             error,
             "reading labels: expected integers of 32 bits, got floats"
         );
-        let error = session
-            .write("linear1.weight", &[0.0])
-            .unwrap_err()
-            .to_string();
-        assert_eq!(
-            error,
-            "writing linear1.weight: expected 6 words, got 1 words"
-        );
+        let error = session.write("0.weight", &[0.0]).unwrap_err().to_string();
+        assert_eq!(error, "writing 0.weight: expected 6 words, got 1 words");
     });
 }
 

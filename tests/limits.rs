@@ -76,7 +76,7 @@ fn what_does_not_fit_is_refused_by_name_before_anything_is_made() {
             ..Limits::default()
         }),
         format!(
-            "conv1.columns: needs 152064 bytes, but {adapter} offers 100000 \
+            "0.columns: needs 152064 bytes, but {adapter} offers 100000 \
              (max_storage_buffer_binding_size)"
         )
     );
@@ -85,7 +85,7 @@ fn what_does_not_fit_is_refused_by_name_before_anything_is_made() {
             max_buffer_size: 100_000,
             ..Limits::default()
         }),
-        format!("conv1.columns: needs 152064 bytes, but {adapter} offers 100000 (max_buffer_size)")
+        format!("0.columns: needs 152064 bytes, but {adapter} offers 100000 (max_buffer_size)")
     );
     assert_eq!(
         refusal(Limits {

@@ -110,6 +110,7 @@ fn loops_as_long_as_they_may_be_are_whole() {
         Box::new(|size| {
             Box::new(ConvForward {
                 sizes: conv(1, [size, 3], (4, 5), (3, 2)),
+                bias: true,
                 relu: true,
             })
         }),

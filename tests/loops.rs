@@ -4,9 +4,11 @@ mod common;
 
 use std::collections::BTreeMap;
 
+use wgrad::expand::ConvKernel;
+use wgrad::graph::Graph;
 use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Training};
 use wgrad::ops::{BiasBackward, Epilogue, Gemm, Op, Operand, Product, ReduceSum, Step};
-use wgrad::plan::{Builder, ConvKernel, Element, Phase, Plan, Role};
+use wgrad::plan::{Builder, Element, Phase, Plan, Role};
 use wgrad::tune::Choices;
 use wgrad::verify::lockstep;
 use wgrad::{Device, Loss, Notices, Session, Sgd};
@@ -32,7 +34,7 @@ fn a_linear_layer_counts_all_its_ones() {
         let model = Sequential::new().with(Linear::new(1));
         let logits = wgrad::block_on(async {
             let mut session = Session::new(&device, &model, &training(features), 1).await?;
-            session.write("linear1.weight", &vec![1.0; features])?;
+            session.write("0.weight", &vec![1.0; features])?;
             session.set_batch(&vec![1.0; features], &[0])?;
             session.forward()?;
             session.read("logits").await
@@ -262,14 +264,18 @@ fn large_batches_and_images_are_right_in_lockstep() {
     let device = device.without_spot_checks();
     for (sample, batch) in sizes {
         let model = network(sample[0]);
-        let plan = model.lower(&training_on(sample, batch)).unwrap();
+        let graph = Graph::training(&model, &training_on(sample, batch)).unwrap();
         let size = format!("{sample:?} × {batch}");
         // What writes no columns fits any adapter.
         let must_run = |kernel| batch < 4096 || kernel == Some(ConvKernel::Implicit);
-        let ran = check(&device, &format!("{size}, readable"), plan.clone());
+        let ran = check(
+            &device,
+            &format!("{size}, readable"),
+            graph.readable().unwrap(),
+        );
         assert!(ran || !must_run(None));
         for kernel in ConvKernel::ALL {
-            let kernels = plan
+            let kernels = graph
                 .convolutions()
                 .into_iter()
                 .map(|layer| (layer, kernel))
@@ -278,10 +284,10 @@ fn large_batches_and_images_are_right_in_lockstep() {
                 convs: kernels,
                 ..Choices::default()
             };
-            let fused = plan.clone().fused(&choices.convs).unwrap();
+            let fused = graph.fast(&choices.convs).unwrap();
             for (name, choices) in products(&fused, &choices).into_iter().filter(|_| all) {
                 let mut choices = choices;
-                let fused = choices.apply(&device, plan.clone(), &mut Notices::default());
+                let fused = choices.apply(&device, &graph, &mut Notices::default());
                 let ran = check(
                     &device,
                     &format!("{size}, {kernel}, {name}"),
@@ -304,7 +310,8 @@ fn a_shorter_limit_gives_the_same_or_is_refused() {
             .clone()
             .with_longest_loop(longest)
             .without_spot_checks();
-        let plan = network(1).lower(&training_on([1, 28, 28], 48)).unwrap();
+        let graph = Graph::training(&network(1), &training_on([1, 28, 28], 48));
+        let plan = graph.unwrap().readable().unwrap();
         assert!(check(
             &short,
             &format!("at most {longest} iterations"),
@@ -313,7 +320,7 @@ fn a_shorter_limit_gives_the_same_or_is_refused() {
     }
     let short = device.with_longest_loop(3);
     let error = wgrad::block_on(async {
-        let plan = network(1).lower(&training_on([1, 28, 28], 8))?;
+        let plan = Graph::training(&network(1), &training_on([1, 28, 28], 8))?.readable()?;
         short.load(plan).await.map(drop)
     })
     .unwrap_err()
@@ -339,13 +346,11 @@ fn batches_larger_than_the_data_set_pass_their_checks() {
     };
     let mut model = network(1);
     for kernel in [ConvKernel::Gathered, ConvKernel::Columns] {
-        let plan = model.lower(&training).unwrap();
-        let layers = plan.convolutions().into_iter();
-        let fused = plan
-            .clone()
-            .fused(&layers.map(|layer| (layer, kernel)).collect())
-            .unwrap();
-        for plan in [plan, fused] {
+        let graph = Graph::training(&model, &training).unwrap();
+        let layers = graph.convolutions().into_iter();
+        let convs = layers.map(|layer| (layer, kernel)).collect();
+        for plan in [graph.readable(), graph.fast(&convs)] {
+            let plan = plan.unwrap();
             wgrad::block_on(device.load(plan)).unwrap();
         }
         model = common::tutorial_model();

@@ -177,6 +177,7 @@ fn forward_multiplies_the_zeros_of_the_padding() {
                 assert_same(&found, &expected, &format!("columns, {what}"));
                 let implicit = ConvForward {
                     sizes: s,
+                    bias: true,
                     relu: false,
                 };
                 let found = run(&device, implicit, &[&input, &weight, &bias]).remove(0);

@@ -51,46 +51,46 @@ fn sizes_past_what_kernels_count_are_refused_by_name() {
         (
             conv(Conv2d::new(1, 4, 3).padding(1 << 30).stride(1 << 31)),
             &image,
-            "conv1: Conv2d(1 → 4, 3×3, stride 2147483648×2147483648, padding \
+            "0: Conv2d(1 → 4, 3×3, stride 2147483648×2147483648, padding \
              1073741824×1073741824): padded plane: expected at most 2147483648×2147483648, got \
              2147483676×2147483676",
         ),
         (
             conv(Conv2d::new(1, 4, 3).stride((1, most + 1))),
             &image,
-            "conv1: Conv2d(1 → 4, 3×3, stride 1×2147483649): stride: expected at most \
+            "0: Conv2d(1 → 4, 3×3, stride 1×2147483649): stride: expected at most \
              2147483648×2147483648, got 1×2147483649",
         ),
         (
             conv(Conv2d::new(1, 4, 3).padding((usize::MAX, 0))),
             &image,
-            "conv1: Conv2d(1 → 4, 3×3, padding 18446744073709551615×0): padded plane: expected at most \
+            "0: Conv2d(1 → 4, 3×3, padding 18446744073709551615×0): padded plane: expected at most \
              2147483648×2147483648, got 18446744073709551615×28",
         ),
         (
             classify(Sequential::new().with(MaxPool2d::new(2).stride((usize::MAX, 1)))),
             &image,
-            "max_pool1: MaxPool2d(2×2, stride 18446744073709551615×1): stride: expected at most \
+            "0: MaxPool2d(2×2, stride 18446744073709551615×1): stride: expected at most \
              2147483648×2147483648, got 18446744073709551615×1",
         ),
         (
             // Columns of im2col.
             conv(Conv2d::new(1, 4, 300).padding(400)),
             &image,
-            "conv1.columns: expected 1 to 2147483648 elements, got (8, 90000, 279841), 201485520000 \
+            "0.columns: expected 1 to 2147483648 elements, got (8, 90000, 279841), 201485520000 \
              elements",
         ),
         (
             Sequential::new().with(Flatten).with(Linear::new(1 << 30)),
             &image,
-            "linear1.weight: expected 1 to 2147483648 elements, got (1073741824, 784), 841813590016 \
+            "1.weight: expected 1 to 2147483648 elements, got (1073741824, 784), 841813590016 \
              elements",
         ),
         (
             // Batch × features.
             Sequential::new().with(Linear::new(1 << 29)),
             &training([1]),
-            "linear1.product: expected 1 to 2147483648 elements, got (8, 536870912), 4294967296 elements",
+            "0.product: expected 1 to 2147483648 elements, got (8, 536870912), 4294967296 elements",
         ),
         (
             // All parameters together.
@@ -152,7 +152,7 @@ fn windows_far_apart_are_computed_alike() {
                 session.loss().await?;
                 session.backward()?;
                 let mut found = session.read("logits").await?;
-                found.extend(session.read("conv1.d_weight").await?);
+                found.extend(session.read("0.d_weight").await?);
                 Ok::<_, wgrad::Error>(found)
             })
             .unwrap()
@@ -220,7 +220,7 @@ fn integers_that_kernels_cannot_index_by_are_refused() {
                 ("dataset.labels", vec![0x0909_0909, 0xffff_ff09], Ok(())),
                 ("dataset.order", vec![0; 4], Err("5 words, got 4 words")),
                 (
-                    "max_pool1.indices",
+                    "0.indices",
                     vec![0; 8],
                     Err("a tensor that the host fills, got integers that kernels fill"),
                 ),

@@ -4,7 +4,8 @@ mod common;
 
 use wgrad::data::Dataset;
 use wgrad::executor::Executor;
-use wgrad::nn::{Sequential, Ties, Training, initial_parameters};
+use wgrad::graph::Graph;
+use wgrad::nn::{Module, Ties, Training, initial_parameters};
 use wgrad::ops::Step;
 use wgrad::plan::Phase;
 use wgrad::verify::lockstep;
@@ -14,7 +15,7 @@ const TUTORIAL_LOSS: Loss = Loss::Mse(Reduction::BatchMean);
 
 /// Two convolutions, so that one of them has an input gradient, of uneven strides and paddings;
 /// overlapping pools; input (2, 12, 11), four classes.
-fn uneven_model(ties: Ties) -> Sequential {
+fn uneven_model(ties: Ties) -> Box<dyn Module> {
     common::built_in(match ties {
         Ties::First => "uneven",
         Ties::All => "uneven, all ties",
@@ -41,7 +42,7 @@ fn config(loss: Loss, optimizer: Sgd, batch_size: usize) -> Config {
 /// The bits of the parameters after training for so many epochs.
 fn trained(
     device: &Device,
-    model: &Sequential,
+    model: &dyn Module,
     data: &Dataset,
     config: Config,
     epochs: u32,
@@ -58,7 +59,7 @@ fn trained(
 
 /// Three training steps, the last of a partial batch, op by op.
 fn lockstep_of_steps(
-    model: &Sequential,
+    model: &dyn Module,
     data: &Dataset,
     loss: Loss,
     optimizer: Sgd,
@@ -66,15 +67,17 @@ fn lockstep_of_steps(
 ) {
     let Some(device) = common::gpu() else { return };
     let samples = data.train.len();
-    let plan = model
-        .lower(&Training {
-            sample: data.sample.clone(),
-            batch_size: 5,
-            loss,
-            optimizer,
-            dataset: Some(samples),
-            accumulate,
-        })
+    let training = Training {
+        sample: data.sample.clone(),
+        batch_size: 5,
+        loss,
+        optimizer,
+        dataset: Some(samples),
+        accumulate,
+    };
+    let plan = Graph::training(model, &training)
+        .unwrap()
+        .readable()
         .unwrap();
     wgrad::block_on(async {
         let parameters = initial_parameters(&plan, 0).unwrap();

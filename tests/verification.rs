@@ -2,14 +2,14 @@
 
 mod common;
 
-use std::fmt;
-
-use wgrad::nn::{Around, Conv2d, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential};
+use wgrad::graph::{Function, Relu, Site};
+use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, Module, Sequential, Var};
 use wgrad::ops::case::Floats;
 use wgrad::ops::{
     Args, Bindings, Cost, Element, Elements, ErrorBound, Loads, Op, ReluForward, Shader,
 };
-use wgrad::plan::{Builder, Phase, TensorId};
+use wgrad::plan::{Builder, Phase};
+use wgrad::shape::Shape;
 use wgrad::verify::{self, Options, Subject, built_in};
 use wgrad::{Device, Result};
 
@@ -119,31 +119,33 @@ impl Op for WrongRelu {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct WrongReluLayer;
 
-impl fmt::Display for WrongReluLayer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("wrong ReLU")
+impl Module for WrongReluLayer {
+    fn forward<'g>(&self, input: Var<'g>) -> Result<Var<'g>> {
+        input.layer(WrongReluLayer, &[], &[])
     }
 }
 
-impl Layer for WrongReluLayer {
-    fn stem(&self) -> &'static str {
+impl Function for WrongReluLayer {
+    fn name(&self) -> &'static str {
         "wrong"
     }
 
-    fn forward(&self, plan: &mut Builder, input: TensorId) -> Result<TensorId> {
-        let shape = plan.get(input).shape.clone();
-        let len = shape.elements();
-        let op = WrongRelu(ReluForward { len }, "!= 0;");
-        let output = plan.activation("output", shape)?;
-        plan.op(Phase::Forward, op, &[input], &[output])?;
-        Ok(output)
+    fn output_shape(&self, _: &str, inputs: &[&Shape]) -> Result<Shape> {
+        Ok(inputs[0].clone())
     }
 
-    fn backward(&self, plan: &mut Builder, around: Around) -> Result<Option<TensorId>> {
-        ReLU.backward(plan, around)
+    fn forward(&self, site: &mut Site<'_, '_>) -> Result<()> {
+        let len = site.output_shape().elements();
+        let op = WrongRelu(ReluForward { len }, "!= 0;");
+        let (input, output) = (site.input(0)?, site.make_output()?);
+        site.forward(op, &[input], &[output])
+    }
+
+    fn backward(&self, site: &mut Site<'_, '_>) -> Result<()> {
+        Relu.backward(site)
     }
 }
 
@@ -160,7 +162,7 @@ fn in_a_model_only_the_wrong_op_is_named() {
     let training = built_in().remove(0).training;
     let subject = Subject {
         name: "wrong".to_owned(),
-        model,
+        model: Box::new(model),
         training,
         fused: None,
     };
@@ -174,7 +176,7 @@ fn in_a_model_only_the_wrong_op_is_named() {
     for output in wrong {
         assert_eq!(
             (output.op, output.tensor.as_str()),
-            ("relu_forward", "wrong1.output")
+            ("relu_forward", "1.output")
         );
         assert!(output.at.1 < 0.0 && output.at.2 == 0.0, "{output:?}");
     }

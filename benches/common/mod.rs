@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use wgrad::executor::Executor;
+use wgrad::graph::Graph;
 use wgrad::nn::models;
 use wgrad::nn::{Sequential, Training, initial_parameters};
 use wgrad::ops::{Op, Step};
@@ -49,16 +50,17 @@ pub fn models(width: usize) -> [Model; 2] {
 }
 
 impl Model {
-    /// Its readable plan, with a data set.
-    pub fn plan(&self, batch_size: usize) -> Result<Plan> {
-        self.network.lower(&Training {
+    /// Its graph, with a data set.
+    pub fn graph(&self, batch_size: usize) -> Result<Graph> {
+        let training = Training {
             sample: [1, 28, 28].into(),
             batch_size,
             loss: self.loss,
             optimizer: Sgd::new(LEARNING_RATE),
             dataset: Some(SAMPLES.max(batch_size)),
             accumulate: false,
-        })
+        };
+        Graph::training(&self.network, &training)
     }
 }
 

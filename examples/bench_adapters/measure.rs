@@ -81,11 +81,12 @@ pub fn rates(cost: Cost, time: Duration) -> [f64; 2] {
 
 /// Measures training steps, then their kernels.
 pub async fn training(device: &Device, model: &Model, batch: usize, how: How) -> Result<Training> {
-    let mut plan = model.plan(batch)?;
+    let graph = model.graph(batch)?;
+    let mut plan = graph.readable()?;
     if let Some(effort) = how.fused {
         let mut notices = Notices::default();
-        let mut choices = tune::choose(device, &plan, effort, &mut notices).await?;
-        plan = choices.apply(device, plan, &mut notices)?;
+        let mut choices = tune::choose(device, &graph, effort, &mut notices).await?;
+        plan = choices.apply(device, &graph, &mut notices)?;
         for notice in notices.iter() {
             complain(format_args!("Notice: {notice}"));
         }

@@ -2,6 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use wgrad::graph::Graph;
 use wgrad::nn::{Sequential, Training};
 use wgrad::{Loss, Sgd};
 
@@ -12,14 +13,15 @@ fuzz_target!(|text: &str| {
             let again: Sequential = printed.parse().expect("what is printed parses");
             assert_eq!(again.to_string(), printed);
             // The plan is a description: nothing of its size is made.
-            let plan = model.lower(&Training {
+            let training = Training {
                 sample: [1, 28, 28].into(),
                 batch_size: 2,
                 loss: Loss::CrossEntropy,
                 optimizer: Sgd::new(0.1),
                 dataset: None,
                 accumulate: false,
-            });
+            };
+            let plan = Graph::training(&model, &training).and_then(|graph| graph.readable());
             if let Err(error) = plan {
                 assert!(!error.to_string().contains('\n'), "{error}");
             }

@@ -1,12 +1,11 @@
-//! Convolution as im2col and a matrix product.
+//! Convolution.
 
 use std::fmt;
 
-use super::{Around, Layer, images, place};
 use crate::error::{Error, Result};
-use crate::ops::{BiasBackward, BiasForward, Col2im, Gemm, Im2col, Operand, ReduceSum};
-use crate::plan::{Builder, Init, Phase, TensorId};
-use crate::shape::{Shape, Size2d, Window, WindowedPlanes};
+use crate::graph::{Convolution, Module, Parameter, Var};
+use crate::plan::Init;
+use crate::shape::{Shape, Size2d, Window};
 
 /// `output[n, o] = Σ_c input[n, c] ⋆ weight[o, c] + bias[o]`, the cross-correlation that deep
 /// learning calls convolution. Input (N, C, H, W), weight (O, C, KH, KW), output (N, O, OH, OW).
@@ -59,20 +58,6 @@ impl Conv2d {
         self.bias = bias;
         self
     }
-
-    /// N, and the window over the N·C input planes.
-    fn geometry(&self, plan: &Builder, input: TensorId) -> Result<(usize, WindowedPlanes)> {
-        let (n, c, size) = images(plan, self, input, Some(self.in_channels))?;
-        let planes = n.saturating_mul(c);
-        let geometry = WindowedPlanes::new(planes, size, self.window, &place(plan, self))?;
-        Ok((n, geometry))
-    }
-
-    /// C·KH·KW: the weights of one output channel.
-    fn fan_in(&self) -> usize {
-        let Size2d { height, width } = self.window.kernel;
-        Shape::from([self.in_channels, height, width]).elements()
-    }
 }
 
 impl fmt::Display for Conv2d {
@@ -100,106 +85,31 @@ impl fmt::Display for Conv2d {
     }
 }
 
-impl Layer for Conv2d {
-    fn stem(&self) -> &'static str {
-        "conv"
-    }
-
-    /// `columns = im2col(input)`, `product[n] = W (O, C·KH·KW) × columns[n]`, `output = product + b`.
-    fn forward(&self, plan: &mut Builder, input: TensorId) -> Result<TensorId> {
+impl Module for Conv2d {
+    fn forward<'g>(&self, input: Var<'g>) -> Result<Var<'g>> {
         if self.in_channels == 0 || self.out_channels == 0 {
-            return Err(Error::value(
-                format!("{}: channels", place(plan, self)),
-                "at least 1",
-                0,
-            ));
+            let what = format!("{}: channels", input.place());
+            return Err(Error::value(what, "at least 1", 0));
         }
-        let (n, geometry) = self.geometry(plan, input)?;
-        let (oc, k, area) = (self.out_channels, self.fan_in(), geometry.output_area());
-        let Size2d { height, width } = geometry.output;
-        let kernel = self.window.kernel;
-
-        let weight_shape = [oc, self.in_channels, kernel.height, kernel.width];
-        let (weight, _) = plan.parameter("weight", weight_shape, Init::HeNormal { fan_in: k })?;
-        let columns = plan.activation("columns", [n, k, area])?;
-        plan.op(
-            Phase::Forward,
-            Im2col {
-                geometry,
-                fours: false,
-            },
-            &[input],
-            &[columns],
-        )?;
-
-        let product_name = if self.bias { "product" } else { "output" };
-        let product = plan.activation(product_name, [n, oc, height, width])?;
-        let gemm = Gemm::new(n, [oc, area, k], Operand::PLAIN.shared(), Operand::PLAIN);
-        plan.op(Phase::Forward, gemm, &[weight, columns], &[product])?;
-        if !self.bias {
-            return Ok(product);
+        let Size2d { height, width } = self.window.kernel;
+        let shape = Shape::from([self.out_channels, self.in_channels, height, width]);
+        let fan_in = Shape::new(&shape.dims()[1..]).elements();
+        let mut parameters = vec![Parameter::trained(
+            "weight",
+            shape,
+            Init::HeNormal { fan_in },
+        )];
+        if self.bias {
+            let shape = [self.out_channels];
+            parameters.push(Parameter::trained("bias", shape, Init::Zeros));
         }
-        let (bias, _) = plan.parameter("bias", [oc], Init::Zeros)?;
-        let output = plan.activation("output", [n, oc, height, width])?;
-        let add = BiasForward {
-            batch: n,
-            channels: oc,
-            area,
+        let convolution = Convolution {
+            window: self.window,
         };
-        plan.op(Phase::Forward, add, &[product, bias], &[output])?;
-        Ok(output)
+        input.layer(convolution, &[], &parameters)
     }
 
-    /// `d_bias = Σₙ Σₚ d_output`, `d_weight = Σₙ d_output[n] × columns[n]ᵀ`,
-    /// `d_input = col2im(Wᵀ × d_output[n])` with the weights as they are, not rotated: col2im
-    /// already is the adjoint that turns the kernel around.
-    fn backward(&self, plan: &mut Builder, around: Around) -> Result<Option<TensorId>> {
-        let (n, geometry) = self.geometry(plan, around.input)?;
-        let (oc, k, area) = (self.out_channels, self.fan_in(), geometry.output_area());
-        let accumulate = plan.accumulate();
-        let d_output = around.d_output;
-        if self.bias {
-            let d_bias = plan.own("d_bias")?;
-            let partials = plan.scratch("d_bias_partials", [n, oc])?;
-            let sum = BiasBackward { rows: n * oc, area };
-            plan.op(Phase::Backward, sum, &[d_output], &[partials])?;
-            let reduce = ReduceSum {
-                accumulate,
-                ..ReduceSum::new(n, oc)
-            };
-            plan.op(Phase::Backward, reduce, &[partials], &[d_bias])?;
-        }
-
-        let (columns, d_weight) = (plan.own("columns")?, plan.own("d_weight")?);
-        let partials = plan.scratch("d_weight_partials", [n, oc, k])?;
-        let gemm = Gemm::new(n, [oc, k, area], Operand::PLAIN, Operand::TRANSPOSED);
-        plan.op(Phase::Backward, gemm, &[d_output, columns], &[partials])?;
-        let reduce = ReduceSum {
-            accumulate,
-            ..ReduceSum::new(n, oc * k)
-        };
-        plan.op(Phase::Backward, reduce, &[partials], &[d_weight])?;
-
-        if !around.needs_d_input {
-            return Ok(None);
-        }
-        let weight = plan.own("weight")?;
-        let d_columns = plan.scratch("d_columns", [n, k, area])?;
-        let gemm = Gemm::new(
-            n,
-            [k, area, oc],
-            Operand::TRANSPOSED.shared(),
-            Operand::PLAIN,
-        );
-        plan.op(Phase::Backward, gemm, &[weight, d_output], &[d_columns])?;
-        let input_shape = plan.get(around.input).shape.clone();
-        let d_input = plan.scratch("d_input", input_shape)?;
-        plan.op(
-            Phase::Backward,
-            Col2im { geometry },
-            &[d_columns],
-            &[d_input],
-        )?;
-        Ok(Some(d_input))
+    fn describe(&self) -> String {
+        self.to_string()
     }
 }

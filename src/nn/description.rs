@@ -12,7 +12,7 @@ impl fmt::Display for Sequential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, layer) in self.layers().enumerate() {
             let end_of_last = if i == 0 { "" } else { "\n" };
-            write!(f, "{end_of_last}{layer}")?;
+            write!(f, "{end_of_last}{}", layer.describe())?;
         }
         Ok(())
     }
@@ -66,12 +66,12 @@ fn add(model: Sequential, line: &str) -> Option<Sequential> {
     match kind {
         "Conv2d" => {
             let (inputs, outputs) = first.split_once(" → ")?;
-            let kernel = size(arguments.next()?)?;
+            let kernel: Size2d = arguments.next()?.parse().ok()?;
             let mut layer = Conv2d::new(number(inputs)?, number(outputs)?, kernel);
             for option in arguments {
                 layer = match option.split_once(' ')? {
-                    ("stride", value) => layer.stride(size(value)?),
-                    ("padding", value) => layer.padding(size(value)?),
+                    ("stride", value) => layer.stride(value.parse::<Size2d>().ok()?),
+                    ("padding", value) => layer.padding(value.parse::<Size2d>().ok()?),
                     ("no", "bias") => layer.bias(false),
                     _ => return None,
                 };
@@ -79,11 +79,11 @@ fn add(model: Sequential, line: &str) -> Option<Sequential> {
             Some(model.with(layer))
         }
         "MaxPool2d" => {
-            let mut layer = MaxPool2d::new(size(first)?);
+            let mut layer = MaxPool2d::new(first.parse::<Size2d>().ok()?);
             for option in arguments {
                 layer = match option.split_once(' ')? {
-                    ("stride", value) => layer.stride(size(value)?),
-                    ("padding", value) => layer.padding(size(value)?),
+                    ("stride", value) => layer.stride(value.parse::<Size2d>().ok()?),
+                    ("padding", value) => layer.padding(value.parse::<Size2d>().ok()?),
                     ("all", "ties") => layer.ties(Ties::All),
                     _ => return None,
                 };
@@ -113,9 +113,4 @@ fn add(model: Sequential, line: &str) -> Option<Sequential> {
 fn number(text: &str) -> Option<usize> {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| text.parse().ok())?
-}
-
-fn size(text: &str) -> Option<Size2d> {
-    let (height, width) = text.split_once('×')?;
-    Some((number(height)?, number(width)?).into())
 }

@@ -1,10 +1,9 @@
-//! Images to rows: a view, without a kernel and without a copy.
+//! Images to rows.
 
 use std::fmt;
 
-use super::{Around, Layer};
 use crate::error::Result;
-use crate::plan::{Builder, TensorId};
+use crate::graph::{self, Module, Var};
 
 /// (N, …) seen as (N, F), F being the product of the rest.
 #[derive(Debug, Clone, Copy)]
@@ -16,20 +15,12 @@ impl fmt::Display for Flatten {
     }
 }
 
-impl Layer for Flatten {
-    fn stem(&self) -> &'static str {
-        "flatten"
+impl Module for Flatten {
+    fn forward<'g>(&self, input: Var<'g>) -> Result<Var<'g>> {
+        input.layer(graph::Flatten, &[], &[])
     }
 
-    fn forward(&self, plan: &mut Builder, input: TensorId) -> Result<TensorId> {
-        let shape = &plan.get(input).shape;
-        let n = shape.dims().first().copied().unwrap_or(1);
-        let features = shape.elements() / n;
-        plan.view(input, "output", [n, features])
-    }
-
-    fn backward(&self, plan: &mut Builder, around: Around) -> Result<Option<TensorId>> {
-        let shape = plan.get(around.input).shape.clone();
-        plan.view(around.d_output, "d_input", shape).map(Some)
+    fn describe(&self) -> String {
+        self.to_string()
     }
 }

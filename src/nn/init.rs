@@ -6,7 +6,7 @@ use rand_distr::{Distribution, StandardNormal};
 
 use crate::error::Result;
 use crate::memory;
-use crate::plan::{ARENA_ALIGNMENT, Init, Plan};
+use crate::plan::{ARENA_ALIGNMENT, Init, Plan, Role, TensorId};
 
 /// The arena of parameters before training. Parameter number `i` draws from stream `i` of a ChaCha
 /// generator, in f64, so that a layer's weights do not depend on the sizes of those before it.
@@ -18,16 +18,30 @@ pub fn initial_parameters(plan: &Plan, seed: u64) -> Result<Vec<f32>> {
     let len = end.unwrap_or(0).next_multiple_of(ARENA_ALIGNMENT);
     let mut arena: Vec<f32> = memory::zeros("initial parameters", len)?;
     for (stream, (_, tensor)) in plan.parameters().enumerate() {
-        let Some(Init::HeNormal { fan_in }) = tensor.init else {
-            continue;
+        let own = &mut arena[tensor.offset..][..tensor.words()];
+        let fan_in = match tensor.init {
+            Some(Init::HeNormal { fan_in }) => fan_in,
+            Some(Init::Ones) => {
+                own.fill(1.0);
+                continue;
+            }
+            Some(Init::Zeros) | None => continue,
         };
         let deviation = (2.0 / fan_in as f64).sqrt();
         let mut generator = ChaCha8Rng::seed_from_u64(seed);
         generator.set_stream(stream as u64);
-        for value in &mut arena[tensor.offset..][..tensor.words()] {
+        for value in own {
             let normal: f64 = StandardNormal.sample(&mut generator);
             *value = (normal * deviation) as f32;
         }
     }
     Ok(arena)
+}
+
+/// The states that do not begin as zeros, and their values.
+pub(crate) fn initial_states(plan: &Plan) -> Vec<(TensorId, Vec<f32>)> {
+    let states = plan.tensors_of(Role::State);
+    let ones = states.filter(|(_, tensor)| tensor.init == Some(Init::Ones));
+    ones.map(|(id, tensor)| (id, vec![1.0; tensor.words()]))
+        .collect()
 }

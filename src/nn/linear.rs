@@ -2,10 +2,9 @@
 
 use std::fmt;
 
-use super::{Around, Layer, place, wrong_shape};
 use crate::error::{Error, Result};
-use crate::ops::{BiasForward, Gemm, Operand, ReduceSum};
-use crate::plan::{Builder, Init, Phase, TensorId};
+use crate::graph::{self, Module, Parameter, Var};
+use crate::plan::Init;
 
 /// `output = input × weightᵀ + bias`. Input (N, I), weight (O, I), output (N, O).
 ///
@@ -41,18 +40,6 @@ impl Linear {
         self.bias = bias;
         self
     }
-
-    /// (N, I) of the input, or the shape error.
-    fn rows_and_features(&self, plan: &Builder, input: TensorId) -> Result<(usize, usize)> {
-        let shape = &plan.get(input).shape;
-        match *shape.dims() {
-            [n, i] if self.in_features.is_none_or(|wanted| wanted == i) => Ok((n, i)),
-            _ => {
-                let wanted = self.in_features.map_or("I".to_owned(), |i| i.to_string());
-                Err(wrong_shape(plan, self, &format!("(N, {wanted})"), shape))
-            }
-        }
-    }
 }
 
 impl fmt::Display for Linear {
@@ -69,74 +56,35 @@ impl fmt::Display for Linear {
     }
 }
 
-impl Layer for Linear {
-    fn stem(&self) -> &'static str {
-        "linear"
-    }
-
-    fn forward(&self, plan: &mut Builder, input: TensorId) -> Result<TensorId> {
+impl Module for Linear {
+    fn forward<'g>(&self, input: Var<'g>) -> Result<Var<'g>> {
         if self.out_features == 0 {
-            return Err(Error::value(
-                format!("{}: features", place(plan, self)),
-                "at least 1",
-                0,
-            ));
+            let what = format!("{}: features", input.place());
+            return Err(Error::value(what, "at least 1", 0));
         }
-        let (n, i) = self.rows_and_features(plan, input)?;
-        let o = self.out_features;
-        let (weight, _) = plan.parameter("weight", [o, i], Init::HeNormal { fan_in: i })?;
-        let product_name = if self.bias { "product" } else { "output" };
-        let product = plan.activation(product_name, [n, o])?;
-        let gemm = Gemm::new(1, [n, o, i], Operand::PLAIN, Operand::TRANSPOSED);
-        plan.op(Phase::Forward, gemm, &[input, weight], &[product])?;
-        if !self.bias {
-            return Ok(product);
-        }
-        let (bias, _) = plan.parameter("bias", [o], Init::Zeros)?;
-        let output = plan.activation("output", [n, o])?;
-        let add = BiasForward {
-            batch: n,
-            channels: o,
-            area: 1,
+        let shape = input.shape();
+        let fan_in = match (shape.dims(), self.in_features) {
+            ([_, features], None) => *features,
+            (_, Some(features)) => features,
+            (_, None) => {
+                return Err(Error::Shape {
+                    at: input.place(),
+                    expected: "(N, I)".to_owned(),
+                    got: shape.to_string(),
+                });
+            }
         };
-        plan.op(Phase::Forward, add, &[product, bias], &[output])?;
-        Ok(output)
+        let shape = [self.out_features, fan_in];
+        let init = Init::HeNormal { fan_in };
+        let mut parameters = vec![Parameter::trained("weight", shape, init)];
+        if self.bias {
+            let shape = [self.out_features];
+            parameters.push(Parameter::trained("bias", shape, Init::Zeros));
+        }
+        input.layer(graph::Linear, &[], &parameters)
     }
 
-    /// `d_bias = Σₙ d_output[n]`, `d_weight = d_outputᵀ × input`, `d_input = d_output × weight`.
-    fn backward(&self, plan: &mut Builder, around: Around) -> Result<Option<TensorId>> {
-        let (n, i) = self.rows_and_features(plan, around.input)?;
-        let o = self.out_features;
-        let accumulate = plan.accumulate();
-        let d_output = around.d_output;
-        if self.bias {
-            let d_bias = plan.own("d_bias")?;
-            let reduce = ReduceSum {
-                accumulate,
-                ..ReduceSum::new(n, o)
-            };
-            plan.op(Phase::Backward, reduce, &[d_output], &[d_bias])?;
-        }
-
-        let d_weight = plan.own("d_weight")?;
-        let gemm = Gemm {
-            accumulate,
-            ..Gemm::new(1, [o, i, n], Operand::TRANSPOSED, Operand::PLAIN)
-        };
-        plan.op(
-            Phase::Backward,
-            gemm,
-            &[d_output, around.input],
-            &[d_weight],
-        )?;
-
-        if !around.needs_d_input {
-            return Ok(None);
-        }
-        let weight = plan.own("weight")?;
-        let d_input = plan.scratch("d_input", [n, i])?;
-        let gemm = Gemm::new(1, [n, i, o], Operand::PLAIN, Operand::PLAIN);
-        plan.op(Phase::Backward, gemm, &[d_output, weight], &[d_input])?;
-        Ok(Some(d_input))
+    fn describe(&self) -> String {
+        self.to_string()
     }
 }

@@ -2,21 +2,9 @@
 
 use std::fmt;
 
-use super::{Around, Layer, images, place};
-use crate::error::{Error, Result};
-use crate::ops::{MaxPoolBackward, MaxPoolBackwardAll, MaxPoolForward};
-use crate::plan::{Builder, Element, Phase, Role, TensorId};
-use crate::shape::{Size2d, Window, WindowedPlanes};
-
-/// Who gets the gradient where several pixels of a window share its maximum.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Ties {
-    /// The first in row-major order: PyTorch's rule.
-    #[default]
-    First,
-    /// Every one of them, in full: the tutorial's mask.
-    All,
-}
+use crate::error::Result;
+use crate::graph::{MaxPool, Module, Ties, Var};
+use crate::shape::{Size2d, Window};
 
 /// The maximum of each window of each channel. (N, C, H, W) to (N, C, OH, OW).
 #[derive(Debug, Clone)]
@@ -59,20 +47,6 @@ impl MaxPool2d {
         self.ties = ties;
         self
     }
-
-    fn geometry(&self, plan: &Builder, input: TensorId) -> Result<WindowedPlanes> {
-        let (n, c, size) = images(plan, self, input, None)?;
-        let Window {
-            kernel, padding, ..
-        } = self.window;
-        let at = place(plan, self);
-        // A larger padding would leave a window without a pixel.
-        if padding.height > kernel.height / 2 || padding.width > kernel.width / 2 {
-            let expected = format!("at most half the kernel of {kernel}");
-            return Err(Error::value(format!("{at}: padding"), expected, padding));
-        }
-        WindowedPlanes::new(n.saturating_mul(c), size, self.window, &at)
-    }
 }
 
 impl fmt::Display for MaxPool2d {
@@ -96,60 +70,16 @@ impl fmt::Display for MaxPool2d {
     }
 }
 
-impl Layer for MaxPool2d {
-    fn stem(&self) -> &'static str {
-        "max_pool"
+impl Module for MaxPool2d {
+    fn forward<'g>(&self, input: Var<'g>) -> Result<Var<'g>> {
+        let pool = MaxPool {
+            window: self.window,
+            ties: self.ties,
+        };
+        input.layer(pool, &[], &[])
     }
 
-    fn forward(&self, plan: &mut Builder, input: TensorId) -> Result<TensorId> {
-        let geometry = self.geometry(plan, input)?;
-        let (n, c, _) = images(plan, self, input, None)?;
-        let shape = [n, c, geometry.output.height, geometry.output.width];
-        let output = plan.activation("output", shape)?;
-        let indices = plan.tensor("indices", shape, Element::U32, Role::Activation)?;
-        plan.op(
-            Phase::Forward,
-            MaxPoolForward {
-                geometry,
-                relu: false,
-            },
-            &[input],
-            &[output, indices],
-        )?;
-        Ok(output)
-    }
-
-    fn backward(&self, plan: &mut Builder, around: Around) -> Result<Option<TensorId>> {
-        if !around.needs_d_input {
-            return Ok(None);
-        }
-        let Around {
-            input,
-            output,
-            d_output,
-            ..
-        } = around;
-        let geometry = self.geometry(plan, input)?;
-        let d_input = plan.scratch("d_input", plan.get(input).shape.clone())?;
-        match self.ties {
-            Ties::First => {
-                let indices = plan.own("indices")?;
-                let pool = MaxPoolBackward {
-                    geometry,
-                    disjoint: false,
-                };
-                plan.op(Phase::Backward, pool, &[indices, d_output], &[d_input])?;
-            }
-            Ties::All => {
-                let pool = MaxPoolBackwardAll { geometry };
-                plan.op(
-                    Phase::Backward,
-                    pool,
-                    &[input, output, d_output],
-                    &[d_input],
-                )?;
-            }
-        }
-        Ok(Some(d_input))
+    fn describe(&self) -> String {
+        self.to_string()
     }
 }

@@ -1,5 +1,6 @@
 //! Networks by name.
 
+pub use super::resnet::ResNet8;
 use super::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential};
 
 /// The tutorial's network, its convolution's channels and its hidden layer times `width`: at 1, which is

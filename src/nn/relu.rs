@@ -1,11 +1,9 @@
-//! ReLU: `max(0, x)`.
+//! ReLU.
 
 use std::fmt;
 
-use super::{Around, Layer};
 use crate::error::Result;
-use crate::ops::{ReluBackward, ReluForward};
-use crate::plan::{Builder, Phase, TensorId};
+use crate::graph::{Module, Relu, Var};
 
 /// `output = max(0, input)`, of any shape. Its gradient at 0 is 0, as in PyTorch.
 #[derive(Debug, Clone, Copy)]
@@ -17,36 +15,12 @@ impl fmt::Display for ReLU {
     }
 }
 
-impl Layer for ReLU {
-    fn stem(&self) -> &'static str {
-        "relu"
+impl Module for ReLU {
+    fn forward<'g>(&self, input: Var<'g>) -> Result<Var<'g>> {
+        input.layer(Relu, &[], &[])
     }
 
-    fn forward(&self, plan: &mut Builder, input: TensorId) -> Result<TensorId> {
-        let shape = plan.get(input).shape.clone();
-        let relu = ReluForward {
-            len: shape.elements(),
-        };
-        let output = plan.activation("output", shape)?;
-        plan.op(Phase::Forward, relu, &[input], &[output])?;
-        Ok(output)
-    }
-
-    fn backward(&self, plan: &mut Builder, around: Around) -> Result<Option<TensorId>> {
-        if !around.needs_d_input {
-            return Ok(None);
-        }
-        let shape = plan.get(around.input).shape.clone();
-        let relu = ReluBackward {
-            len: shape.elements(),
-        };
-        let d_input = plan.scratch("d_input", shape)?;
-        plan.op(
-            Phase::Backward,
-            relu,
-            &[around.output, around.d_output],
-            &[d_input],
-        )?;
-        Ok(Some(d_input))
+    fn describe(&self) -> String {
+        self.to_string()
     }
 }

@@ -27,12 +27,15 @@ pub(super) const SHADER: Shader = Shader::new(
 /// Rows and columns of the product that one invocation computes; as in the shader.
 pub(super) const TILE: usize = 8;
 
-/// `output[n, o] = Σ_c input[n, c] ⋆ weight[o, c] + bias[o]`, then ReLU with `relu`.
+/// `output[n, o] = Σ_c input[n, c] ⋆ weight[o, c]`, plus `bias[o]` with `bias`, then ReLU with `relu`. Without a bias
+/// its binding is the weight again, which is not read for it.
 #[derive(Debug, Clone)]
 pub struct ConvForward {
     /// The sizes.
     pub sizes: ConvSizes,
-    /// Whether ReLU follows.
+    /// Whether a bias is added.
+    pub bias: bool,
+    /// Whether ReLU follows the bias.
     pub relu: bool,
 }
 
@@ -74,7 +77,14 @@ impl Op for ConvForward {
             inputs: vec![
                 ("input", s.input_len()),
                 ("weight", s.weight_len()),
-                ("bias", s.out_channels),
+                (
+                    "bias",
+                    if self.bias {
+                        s.out_channels
+                    } else {
+                        s.weight_len()
+                    },
+                ),
             ],
             outputs: vec![("output", s.output_len())],
         }
@@ -82,6 +92,7 @@ impl Op for ConvForward {
 
     fn constants(&self) -> Vec<(&'static str, f64)> {
         let mut constants = self.sizes.constants();
+        constants.push(("BIAS", flag(self.bias)));
         constants.push(("RELU", flag(self.relu)));
         constants
     }
@@ -100,9 +111,13 @@ impl Op for ConvForward {
     fn split(&self, _: u64) -> Option<Split> {
         let (s, geometry) = (&self.sizes, self.sizes.geometry);
         let (area, k) = (geometry.output_area(), s.fan_in());
-        let epilogue = Epilogue::Bias {
-            of_rows: true,
-            relu: self.relu,
+        let epilogue = match (self.bias, self.relu) {
+            (true, relu) => Epilogue::Bias {
+                of_rows: true,
+                relu,
+            },
+            (false, false) => Epilogue::Plain,
+            (false, true) => return None,
         };
         let product = Product {
             batch: s.batch,
@@ -121,7 +136,11 @@ impl Op for ConvForward {
         );
         split.step(
             product,
-            &[Slot::Input(1), columns, Slot::Input(2)],
+            &[
+                Slot::Input(1),
+                columns,
+                if self.bias { Slot::Input(2) } else { columns },
+            ],
             &[Slot::Output(0)],
         );
         Some(split)
@@ -144,7 +163,11 @@ impl Op for ConvForward {
             let sums = convolution.of_image(input, n, scratch);
             sums.each_row(output, |[o, _], output, sums| {
                 for (value, sum) in output.iter_mut().zip(sums) {
-                    let biased = sum + f64::from(bias[o]);
+                    let biased = if self.bias {
+                        sum + f64::from(bias[o])
+                    } else {
+                        *sum
+                    };
                     let passes = !self.relu || biased > 0.0 || biased.is_nan();
                     *value = if passes { biased as f32 } else { 0.0 };
                 }
@@ -161,7 +184,9 @@ impl Op for ConvForward {
             index % area,
         );
         let mut sum = s.output_at(args, [n, o, position], &|at| args.float(0, at));
-        sum.add(args.float(2, o));
+        if self.bias {
+            sum.add(args.float(2, o));
+        }
         let bound = self.bound();
         if self.relu {
             sum.rectified(&bound)
@@ -317,7 +342,8 @@ impl Op for ConvBackwardInput {
 
 pub(super) fn cases(random: &mut Random) -> Vec<Case> {
     let sizes = ConvSizes::random(random);
-    let forward = Case::of_floats(ConvForward { sizes, relu: false }, random);
+    let op = |bias, relu| ConvForward { sizes, bias, relu };
+    let forward = Case::of_floats(op(true, false), random);
     let whole = ConvBackwardWeight { sizes, parts: 1 };
     let positions = sizes.batch * sizes.geometry.output_area();
     let parts = random.size(positions.min(9));
@@ -329,7 +355,8 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
                 &[Read::Input(1), Read::OutputGradient],
             )
             .with_gradient(1, whole, &[Read::Input(0), Read::OutputGradient]),
-        Case::of_floats(ConvForward { sizes, relu: true }, random),
+        Case::of_floats(op(true, true), random),
+        Case::of_floats(op(false, false), random),
         Case::of_floats(ConvBackwardInput { sizes }, random),
         Case::of_floats(ConvBackwardWeight { sizes, parts }, random),
     ]

@@ -117,7 +117,7 @@ impl Op for Metrics {
 }
 
 /// The index of the largest value; the first, where several tie; NaN counts as the largest.
-fn first_largest(logits: &[f32]) -> u32 {
+pub(crate) fn first_largest(logits: &[f32]) -> u32 {
     let mut best = 0;
     for (class, &logit) in logits.iter().enumerate() {
         if ordered_key(logit) > ordered_key(logits[best]) {

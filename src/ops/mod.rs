@@ -77,6 +77,7 @@ pub use gemm::{Gemm, Operand};
 pub use im2col::Im2col;
 pub use max_pool::MaxPoolForward;
 pub use max_pool_backward::{MaxPoolBackward, MaxPoolBackwardAll};
+pub(crate) use metrics::first_largest;
 pub use metrics::{METRIC_WORDS, Metrics};
 pub use mse::Mse;
 pub use product::{Epilogue, Product};

@@ -46,6 +46,16 @@ impl Step {
         }
     }
 
+    /// The same over `rows` samples.
+    #[must_use]
+    pub fn with_rows(self, rows: u32) -> Self {
+        Step {
+            rows,
+            inverse_rows: 1.0 / rows as f32,
+            ..self
+        }
+    }
+
     /// The same in epoch `epoch`, after `number` training steps.
     #[must_use]
     pub fn at(self, epoch: u32, number: u32) -> Self {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 use crate::ops::Op;
-use crate::shape::{MOST_ELEMENTS, Shape};
+use crate::shape::Shape;
 
 /// The arena of parameters, whose layout those of gradients and optimizer states share.
 const PARAMETERS: BufferId = BufferId(0);
@@ -21,6 +21,7 @@ pub struct Builder {
     plan: Plan,
     scope: String,
     accumulate: bool,
+    has_gradients: bool,
     names: HashSet<String>,
 }
 
@@ -40,10 +41,20 @@ impl Builder {
                 metrics: None,
                 ports: BTreeMap::new(),
                 layers: Vec::new(),
+                written_readably: Vec::new(),
             },
             scope: String::new(),
             accumulate,
+            has_gradients: true,
             names: HashSet::new(),
+        }
+    }
+
+    /// An empty plan for inference: parameters have no gradients.
+    pub fn for_inference() -> Self {
+        Builder {
+            has_gradients: false,
+            ..Builder::new(false)
         }
     }
 
@@ -57,7 +68,7 @@ impl Builder {
         scope.clone_into(&mut self.scope);
     }
 
-    /// The name of the layer that is being lowered, for its errors.
+    /// What the names of new tensors begin with.
     pub fn scope(&self) -> &str {
         &self.scope
     }
@@ -149,7 +160,7 @@ impl Builder {
         self.push(view)
     }
 
-    /// A new parameter `name` in the arena, and its gradient `d_name` at the same place of the
+    /// A new parameter `name` in the arena; and its gradient `d_name` at the same place of the
     /// arena of gradients.
     ///
     /// # Errors
@@ -159,7 +170,7 @@ impl Builder {
         name: &str,
         shape: impl Into<Shape>,
         init: Init,
-    ) -> Result<(TensorId, TensorId)> {
+    ) -> Result<TensorId> {
         let parameter = Tensor {
             name: self.full_name(name),
             shape: shape.into(),
@@ -177,18 +188,45 @@ impl Builder {
             ..parameter.clone()
         };
         let parameter = self.push(parameter)?;
-        let gradient = self.push(gradient)?;
+        if self.has_gradients {
+            self.push(gradient)?;
+        }
         let last = self.plan.tensor(parameter);
         let end = last.offset + last.words().next_multiple_of(ARENA_ALIGNMENT);
-        for arena in [PARAMETERS, GRADIENTS] {
-            self.plan.buffers[arena.0].words = end;
+        self.plan.buffers[PARAMETERS.0].words = end;
+        if self.has_gradients {
+            self.plan.buffers[GRADIENTS.0].words = end;
         }
-        Ok((parameter, gradient))
+        Ok(parameter)
     }
 
-    /// Whether a layer lowered so far is trained.
-    pub fn has_parameters(&self) -> bool {
-        self.plan.parameters().next().is_some()
+    /// The gradient of a parameter.
+    ///
+    /// # Errors
+    /// A tensor that is no parameter.
+    pub fn gradient_of(&self, parameter: TensorId) -> Result<TensorId> {
+        let Tensor { name, offset, .. } = self.plan.tensor(parameter);
+        let mut tensors = self.plan.tensors.iter();
+        let gradient = tensors.position(|t| t.role == Role::Gradient && t.offset == *offset);
+        let is_parameter = self.plan.tensor(parameter).role == Role::Parameter;
+        let gradient = gradient.filter(|_| is_parameter).map(TensorId);
+        gradient.ok_or_else(|| Error::value("gradient", "that of a parameter", name))
+    }
+
+    /// A new tensor that forward passes of training update and that stays from step to step.
+    ///
+    /// # Errors
+    /// As [`Builder::tensor`].
+    pub fn state(
+        &mut self,
+        name: &str,
+        shape: impl Into<Shape>,
+        element: Element,
+        init: Init,
+    ) -> Result<TensorId> {
+        let id = self.tensor(name, shape, element, Role::State)?;
+        self.plan.tensors[id.0].init = Some(init);
+        Ok(id)
     }
 
     /// Whole arenas as tensors: the parameters and the gradients, once every layer is lowered.
@@ -226,25 +264,22 @@ impl Builder {
         self.plan.ports.insert(port, tensor);
     }
 
+    /// The tensor that the host finds as `port`.
+    ///
+    /// # Errors
+    /// There is none yet.
+    pub fn port(&self, port: Port) -> Result<TensorId> {
+        self.plan.port(port)
+    }
+
     /// The tables that the loss phase fills, and hosts read while training goes on.
     pub fn set_metrics(&mut self, metrics: MetricTables) {
         self.plan.metrics = Some(metrics);
     }
 
-    /// Records that the layer of the present scope is lowered and writes `output`.
-    pub fn close_layer(&mut self, layer: &dyn std::fmt::Display, output: TensorId) {
-        let prefix = format!("{}.", self.scope);
-        let own = self
-            .plan
-            .parameters()
-            .filter(|(_, t)| t.name.starts_with(&prefix));
-        let parameters = own.map(|(_, tensor)| tensor.shape.elements()).sum();
-        self.plan.layers.push(LayerSummary {
-            name: self.scope.clone(),
-            layer: layer.to_string(),
-            output: self.plan.tensor(output).shape.clone(),
-            parameters,
-        });
+    /// Says which layers the plan is made of.
+    pub fn set_layers(&mut self, layers: Vec<LayerSummary>) {
+        self.plan.layers = layers;
     }
 
     /// The tensor of that id.
@@ -272,7 +307,28 @@ impl Builder {
         inputs: &[TensorId],
         outputs: &[TensorId],
     ) -> Result<()> {
-        self.boxed_op(phase, Box::new(op), inputs, outputs)?;
+        self.op_of(phase.alone(), Box::new(op), inputs, outputs)
+    }
+
+    /// Appends `op` to each of `phases`.
+    ///
+    /// # Errors
+    /// As [`Builder::op`].
+    pub fn op_of(
+        &mut self,
+        phases: &'static [Phase],
+        op: Box<dyn Op>,
+        inputs: &[TensorId],
+        outputs: &[TensorId],
+    ) -> Result<()> {
+        let at = self.full_name(op.name());
+        self.plan.check_op(&at, op.as_ref(), inputs, outputs)?;
+        self.plan.nodes.push(Node {
+            phases,
+            op,
+            inputs: inputs.to_vec(),
+            outputs: outputs.to_vec(),
+        });
         Ok(())
     }
 
@@ -288,14 +344,7 @@ impl Builder {
         inputs: &[TensorId],
         outputs: &[TensorId],
     ) -> Result<usize> {
-        let at = self.full_name(op.name());
-        self.plan.check_op(&at, op.as_ref(), inputs, outputs)?;
-        self.plan.nodes.push(Node {
-            phase,
-            op,
-            inputs: inputs.to_vec(),
-            outputs: outputs.to_vec(),
-        });
+        self.op_of(phase.alone(), op, inputs, outputs)?;
         Ok(self.plan.nodes.len() - 1)
     }
 
@@ -313,14 +362,7 @@ impl Builder {
     }
 
     fn push(&mut self, tensor: Tensor) -> Result<TensorId> {
-        let elements = tensor.shape.elements();
-        if elements == 0 || elements > MOST_ELEMENTS {
-            return Err(Error::Shape {
-                at: tensor.name,
-                expected: format!("1 to {MOST_ELEMENTS} elements"),
-                got: format!("{}, {elements} elements", tensor.shape),
-            });
-        }
+        tensor.shape.check(&tensor.name)?;
         if !self.names.insert(tensor.name.clone()) {
             return Err(Error::value(
                 "tensor",

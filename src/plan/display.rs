@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Plan, TensorId};
+use super::{Phase, Plan, TensorId};
 
 impl fmt::Display for Plan {
     /// One line for each op: phase, name, what it reads and what it writes, with shapes.
@@ -15,11 +15,18 @@ impl fmt::Display for Plan {
         for node in &self.nodes {
             writeln!(
                 f,
-                "{:<9} {:<22} {} → {}",
-                format!("{:?}", node.phase),
+                "{:<13} {:<22} {} → {}",
+                list_phases(node.phases),
                 node.op.name(),
                 list(&node.inputs),
                 list(&node.outputs),
+            )?;
+        }
+        if !self.written_readably.is_empty() {
+            writeln!(
+                f,
+                "without a fast form: {}",
+                self.written_readably.join(", ")
             )?;
         }
         write!(
@@ -30,4 +37,9 @@ impl fmt::Display for Plan {
             self.words() as f64 * 4.0 / f64::from(1 << 20),
         )
     }
+}
+
+fn list_phases(phases: &[Phase]) -> String {
+    let names = phases.iter().map(|phase| format!("{phase:?}"));
+    names.collect::<Vec<_>>().join("+")
 }

@@ -46,7 +46,7 @@ impl Plan {
             Slot::Scratch(i) => scratch[i],
         };
         let steps = split.steps.into_iter().map(|step| Node {
-            phase: node.phase,
+            phases: node.phases,
             inputs: step.inputs.iter().map(tensor).collect(),
             outputs: step.outputs.iter().map(tensor).collect(),
             op: step.op,

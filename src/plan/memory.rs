@@ -39,7 +39,7 @@ impl Plan {
 
 /// Drops the tensors that no op uses any more, and lets the others' buffers be used again where their
 /// contents are no longer needed: the largest first, each in the first buffer that is free all its life.
-pub(super) fn share(mut plan: Plan) -> Plan {
+pub(crate) fn share(mut plan: Plan) -> Plan {
     let lives = plan.lives();
     let transient: Vec<BufferId> = (0..plan.buffers.len())
         .map(BufferId)

@@ -3,14 +3,13 @@
 
 mod builder;
 mod display;
-mod fuse;
 mod host;
 mod loops;
 mod memory;
 mod ports;
 
 pub use builder::Builder;
-pub use fuse::{ConvKernel, ConvKernels};
+pub(crate) use memory::share as share_memory;
 pub use ports::Port;
 
 use std::collections::BTreeMap;
@@ -57,6 +56,8 @@ pub enum Role {
     Activation,
     /// Written and read within a step, of no interest to anyone else.
     Scratch,
+    /// Neither trained nor of one step: running statistics, counters. Forward passes of training update it.
+    State,
     /// Read by the host while training goes on.
     Metric,
 }
@@ -90,6 +91,8 @@ pub const STEPS_PER_RUN: usize = 256;
 pub enum Init {
     /// All zero.
     Zeros,
+    /// All one.
+    Ones,
     /// Normal, mean 0, standard deviation `√(2 / fan_in)` (He et al., 2015, arXiv:1502.01852).
     HeNormal {
         /// Inputs that feed one output.
@@ -100,7 +103,7 @@ pub enum Init {
 /// A named array of a plan.
 #[derive(Debug, Clone)]
 pub struct Tensor {
-    /// `conv1.weight`, `conv1.d_weight`, `conv1.columns`, ….
+    /// `0.weight`, `0.d_weight`, `0.columns`, …, after the layer.
     pub name: String,
     /// Its extents.
     pub shape: Shape,
@@ -112,7 +115,7 @@ pub struct Tensor {
     pub buffer: BufferId,
     /// Where in that buffer it begins, in words.
     pub offset: usize,
-    /// How it starts, if it is a parameter.
+    /// How it starts, if it is a parameter or a state.
     pub init: Option<Init>,
 }
 
@@ -137,8 +140,10 @@ pub struct Buffer {
 pub enum Phase {
     /// Picks the batch from the data set.
     Gather,
-    /// From the batch to the logits.
+    /// From the batch to the logits, in training.
     Forward,
+    /// From the batch to the logits, as a trained model computes them.
+    Infer,
     /// The loss, its gradient and the metrics.
     Loss,
     /// From the loss's gradient to every parameter's.
@@ -151,7 +156,7 @@ pub enum Phase {
 
 impl Phase {
     /// What evaluation runs.
-    pub const EVALUATE: [Phase; 3] = [Phase::Gather, Phase::Forward, Phase::Loss];
+    pub const EVALUATE: [Phase; 3] = [Phase::Gather, Phase::Infer, Phase::Loss];
     /// What training runs, where gradients are overwritten.
     pub const TRAIN: [Phase; 5] = [
         Phase::Gather,
@@ -160,13 +165,28 @@ impl Phase {
         Phase::Backward,
         Phase::Update,
     ];
+    /// Where ops stand that compute the same in training and in inference.
+    pub const FORWARD: &[Phase] = &[Phase::Forward, Phase::Infer];
+
+    /// This phase alone.
+    pub fn alone(self) -> &'static [Phase] {
+        match self {
+            Phase::Gather => &[Phase::Gather],
+            Phase::Forward => &[Phase::Forward],
+            Phase::Infer => &[Phase::Infer],
+            Phase::Loss => &[Phase::Loss],
+            Phase::Backward => &[Phase::Backward],
+            Phase::Update => &[Phase::Update],
+            Phase::ZeroGrad => &[Phase::ZeroGrad],
+        }
+    }
 }
 
 /// One op, and the tensors that it works on.
 #[derive(Debug, Clone)]
 pub struct Node {
-    /// When it runs.
-    pub phase: Phase,
+    /// When it runs: in one phase, or in [`Phase::FORWARD`].
+    pub phases: &'static [Phase],
     /// What runs.
     pub op: Box<dyn Op>,
     /// Read, in binding order.
@@ -187,7 +207,7 @@ pub struct MetricTables {
 /// What a layer was lowered to, for tables and summaries.
 #[derive(Debug, Clone)]
 pub struct LayerSummary {
-    /// `conv1`.
+    /// `0`, or `layer1.0.conv1`.
     pub name: String,
     /// `Conv2d(1 → 4, 3×3)`.
     pub layer: String,
@@ -206,6 +226,7 @@ pub struct Plan {
     metrics: Option<MetricTables>,
     ports: BTreeMap<Port, TensorId>,
     layers: Vec<LayerSummary>,
+    written_readably: Vec<String>,
 }
 
 impl Plan {
@@ -228,7 +249,7 @@ impl Plan {
     pub fn nodes_of<'a>(&'a self, phases: &'a [Phase]) -> impl Iterator<Item = usize> + 'a {
         phases.iter().flat_map(move |&phase| {
             let nodes = self.nodes.iter().enumerate();
-            nodes.filter_map(move |(i, node)| (node.phase == phase).then_some(i))
+            nodes.filter_map(move |(i, node)| node.phases.contains(&phase).then_some(i))
         })
     }
 
@@ -240,6 +261,15 @@ impl Plan {
     /// The model's layers, in the order in which the batch meets them.
     pub fn layers(&self) -> &[LayerSummary] {
         &self.layers
+    }
+
+    /// The nodes of the graph for which a fast plan has no ops but the readable ones.
+    pub fn written_readably(&self) -> &[String] {
+        &self.written_readably
+    }
+
+    pub(crate) fn set_written_readably(&mut self, nodes: Vec<String>) {
+        self.written_readably = nodes;
     }
 
     /// The tensor of that id.
@@ -262,8 +292,13 @@ impl Plan {
 
     /// The parameters, layer by layer.
     pub fn parameters(&self) -> impl Iterator<Item = (TensorId, &Tensor)> {
+        self.tensors_of(Role::Parameter)
+    }
+
+    /// The tensors of one role, in the order in which they were made.
+    pub fn tensors_of(&self, role: Role) -> impl Iterator<Item = (TensorId, &Tensor)> {
         let tensors = self.tensors.iter().enumerate();
-        tensors.filter_map(|(i, t)| (t.role == Role::Parameter).then_some((TensorId(i), t)))
+        tensors.filter_map(move |(i, t)| (t.role == role).then_some((TensorId(i), t)))
     }
 
     /// Puts another op in the place of each for which `other` has one: one that reads and writes the same.

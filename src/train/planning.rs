@@ -2,6 +2,7 @@
 
 use crate::device::Device;
 use crate::error::Result;
+use crate::graph::Graph;
 use crate::notices::Notices;
 use crate::plan::Plan;
 use crate::tune::{self, Choices, Effort};
@@ -27,15 +28,15 @@ impl Planning {
     pub(super) async fn plan(
         &self,
         device: &Device,
-        readable: Plan,
+        graph: &Graph,
         notices: &mut Notices,
     ) -> Result<(Plan, Option<Choices>)> {
         let mut choices = match self {
-            Planning::Unfused => return Ok((readable, None)),
-            Planning::Fused(effort) => tune::choose(device, &readable, *effort, notices).await?,
+            Planning::Unfused => return Ok((graph.readable()?, None)),
+            Planning::Fused(effort) => tune::choose(device, graph, *effort, notices).await?,
             Planning::Chosen(choices) => choices.clone(),
         };
-        let plan = choices.apply(device, readable, notices)?;
+        let plan = choices.apply(device, graph, notices)?;
         Ok((plan, Some(choices)))
     }
 }

@@ -10,7 +10,8 @@ use super::{Checkpoint, Planning, Trainer};
 use crate::error::{Error, Result};
 use crate::notices::Notices;
 use crate::optim::check_rate;
-use crate::plan::{Plan, Role, Tensor, TensorId};
+use crate::plan::{Element, Plan, Role, Tensor, TensorId};
+use crate::shape::Shape;
 use crate::tune::Choices;
 
 /// What the names of the optimizer's arrays begin with.
@@ -51,6 +52,21 @@ impl Trainer {
                 tensors.insert(format!("{prefix}{name}"), (tensor.shape.clone(), own));
             }
         }
+        let mut integers = BTreeMap::new();
+        for (id, state) in plan.tensors_of(Role::State) {
+            let words = self.executor.read_words(id).await?;
+            match state.element {
+                Element::F32 => {
+                    let tensor = (state.shape.clone(), bytemuck::cast_vec(words));
+                    tensors.insert(state.name.clone(), tensor);
+                }
+                // PyTorch's counters have no extents.
+                Element::U32 | Element::U8 => {
+                    let counts = words.into_iter().map(i64::from).collect();
+                    integers.insert(state.name.clone(), (Shape::new([]), counts));
+                }
+            }
+        }
         let mut metadata = self.options();
         metadata.insert("epoch".to_owned(), self.position.epoch.to_string());
         metadata.insert("step".to_owned(), self.position.step.to_string());
@@ -61,6 +77,7 @@ impl Trainer {
         metadata.insert(KERNELS.to_owned(), kernels);
         Ok(Checkpoint {
             tensors,
+            integers,
             metadata,
             ..Checkpoint::default()
         })
@@ -103,8 +120,13 @@ impl Trainer {
         let arenas = arenas(self.executor.plan()).into_iter();
         let arenas = arenas.map(|(prefix, arena)| self.read_arena(checkpoint, &prefix, &arena));
         // All are read before one is written: a checkpoint that is refused changes nothing.
-        for (arena, values) in arenas.collect::<Result<Vec<_>>>()? {
+        let arenas = arenas.collect::<Result<Vec<_>>>()?;
+        let states = self.read_states(checkpoint)?;
+        for (arena, values) in arenas {
             self.executor.write(arena, &values)?;
+        }
+        for (state, words) in states {
+            self.executor.write_words(state, &words)?;
         }
         self.position = position;
         self.learning_rate = learning_rate;
@@ -129,10 +151,10 @@ impl Trainer {
         self.executor.check()?;
         let mut notices = checkpoint.notices.clone();
         let plan = self.executor.plan();
-        let ours = parameters(plan);
+        let ours = weights(plan);
         let named = ours
             .iter()
-            .map(|(name, tensor)| (name.as_str(), &tensor.shape));
+            .map(|tensor| (tensor.name.as_str(), &tensor.shape));
         let theirs = checkpoint.tensors.iter();
         let theirs = theirs.filter(|(name, _)| !name.starts_with(OPTIMIZER));
         let theirs: Vec<Named<'_>> = theirs
@@ -141,19 +163,75 @@ impl Trainer {
         let found = matching(&named.collect::<Vec<_>>(), &theirs)?;
         let mut renamed = Checkpoint::default();
         let mut others = Vec::new();
-        for ((name, _), theirs) in ours.iter().zip(found) {
+        for (Tensor { name, .. }, theirs) in ours.into_iter().zip(found) {
             if name != theirs {
                 others.push(format!("{theirs} for {name}"));
             }
             let tensor = checkpoint.tensors[theirs].clone();
             renamed.tensors.insert(name.clone(), tensor);
+            // The counters of a layer go with its other tensors.
+            let layers = (name.rsplit_once('.'), theirs.rsplit_once('.'));
+            let (Some((our_layer, _)), Some((their_layer, _))) = layers else {
+                continue;
+            };
+            for (_, counter) in plan.tensors_of(Role::State) {
+                if let Some((layer, own)) = counter.name.rsplit_once('.')
+                    && layer == our_layer
+                    && let Some(count) = checkpoint.integers.get(&format!("{their_layer}.{own}"))
+                {
+                    renamed.integers.insert(counter.name.clone(), count.clone());
+                }
+            }
         }
         if !others.is_empty() {
             notices.push(format!("weights taken: {}", others.join(", ")));
         }
         let (arena, values) = self.read_arena(&renamed, "", "parameters")?;
+        let states = self.read_states(&renamed)?;
         self.executor.write(arena, &values)?;
+        for (state, words) in states {
+            self.executor.write_words(state, &words)?;
+        }
         Ok(notices)
+    }
+
+    /// The states, and what the checkpoint makes of them. A counter that it lacks begins at zero.
+    fn read_states(&self, checkpoint: &Checkpoint) -> Result<Vec<(TensorId, Vec<u32>)>> {
+        let states = self.executor.plan().tensors_of(Role::State);
+        let read = states.map(|(id, state)| {
+            let name = &state.name;
+            let wrong = |expected: String, got: String| {
+                Error::value(format!("checkpoint's {name}"), expected, got)
+            };
+            let words = match state.element {
+                Element::F32 => match checkpoint.tensors.get(name) {
+                    Some((shape, own)) if *shape == state.shape && own.len() == state.words() => {
+                        bytemuck::cast_slice(own).to_vec()
+                    }
+                    Some((shape, _)) => {
+                        return Err(wrong(state.shape.to_string(), shape.to_string()));
+                    }
+                    None => {
+                        return Err(wrong(state.shape.to_string(), "no such tensor".to_owned()));
+                    }
+                },
+                Element::U32 | Element::U8 => match checkpoint.integers.get(name) {
+                    None => vec![0; state.words()],
+                    Some((_, counts)) if counts.len() == state.words() => {
+                        let words = counts.iter().map(|&count| u32::try_from(count));
+                        let expected = || format!("counts from 0 to {}", u32::MAX);
+                        words
+                            .collect::<Result<_, _>>()
+                            .map_err(|_| wrong(expected(), format!("{counts:?}")))?
+                    }
+                    Some((shape, _)) => {
+                        return Err(wrong("one number".to_owned(), shape.to_string()));
+                    }
+                },
+            };
+            Ok((id, words))
+        });
+        read.collect()
     }
 
     /// An arena, and what the arrays of the checkpoint whose names begin with `prefix` make of it.
@@ -185,6 +263,10 @@ impl Trainer {
             }
             values[tensor.offset..][..own.len()].copy_from_slice(own);
             expected.push(name);
+        }
+        if prefix.is_empty() {
+            let states = plan.tensors_of(Role::State);
+            expected.extend(states.map(|(_, state)| state.name.clone()));
         }
         let of_arena = |name: &&String| name.starts_with(OPTIMIZER) != prefix.is_empty();
         let names = checkpoint.tensors.keys().filter(of_arena);
@@ -230,14 +312,22 @@ fn arenas(plan: &Plan) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Each parameter under PyTorch's name for it: the place of its layer in the model, then its own name.
+/// What a model's weights are: its parameters, and the states that are floats.
+fn weights(plan: &Plan) -> Vec<&Tensor> {
+    let states = plan.tensors_of(Role::State);
+    let floats = states.filter(|(_, state)| state.element == Element::F32);
+    plan.parameters()
+        .chain(floats)
+        .map(|(_, tensor)| tensor)
+        .collect()
+}
+
+/// Each parameter, by name.
 fn parameters(plan: &Plan) -> Vec<(String, &Tensor)> {
-    let place = |scope: &str| plan.layers().iter().position(|layer| layer.name == scope);
-    let named = plan.parameters().filter_map(|(_, tensor)| {
-        let (scope, name) = tensor.name.rsplit_once('.')?;
-        Some((format!("{}.{name}", place(scope)?), tensor))
-    });
-    named.collect()
+    let named = plan.parameters();
+    named
+        .map(|(_, tensor)| (tensor.name.clone(), tensor))
+        .collect()
 }
 
 /// What an optimizer's text says, but for its learning rate.

@@ -3,9 +3,9 @@
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::executor::Executor;
+use crate::graph::{Graph, Module, Training};
 use crate::loss::Loss;
 use crate::memory;
-use crate::nn::{Sequential, Training, initial_parameters};
 use crate::ops::{Step, StepMetrics};
 use crate::optim::check_rate;
 use crate::plan::{Phase, Plan, Port, TensorId};
@@ -52,23 +52,22 @@ pub struct Session {
 }
 
 impl Session {
-    /// Lowers `model`, loads it into the device and draws its parameters.
+    /// Records `model`, loads it into the device and draws its parameters.
     ///
     /// # Errors
-    /// As [`Sequential::lower`] and [`Device::load`].
+    /// As [`Graph::training`], [`Graph::readable`] and [`Device::load`].
     pub async fn new(
         device: &Device,
-        model: &Sequential,
+        model: &dyn Module,
         training: &Training,
         seed: u64,
     ) -> Result<Self> {
-        let plan = model.lower(training)?;
-        let parameters = initial_parameters(&plan, seed)?;
-        let (arena, images) = (plan.port(Port::Parameters)?, plan.port(Port::Images)?);
-        let (labels, logits) = (plan.port(Port::Labels)?, plan.port(Port::Logits)?);
+        let plan = Graph::training(model, training)?.readable()?;
+        let (images, labels) = (plan.port(Port::Images)?, plan.port(Port::Labels)?);
+        let logits = plan.port(Port::Logits)?;
         let classes = plan.tensor(logits).shape.dims()[1];
         let mut executor = device.load(plan).await?;
-        executor.write(arena, &parameters)?;
+        executor.initialise(seed)?;
         Ok(Session {
             executor,
             loss: training.loss,
@@ -80,7 +79,8 @@ impl Session {
                 training.batch_size as u32,
                 0,
                 training.optimizer.learning_rate(),
-            ),
+            )
+            .seed(seed),
         })
     }
 
@@ -124,7 +124,7 @@ impl Session {
         let mut whole = labels.to_vec();
         whole.resize(batch, 0);
         self.executor.write_words(self.labels, &whole)?;
-        self.step = Step::new(0, rows as u32, 0, self.step.learning_rate);
+        self.step = self.step.with_rows(rows as u32);
         Ok(())
     }
 
@@ -139,7 +139,15 @@ impl Session {
         Ok(())
     }
 
-    /// From the batch to the logits.
+    /// From the batch to the logits, as a trained model computes them: by running statistics, without dropout.
+    ///
+    /// # Errors
+    /// As [`Session::forward`].
+    pub fn infer(&mut self) -> Result<()> {
+        self.run(Phase::Infer)
+    }
+
+    /// From the batch to the logits, in training.
     ///
     /// # Errors
     /// A device that was lost or reported a fault; so for each phase.
@@ -180,7 +188,9 @@ impl Session {
     /// # Errors
     /// As [`Session::forward`].
     pub fn step(&mut self) -> Result<()> {
-        self.run(Phase::Update)
+        self.run(Phase::Update)?;
+        self.step = self.step.at(0, self.step.number.wrapping_add(1));
+        Ok(())
     }
 
     /// Clears the gradients.
@@ -191,7 +201,7 @@ impl Session {
         self.run(Phase::ZeroGrad)
     }
 
-    /// The values of a tensor of the plan: `logits`, `conv1.weight`, `conv1.d_weight`, ….
+    /// The values of a tensor of the plan: `logits`, `0.weight`, `0.d_weight`, ….
     ///
     /// # Errors
     /// No tensor of that name, or one of integers, which [`Executor::read_words`] reads; as

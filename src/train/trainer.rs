@@ -14,8 +14,8 @@ use crate::data::Dataset;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::executor::Executor;
+use crate::graph::{Graph, Module, Training};
 use crate::memory;
-use crate::nn::{Sequential, Training, initial_parameters};
 use crate::notices::Notices;
 use crate::ops::{Step, StepMetrics};
 use crate::optim::check_rate;
@@ -67,6 +67,7 @@ pub struct EpochReport {
 /// every call is [`Error::CutOff`] until [`Trainer::restore`].
 #[derive(Debug)]
 pub struct Trainer {
+    pub(super) graph: Graph,
     pub(super) executor: Executor,
     pub(super) config: Config,
     choices: Option<Choices>,
@@ -91,20 +92,21 @@ impl Trainer {
     /// option out of range.
     pub async fn new(
         device: &Device,
-        model: &Sequential,
+        model: &dyn Module,
         data: &Dataset,
         config: Config,
     ) -> Result<Self> {
         data.check()?;
-        let readable = model.lower(&Training {
+        let training = Training {
             sample: data.sample.clone(),
             batch_size: config.batch_size,
             loss: config.loss,
             optimizer: config.optimizer,
             dataset: Some(data.train.len() + data.test.len()),
             accumulate: false,
-        })?;
-        let logits = &readable.tensor(readable.port(Port::Logits)?).shape;
+        };
+        let graph = Graph::training(model, &training)?;
+        let logits = &graph.value(graph.logits()).shape;
         let classes = logits.dims()[1];
         if classes != data.classes {
             return Err(Error::Shape {
@@ -124,16 +126,14 @@ impl Trainer {
             ));
         }
         let planning = &config.planning;
-        let (plan, choices) = planning.plan(device, readable, &mut notices).await?;
-        let parameters = initial_parameters(&plan, config.seed)?;
-        let arena = plan.port(Port::Parameters)?;
+        let (plan, choices) = planning.plan(device, &graph, &mut notices).await?;
         let [images, labels] = [
             plan.port(Port::DatasetImages)?,
             plan.port(Port::DatasetLabels)?,
         ];
         let order = plan.port(Port::Order)?;
         let mut executor = device.load_noting(plan, &mut notices).await?;
-        executor.write(arena, &parameters)?;
+        executor.initialise(config.seed)?;
         let bytes: [&[u8]; 2] = [&data.train.images, &data.test.images];
         executor.load_bytes(images, &bytes).await?;
         let bytes: [&[u8]; 2] = [&data.train.labels, &data.test.labels];
@@ -146,16 +146,22 @@ impl Trainer {
             train_sum: data.train.checksum(),
             test_len: data.test.len(),
             classes,
-            description: model.to_string(),
+            description: graph.to_string(),
             position: Position::default(),
             bursts: Bursts::new(),
             allow_not_finite: false,
             config,
+            graph,
             choices,
             notices,
         };
         trainer.write_order(false)?;
         Ok(trainer)
+    }
+
+    /// What the model means.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
     }
 
     /// The plan that it runs.
@@ -292,9 +298,17 @@ impl Trainer {
         }
         let (batch, rate) = (self.config.batch_size, self.learning_rate);
         let skipped = (first_step * batch).min(len);
+        let (epoch, seed) = (self.position.epoch, self.config.seed);
+        let before = self
+            .position
+            .epoch
+            .saturating_mul(len.div_ceil(batch) as u64);
         let steps = (skipped..len).step_by(batch).map(|at| {
             let rows = batch.min(len - at);
+            let number = before.saturating_add((at / batch) as u64);
             Step::new((first + at) as u32, rows as u32, 0, rate)
+                .at(epoch as u32, number as u32)
+                .seed(seed)
         });
         let (loss, classes) = (self.config.loss.reported(), self.classes);
         let trains = phases.contains(&Phase::Update);

@@ -7,9 +7,11 @@ use std::str::FromStr;
 use super::foreign;
 use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::expand::{ConvKernel, ConvKernels};
+use crate::graph::Graph;
 use crate::notices::Notices;
 use crate::ops::Op;
-use crate::plan::{ConvKernel, ConvKernels, Plan};
+use crate::plan::Plan;
 
 /// Which kernel computes what.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -58,20 +60,15 @@ impl FromStr for Choices {
 }
 
 impl Choices {
-    /// The fused plan of `readable` for `device`, by these kernels; ops that they do not name keep
+    /// The fast plan of `graph` for `device`, by these kernels; ops that they do not name keep
     /// their own. A choice that the device cannot run gives way to one that it can, and one that names
     /// nothing of the plan goes: `notices` says so, and what is left is what the plan runs.
     ///
     /// # Errors
-    /// As [`Plan::fused`].
-    pub fn apply(
-        &mut self,
-        device: &Device,
-        readable: Plan,
-        notices: &mut Notices,
-    ) -> Result<Plan> {
-        foreign::adapt(self, device, &readable, notices)?;
-        let mut plan = readable.fused(&self.convs)?;
+    /// As [`Graph::fast`].
+    pub fn apply(&mut self, device: &Device, graph: &Graph, notices: &mut Notices) -> Result<Plan> {
+        foreign::adapt(self, device, graph, notices)?;
+        let mut plan = graph.fast(&self.convs)?;
         plan.replace_ops(|op| {
             let chosen = self.ops.get(&key(op)?)?;
             let mut variants = op.variants().into_iter();

@@ -7,24 +7,26 @@ use super::candidates::candidates;
 use super::choices::{Choices, key};
 use crate::device::Device;
 use crate::error::Result;
+use crate::expand::ConvKernels;
+use crate::graph::Graph;
 use crate::notices::Notices;
 use crate::ops::Op;
-use crate::plan::{ConvKernels, Plan};
+use crate::plan::Plan;
 
-/// Leaves of `choices` what names an op of `readable`'s fused plan and runs on `device`; puts what suits
+/// Leaves of `choices` what names an op of the fast plan of `graph` and runs on `device`; puts what suits
 /// the device in the place of what does not run there.
 ///
 /// # Errors
-/// As [`Plan::fused`].
+/// As [`Graph::fast`].
 pub(super) fn adapt(
     choices: &mut Choices,
     device: &Device,
-    readable: &Plan,
+    graph: &Graph,
     notices: &mut Notices,
 ) -> Result<()> {
     let mut replaced = BTreeSet::new();
     let mut known = BTreeSet::new();
-    let plan = fitting(choices, device, readable, &mut replaced)?;
+    let plan = fitting(choices, device, graph, &mut replaced)?;
     for node in plan.nodes() {
         let op = node.op.as_ref();
         let Some(key) = key(op).filter(|key| !known.contains(key)) else {
@@ -46,7 +48,7 @@ pub(super) fn adapt(
             list(&replaced)
         ));
     }
-    let layers = readable.convolutions();
+    let layers = graph.convolutions();
     let unknown: BTreeSet<String> = (choices.convs.keys())
         .filter(|layer| !layers.contains(layer))
         .chain(choices.ops.keys().filter(|op| !known.contains(*op)))
@@ -68,14 +70,14 @@ pub(super) fn adapt(
 fn fitting(
     choices: &mut Choices,
     device: &Device,
-    readable: &Plan,
+    graph: &Graph,
     replaced: &mut BTreeSet<String>,
 ) -> Result<Plan> {
-    let plan = readable.clone().fused(&choices.convs)?;
+    let plan = graph.fast(&choices.convs)?;
     let Some(adapter) = device.adapter().filter(|adapter| !adapter.fits(&plan)) else {
         return Ok(plan);
     };
-    let usual = readable.clone().fused(&ConvKernels::new())?;
+    let usual = graph.fast(&ConvKernels::new())?;
     if !adapter.fits(&usual) {
         // Loading says what does not fit.
         return Ok(plan);

@@ -19,10 +19,12 @@ use web_time::Instant;
 use crate::cache::Cache;
 use crate::device::Device;
 use crate::error::Result;
+use crate::expand::{ConvKernel, ConvKernels};
 use crate::gpu::{Adapter, Workbench};
+use crate::graph::Graph;
 use crate::notices::Notices;
 use crate::ops::{Op, SHADERS, Variant};
-use crate::plan::{ConvKernel, ConvKernels, Plan};
+use crate::plan::Plan;
 use crate::spot::{self, Checks};
 use budget::Budget;
 use candidates::{candidates, is_worthwhile};
@@ -64,19 +66,19 @@ impl Effort {
     }
 }
 
-/// Chooses the kernels for the fused plan of `readable` on `device`. `notices` takes what a user
+/// Chooses the kernels for the fast plan of `graph` on `device`. `notices` takes what a user
 /// should know of it.
 ///
 /// # Errors
 /// A device that is lost or reports a fault.
 pub async fn choose(
     device: &Device,
-    readable: &Plan,
+    graph: &Graph,
     effort: Effort,
     notices: &mut Notices,
 ) -> Result<Choices> {
     let Some(adapter) = device.adapter() else {
-        return Ok(on_the_reference(readable));
+        return Ok(on_the_reference(graph));
     };
     let mut cache = Cache::load(&adapter.to_string());
     let mut bench = None;
@@ -95,21 +97,21 @@ pub async fn choose(
     if effort == Effort::Full {
         tuner.cache.forget_times();
     }
-    let checksum = checksum(readable);
+    let checksum = checksum(graph);
     let known = tuner
         .cache
         .choices(&checksum)
         .and_then(|text| text.parse().ok());
     if let (Effort::Quick, Some(mut known)) = (effort, known) {
-        foreign::adapt(&mut known, device, readable, tuner.notices)?;
+        foreign::adapt(&mut known, device, graph, tuner.notices)?;
         adapter.leave(tuner.bench);
         return Ok(known);
     }
     let mut choices = Choices::default();
     if effort != Effort::Off {
-        choices.convs = tuner.convolutions(readable).await?;
+        choices.convs = tuner.convolutions(graph).await?;
     }
-    let plan = readable.clone().fused(&choices.convs)?;
+    let plan = graph.fast(&choices.convs)?;
     let mut nodes: Vec<&dyn Op> = plan.nodes().iter().map(|node| node.op.as_ref()).collect();
     nodes.sort_by_key(|op| std::cmp::Reverse(op.cost().flop));
     for op in nodes {
@@ -132,20 +134,18 @@ pub async fn choose(
 }
 
 /// The reference has one way to compute an op; of convolution's it takes the one that writes no columns.
-fn on_the_reference(readable: &Plan) -> Choices {
-    let layers = readable.convolutions().into_iter();
+fn on_the_reference(graph: &Graph) -> Choices {
+    let layers = graph.convolutions().into_iter();
     Choices {
         convs: layers.map(|layer| (layer, ConvKernel::Implicit)).collect(),
         ops: BTreeMap::new(),
     }
 }
 
-/// Tells plans, and versions of their kernels, apart.
-fn checksum(plan: &Plan) -> String {
+/// Tells models, and versions of the kernels, apart.
+fn checksum(graph: &Graph) -> String {
     let mut hasher = DefaultHasher::new();
-    for node in plan.nodes() {
-        format!("{:?} {:?}", node.phase, node.op).hash(&mut hasher);
-    }
+    format!("{graph:?}").hash(&mut hasher);
     SHADERS.hash(&mut hasher);
     format!("{:016x}", hasher.finish())
 }
@@ -166,18 +166,18 @@ struct Tuner<'a> {
 impl Tuner<'_> {
     /// For each convolution the kernel whose ops take least time together; those whose time the budget
     /// does not allow to measure do not count.
-    async fn convolutions(&mut self, readable: &Plan) -> Result<ConvKernels> {
+    async fn convolutions(&mut self, graph: &Graph) -> Result<ConvKernels> {
         let mut chosen = ConvKernels::new();
-        for layer in readable.convolutions() {
+        for layer in graph.convolutions() {
             let mut plans = Vec::new();
             for kernel in ConvKernel::ALL {
                 let mut convs = chosen.clone();
                 convs.insert(layer.clone(), kernel);
-                let plan = readable.clone().fused(&convs)?;
+                let plan = graph.fast(&convs)?;
                 plans.push((kernel, count(&plan), plan));
             }
             // The default is measured first, so that it has a time even if the budget runs out.
-            let default = count(&readable.clone().fused(&chosen)?);
+            let default = count(&graph.fast(&chosen)?);
             plans.sort_by_key(|(_, counts, _)| *counts != default);
             let is_everywhere = |op: &str| {
                 let mut counts = plans.iter().map(|(_, counts, _)| counts.get(op));

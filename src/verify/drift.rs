@@ -4,7 +4,7 @@ use super::models::Subject;
 use crate::device::Device;
 use crate::error::Result;
 use crate::executor::Executor;
-use crate::nn::{Training, initial_parameters};
+use crate::graph::Training;
 use crate::ops::case::{Floats, Random};
 use crate::ops::{Step, StepMetrics};
 use crate::plan::{Phase, Port, STEPS_PER_RUN};
@@ -94,9 +94,9 @@ pub(super) async fn load(
         dataset: Some(samples),
         ..subject.training.clone()
     })?;
-    let parameters = initial_parameters(&plan, seed)?;
     let classes = plan.tensor(plan.port(Port::Logits)?).shape.dims()[1];
     let mut executor = device.clone().without_spot_checks().load(plan).await?;
+    executor.initialise(seed)?;
     let plan = executor.plan().clone();
     let mut random = Random::new(seed, Floats::Hostile);
     let mut bytes = |name: &str, draw: &mut dyn FnMut(&mut Random) -> u8| {
@@ -114,6 +114,5 @@ pub(super) async fn load(
     bytes("dataset.labels", &mut |random| random.below(classes) as u8)?;
     let order = random.permutation(samples);
     executor.write_words(plan.port(Port::Order)?, &order)?;
-    executor.write(plan.port(Port::Parameters)?, &parameters)?;
     Ok(executor)
 }

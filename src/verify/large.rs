@@ -165,7 +165,11 @@ fn windows() -> Result<Vec<Box<dyn Op>>> {
     ] {
         let positions = sizes.batch * sizes.geometry.output_area();
         let parts = positions.div_ceil(20_000);
-        ops.push(Box::new(ConvForward { sizes, relu: true }));
+        ops.push(Box::new(ConvForward {
+            sizes,
+            bias: true,
+            relu: true,
+        }));
         ops.push(Box::new(ConvBackwardInput { sizes }));
         ops.push(Box::new(ConvBackwardWeight { sizes, parts }));
         for gathered in [None, Some(sizes.batch + 3)] {

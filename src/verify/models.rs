@@ -1,11 +1,13 @@
 //! The models that verification goes through: together they use every layer, loss and option.
 
 use crate::error::Result;
+use crate::expand::ConvKernel;
+use crate::graph::{Graph, Module};
 use crate::loss::{Loss, Reduction};
-use crate::nn::models::{larger, tutorial};
+use crate::nn::models::{ResNet8, larger, tutorial};
 use crate::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Ties, Training};
 use crate::optim::Sgd;
-use crate::plan::{ConvKernel, Plan};
+use crate::plan::Plan;
 
 /// A model to verify: one of [`built_in`], or your own.
 #[derive(Debug)]
@@ -13,7 +15,7 @@ pub struct Subject {
     /// What reports call it.
     pub name: String,
     /// The model.
-    pub model: Sequential,
+    pub model: Box<dyn Module>,
     /// How it is trained.
     pub training: Training,
     /// Run its fused plan, every convolution by this kernel; or the readable one.
@@ -24,19 +26,18 @@ impl Subject {
     /// The plan that is verified.
     ///
     /// # Errors
-    /// As [`Sequential::lower`].
+    /// As [`Graph::training`] and [`Graph::readable`].
     pub fn plan(&self, training: &Training) -> Result<Plan> {
-        let plan = self.model.lower(training)?;
+        let graph = Graph::training(self.model.as_ref(), training)?;
         let Some(kernel) = self.fused else {
-            return Ok(plan);
+            return graph.readable();
         };
-        let layers = plan.convolutions().into_iter();
-        let kernels = layers.map(|layer| (layer, kernel)).collect();
-        plan.fused(&kernels)
+        let layers = graph.convolutions().into_iter();
+        graph.fast(&layers.map(|layer| (layer, kernel)).collect())
     }
 }
 
-/// The tutorial's network, a larger one, and two that use what those leave out; then the same in fused
+/// The tutorial's network, a larger one, a residual one with batch norm, and two that use what those leave out; then the same in fused
 /// plans, with every kernel of convolution.
 pub fn built_in() -> Vec<Subject> {
     let mut subjects = models(None);
@@ -48,9 +49,9 @@ pub fn built_in() -> Vec<Subject> {
 
 fn models(fused: Option<ConvKernel>) -> Vec<Subject> {
     let suffix = fused.map_or_else(String::new, |kernel| format!(", fused, {kernel}"));
-    let subject = |name: &str, model, training| Subject {
+    let subject = |name: &str, model: Sequential, training| Subject {
         name: format!("{name}{suffix}"),
-        model,
+        model: Box::new(model),
         training,
         fused,
     };
@@ -73,6 +74,12 @@ fn models(fused: Option<ConvKernel>) -> Vec<Subject> {
             uneven(Ties::First),
             training([2, 12, 11], 7, Loss::CrossEntropy, momentum),
         ),
+        Subject {
+            name: format!("residual{suffix}"),
+            model: Box::new(ResNet8::new(2, 3, 5)),
+            training: training([2, 9, 8], 6, Loss::CrossEntropy, momentum),
+            fused,
+        },
         subject(
             "uneven, all ties",
             uneven(Ties::All),

@@ -4,11 +4,13 @@ use super::OutputReport;
 use super::large::Checker;
 use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::expand::ConvKernel;
+use crate::graph::Graph;
 use crate::loss::{Loss, Reduction};
 use crate::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Training};
 use crate::ops::case::{Floats, Random};
 use crate::optim::Sgd;
-use crate::plan::{ConvKernel, Plan};
+use crate::plan::Plan;
 
 /// Floating-point operations of a training step, so that a network takes seconds on a processor.
 const MOST_FLOP: u64 = 2_000_000_000;
@@ -133,17 +135,17 @@ fn lower(
     kernel: Option<ConvKernel>,
     random: &mut Random,
 ) -> Option<Plan> {
-    let readable = model.lower(training).ok()?;
+    let graph = Graph::training(model, training).ok()?;
+    let readable = graph.readable().ok()?;
     if !is_affordable(&readable) {
         return None;
     }
     let Some(kernel) = kernel else {
         return Some(readable);
     };
-    let layers = readable.convolutions().into_iter();
-    let mut plan = readable
-        .fused(&layers.map(|layer| (layer, kernel)).collect())
-        .ok()?;
+    let layers = graph.convolutions().into_iter();
+    let convs = layers.map(|layer| (layer, kernel)).collect();
+    let mut plan = graph.fast(&convs).ok()?;
     let chosen = random.word() as usize;
     plan.replace_ops(|op| {
         let mut variants = op.variants();

@@ -1,12 +1,11 @@
 //! A layer that may be told to panic in the middle of an epoch, on the CPU reference.
 
-use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use wgrad::Result;
-use wgrad::nn::{Around, Layer, ReLU};
+use wgrad::graph::{Function, Module, Relu, Site, Var};
 use wgrad::ops::{Args, Bindings, Cost, Element, Elements, ErrorBound, Op, ReluForward, Shader};
-use wgrad::plan::{Builder, Phase, TensorId};
+use wgrad::shape::Shape;
 
 /// Whether it panics.
 pub static BREAKS: AtomicBool = AtomicBool::new(false);
@@ -53,31 +52,32 @@ impl Op for FragileRelu {
     }
 }
 
-#[derive(Debug)]
+/// The function of that op.
+#[derive(Debug, Clone)]
 pub struct Fragile;
 
-impl fmt::Display for Fragile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("fragile ReLU")
+impl Module for Fragile {
+    fn forward<'g>(&self, input: Var<'g>) -> Result<Var<'g>> {
+        input.layer(Fragile, &[], &[])
     }
 }
 
-impl Layer for Fragile {
-    fn stem(&self) -> &'static str {
+impl Function for Fragile {
+    fn name(&self) -> &'static str {
         "fragile"
     }
 
-    fn forward(&self, plan: &mut Builder, input: TensorId) -> Result<TensorId> {
-        let shape = plan.get(input).shape.clone();
-        let op = FragileRelu(ReluForward {
-            len: shape.elements(),
-        });
-        let output = plan.activation("output", shape)?;
-        plan.op(Phase::Forward, op, &[input], &[output])?;
-        Ok(output)
+    fn output_shape(&self, _: &str, inputs: &[&Shape]) -> Result<Shape> {
+        Ok(inputs[0].clone())
     }
 
-    fn backward(&self, plan: &mut Builder, around: Around) -> Result<Option<TensorId>> {
-        ReLU.backward(plan, around)
+    fn forward(&self, site: &mut Site<'_, '_>) -> Result<()> {
+        let len = site.output_shape().elements();
+        let (input, output) = (site.input(0)?, site.make_output()?);
+        site.forward(FragileRelu(ReluForward { len }), &[input], &[output])
+    }
+
+    fn backward(&self, site: &mut Site<'_, '_>) -> Result<()> {
+        Relu.backward(site)
     }
 }

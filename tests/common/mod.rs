@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use wgrad::data::{Dataset, Samples};
-use wgrad::nn::Sequential;
+use wgrad::nn::{Module, Sequential, models};
 use wgrad::{Device, Error};
 
 /// The adapter under test: the one that `WGRAD_ADAPTER` names, or the best.
@@ -29,7 +29,7 @@ pub fn gpu() -> Option<Device> {
 }
 
 /// The model that verification knows by that name.
-pub fn built_in(name: &str) -> Sequential {
+pub fn built_in(name: &str) -> Box<dyn Module> {
     let models = wgrad::verify::built_in().into_iter();
     let mut named = models.filter(|built_in| built_in.name == name);
     named.next().expect("a built-in model").model
@@ -37,7 +37,7 @@ pub fn built_in(name: &str) -> Sequential {
 
 /// The tutorial's network.
 pub fn tutorial_model() -> Sequential {
-    built_in("tutorial")
+    models::tutorial(1)
 }
 
 /// The folder of the MNIST files in the source tree.

@@ -90,6 +90,7 @@ pub fn mutants() -> Vec<Planted> {
     let forward = || {
         Box::new(ConvForward {
             sizes: sizes((2, 1)),
+            bias: true,
             relu: true,
         })
     };

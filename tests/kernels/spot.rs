@@ -81,6 +81,7 @@ fn convolutions() -> Vec<Fault> {
         (
             Box::new(ConvForward {
                 sizes: many,
+                bias: true,
                 relu: false,
             }),
             "c < C; c",

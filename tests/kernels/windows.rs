@@ -233,7 +233,7 @@ fn ties_first_and_all_differ_where_pixels_tie() {
             session.forward().unwrap();
             session.loss().await.unwrap();
             session.backward().unwrap();
-            session.read("max_pool1.d_input").await.unwrap()
+            session.read("1.d_input").await.unwrap()
         })
     };
     let first = gradients(Ties::First);

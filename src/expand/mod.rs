@@ -1,0 +1,240 @@
+//! A graph written as the ops of a plan: readably, or fast.
+//!
+//! The readable plan has an op for each step of the mathematics and a tensor for each of its results: each
+//! function says itself how ([`Function::forward`](crate::graph::Function::forward)). The fast plan takes nodes, or chains of them, that one kernel computes;
+//! what has no such kernel is written readably, and the plan says so.
+
+mod add;
+mod batch_norm;
+mod conv_pool;
+mod convolution;
+mod linear;
+mod relu;
+mod relu_pool;
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+
+use crate::error::Result;
+use crate::graph::{
+    Flatten, GlobalAvgPool, Graph, Lowering, MaxPool, NodeId, Piece, Site, Training, ValueId,
+    backward,
+};
+use crate::ops::{Gather, Zero};
+use crate::plan::{Element, Phase, Plan, Port, Role, TensorId, share_memory};
+use crate::shape::Shape;
+
+/// How a convolution is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ConvKernel {
+    /// im2col's columns, written once and multiplied.
+    Columns,
+    /// The matrix product that reads the columns from the image.
+    Implicit,
+    /// With its ReLU and 2×2 pool in one kernel; where those do not follow, as [`ConvKernel::Implicit`].
+    Pooled,
+    /// The same, which also reads the batch where it lies in the data set, where the first layer is such a
+    /// convolution; elsewhere as [`ConvKernel::Pooled`].
+    Gathered,
+}
+
+impl ConvKernel {
+    /// All of them.
+    pub const ALL: [ConvKernel; 4] = [
+        ConvKernel::Columns,
+        ConvKernel::Implicit,
+        ConvKernel::Pooled,
+        ConvKernel::Gathered,
+    ];
+}
+
+impl fmt::Display for ConvKernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ConvKernel::Columns => "columns",
+            ConvKernel::Implicit => "implicit",
+            ConvKernel::Pooled => "pooled",
+            ConvKernel::Gathered => "gathered",
+        })
+    }
+}
+
+/// How each convolution of a graph is computed, by its node's name.
+pub type ConvKernels = BTreeMap<String, ConvKernel>;
+
+/// A node that is written readably.
+#[derive(Debug)]
+struct Readable(NodeId);
+
+impl Piece for Readable {
+    fn output(&self, graph: &Graph) -> ValueId {
+        graph.node(self.0).output
+    }
+
+    fn forward(&self, lowering: &mut Lowering<'_>) -> Result<()> {
+        let function = &lowering.graph().node(self.0).function;
+        function.forward(&mut Site::new(lowering, self.0))
+    }
+
+    fn backward(&self, lowering: &mut Lowering<'_>) -> Result<()> {
+        let function = &lowering.graph().node(self.0).function;
+        function.backward(&mut Site::new(lowering, self.0))
+    }
+}
+
+/// Nodes that are computed together, and by what.
+struct Group {
+    nodes: Vec<NodeId>,
+    piece: Box<dyn Piece>,
+    /// Whether the batch is read where it lies in the data set.
+    gathers: bool,
+}
+
+impl Group {
+    fn new(nodes: Vec<NodeId>, piece: impl Piece + 'static) -> Self {
+        Group {
+            nodes,
+            piece: Box::new(piece),
+            gathers: false,
+        }
+    }
+}
+
+impl Graph {
+    /// The plan of a training step and of inference with an op for each step of the mathematics.
+    ///
+    /// # Errors
+    /// Sizes that kernels cannot address, a model without parameters, an option out of range.
+    pub fn readable(&self) -> Result<Plan> {
+        let pieces = self
+            .nodes()
+            .map(|node| Box::new(Readable(node)) as Box<dyn Piece>);
+        write(self, &pieces.collect::<Vec<_>>(), None)
+    }
+
+    /// The same computation in fewer ops, over tensors that share memory.
+    ///
+    /// Convolutions that `convs` does not name are computed as [`ConvKernel::Gathered`] if they have few input
+    /// channels, else as [`ConvKernel::Columns`].
+    ///
+    /// # Errors
+    /// As [`Graph::readable`].
+    pub fn fast(&self, convs: &ConvKernels) -> Result<Plan> {
+        let mut taken = HashSet::new();
+        let (mut pieces, mut gathers, mut unknown) = (Vec::new(), false, Vec::new());
+        for node in self.nodes() {
+            if taken.contains(&node) {
+                continue;
+            }
+            let found = convolution::find(self, node, convs)
+                .or_else(|| linear::find(self, node))
+                .or_else(|| relu_pool::find(self, node))
+                .or_else(|| relu::find(self, node))
+                .or_else(|| batch_norm::find(self, node))
+                .or_else(|| add::find(self, node));
+            let group = found.unwrap_or_else(|| {
+                // One op readably, or none.
+                let is_fast = self.function::<Flatten>(node).is_some()
+                    || self.function::<GlobalAvgPool>(node).is_some()
+                    || self.function::<MaxPool>(node).is_some();
+                if !is_fast {
+                    unknown.push(self.node(node).name.clone());
+                }
+                Group::new(vec![node], Readable(node))
+            });
+            taken.extend(group.nodes);
+            gathers |= group.gathers;
+            pieces.push(group.piece);
+        }
+        let mut plan = share_memory(write(self, &pieces, Some(gathers))?);
+        plan.set_written_readably(unknown);
+        Ok(plan)
+    }
+}
+
+/// Writes `pieces` and what is around them as ops; `fast` says whether the loss and its metrics are one op, and
+/// then whether the batch is read where it lies in the data set.
+fn write(graph: &Graph, pieces: &[Box<dyn Piece>], fast: Option<bool>) -> Result<Plan> {
+    let mut lowering = Lowering::new(graph)?;
+    let gathers = fast == Some(true);
+    let labels = write_inputs(&mut lowering, gathers)?;
+    for piece in pieces {
+        piece.forward(&mut lowering)?;
+    }
+
+    let flowing = lowering.tensor(graph.logits())?;
+    let shape = graph.value(graph.logits()).shape.clone();
+    let plan = lowering.plan();
+    plan.set_scope("");
+    let logits = plan.view(flowing, "logits", shape)?;
+    plan.set_port(Port::Logits, logits);
+    plan.set_layers(graph.layers().to_vec());
+    if let Some(training) = graph.purpose() {
+        write_training(&mut lowering, pieces, training, [logits, labels], fast)?;
+    }
+    Ok(lowering.finish().finish())
+}
+
+/// The loss of `logits` and `labels`, the way back, and the optimizer.
+fn write_training(
+    lowering: &mut Lowering<'_>,
+    pieces: &[Box<dyn Piece>],
+    training: &Training,
+    [logits, labels]: [TensorId; 2],
+    fast: Option<bool>,
+) -> Result<()> {
+    let plan = lowering.plan();
+    let gathers = fast == Some(true);
+    let samples = training.dataset.filter(|_| gathers);
+    let d_logits = match fast {
+        None => training.loss.lower(plan, logits, labels)?,
+        Some(_) => training.loss.lower_fast(plan, logits, labels, samples)?,
+    };
+    lowering.give_gradient(lowering.graph().logits(), d_logits);
+    backward(lowering, pieces)?;
+
+    let plan = lowering.plan();
+    plan.set_scope("");
+    let (parameters, gradients) = plan.arenas()?;
+    training.optimizer.lower(plan, parameters, gradients)?;
+    let zero = Zero {
+        len: plan.get(gradients).words(),
+    };
+    plan.op(Phase::ZeroGrad, zero, &[], &[gradients])
+}
+
+/// The batch, and the op that gathers it if there is a data set and no other op does. Returns the labels.
+fn write_inputs(lowering: &mut Lowering<'_>, gathers: bool) -> Result<TensorId> {
+    let graph = lowering.graph();
+    let plan = lowering.plan();
+    plan.set_scope("");
+    let batch = graph.value(graph.images()).shape.clone();
+    let n = batch.dims()[0];
+    let sample = Shape::new(&batch.dims()[1..]);
+    let images = plan.tensor("images", batch, Element::F32, Role::Input)?;
+    let labels = plan.tensor("labels", [n], Element::U32, Role::Input)?;
+    plan.set_port(Port::Images, images);
+    plan.set_port(Port::Labels, labels);
+    if let Some(samples) = graph.purpose().and_then(|training| training.dataset) {
+        plan.set_scope("dataset");
+        let dims = std::iter::once(samples).chain(sample.dims().iter().copied());
+        let shape = Shape::new(dims.collect::<Vec<_>>());
+        let bytes = plan.tensor("images", shape, Element::U8, Role::Dataset)?;
+        let classes = plan.tensor("labels", [samples], Element::U8, Role::Dataset)?;
+        let order = plan.tensor("order", [samples], Element::U32, Role::Dataset)?;
+        plan.set_port(Port::DatasetImages, bytes);
+        plan.set_port(Port::DatasetLabels, classes);
+        plan.set_port(Port::Order, order);
+        let gather = Gather {
+            rows: n,
+            sample_len: sample.elements(),
+            samples,
+        };
+        if !gathers {
+            let dataset = [bytes, classes, order];
+            plan.op(Phase::Gather, gather, &dataset, &[images, labels])?;
+        }
+    }
+    lowering.set_tensor(graph.images(), images);
+    Ok(labels)
+}

@@ -1,0 +1,330 @@
+//! What a model means: functions over named values, each a convolution, a batch norm, a sum, and no kernel.
+//!
+//! Layers record themselves here ([`Var`], [`Module`]); `differentiate.rs` says which values have gradients
+//! and where these are added; [`crate::expand`] writes the graph as the ops of a plan, in one of two ways.
+
+mod add;
+mod batch_norm;
+mod convolution;
+mod differentiate;
+mod flatten;
+mod fold;
+mod function;
+mod global_avg_pool;
+mod linear;
+mod lowering;
+mod max_pool;
+mod module;
+mod record;
+mod relu;
+mod text;
+
+pub use add::Add;
+pub use batch_norm::BatchNorm;
+pub(crate) use batch_norm::Norm;
+pub use convolution::Convolution;
+pub(crate) use differentiate::{Piece, backward};
+pub use flatten::Flatten;
+pub use fold::Weights;
+pub use function::{Function, FunctionClone};
+pub use global_avg_pool::GlobalAvgPool;
+pub use linear::Linear;
+pub(crate) use linear::sizes as linear_sizes;
+pub use lowering::{Lowering, Site};
+pub use max_pool::{MaxPool, Ties};
+pub use module::Module;
+pub use record::{Parameter, Recorder, Var};
+pub use relu::Relu;
+
+use std::any::Any;
+
+use crate::error::{Error, Result};
+use crate::loss::Loss;
+use crate::optim::Sgd;
+use crate::plan::{Element, Init, LayerSummary};
+use crate::shape::Shape;
+
+/// A value of a [`Graph`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ValueId(pub(crate) usize);
+
+/// A node of a [`Graph`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeId(pub(crate) usize);
+
+/// Where a value comes from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Source {
+    /// The batch.
+    Batch,
+    /// Trained.
+    Parameter(Init),
+    /// Neither trained nor of one batch: running statistics, counters.
+    State(Element, Init),
+    /// Computed.
+    Node(NodeId),
+}
+
+impl Source {
+    /// Whether it is the model's own, trained or not.
+    pub fn is_of_model(self) -> bool {
+        matches!(self, Source::Parameter(_) | Source::State(..))
+    }
+}
+
+/// A tensor of the model: the batch, a parameter, or what a node computes.
+#[derive(Debug, Clone)]
+pub struct Value {
+    /// `layer1.0.conv1.weight`; what a node computes has the node's name.
+    pub name: String,
+    /// Its extents.
+    pub shape: Shape,
+    /// Where it comes from.
+    pub source: Source,
+}
+
+/// A function, and the values that it is applied to.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// The name of its layer, as PyTorch nests them: `layer1.0.conv1`.
+    pub name: String,
+    /// What is computed.
+    pub function: Box<dyn Function>,
+    /// From what.
+    pub inputs: Vec<ValueId>,
+    /// The result.
+    pub output: ValueId,
+}
+
+/// What a model is lowered for.
+#[derive(Debug, Clone)]
+pub struct Training {
+    /// The shape of one sample, without the batch: (C, H, W) or (F).
+    pub sample: Shape,
+    /// N: rows of a batch.
+    pub batch_size: usize,
+    /// What is minimised.
+    pub loss: Loss,
+    /// What minimises it.
+    pub optimizer: Sgd,
+    /// Samples of a byte data set that batches are gathered from; without one the host writes
+    /// `images` and `labels` itself.
+    pub dataset: Option<usize>,
+    /// Whether backward adds to the gradients (and `ZeroGrad` clears them), as in PyTorch, or
+    /// overwrites them, which saves that dispatch.
+    pub accumulate: bool,
+}
+
+/// A model, from a batch of images to its logits, and what it is trained for.
+#[derive(Debug, Clone)]
+pub struct Graph {
+    values: Vec<Value>,
+    nodes: Vec<Node>,
+    layers: Vec<LayerSummary>,
+    images: ValueId,
+    logits: ValueId,
+    training: Option<Training>,
+}
+
+impl Graph {
+    /// Records `model` on a batch, and the loss and the optimizer that train it.
+    ///
+    /// # Errors
+    /// A layer that does not fit the shape that reaches it (the error names the layer and both
+    /// shapes), an output that is not (N, classes), a value that nothing reads.
+    pub fn training(model: &dyn Module, training: &Training) -> Result<Graph> {
+        let mut graph = record(model, &training.sample, training.batch_size)?;
+        graph.check(&format!("loss: {}", training.loss))?;
+        graph.training = Some(training.clone());
+        Ok(graph)
+    }
+
+    /// Records `model` on a batch of `rows` samples, for inference alone.
+    ///
+    /// # Errors
+    /// As [`Graph::training`].
+    pub fn inference(model: &dyn Module, sample: impl Into<Shape>, rows: usize) -> Result<Graph> {
+        let graph = record(model, &sample.into(), rows)?;
+        graph.check("model")?;
+        Ok(graph)
+    }
+
+    /// The graph that these make, for inference.
+    fn from_parts(
+        values: Vec<Value>,
+        nodes: Vec<Node>,
+        images: ValueId,
+        logits: ValueId,
+    ) -> Result<Graph> {
+        let graph = Graph {
+            values,
+            nodes,
+            layers: Vec::new(),
+            images,
+            logits,
+            training: None,
+        };
+        graph.check("model")?;
+        Ok(graph)
+    }
+
+    /// The same on a batch of `rows` samples, for inference.
+    ///
+    /// # Errors
+    /// Functions to whose shapes that does not fit.
+    pub fn with_rows(&self, rows: usize) -> Result<Graph> {
+        let mut graph = Graph {
+            training: None,
+            ..self.clone()
+        };
+        let sample = &self.value(self.images).shape.dims()[1..];
+        graph.values[self.images.0].shape = batch_of(&Shape::new(sample), rows)?;
+        for node in self.nodes() {
+            let node = self.node(node);
+            let inputs = node.inputs.iter().map(|&input| &graph.value(input).shape);
+            let inputs: Vec<&Shape> = inputs.collect();
+            graph.values[node.output.0].shape = node.function.output_shape(&node.name, &inputs)?;
+        }
+        Ok(graph)
+    }
+
+    fn check(&self, at: &str) -> Result<()> {
+        let logits = &self.value(self.logits).shape;
+        if logits.dims().len() != 2 {
+            return Err(Error::Shape {
+                at: at.to_owned(),
+                expected: "logits (N, classes)".to_owned(),
+                got: logits.to_string(),
+            });
+        }
+        match self
+            .values()
+            .find(|&id| self.readers(id).is_empty() && id != self.logits)
+        {
+            None => Ok(()),
+            Some(id) if id == self.images => Err(Error::value(
+                "model",
+                "an output that is computed from the input",
+                "one that is not",
+            )),
+            Some(id) => Err(Error::value(
+                format!("model: output of {}", self.value(id).name),
+                "a layer that reads it",
+                "none",
+            )),
+        }
+    }
+
+    /// Every value, in the order in which it was recorded.
+    pub fn values(&self) -> impl Iterator<Item = ValueId> + use<> {
+        (0..self.values.len()).map(ValueId)
+    }
+
+    /// Every node, in the order in which it was recorded: after the nodes that it reads.
+    pub fn nodes(&self) -> impl DoubleEndedIterator<Item = NodeId> + use<> {
+        (0..self.nodes.len()).map(NodeId)
+    }
+
+    /// The value of that id.
+    pub fn value(&self, id: ValueId) -> &Value {
+        &self.values[id.0]
+    }
+
+    /// The node of that id.
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.0]
+    }
+
+    /// The function of a node, if it is a `T`.
+    pub fn function<T: Function>(&self, id: NodeId) -> Option<&T> {
+        let function: &dyn Any = self.node(id).function.as_ref();
+        function.downcast_ref()
+    }
+
+    /// The node that computes a value, unless it is the batch or the model's own.
+    pub fn writer(&self, id: ValueId) -> Option<NodeId> {
+        match self.value(id).source {
+            Source::Node(node) => Some(node),
+            Source::Batch | Source::Parameter(_) | Source::State(..) => None,
+        }
+    }
+
+    /// The nodes that read a value, one that reads it twice twice.
+    pub fn readers(&self, id: ValueId) -> Vec<NodeId> {
+        let reads = self.nodes().flat_map(|node| {
+            let inputs = self.node(node).inputs.iter();
+            inputs.filter_map(move |&input| (input == id).then_some(node))
+        });
+        reads.collect()
+    }
+
+    /// The node that reads a value, if nothing else does.
+    pub fn only_reader(&self, id: ValueId) -> Option<NodeId> {
+        match self.readers(id)[..] {
+            [node] if id != self.logits => Some(node),
+            _ => None,
+        }
+    }
+
+    /// The node that reads what `node` computes, if nothing else does and its function is a `T`.
+    pub fn next<T: Function>(&self, node: NodeId) -> Option<NodeId> {
+        let next = self.only_reader(self.node(node).output)?;
+        self.function::<T>(next).map(|_| next)
+    }
+
+    /// The batch.
+    pub fn images(&self) -> ValueId {
+        self.images
+    }
+
+    /// The model's output, (N, classes).
+    pub fn logits(&self) -> ValueId {
+        self.logits
+    }
+
+    /// The model's layers, in the order in which the batch meets them.
+    pub fn layers(&self) -> &[LayerSummary] {
+        &self.layers
+    }
+
+    /// What the model is trained for; none of a graph for inference.
+    pub fn purpose(&self) -> Option<&Training> {
+        self.training.as_ref()
+    }
+
+    /// The names of the convolutions, each of which the fast plan may compute in several ways.
+    pub fn convolutions(&self) -> Vec<String> {
+        let nodes = self.nodes();
+        let convolutions = nodes.filter(|&node| self.function::<Convolution>(node).is_some());
+        convolutions
+            .map(|node| self.node(node).name.clone())
+            .collect()
+    }
+}
+
+/// The shape of a batch of `rows` samples.
+fn batch_of(sample: &Shape, rows: usize) -> Result<Shape> {
+    if rows == 0 {
+        return Err(Error::value("batch size", "at least 1", rows));
+    }
+    let dims = std::iter::once(rows).chain(sample.dims().iter().copied());
+    let batch = Shape::new(dims.collect::<Vec<_>>());
+    batch.check("images")?;
+    Ok(batch)
+}
+
+fn record(model: &dyn Module, sample: &Shape, rows: usize) -> Result<Graph> {
+    let recorder = Recorder::default();
+    let images = recorder.batch(batch_of(sample, rows)?);
+    let logits = images.apply("", model)?;
+    let (images, logits) = (images.id(), logits.id());
+    let (values, nodes, layers) = recorder.finish();
+    Ok(Graph {
+        values,
+        nodes,
+        layers,
+        images,
+        logits,
+        training: None,
+    })
+}

@@ -1,0 +1,289 @@
+//! How layers record themselves into a graph.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+
+use super::{Add, Flatten, Function, Module, Node, NodeId, Relu, Source, Value, ValueId};
+use crate::error::{Error, Result};
+use crate::plan::{Element, Init, LayerSummary};
+use crate::shape::Shape;
+
+/// A value while a model is recorded: what `forward` takes and returns. It is a name, not numbers, and may be
+/// read any number of times.
+#[derive(Debug, Clone, Copy)]
+pub struct Var<'g> {
+    recorder: &'g Recorder,
+    id: ValueId,
+}
+
+/// A tensor that a layer owns.
+#[derive(Debug, Clone)]
+pub struct Parameter {
+    name: &'static str,
+    shape: Shape,
+    source: Source,
+}
+
+impl Parameter {
+    /// One that is trained.
+    pub fn trained(name: &'static str, shape: impl Into<Shape>, init: Init) -> Self {
+        Parameter {
+            name,
+            shape: shape.into(),
+            source: Source::Parameter(init),
+        }
+    }
+
+    /// One that forward passes of training update, and that has no gradient.
+    pub fn state(
+        name: &'static str,
+        shape: impl Into<Shape>,
+        element: Element,
+        init: Init,
+    ) -> Self {
+        Parameter {
+            name,
+            shape: shape.into(),
+            source: Source::State(element, init),
+        }
+    }
+}
+
+/// A graph while a model is recorded into it.
+#[derive(Debug, Default)]
+pub struct Recorder(RefCell<Recording>);
+
+#[derive(Debug, Default)]
+struct Recording {
+    values: Vec<Value>,
+    nodes: Vec<Node>,
+    layers: Vec<LayerSummary>,
+    /// The modules that are being recorded, the innermost last: name, description.
+    modules: Vec<(String, String)>,
+    /// Where the module of each name lies in memory: one that is applied twice has its parameters once.
+    addresses: HashMap<String, usize>,
+    parameters: HashMap<String, ValueId>,
+    names: HashSet<String>,
+    applied: usize,
+}
+
+impl Recording {
+    fn scope(&self) -> &str {
+        self.modules.last().map_or("", |(name, _)| name)
+    }
+
+    /// `name` within the module that is being recorded.
+    fn nested(&self, name: &str) -> String {
+        match (self.scope(), name) {
+            (scope, "") => scope.to_owned(),
+            ("", name) => name.to_owned(),
+            (scope, name) => format!("{scope}.{name}"),
+        }
+    }
+
+    fn push(&mut self, name: String, shape: Shape, source: Source) -> ValueId {
+        self.values.push(Value {
+            name,
+            shape,
+            source,
+        });
+        ValueId(self.values.len() - 1)
+    }
+
+    /// `name`, or with the first number that makes it another node's than those before.
+    fn free(&mut self, name: String) -> String {
+        let mut free = name.clone();
+        let mut number = 1;
+        while !self.names.insert(free.clone()) {
+            number += 1;
+            free = format!("{name}_{number}");
+        }
+        free
+    }
+
+    /// A layer's tensor; the same for a layer that is applied again.
+    fn parameter(&mut self, parameter: &Parameter) -> Result<ValueId> {
+        let name = self.nested(parameter.name);
+        if let Some(&known) = self.parameters.get(&name) {
+            let known_shape = &self.values[known.0].shape;
+            if *known_shape != parameter.shape {
+                return Err(Error::Shape {
+                    at: name,
+                    expected: known_shape.to_string(),
+                    got: format!("{} where it is applied again", parameter.shape),
+                });
+            }
+            return Ok(known);
+        }
+        let id = self.push(name.clone(), parameter.shape.clone(), parameter.source);
+        self.parameters.insert(name, id);
+        Ok(id)
+    }
+}
+
+impl Recorder {
+    /// The batch.
+    pub(super) fn batch(&self, shape: Shape) -> Var<'_> {
+        let id = self
+            .0
+            .borrow_mut()
+            .push("images".to_owned(), shape, Source::Batch);
+        Var { recorder: self, id }
+    }
+
+    pub(super) fn finish(self) -> (Vec<Value>, Vec<Node>, Vec<LayerSummary>) {
+        let recording = self.0.into_inner();
+        (recording.values, recording.nodes, recording.layers)
+    }
+}
+
+impl<'g> Var<'g> {
+    pub(super) fn id(self) -> ValueId {
+        self.id
+    }
+
+    /// Its extents, the batch first.
+    pub fn shape(self) -> Shape {
+        self.recorder.0.borrow().values[self.id.0].shape.clone()
+    }
+
+    /// The layer that is being recorded, as errors name it: `layer1.0.conv1: Conv2d(1 → 4, 3×3)`.
+    pub fn place(self) -> String {
+        let recording = self.recorder.0.borrow();
+        match recording.modules.last() {
+            Some((name, description)) if !name.is_empty() => format!("{name}: {description}"),
+            Some((_, description)) => description.clone(),
+            None => "model".to_owned(),
+        }
+    }
+
+    /// What `module` computes from this. Its tensors are named after `name`, within the names of the modules that
+    /// are being recorded. A module that is applied again under its name has the same parameters.
+    ///
+    /// # Errors
+    /// As [`Module::forward`]; another module of that name.
+    pub fn apply(self, name: &str, module: &dyn Module) -> Result<Var<'g>> {
+        let (applied, parameters) = {
+            let mut recording = self.recorder.0.borrow_mut();
+            let name = recording.nested(name);
+            let address = std::ptr::from_ref(module).cast::<()>().addr();
+            let known = *recording.addresses.entry(name.clone()).or_insert(address);
+            let is_root = recording.modules.is_empty();
+            if known != address && !is_root {
+                let expected = "a name of its own";
+                return Err(Error::value(
+                    format!("{name}: {}", module.describe()),
+                    expected,
+                    "that of another module",
+                ));
+            }
+            recording.modules.push((name, module.describe()));
+            recording.applied += 1;
+            (recording.applied, recording.values.len())
+        };
+        let output = module.forward(self)?;
+        let mut recording = self.recorder.0.borrow_mut();
+        if let (Some((name, layer)), true) = (recording.modules.pop(), recording.applied == applied)
+        {
+            let own = recording.values[parameters..].iter();
+            let trained = own.filter(|value| matches!(value.source, Source::Parameter(_)));
+            let parameters = trained.map(|value| value.shape.elements()).sum();
+            let output = recording.values[output.id.0].shape.clone();
+            recording.layers.push(LayerSummary {
+                name,
+                layer,
+                output,
+                parameters,
+            });
+        }
+        Ok(output)
+    }
+
+    /// Records the function of the layer that is being recorded: of this value, `others`, and the layer's own
+    /// `parameters`, in this order.
+    ///
+    /// # Errors
+    /// Inputs that do not fit the function.
+    pub fn layer(
+        self,
+        function: impl Function,
+        others: &[Var<'g>],
+        parameters: &[Parameter],
+    ) -> Result<Var<'g>> {
+        self.record("", Box::new(function), others, parameters)
+    }
+
+    /// Records a function without parameters: of this value, then `others`.
+    ///
+    /// # Errors
+    /// Inputs that do not fit the function.
+    pub fn function(self, function: impl Function, others: &[Var<'g>]) -> Result<Var<'g>> {
+        let name = function.name();
+        self.record(name, Box::new(function), others, &[])
+    }
+
+    fn record(
+        self,
+        name: &str,
+        function: Box<dyn Function>,
+        others: &[Var<'g>],
+        parameters: &[Parameter],
+    ) -> Result<Var<'g>> {
+        let inputs = std::iter::once(self).chain(others.iter().copied());
+        let mut inputs: Vec<ValueId> = inputs.map(Var::id).collect();
+        let at = match name {
+            "" => self.place(),
+            name => format!("{}.{name}", self.place()),
+        };
+        let mut recording = self.recorder.0.borrow_mut();
+        let shape = {
+            let values = inputs.iter().map(|id| &recording.values[id.0].shape);
+            let own = parameters.iter().map(|parameter| &parameter.shape);
+            function.output_shape(&at, &values.chain(own).collect::<Vec<_>>())?
+        };
+        for parameter in parameters {
+            inputs.push(recording.parameter(parameter)?);
+        }
+        let mut name = recording.nested(name);
+        if name.is_empty() {
+            function.name().clone_into(&mut name);
+        }
+        let name = recording.free(name);
+        let node = NodeId(recording.nodes.len());
+        let output = recording.push(name.clone(), shape, Source::Node(node));
+        recording.nodes.push(Node {
+            name,
+            function,
+            inputs,
+            output,
+        });
+        Ok(Var {
+            recorder: self.recorder,
+            id: output,
+        })
+    }
+
+    /// `max(0, x)`.
+    ///
+    /// # Errors
+    /// None.
+    pub fn relu(self) -> Result<Var<'g>> {
+        self.function(Relu, &[])
+    }
+
+    /// The sum of two values of one shape.
+    ///
+    /// # Errors
+    /// Two shapes.
+    pub fn add(self, other: Var<'g>) -> Result<Var<'g>> {
+        self.function(Add, &[other])
+    }
+
+    /// (N, …) seen as (N, F), F being the product of the rest.
+    ///
+    /// # Errors
+    /// None.
+    pub fn flatten(self) -> Result<Var<'g>> {
+        self.function(Flatten, &[])
+    }
+}

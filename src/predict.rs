@@ -1,0 +1,219 @@
+//! A trained model at work: logits, probabilities and classes of images, by a plan without gradients.
+
+use std::collections::BTreeMap;
+
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::executor::Executor;
+use crate::expand::ConvKernels;
+use crate::graph::{Graph, Module, Source, Weights};
+use crate::ops::{Step, first_largest};
+use crate::plan::{Element, Phase, Port, TensorId};
+use crate::shape::Shape;
+use crate::train::Checkpoint;
+
+/// The rows of the plans that are loaded where they are needed: each call takes the smallest that holds its images,
+/// or goes through them in parts by the largest.
+const ROWS: [usize; 3] = [1, 16, 256];
+
+/// A trained model at work on a device.
+///
+/// ```
+/// use wgrad::data::{Dataset, Samples};
+/// use wgrad::nn::{Flatten, Linear, Sequential};
+/// use wgrad::{Config, Device, Loss, Predictor, Sgd, Trainer};
+///
+/// # fn main() -> wgrad::Result<()> { wgrad::block_on(async {
+/// # let samples = |n: usize| Samples {
+/// #     images: (0..n * 64).map(|i| if i / 64 % 2 == 0 { 20 } else { 220 }).collect(),
+/// #     labels: (0..n).map(|i| (i % 2) as u8).collect(),
+/// # };
+/// # let data = Dataset::new([1, 8, 8], 2, samples(64), samples(8))?;
+/// let model = Sequential::new().with(Flatten).with(Linear::new(2));
+/// let config = Config::new(Loss::CrossEntropy, Sgd::new(0.05));
+/// let device = Device::cpu();
+/// let mut trainer = Trainer::new(&device, &model, &data, config).await?;
+/// for _ in 0..20 {
+///     trainer.train_epoch(|_| {}).await?;
+/// }
+/// // A checkpoint says what its model is: no model is needed to use it.
+/// let mut predictor = Predictor::from_checkpoint(&device, &trainer.checkpoint().await?)?;
+/// let (dark, bright) = ([20.0 / 255.0; 64], [220.0 / 255.0; 64]);
+/// assert_eq!(predictor.classes(&[dark, bright].concat()).await?, [0, 1]);
+/// # Ok(()) }) }
+/// ```
+#[derive(Debug)]
+pub struct Predictor {
+    device: Device,
+    graph: Graph,
+    weights: Weights,
+    loaded: BTreeMap<usize, Loaded>,
+}
+
+/// A plan in the device's memory.
+#[derive(Debug)]
+struct Loaded {
+    executor: Executor,
+    images: TensorId,
+    logits: TensorId,
+}
+
+impl Predictor {
+    /// The model of a checkpoint that a trainer made: it describes itself.
+    ///
+    /// # Errors
+    /// A checkpoint without a model, or of a model with functions that are not this crate's: use
+    /// [`Predictor::new`]; tensors that are not the model's.
+    pub fn from_checkpoint(device: &Device, checkpoint: &Checkpoint) -> Result<Self> {
+        let text = checkpoint.metadata.get("model").ok_or_else(|| {
+            Error::value(
+                "checkpoint",
+                "the model that it is of",
+                "none in its metadata",
+            )
+        })?;
+        let shape_of = |name: &str| {
+            let float = checkpoint
+                .tensors
+                .get(name)
+                .map(|(shape, _)| (shape.clone(), Element::F32));
+            let integer = checkpoint.integers.get(name);
+            float.or_else(|| Some((integer?.0.clone(), Element::U32)))
+        };
+        Predictor::of_graph(device, &Graph::read(text, 1, shape_of)?, checkpoint)
+    }
+
+    /// `model` on images of the shape `sample`, with the weights of a checkpoint: by the names of its parameters, as those of
+    /// PyTorch's `state_dict`.
+    ///
+    /// # Errors
+    /// A model that does not fit the images, tensors that are not the model's.
+    pub fn new(
+        device: &Device,
+        model: &dyn Module,
+        sample: impl Into<Shape>,
+        weights: &Checkpoint,
+    ) -> Result<Self> {
+        Predictor::of_graph(device, &Graph::inference(model, sample, 1)?, weights)
+    }
+
+    pub(crate) fn of_graph(device: &Device, graph: &Graph, weights: &Checkpoint) -> Result<Self> {
+        let mut own = Weights::new();
+        for id in graph.values() {
+            let value = graph.value(id);
+            // What counts batches is no weight.
+            let is_float = !matches!(value.source, Source::State(Element::U32 | Element::U8, _));
+            if !value.source.is_of_model() || !is_float {
+                continue;
+            }
+            let found = weights.tensors.get(&value.name);
+            let (shape, values) = found.ok_or_else(|| {
+                let expected = format!("{} {}", value.name, value.shape);
+                Error::value("weights", expected, "no such tensor")
+            })?;
+            if *shape != value.shape || values.len() != shape.elements() {
+                return Err(Error::Shape {
+                    at: format!("weights: {}", value.name),
+                    expected: value.shape.to_string(),
+                    got: format!("{shape} of {} values", values.len()),
+                });
+            }
+            own.insert(value.name.clone(), (shape.clone(), values.clone()));
+        }
+        let graph = graph.fold(&mut own)?;
+        Ok(Predictor {
+            device: device.clone(),
+            graph,
+            weights: own,
+            loaded: BTreeMap::new(),
+        })
+    }
+
+    /// The shape of an image: (C, H, W) or (F).
+    pub fn sample(&self) -> Shape {
+        Shape::new(&self.graph.value(self.graph.images()).shape.dims()[1..])
+    }
+
+    /// How many classes the model tells apart.
+    pub fn class_count(&self) -> usize {
+        self.graph.value(self.graph.logits()).shape.dims()[1]
+    }
+
+    /// The model's output for each image, a row of [`Predictor::class_count`] numbers each. `images` holds whole images one
+    /// after the other, each as training saw them: bytes over 255.
+    ///
+    /// # Errors
+    /// Values that are no whole images; a device that is lost, reports a fault, or has not enough memory for the
+    /// model.
+    pub async fn logits(&mut self, images: &[f32]) -> Result<Vec<f32>> {
+        let (len, classes) = (self.sample().elements(), self.class_count());
+        if !images.len().is_multiple_of(len) {
+            let expected = format!("a multiple of {len} values, those of {}", self.sample());
+            return Err(Error::value("images", expected, images.len()));
+        }
+        let count = images.len() / len;
+        let fits = ROWS.into_iter().find(|&rows| rows >= count);
+        let rows = fits.unwrap_or(ROWS[ROWS.len() - 1]);
+        let mut all = Vec::with_capacity(count * classes);
+        for part in images.chunks(rows * len) {
+            let loaded = self.load(rows).await?;
+            let mut batch = part.to_vec();
+            batch.resize(rows * len, 0.0);
+            loaded.executor.write(loaded.images, &batch)?;
+            let step = Step::new(0, (part.len() / len) as u32, 0, 0.0);
+            loaded.executor.begin(&[Phase::Infer], &[step]).await?;
+            let logits = loaded.executor.read(loaded.logits).await?;
+            all.extend_from_slice(&logits[..part.len() / len * classes]);
+        }
+        Ok(all)
+    }
+
+    /// The softmax of each image's logits: a row of probabilities that add up to 1.
+    ///
+    /// # Errors
+    /// As [`Predictor::logits`].
+    pub async fn probabilities(&mut self, images: &[f32]) -> Result<Vec<f32>> {
+        let mut rows = self.logits(images).await?;
+        for row in rows.chunks_mut(self.class_count()) {
+            let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let powers = row.iter().map(|&logit| f64::from(logit - largest).exp());
+            let powers: Vec<f64> = powers.collect();
+            let sum: f64 = powers.iter().sum();
+            for (probability, power) in row.iter_mut().zip(powers) {
+                *probability = (power / sum) as f32;
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The class of each image: the first of its largest logits.
+    ///
+    /// # Errors
+    /// As [`Predictor::logits`].
+    pub async fn classes(&mut self, images: &[f32]) -> Result<Vec<usize>> {
+        let logits = self.logits(images).await?;
+        let rows = logits.chunks(self.class_count());
+        Ok(rows.map(|row| first_largest(row) as usize).collect())
+    }
+
+    /// The plan of `rows` rows, loaded with the model's weights.
+    async fn load(&mut self, rows: usize) -> Result<&mut Loaded> {
+        if !self.loaded.contains_key(&rows) {
+            let plan = self.graph.with_rows(rows)?.fast(&ConvKernels::new())?;
+            let mut executor = self.device.load(plan).await?;
+            let plan = executor.plan().clone();
+            for (name, (_, values)) in &self.weights {
+                executor.write(plan.find(name)?, values)?;
+            }
+            let (images, logits) = (plan.port(Port::Images)?, plan.port(Port::Logits)?);
+            let loaded = Loaded {
+                executor,
+                images,
+                logits,
+            };
+            self.loaded.insert(rows, loaded);
+        }
+        let loaded = self.loaded.get_mut(&rows);
+        loaded.ok_or_else(|| Error::value("predictor", "a plan", "none"))
+    }
+}
