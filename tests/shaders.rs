@@ -6,7 +6,7 @@ use std::path::Path;
 use wgrad::ops::{FAMILIES, Loads, Prelude, SHADERS};
 
 /// Files of `src/ops/` that are no op.
-const NO_OPS: [&str; 14] = [
+const NO_OPS: [&str; 15] = [
     "mod",
     "arithmetic",
     "bound",
@@ -14,6 +14,7 @@ const NO_OPS: [&str; 14] = [
     "conv_pool_sizes",
     "conv_sizes",
     "element",
+    "philox",
     "product",
     "product_kernel",
     "product_split",

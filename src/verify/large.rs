@@ -8,9 +8,9 @@ use crate::gpu::{Adapter, Workbench, check_loops, required_limits};
 use crate::ops::{
     Add, AvgPoolBackward, AvgPoolForward, BiasBackward, BiasForward, Col2im, ConvBackwardInput,
     ConvBackwardWeight, ConvForward, ConvPoolBackwardWeight, ConvPoolForward, ConvSizes,
-    CrossEntropy, Epilogue, FusedLoss, Gather, Gemm, Im2col, MaxPoolBackward, MaxPoolBackwardAll,
-    MaxPoolForward, Metrics, Mse, Op, Operand, Product, ReduceSum, ReluBackward, ReluForward,
-    RowLoss, Sgd, SgdMomentum, WORKGROUP_SIZE, Zero,
+    CrossEntropy, Dropout, Epilogue, FusedLoss, Gather, Gemm, Im2col, MaxPoolBackward,
+    MaxPoolBackwardAll, MaxPoolForward, Metrics, Mse, Op, Operand, Product, ReduceSum,
+    ReluBackward, ReluForward, RowLoss, Sgd, SgdMomentum, WORKGROUP_SIZE, Zero,
 };
 use crate::plan::{Builder, Phase, Plan};
 use crate::shape::{Window, WindowedPlanes};
@@ -254,6 +254,12 @@ fn arrays() -> Vec<Box<dyn Op>> {
         Box::new(Add {
             len: len + 1,
             relu: true,
+        }),
+        Box::new(Dropout {
+            rows: ROWS,
+            len: 2003,
+            probability: 0.25,
+            stream: 1,
         }),
         Box::new(ReluForward { len }),
         Box::new(ReluBackward { len }),

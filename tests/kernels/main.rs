@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod dropout;
 mod losses;
 mod mutants;
 mod planted;
