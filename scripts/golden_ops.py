@@ -294,6 +294,31 @@ def avg_pool_backward(c, step, x):
     return [planes.grad]
 
 
+def philox(key, counter):
+    """Philox4x32-10 of Salmon et al. (2011)."""
+    key, (a, b, c, d) = list(key), counter
+    for _ in range(10):
+        first, second = 0xD2511F53 * a, 0xCD9E8D57 * c
+        a, b = second >> 32 ^ b ^ key[0], second % 2**32
+        c, d = first >> 32 ^ d ^ key[1], first % 2**32
+        key = [(k + bump) % 2**32 for k, bump in zip(key, (0x9E3779B9, 0xBB67AE85))]
+    return a, b, c, d
+
+
+@op
+def dropout(c, step, x):
+    """PyTorch's formula, by another mask."""
+    values = x("input")
+    fours = range(-(-len(values) // 4))
+    counters = [(four, c["STREAM"], step["number"], step["epoch"]) for four in fours]
+    words = [word for counter in counters for word in philox(step["seed"], counter)]
+    kept = torch.tensor(words[: len(values)]) >= c["THRESHOLD"]
+    return [torch.where(kept, values / (1 - c["THRESHOLD"] / 2**32), 0)]
+
+
+OPS["dropout_4"] = dropout
+
+
 def labels_of(c, step, x):
     """Those of the step's rows."""
     labels = gathered_labels(step, x, c["ROWS"]) if c.get("GATHERED") else x.words("labels")

@@ -17,6 +17,7 @@ const NO_OPS: [&str; 15] = [
     "conv_pool_sizes",
     "conv_sizes",
     "element",
+    "philox",
     "product",
     "product_kernel",
     "product_split",

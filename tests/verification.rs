@@ -50,6 +50,7 @@ fn this_adapter_is_right() {
         "max_pool_backward_all",
         "avg_pool_forward",
         "avg_pool_backward",
+        "dropout",
         "mse",
         "cross_entropy",
     ] {

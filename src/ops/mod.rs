@@ -24,6 +24,7 @@ mod conv_pool_weight;
 mod conv_sizes;
 mod conv_weight;
 mod cross_entropy;
+mod dropout;
 mod element;
 mod fused_loss;
 mod gather;
@@ -39,6 +40,7 @@ mod max_pool;
 mod max_pool_backward;
 mod metrics;
 mod mse;
+mod philox;
 mod product;
 mod product_kernel;
 mod product_split;
@@ -70,6 +72,7 @@ pub use conv_pool_weight::ConvPoolBackwardWeight;
 pub use conv_sizes::ConvSizes;
 pub use conv_weight::ConvBackwardWeight;
 pub use cross_entropy::CrossEntropy;
+pub use dropout::Dropout;
 pub use element::{Content, Element, Elements, Sum, Words};
 pub use fused_loss::{FusedLoss, RowLoss};
 pub use gather::Gather;
@@ -136,6 +139,7 @@ families!(
     zero;
     add,
     avg_pool,
+    dropout,
 );
 
 /// Invocations of one workgroup, unless an op says otherwise.

@@ -30,6 +30,8 @@ pub enum Prelude {
     Window,
     /// Softmax and the largest logit of a row.
     Logits,
+    /// Random words by key and counter.
+    Philox,
     /// Products of vectors.
     Outer,
     /// Sizes and epilogue of a product.
@@ -72,6 +74,7 @@ impl Prelude {
             (Prelude::Pool, _) => prelude!("pool"),
             (Prelude::Window, _) => prelude!("window"),
             (Prelude::Logits, _) => prelude!("logits"),
+            (Prelude::Philox, _) => prelude!("philox"),
             (Prelude::Outer, _) => prelude!("outer"),
             (Prelude::Product, _) => prelude!("product"),
             (Prelude::ProductTile, _) => prelude!("product_tile"),

@@ -9,9 +9,10 @@ use crate::ops::{
     Add, AvgPoolBackward, AvgPoolForward, BatchNormBackwardInput, BatchNormBackwardReduce,
     BatchNormBackwardSums, BatchNormForward, BatchNormInfer, BatchNormMoments, BatchNormStatistics,
     BiasBackward, BiasForward, Col2im, ConvBackwardInput, ConvBackwardWeight, ConvForward,
-    ConvPoolBackwardWeight, ConvPoolForward, ConvSizes, CrossEntropy, Epilogue, FusedLoss, Gather,
-    Gemm, Im2col, MaxPoolBackward, MaxPoolBackwardAll, MaxPoolForward, Metrics, Mse, Op, Operand,
-    Product, ReduceSum, ReluBackward, ReluForward, RowLoss, Sgd, SgdMomentum, WORKGROUP_SIZE, Zero,
+    ConvPoolBackwardWeight, ConvPoolForward, ConvSizes, CrossEntropy, Dropout, Epilogue, FusedLoss,
+    Gather, Gemm, Im2col, MaxPoolBackward, MaxPoolBackwardAll, MaxPoolForward, Metrics, Mse, Op,
+    Operand, Product, ReduceSum, ReluBackward, ReluForward, RowLoss, Sgd, SgdMomentum,
+    WORKGROUP_SIZE, Zero,
 };
 use crate::plan::{Builder, Phase, Plan};
 use crate::shape::{Window, WindowedPlanes};
@@ -311,6 +312,12 @@ fn arrays() -> Vec<Box<dyn Op>> {
         Box::new(Add {
             len: len + 1,
             relu: true,
+        }),
+        Box::new(Dropout {
+            rows: ROWS,
+            len: 2003,
+            probability: 0.25,
+            stream: 1,
         }),
         Box::new(ReluForward { len }),
         Box::new(ReluBackward { len }),

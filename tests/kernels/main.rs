@@ -4,6 +4,7 @@
 mod common;
 
 mod batch_norm;
+mod dropout;
 mod losses;
 mod mutants;
 mod planted;

@@ -1,0 +1,211 @@
+//! Dropout: elements set to zero at random, the others scaled.
+
+use rayon::prelude::*;
+
+use super::arithmetic::{ELEMENT, items_of_a_task};
+use super::bound::{EPSILON, SMALLEST_NORMAL};
+use super::case::{Case, Random, Read};
+use super::philox::{ROUNDS, philox};
+use super::{
+    Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Prelude, Shader, Step, nested_loops,
+};
+
+pub(super) const SHADER: Shader = Shader::new(
+    &[
+        Prelude::Invocation,
+        Prelude::Step,
+        Prelude::Loads,
+        Prelude::Philox,
+    ],
+    include_str!("../../shaders/dropout.wgsl"),
+);
+
+/// `output = input / (1 − probability)` where an element is kept, else 0. The same op makes the input's
+/// gradient of the output's, in the same step.
+///
+/// Element i is dropped where word i mod 4 of [`philox`] with the run's seed as key and the counter
+/// (i / 4, stream, step number, epoch) is below `probability`·2³²: no mask is stored, and every adapter and the
+/// reference draw the same.
+#[derive(Debug, Clone)]
+pub struct Dropout {
+    /// N.
+    pub rows: usize,
+    /// Elements of a row.
+    pub len: usize,
+    /// The chance that an element is dropped, at least 0 and below 1.
+    pub probability: f32,
+    /// A number of its own for each layer, so that no two draw the same.
+    pub stream: u32,
+}
+
+/// `1 / (1 − p)` is rounded, the product with it, and the reference.
+const ROUNDINGS: f64 = 3.0;
+
+impl Dropout {
+    fn elements(&self) -> usize {
+        self.rows * self.len
+    }
+
+    /// Random words below it drop an element.
+    fn threshold(&self) -> u32 {
+        (f64::from(self.probability) * 2f64.powi(32)).round() as u32
+    }
+
+    /// What a kept element is divided by.
+    fn kept_share(&self) -> f64 {
+        1.0 - f64::from(self.probability)
+    }
+
+    /// Which of four elements are kept.
+    fn kept(&self, step: &Step, four: usize) -> [bool; 4] {
+        let counter = [four as u32, self.stream, step.number, step.epoch];
+        philox(step.seed, counter).map(|word| word >= self.threshold())
+    }
+}
+
+impl Op for Dropout {
+    fn name(&self) -> &'static str {
+        match self.elements().is_multiple_of(4) {
+            true => "dropout_4",
+            false => "dropout",
+        }
+    }
+
+    fn shader(&self) -> Shader {
+        SHADER
+    }
+
+    fn bindings(&self) -> Bindings {
+        Bindings {
+            inputs: vec![("input", self.elements())],
+            outputs: vec![("output", self.elements())],
+        }
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![
+            ("LEN", self.elements() as f64),
+            ("THRESHOLD", f64::from(self.threshold())),
+            ("SCALE", 1.0 / self.kept_share()),
+            ("STREAM", f64::from(self.stream)),
+        ]
+    }
+
+    fn invocations(&self) -> u64 {
+        self.elements().div_ceil(4) as u64
+    }
+
+    fn longest_loop(&self) -> u64 {
+        nested_loops(&[ROUNDS])
+    }
+
+    fn cost(&self) -> Cost {
+        Cost::new(self.elements(), &self.bindings())
+    }
+
+    fn reference(&self, args: &mut Args<'_>) {
+        let (step, share) = (args.step, self.kept_share());
+        let input = args.input(0).par_chunks(4);
+        let fours = args.output().par_chunks_mut(4).zip(input).enumerate();
+        let fours = fours.with_min_len(items_of_a_task(4 * ELEMENT));
+        fours.for_each(|(four, (output, input))| {
+            let kept = self.kept(step, four);
+            for ((output, &value), kept) in output.iter_mut().zip(input).zip(kept) {
+                *output = match kept {
+                    true => (f64::from(value) / share) as f32,
+                    false => 0.0,
+                };
+            }
+        });
+    }
+
+    fn element(&self, args: &Elements<'_>, _: usize, index: usize) -> Element {
+        if !self.kept(args.step, index / 4)[index % 4] {
+            return Element::Word(0);
+        }
+        let value = args.float(0, index) / self.kept_share();
+        let error = ROUNDINGS * EPSILON * value.abs() + (ROUNDINGS + 2.0) * SMALLEST_NORMAL;
+        Element::Float { value, error }
+    }
+
+    fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
+        vec![ErrorBound::Relative(ROUNDINGS)]
+    }
+}
+
+pub(super) fn cases(random: &mut Random) -> Vec<Case> {
+    let op = Dropout {
+        rows: random.size(6),
+        len: random.size(90),
+        probability: [0.0, 0.1, 0.5, 0.9][random.below(4)],
+        stream: random.below(5) as u32,
+    };
+    let [epoch, number, low, high] = [(); 4].map(|()| random.word());
+    let step = Step::new(0, 1, 0, 0.0625).at(epoch, number);
+    let step = step.seed(u64::from(high) << 32 | u64::from(low));
+    let case = Case::of_floats(op.clone(), random).in_step(step);
+    vec![case.with_gradient(0, op, &[Read::OutputGradient])]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEN: usize = 40_000;
+
+    fn op(probability: f32, stream: u32) -> Dropout {
+        Dropout {
+            rows: 4,
+            len: LEN / 4,
+            probability,
+            stream,
+        }
+    }
+
+    /// Which elements are kept.
+    fn mask(op: &Dropout, step: &Step) -> Vec<bool> {
+        (0..LEN / 4).flat_map(|four| op.kept(step, four)).collect()
+    }
+
+    /// A count of LEN draws has deviation √(LEN·p·(1 − p)); these are five of them.
+    #[test]
+    fn as_many_are_dropped_as_asked_for() {
+        let step = Step::new(0, 1, 0, 0.0).at(3, 1000).seed(7);
+        for probability in [0.0f32, 0.001, 0.1, 0.5, 0.75, 0.999] {
+            let dropped = mask(&op(probability, 0), &step).into_iter();
+            let dropped = dropped.filter(|kept| !kept).count() as f64;
+            let p = f64::from(probability);
+            let expected = p * LEN as f64;
+            let allowed = 5.0 * (expected * (1.0 - p)).sqrt();
+            assert!((dropped - expected).abs() <= allowed, "{p}: {dropped}");
+        }
+    }
+
+    /// Two masks of p = ½ agree on half of their elements, whichever of the five draws is another; five
+    /// deviations as above.
+    #[test]
+    fn other_seeds_steps_epochs_and_streams_draw_other_masks() {
+        let step = Step::new(0, 1, 0, 0.0);
+        let first = mask(&op(0.5, 0), &step);
+        for (other, stream) in [
+            (step.seed(1), 0),
+            (step.seed(1 << 32), 0),
+            (step.at(1, 0), 0),
+            (step.at(0, 1), 0),
+            (step, 1),
+        ] {
+            let other = mask(&op(0.5, stream), &other);
+            let agree = first.iter().zip(&other).filter(|(a, b)| a == b).count();
+            let off = (agree as f64 - LEN as f64 / 2.0).abs();
+            assert!(off <= 2.5 * (LEN as f64).sqrt(), "{agree} of {LEN}");
+        }
+    }
+
+    /// A step of another number of rows, slot and place in the epoch draws the same.
+    #[test]
+    fn a_mask_depends_on_nothing_else() {
+        let step = Step::new(0, 1, 0, 0.0).at(2, 5).seed(9);
+        let other = Step::new(64, 32, 3, 0.1).at(2, 5).seed(9);
+        assert_eq!(mask(&op(0.5, 1), &step), mask(&op(0.5, 1), &other));
+    }
+}

@@ -1,0 +1,181 @@
+//! Dropout, and the random words that it draws.
+
+use rand::RngExt;
+use wgrad::executor::Executor;
+use wgrad::ops::{
+    Args, Bindings, Content, Cost, Dropout, Element, Elements, ErrorBound, Op, Prelude, Shader,
+    Step,
+};
+use wgrad::plan::{self, Builder, Phase, Role};
+use wgrad::verify::lockstep;
+
+use super::{any_step, check, check_random, common, reports};
+
+/// Key, counter and words: the vectors that come with Random123, the implementation of Philox's authors.
+const KNOWN: [([u32; 2], [u32; 4], [u32; 4]); 3] = [
+    (
+        [0; 2],
+        [0; 4],
+        [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8],
+    ),
+    (
+        [u32::MAX; 2],
+        [u32::MAX; 4],
+        [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd],
+    ),
+    (
+        [0xa409_3822, 0x299f_31d0],
+        [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344],
+        [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1],
+    ),
+];
+
+/// The words of each key and counter of [`KNOWN`], by the prelude.
+#[derive(Debug, Clone)]
+struct Words;
+
+impl Op for Words {
+    fn name(&self) -> &'static str {
+        "draw"
+    }
+    fn shader(&self) -> Shader {
+        Shader::new(
+            &[Prelude::Invocation, Prelude::Philox],
+            "@group(0) @binding(0) var<storage, read> keys: array<vec2<u32>>;
+             @group(0) @binding(1) var<storage, read> counters: array<vec4<u32>>;
+             @group(0) @binding(2) var<storage, read_write> words: array<vec4<u32>>;
+             @compute @workgroup_size(WORKGROUP_SIZE)
+             fn draw(@builtin(global_invocation_id) id: vec3<u32>) {
+                 if id.x < 3u {
+                     words[id.x] = philox(keys[id.x], counters[id.x]);
+                 }
+             }",
+        )
+    }
+    fn bindings(&self) -> Bindings {
+        Bindings {
+            inputs: vec![("keys", 6), ("counters", 12)],
+            outputs: vec![("words", 12)],
+        }
+    }
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        Vec::new()
+    }
+    fn invocations(&self) -> u64 {
+        3
+    }
+    fn longest_loop(&self) -> u64 {
+        11
+    }
+    fn content(&self, _: usize) -> Content {
+        Content::words(|_, random| random)
+    }
+    fn cost(&self) -> Cost {
+        Cost::default()
+    }
+    fn reference(&self, args: &mut Args<'_>) {
+        let words = KNOWN.iter().flat_map(|(_, _, words)| words);
+        for (output, &word) in args.outputs[0].iter_mut().zip(words) {
+            *output = word;
+        }
+    }
+    fn element(&self, _: &Elements<'_>, _: usize, index: usize) -> Element {
+        Element::Word(KNOWN[index / 4].2[index % 4])
+    }
+    fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
+        vec![ErrorBound::Exact]
+    }
+}
+
+#[test]
+fn philox_gives_the_known_answers() {
+    let Some(device) = common::gpu() else { return };
+    let keys = KNOWN.iter().flat_map(|(key, _, _)| *key).collect();
+    let counters = KNOWN.iter().flat_map(|(_, counter, _)| *counter).collect();
+    let before = vec![vec![0; 12]];
+    for report in reports(&device, Words, &[keys, counters], &before, &any_step()) {
+        assert!(report.is_right(), "{report:?}");
+    }
+}
+
+#[test]
+fn dropout_of_any_size() {
+    let Some(device) = common::gpu() else { return };
+    for (rows, len) in [(1, 1), (1, 3), (64, 4), (5, 13), (1, 10_007), (65_537, 65)] {
+        check_random(
+            &device,
+            Dropout {
+                rows,
+                len,
+                probability: 0.3,
+                stream: 2,
+            },
+        );
+    }
+}
+
+/// What is dropped is 0, whatever it was; what is kept stays what it is.
+#[test]
+fn dropout_of_nan_and_infinity() {
+    let Some(device) = common::gpu() else { return };
+    let values = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -0.0].repeat(16);
+    for len in [64, 63] {
+        for probability in [0.0, 0.5] {
+            let op = Dropout {
+                rows: 1,
+                len,
+                probability,
+                stream: 0,
+            };
+            check(&device, op, &[common::words(&values[..len])], &any_step());
+        }
+    }
+}
+
+/// An adapter drops what the reference drops, in any step of any run.
+#[test]
+fn masks_are_the_references_in_many_steps() {
+    let Some(device) = common::gpu() else { return };
+    let mut generator = common::generator(5);
+    let mut plan = Builder::new(false);
+    let mut inputs = Vec::new();
+    let (rows, ones) = (3, 1f32.to_bits());
+    for (number, probability) in [0.0f32, 1e-9, 0.1, 0.5, 0.999, 1.0 - f32::EPSILON]
+        .into_iter()
+        .enumerate()
+    {
+        let (len, stream) = (341 + number, number as u32);
+        let mut tensor = |kind: &str| {
+            let name = format!("{kind}{number}");
+            plan.tensor(&name, [rows * len], plan::Element::U32, Role::Input)
+                .unwrap()
+        };
+        let (input, output) = (tensor("input"), tensor("output"));
+        let op = Dropout {
+            rows,
+            len,
+            probability,
+            stream,
+        };
+        plan.op(Phase::Forward, op, &[input], &[output]).unwrap();
+        inputs.push((input, vec![ones; rows * len]));
+    }
+    wgrad::block_on(async {
+        let device = device.clone().without_spot_checks();
+        let mut executor = device.load(plan.finish()).await.unwrap();
+        for (tensor, words) in inputs {
+            executor.write_words(tensor, &words).unwrap();
+        }
+        let Executor::Gpu(gpu) = &mut executor else {
+            panic!("the device is no adapter");
+        };
+        for _ in 0..100 {
+            let step = Step::new(0, 1, 0, 0.1);
+            let step = step.at(generator.random(), generator.random());
+            let step = step.seed(generator.random());
+            for report in lockstep(gpu, &[Phase::Forward], &step).await.unwrap() {
+                assert!(report.is_right(), "{step:?}: {report:?}");
+            }
+        }
+    });
+}
