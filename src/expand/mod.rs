@@ -17,8 +17,8 @@ use std::fmt;
 
 use crate::error::Result;
 use crate::graph::{
-    Flatten, GlobalAvgPool, Graph, Lowering, MaxPool, NodeId, Piece, Site, Training, ValueId,
-    backward,
+    Dropout, Flatten, GlobalAvgPool, Graph, Lowering, MaxPool, NodeId, Piece, Site, Training,
+    ValueId, backward,
 };
 use crate::ops::{Gather, Zero};
 use crate::plan::{Element, Phase, Plan, Port, Role, TensorId, share_memory};
@@ -134,7 +134,8 @@ impl Graph {
                 .or_else(|| add::find(self, node));
             let group = found.unwrap_or_else(|| {
                 // One op readably, or none.
-                let is_fast = self.function::<Flatten>(node).is_some()
+                let is_fast = self.function::<Dropout>(node).is_some()
+                    || self.function::<Flatten>(node).is_some()
                     || self.function::<GlobalAvgPool>(node).is_some()
                     || self.function::<MaxPool>(node).is_some();
                 if !is_fast {

@@ -12,8 +12,8 @@ use std::collections::HashMap;
 use std::fmt;
 
 use super::{
-    Add, BatchNorm, Convolution, Flatten, Function, GlobalAvgPool, Graph, Linear, MaxPool, Node,
-    NodeId, Relu, Source, Value, ValueId, batch_of,
+    Add, BatchNorm, Convolution, Dropout, Flatten, Function, GlobalAvgPool, Graph, Linear, MaxPool,
+    Node, NodeId, Relu, Source, Value, ValueId, batch_of,
 };
 use crate::error::{Error, Result};
 use crate::plan::{Element, Init};
@@ -27,6 +27,7 @@ const FUNCTIONS: &[(&str, Read)] = &[
     ("add", |_| Some(Box::new(Add))),
     ("batch_norm", BatchNorm::read),
     ("convolution", Convolution::read),
+    ("dropout", Dropout::read),
     ("flatten", |_| Some(Box::new(Flatten))),
     ("global_avg_pool", |_| Some(Box::new(GlobalAvgPool))),
     ("linear", |_| Some(Box::new(Linear))),

@@ -4,6 +4,7 @@
 mod batch_norm2d;
 mod conv2d;
 mod description;
+mod dropout;
 mod flatten;
 mod global_avg_pool2d;
 mod init;
@@ -17,6 +18,7 @@ mod sequential;
 
 pub use batch_norm2d::BatchNorm2d;
 pub use conv2d::Conv2d;
+pub use dropout::Dropout;
 pub use flatten::Flatten;
 pub use global_avg_pool2d::GlobalAvgPool2d;
 pub use init::initial_parameters;

@@ -1,0 +1,78 @@
+//! Dropout.
+
+use super::text::Options;
+use super::{Function, Site};
+use crate::error::{Error, Result};
+use crate::ops;
+use crate::shape::Shape;
+
+/// In training each element is zero with probability `probability`, and divided by `1 − probability` otherwise
+/// (Srivastava et al., 2014); in inference nothing changes. Which elements these are depends on the run's seed,
+/// the step's number and the node's place in the graph alone, so that they are the same on every device and after a resume.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dropout {
+    /// 0 to below 1.
+    pub probability: f32,
+}
+
+impl Dropout {
+    pub(super) fn read(options: &Options<'_>) -> Option<Box<dyn Function>> {
+        let probability = options.get("probability")?;
+        Some(Box::new(Dropout { probability }))
+    }
+
+    /// The same op forward and backward: what is dropped has no gradient.
+    fn op(&self, site: &Site<'_, '_>) -> ops::Dropout {
+        let shape = site.output_shape();
+        ops::Dropout {
+            rows: shape.dims()[0],
+            len: Shape::new(&shape.dims()[1..]).elements(),
+            probability: self.probability,
+            stream: site.node().0 as u32,
+        }
+    }
+}
+
+impl Function for Dropout {
+    fn name(&self) -> &'static str {
+        "dropout"
+    }
+
+    fn options(&self) -> String {
+        format!("probability {}", self.probability)
+    }
+
+    fn output_shape(&self, at: &str, inputs: &[&Shape]) -> Result<Shape> {
+        if !(0.0..1.0).contains(&self.probability) {
+            let what = format!("{at}: probability");
+            return Err(Error::value(what, "0 to below 1", self.probability));
+        }
+        Ok(inputs[0].clone())
+    }
+
+    fn forward(&self, site: &mut Site<'_, '_>) -> Result<()> {
+        let input = site.input(0)?;
+        if !site.trains() {
+            let shape = site.output_shape().clone();
+            let output = site.plan().view(input, "output", shape)?;
+            site.set_output(output);
+            return Ok(());
+        }
+        let op = self.op(site);
+        let output = site.make_output()?;
+        site.train(op.clone(), &[input], &[output])?;
+        let nothing = ops::Dropout {
+            probability: 0.0,
+            ..op
+        };
+        site.infer(nothing, &[input], &[output])
+    }
+
+    fn backward(&self, site: &mut Site<'_, '_>) -> Result<()> {
+        let (op, d_output) = (self.op(site), site.d_output()?);
+        match site.d_input(0)? {
+            Some(d_input) => site.backward(op, &[d_output], &[d_input]),
+            None => Ok(()),
+        }
+    }
+}
