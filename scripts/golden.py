@@ -2,13 +2,14 @@
 """Makes tests/golden/*.safetensors: what PyTorch, in double precision, says of the same inputs.
 
     python3 -m venv venv && venv/bin/pip install torch numpy safetensors
-    venv/bin/python scripts/golden.py
+    venv/bin/python scripts/golden.py [ops|batch_norm|trajectories|residual ...]
 
 - `ops`: the outputs of random cases of every op. The cases come from `verify --dump`.
 - `batch_norm`: a step of batch normalisation and its gradients, of planes and of features, and what it then makes
   of the same values by its running statistics.
-- `tutorial`, `uneven`, `strided`: the losses of 200 training steps on MNIST of three small networks,
-  from weights and batches that NumPy draws in f32.
+- `tutorial`, `uneven`, `strided`, `residual`: the losses of 200 training steps on MNIST of four small networks,
+  from weights and batches that NumPy draws in f32. `residual` is ResNet-8, which also has its state_dict after
+  them, and what that makes of eight images in evaluation.
 
 The tests read the files; nothing needs PyTorch to build or to run.
 """
@@ -16,6 +17,7 @@ The tests read the files; nothing needs PyTorch to build or to run.
 import gzip
 import json
 import subprocess
+import sys
 import tempfile
 import zlib
 from pathlib import Path
@@ -69,7 +71,9 @@ def he_normal(net, seed):
     parameters = {}
     for name, parameter in net.named_parameters():
         shape = tuple(parameter.shape)
-        if name.endswith("weight"):
+        if name.endswith("weight") and len(shape) == 1:
+            values = np.ones(shape, np.float32)
+        elif name.endswith("weight"):
             scale = np.sqrt(2 / np.prod(shape[1:]))
             values = (generator.standard_normal(shape) * scale).astype(np.float32)
         else:
@@ -79,7 +83,7 @@ def he_normal(net, seed):
     return parameters
 
 
-def losses(net, loss_of, optimizer, images, labels, order, batch):
+def losses(net, loss_of, optimizer, images, labels, order, batch, after_step=lambda: None):
     result = []
     for step in range(STEPS):
         rows = order[step * batch : (step + 1) * batch]
@@ -88,6 +92,7 @@ def losses(net, loss_of, optimizer, images, labels, order, batch):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        after_step()
         result.append(loss.item())
     return np.array(result)
 
@@ -140,6 +145,88 @@ def trajectories():
         print(name, " ".join(f"{loss:.6f}" for loss in tensors["losses"][:10]), "...")
 
 
+class BasicBlock(nn.Module):
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        stride = 1 if inputs == outputs else 2
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.downsample = None
+        if stride == 2:
+            projection = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+            self.downsample = nn.Sequential(projection, nn.BatchNorm2d(outputs))
+
+    def forward(self, x):
+        y = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
+        return torch.relu(y + (x if self.downsample is None else self.downsample(x)))
+
+
+class ResNet8(nn.Module):
+    def __init__(self, channels, width, classes):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, width, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.layer1 = nn.Sequential(BasicBlock(width, width))
+        self.layer2 = nn.Sequential(BasicBlock(width, 2 * width))
+        self.layer3 = nn.Sequential(BasicBlock(2 * width, 4 * width))
+        self.fc = nn.Linear(4 * width, classes)
+
+    def forward(self, x):
+        x = torch.relu(self.bn1(self.conv1(x)))
+        x = self.layer3(self.layer2(self.layer1(x)))
+        return self.fc(x.mean((2, 3)))
+
+
+def coloured(images):
+    """(N, 1, 28, 28) as (N, 3, 32, 32): the image, its transpose and its mirror image, in a frame of zeros."""
+    framed = np.pad(images, ((0, 0), (0, 0), (2, 2), (2, 2)))
+    return np.concatenate([framed, framed.transpose(0, 1, 3, 2), framed[..., ::-1]], 1)
+
+
+def residual():
+    images, labels = mnist(ROOT / "data" / "mnist")
+    batch = 8
+    order = np.random.default_rng(1000).permutation(len(labels))[: STEPS * batch]
+    images, labels = coloured(images[order]), labels[order]
+    places = np.arange(len(order))
+
+    def train(round_parameters):
+        net = ResNet8(3, 8, 10)
+        tensors = he_normal(net, 0)
+        net.double()
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.002, momentum=0.9, weight_decay=0.001)
+
+        def after_step():
+            for parameter in net.parameters():
+                parameter.data = round_parameters(parameter.data)
+
+        entropy = nn.functional.cross_entropy
+        return net, tensors, losses(net, entropy, optimizer, images, labels, places, batch, after_step)
+
+    net, tensors, of_steps = train(lambda p: p)
+    tensors["losses"] = of_steps
+    tensors["order"] = order.astype(np.int32)
+    # How far f32 may take them apart: the same in f64 but for parameters that are rounded to f32 after each
+    # step, to the nearest or at random.
+    noise = torch.Generator().manual_seed(0)
+    at_random = lambda p: p * (1 + 2**-24 * (2 * torch.rand(p.shape, generator=noise, dtype=p.dtype) - 1))
+    roundings = [lambda p: p.float().double(), at_random, at_random]
+    apart = [np.abs(train(rounding)[2] - tensors["losses"]) for rounding in roundings]
+    tensors["apart"] = np.maximum.accumulate(np.max(apart, 0))
+    print("residual, apart:", tensors["apart"][[9, 49, 99, 199]])
+    # What follows is of the state as a file of f32 holds it.
+    net.float()
+    state = {f"state.{name}": values.numpy().copy() for name, values in net.state_dict().items()}
+    net.double().eval()
+    with torch.no_grad():
+        logits = net(torch.from_numpy(images[:8].astype(np.float64)))
+    tensors |= state | {"logits": logits.numpy()}
+    save_file(tensors, GOLDEN / "residual.safetensors")
+    print("residual", " ".join(f"{loss:.6f}" for loss in tensors["losses"][:10]), "...")
+
+
 def batch_norm():
     """Random values of both signs; channels of several means and deviations."""
     generator = np.random.default_rng(5)
@@ -182,6 +269,7 @@ def batch_norm():
 
 
 if __name__ == "__main__":
-    ops()
-    batch_norm()
-    trajectories()
+    made = [ops, batch_norm, trajectories, residual]
+    for make in made:
+        if make.__name__ in sys.argv[1:] or not sys.argv[1:]:
+            make()

@@ -1,18 +1,22 @@
-//! Every op, and 200 training steps of three networks, against PyTorch in double precision
+//! Every op, and 200 training steps of four networks, against PyTorch in double precision
 //! (`scripts/golden.py` made the values).
 
 mod common;
 
 use safetensors::SafeTensors;
-use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Training};
+use wgrad::data::{Dataset, Samples};
+use wgrad::nn::models::ResNet8;
+use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, Module, ReLU, Sequential, Training};
 use wgrad::ops::Args;
 use wgrad::ops::case::Floats;
+use wgrad::shape::Shape;
 use wgrad::verify::cases;
-use wgrad::{Device, Loss, Reduction, Session, Sgd};
+use wgrad::{Checkpoint, Config, Device, Loss, Predictor, Reduction, Session, Sgd, Trainer};
 
 struct Golden {
     name: &'static str,
-    model: Sequential,
+    model: Box<dyn Module>,
+    is_coloured: bool,
     batch_size: usize,
     loss: Loss,
     optimizer: Sgd,
@@ -21,7 +25,8 @@ struct Golden {
 fn tutorial() -> Golden {
     Golden {
         name: "tutorial",
-        model: common::tutorial_model(),
+        model: Box::new(common::tutorial_model()),
+        is_coloured: false,
         batch_size: 32,
         loss: Loss::Mse(Reduction::Mean),
         optimizer: Sgd::new(0.01),
@@ -49,7 +54,8 @@ fn uneven() -> Golden {
         .with(Linear::new(10));
     Golden {
         name: "uneven",
-        model,
+        model: Box::new(model),
+        is_coloured: false,
         batch_size: 24,
         loss: Loss::CrossEntropy,
         optimizer: Sgd::new(0.01).momentum(0.9).weight_decay(0.01),
@@ -69,11 +75,55 @@ fn strided() -> Golden {
         .with(Linear::new(10));
     Golden {
         name: "strided",
-        model,
+        model: Box::new(model),
+        is_coloured: false,
         batch_size: 16,
         loss: Loss::Mse(Reduction::BatchMean),
         optimizer: Sgd::new(0.01).weight_decay(0.001),
     }
+}
+
+/// ResNet-8 on images of three channels: shortcuts, projections, batch norm.
+fn residual() -> Golden {
+    Golden {
+        name: "residual",
+        model: Box::new(ResNet8::new(3, 8, 10)),
+        is_coloured: true,
+        batch_size: 8,
+        loss: Loss::CrossEntropy,
+        optimizer: Sgd::new(0.01).momentum(0.9).weight_decay(0.001),
+    }
+}
+
+/// The training images of `rows`; coloured, each in a frame of two zeros, its transpose, and its mirror image.
+fn images(mnist: &Dataset, rows: &[i32], is_coloured: bool) -> Vec<f32> {
+    let pixel = |row: i32, at: usize| {
+        let byte = mnist.train.images[row as usize * 784 + at];
+        f32::from(byte) / 255.0
+    };
+    let framed = |row: i32, y: usize, x: usize| {
+        let inside = (2..30).contains(&y) && (2..30).contains(&x);
+        if inside {
+            pixel(row, (y - 2) * 28 + x - 2)
+        } else {
+            0.0
+        }
+    };
+    let of_row = |&row: &i32| -> Vec<f32> {
+        if !is_coloured {
+            return (0..784).map(|at| pixel(row, at)).collect();
+        }
+        let at = (0..1024).map(|at| (at / 32, at % 32));
+        let image = at.clone().map(|(y, x)| framed(row, y, x));
+        let transpose = at.clone().map(|(y, x)| framed(row, x, y));
+        let mirrored = at.map(|(y, x)| framed(row, y, 31 - x));
+        image.chain(transpose).chain(mirrored).collect()
+    };
+    rows.iter().flat_map(of_row).collect()
+}
+
+fn floats(tensors: &SafeTensors<'_>, name: &str) -> Vec<f32> {
+    bytemuck::pod_collect_to_vec(tensors.tensor(name).unwrap().data())
 }
 
 fn file(name: &str) -> Vec<u8> {
@@ -92,8 +142,12 @@ fn errors(device: &Device, golden: &Golden) -> Vec<f64> {
     let order: Vec<i32> = bytemuck::pod_collect_to_vec(data("order"));
     let losses: Vec<f64> = bytemuck::pod_collect_to_vec(data("losses"));
     let mnist = wgrad::data::load_mnist(common::MNIST).unwrap();
+    let sample = match golden.is_coloured {
+        true => [3, 32, 32].into(),
+        false => mnist.sample.clone(),
+    };
     let training = Training {
-        sample: mnist.sample.clone(),
+        sample,
         batch_size: golden.batch_size,
         loss: golden.loss,
         optimizer: golden.optimizer,
@@ -101,28 +155,20 @@ fn errors(device: &Device, golden: &Golden) -> Vec<f64> {
         accumulate: true,
     };
     wgrad::block_on(async {
-        let mut session = Session::new(device, &golden.model, &training, 0)
+        let mut session = Session::new(device, golden.model.as_ref(), &training, 0)
             .await
             .unwrap();
-        // PyTorch names a parameter by its layer's place: `4.weight`.
-        let layers = session.plan().layers().to_vec();
-        for (place, layer) in layers.iter().enumerate() {
-            for kind in ["weight", "bias"] {
-                let ours = format!("{}.{kind}", layer.name);
-                if session.plan().find(&ours).is_ok() {
-                    let values = data(&format!("{place}.{kind}"));
-                    let values: Vec<f32> = bytemuck::pod_collect_to_vec(values);
-                    session.write(&ours, &values).unwrap();
-                }
-            }
+        let names: Vec<String> = session
+            .plan()
+            .parameters()
+            .map(|(_, t)| t.name.clone())
+            .collect();
+        for name in names {
+            session.write(&name, &floats(&tensors, &name)).unwrap();
         }
         let mut errors = Vec::new();
         for (rows, expected) in order.chunks(golden.batch_size).zip(losses) {
-            let pixels = rows.iter().flat_map(|&row| {
-                let image = &mnist.train.images[row as usize * 784..][..784];
-                image.iter().map(|&byte| f32::from(byte) / 255.0)
-            });
-            let images: Vec<f32> = pixels.collect();
+            let images = images(&mnist, rows, golden.is_coloured);
             let labels = rows
                 .iter()
                 .map(|&row| mnist.train.labels[row as usize].into());
@@ -152,7 +198,7 @@ const FIRST_TEN: f64 = 1e-6;
 const ALL: f64 = 1e-5;
 
 fn check(device: &Device) {
-    for golden in [tutorial(), uneven(), strided()] {
+    for golden in [tutorial(), uneven(), strided(), residual()] {
         let errors = errors(device, &golden);
         assert_eq!(errors.len(), 200);
         let worst = |steps: usize| errors[..steps].iter().fold(0f64, |worst, &e| worst.max(e));
@@ -171,6 +217,88 @@ fn check(device: &Device) {
             "{}: losses of 200 steps differ by {all:e}",
             golden.name
         );
+    }
+}
+
+/// PyTorch's state_dict of a residual network gives the logits that PyTorch has, with batch norm folded into the
+/// convolutions and without, and goes back to PyTorch as it came.
+#[test]
+fn a_residual_networks_state_is_exchanged_with_pytorch() {
+    let bytes = file("residual");
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let order: Vec<i32> = bytemuck::pod_collect_to_vec(tensors.tensor("order").unwrap().data());
+    let expected: Vec<f64> = bytemuck::pod_collect_to_vec(tensors.tensor("logits").unwrap().data());
+    let mnist = wgrad::data::load_mnist(common::MNIST).unwrap();
+    let images = images(&mnist, &order[..8], true);
+    let mut state = Checkpoint::default();
+    for (name, view) in tensors.tensors() {
+        let Some(name) = name.strip_prefix("state.") else {
+            continue;
+        };
+        let shape = Shape::new(view.shape().to_vec());
+        if name.ends_with("num_batches_tracked") {
+            let counts = bytemuck::pod_collect_to_vec(view.data());
+            state.integers.insert(name.to_owned(), (shape, counts));
+        } else {
+            let values = bytemuck::pod_collect_to_vec(view.data());
+            state.tensors.insert(name.to_owned(), (shape, values));
+        }
+    }
+    let golden = residual();
+    let data = Dataset::new([3, 32, 32], 10, samples(16), samples(0)).unwrap();
+    for device in [Some(Device::cpu()), common::gpu()].into_iter().flatten() {
+        wgrad::block_on(async {
+            let predictor = Predictor::new(&device, golden.model.as_ref(), [3, 32, 32], &state);
+            let folded = predictor.unwrap().logits(&images).await.unwrap();
+
+            let training = Training {
+                sample: [3, 32, 32].into(),
+                batch_size: 8,
+                loss: golden.loss,
+                optimizer: golden.optimizer,
+                dataset: None,
+                accumulate: false,
+            };
+            let mut session = Session::new(&device, golden.model.as_ref(), &training, 0)
+                .await
+                .unwrap();
+            for (name, (_, values)) in &state.tensors {
+                session.write(name, values).unwrap();
+            }
+            session.set_batch(&images, &[0; 8]).unwrap();
+            session.infer().unwrap();
+            let unfolded = session.read("logits").await.unwrap();
+            for (name, logits) in [("folded", folded), ("unfolded", unfolded)] {
+                let errors = logits
+                    .iter()
+                    .zip(&expected)
+                    .map(|(a, b)| (f64::from(*a) - b).abs());
+                let worst = errors.fold(0f64, f64::max);
+                println!("{device}, {name}: logits differ by {worst:.1e}");
+                assert!(worst < 1e-5, "{device}, {name}: {worst:e}");
+            }
+
+            let config = Config::new(golden.loss, golden.optimizer).batch_size(8);
+            let mut trainer = Trainer::new(&device, golden.model.as_ref(), &data, config)
+                .await
+                .unwrap();
+            let notices = trainer.load_parameters(&state).unwrap();
+            assert!(notices.is_empty(), "{notices:?}");
+            let mut back = trainer.checkpoint().await.unwrap();
+            back.tensors
+                .retain(|name, _| !name.starts_with("optimizer."));
+            assert_eq!(
+                (back.tensors, back.integers),
+                (state.tensors.clone(), state.integers.clone())
+            );
+        });
+    }
+}
+
+fn samples(count: usize) -> Samples {
+    Samples {
+        images: vec![7; count * 3072],
+        labels: vec![3; count],
     }
 }
 
