@@ -31,6 +31,8 @@ pub enum ErrorBound {
     },
     /// The same absolute error everywhere.
     Absolute(f64),
+    /// An absolute error for each element, by the op itself.
+    Each(Vec<f64>),
     /// Any of these words, for each element: an index whose choice depends on inexact values.
     OneOf(Vec<Vec<u32>>),
 }
@@ -65,6 +67,7 @@ impl ErrorBound {
                     })
                     .collect()
             }
+            ErrorBound::Each(ref errors) => errors.clone(),
             ErrorBound::Absolute(error) => vec![error + SMALLEST_NORMAL; expected.len()],
         }
     }

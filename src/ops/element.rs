@@ -148,7 +148,9 @@ impl Sum {
     pub fn within(self, bound: &ErrorBound) -> Element {
         let value = self.value;
         let error = match *bound {
-            ErrorBound::Exact | ErrorBound::OneOf(_) => return Element::moved(value),
+            ErrorBound::Exact | ErrorBound::OneOf(_) | ErrorBound::Each(_) => {
+                return Element::moved(value);
+            }
             ErrorBound::Sum { terms } | ErrorBound::Products { terms } => self.error(terms),
             ErrorBound::Relative(_) if self.is_exact() => 0.0,
             ErrorBound::Relative(n) => n * EPSILON * value.abs() + (n + 2.0) * SMALLEST_NORMAL,
@@ -216,6 +218,8 @@ pub enum Content {
     Floats,
     /// Floats, which it takes many values of to tell apart: what maxima are taken of.
     Spread,
+    /// Floats above zero, small integers.
+    Positive,
     /// Pixels, four bytes to a word.
     Pixels,
     /// Words of which each is made from its index and a random word: indices, labels.
@@ -243,7 +247,7 @@ impl Content {
 
     /// Whether they are floats.
     pub fn is_floats(&self) -> bool {
-        matches!(self, Content::Floats | Content::Spread)
+        matches!(self, Content::Floats | Content::Spread | Content::Positive)
     }
 }
 

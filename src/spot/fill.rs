@@ -47,6 +47,7 @@ impl Filled {
                 let magnitude = 1.0 + (word >> 1 & 1) as f32;
                 (if word & 1 == 1 { -magnitude } else { magnitude }).to_bits()
             }
+            Content::Positive => (1.0 + (word & 1) as f32).to_bits(),
             // From −1 to 1; of 24 bits, so that nothing is rounded.
             Content::Spread => ((word >> 8) as f32 / (1u32 << 23) as f32 - 1.0).to_bits(),
             // Black and white: as floats they are 0 and 1, whose sums are exact.

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod adam;
 mod dropout;
 mod losses;
 mod mutants;
