@@ -408,6 +408,33 @@ def sgd_momentum(c, step, x):
 
 
 @op
+def adam(c, step, x):
+    """The host's roundings of both corrections are undone by lr, eps and the decay that lr scales."""
+    parameter = torch.nn.Parameter(x("parameters"))
+    parameter.grad = x("gradients")
+    number = step["number"] + 1
+    first, root = (1 - c["BETA1"] ** number), (1 - c["BETA2"] ** number) ** 0.5
+    rounding, root_rounding = step["scalars"][0] * first, step["scalars"][1] * root
+    assert max(abs(rounding - 1), abs(root_rounding - 1)) < 1.001 * 2**-24, step
+    scale = rounding / root_rounding
+    kind = torch.optim.AdamW if c["DECOUPLED"] else torch.optim.Adam
+    optimizer = kind(
+        [parameter],
+        lr=step["learning_rate"] * scale,
+        betas=(float(c["BETA1"]), float(c["BETA2"])),
+        eps=c["EPS"] / root_rounding,
+        weight_decay=c["WEIGHT_DECAY"] / (scale if c["DECOUPLED"] else 1),
+    )
+    moments = dict(exp_avg=x("first"), exp_avg_sq=x("second"))
+    optimizer.state[parameter] = dict(step=torch.tensor(float(number - 1)), **moments)
+    optimizer.step()
+    return [parameter.detach(), *moments.values()]
+
+
+OPS["adam_4"] = adam
+
+
+@op
 def gather(c, step, x):
     images = gathered_images(step, x, "images", (c["ROWS"], c["SAMPLE_LEN"]))
     return [images, gathered_labels(step, x, c["ROWS"])]

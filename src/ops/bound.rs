@@ -69,8 +69,8 @@ impl ErrorBound {
                     })
                     .collect()
             }
-            ErrorBound::Absolute(error) => vec![error + SMALLEST_NORMAL; expected.len()],
             ErrorBound::Each(ref errors) => errors.clone(),
+            ErrorBound::Absolute(error) => vec![error + SMALLEST_NORMAL; expected.len()],
         }
     }
 

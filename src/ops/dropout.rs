@@ -23,7 +23,7 @@ pub(super) const SHADER: Shader = Shader::new(
 /// `output = input / (1 − probability)` where an element is kept, else 0. The same op makes the input's
 /// gradient of the output's, in the same step.
 ///
-/// Element i is dropped where word i mod 4 of [`philox`] with the run's seed as key and the counter
+/// Element i is dropped where word i mod 4 of Philox4x32-10 with the run's seed as key and the counter
 /// (i / 4, stream, step number, epoch) is below `probability`·2³²: no mask is stored, and every adapter and the
 /// reference draw the same.
 #[derive(Debug, Clone)]

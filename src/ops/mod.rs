@@ -5,6 +5,7 @@
 //! launch with which constants, what the kernel costs, what the right answer is (the CPU
 //! reference: f32 in, f64 inside, rounded once to f32), and how far from it a correct GPU may be.
 
+mod adam;
 mod add;
 mod arithmetic;
 mod avg_pool;
@@ -56,6 +57,7 @@ mod zero;
 use std::any::Any;
 use std::fmt::Debug;
 
+pub use adam::Adam;
 pub use add::Add;
 pub use avg_pool::{AvgPoolBackward, AvgPoolForward};
 pub use batch_norm::{BatchNormForward, BatchNormInfer};
@@ -137,6 +139,7 @@ families!(
     relu,
     sgd,
     zero;
+    adam,
     add,
     avg_pool,
     dropout,
@@ -182,6 +185,12 @@ pub trait Op: Any + Debug + Send + Sync + OpClone {
     /// What an input holds: floats, unless the op says otherwise.
     fn content(&self, input: usize) -> Content {
         let _ = input;
+        Content::Floats
+    }
+
+    /// What an output holds before the op, where that matters: floats, unless the op says otherwise.
+    fn content_before(&self, output: usize) -> Content {
+        let _ = output;
         Content::Floats
     }
 
@@ -307,6 +316,13 @@ impl<'a> Args<'a> {
             bytemuck::cast_slice_mut(first[0]),
             bytemuck::cast_slice_mut(second[0]),
         )
+    }
+
+    /// All outputs of an op that has three, as floats.
+    pub fn three_outputs(&mut self) -> [&mut [f32]; 3] {
+        let (first, others) = self.outputs.split_at_mut(1);
+        let (second, third) = others.split_at_mut(1);
+        [&mut *first[0], &mut *second[0], &mut *third[0]].map(bytemuck::cast_slice_mut)
     }
 }
 

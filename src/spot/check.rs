@@ -84,7 +84,8 @@ impl Probe {
             filled_inputs.push(fill(i, tensor, *len, op.content(i))?);
         }
         for (i, (&tensor, (_, len))) in outputs.iter().zip(&bindings.outputs).enumerate() {
-            filled_outputs.push(fill(inputs.len() + i, tensor, *len, Content::Floats)?);
+            let content = op.content_before(i);
+            filled_outputs.push(fill(inputs.len() + i, tensor, *len, content)?);
         }
         let outputs = bindings.outputs.iter().enumerate();
         Ok(Probe {

@@ -6,13 +6,7 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::gpu::{Adapter, Workbench, check_loops, required_limits};
 use crate::ops::{
-    Add, AvgPoolBackward, AvgPoolForward, BatchNormBackwardInput, BatchNormBackwardReduce,
-    BatchNormBackwardSums, BatchNormForward, BatchNormInfer, BatchNormMoments, BatchNormStatistics,
-    BiasBackward, BiasForward, Col2im, ConvBackwardInput, ConvBackwardWeight, ConvForward,
-    ConvPoolBackwardWeight, ConvPoolForward, ConvSizes, CrossEntropy, Dropout, Epilogue, FusedLoss,
-    Gather, Gemm, Im2col, MaxPoolBackward, MaxPoolBackwardAll, MaxPoolForward, Metrics, Mse, Op,
-    Operand, Product, ReduceSum, ReluBackward, ReluForward, RowLoss, Sgd, SgdMomentum,
-    WORKGROUP_SIZE, Zero,
+    Add, AvgPoolBackward, AvgPoolForward, BatchNormBackwardInput, BatchNormBackwardReduce, BatchNormBackwardSums, BatchNormForward, BatchNormInfer, BatchNormMoments, BatchNormStatistics, BiasBackward, BiasForward, Col2im, ConvBackwardInput, ConvBackwardWeight, ConvForward, ConvPoolBackwardWeight, ConvPoolForward, ConvSizes, CrossEntropy, Dropout, Epilogue, FusedLoss, Gather, Gemm, Im2col, MaxPoolBackward, MaxPoolBackwardAll, MaxPoolForward, Metrics, Mse, Op, Operand, Product, ReduceSum, ReluBackward, ReluForward, RowLoss, Sgd, SgdMomentum, WORKGROUP_SIZE, Zero, Adam,
 };
 use crate::plan::{Builder, Phase, Plan};
 use crate::shape::{Window, WindowedPlanes};
@@ -321,6 +315,14 @@ fn arrays() -> Vec<Box<dyn Op>> {
         }),
         Box::new(ReluForward { len }),
         Box::new(ReluBackward { len }),
+        Box::new(Adam {
+            len,
+            beta1: 0.75,
+            beta2: 0.875,
+            eps: 1e-8,
+            weight_decay,
+            decoupled: true,
+        }),
         Box::new(Sgd { len, weight_decay }),
         Box::new(SgdMomentum {
             len,

@@ -4,6 +4,7 @@
 mod common;
 
 mod batch_norm;
+mod adam;
 mod dropout;
 mod losses;
 mod mutants;

@@ -73,6 +73,9 @@ impl Op for Mutant {
     fn content(&self, input: usize) -> Content {
         self.op.content(input)
     }
+    fn content_before(&self, output: usize) -> Content {
+        self.op.content_before(output)
+    }
     fn rows(&self) -> usize {
         self.op.rows()
     }
@@ -239,7 +242,7 @@ fn every_planted_fault_is_named_and_no_right_op_is() {
             panic!("the device is no adapter");
         };
         let step = Step::new(3, 66, 2, 0.1);
-        let step = step.at(5, 700).seed(1 << 40 | 9);
+        let step = step.at(5, 700).seed(1 << 40 | 9).scalars([3.0, 2.0]);
         lockstep(gpu, &[Phase::Forward], &step).await.unwrap()
     });
     for report in &reports {

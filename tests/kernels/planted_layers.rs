@@ -1,6 +1,6 @@
 //! Faults of the ops of residual blocks, global pools, Dropout and Adam.
 
-use wgrad::ops::{Add, AvgPoolBackward, AvgPoolForward, Dropout, Op};
+use wgrad::ops::{Adam, Add, AvgPoolBackward, AvgPoolForward, Dropout, Op};
 
 /// What was done to the kernel, the op, the text and its replacement.
 type Planted = (&'static str, Box<dyn Op>, &'static str, &'static str);
@@ -18,7 +18,108 @@ pub fn mutants() -> Vec<Planted> {
             stream: 3,
         })
     };
+    let adam = |len, decoupled| {
+        Box::new(Adam {
+            len,
+            beta1: 0.9,
+            beta2: 0.99,
+            eps: 0.01,
+            weight_decay: 0.1,
+            decoupled,
+        })
+    };
     vec![
+        (
+            "gradients ignored",
+            adam(70, false),
+            "(1.0 - BETA1) * gradient",
+            "(1.0 - BETA1)",
+        ),
+        (
+            "betas swapped",
+            adam(72, false),
+            "BETA1 * state.first",
+            "BETA2 * state.first",
+        ),
+        (
+            "gradient not squared",
+            adam(72, true),
+            "gradient * gradient",
+            "gradient",
+        ),
+        (
+            "moment before the step",
+            adam(72, false),
+            "corrections.x * first",
+            "corrections.x * state.first",
+        ),
+        (
+            "second moment before the step",
+            adam(70, false),
+            "root(second)",
+            "root(state.second)",
+        ),
+        ("no root", adam(72, true), "root(second)", "second"),
+        (
+            "first moment not corrected",
+            adam(72, true),
+            "rate * corrections.x",
+            "rate",
+        ),
+        (
+            "second moment not corrected",
+            adam(72, true),
+            " * corrections.y",
+            "",
+        ),
+        (
+            "eps under the root",
+            adam(72, false),
+            "root(second) * corrections.y + EPS",
+            "root(second + EPS) * corrections.y",
+        ),
+        (
+            "decay ascends",
+            adam(72, true),
+            "1.0 - rate * WEIGHT_DECAY",
+            "1.0 + rate * WEIGHT_DECAY",
+        ),
+        (
+            "decay in the gradient",
+            adam(72, true),
+            "if DECOUPLED",
+            "if !DECOUPLED",
+        ),
+        (
+            "decay apart from the gradient",
+            adam(70, false),
+            "if DECOUPLED",
+            "if !DECOUPLED",
+        ),
+        (
+            "ascends",
+            adam(70, true),
+            "decayed - step",
+            "decayed + step",
+        ),
+        (
+            "last four left out",
+            adam(72, false),
+            "LEN / 4u",
+            "LEN / 4u - 1u",
+        ),
+        (
+            "first moment not stored",
+            adam(70, false),
+            "first[index] = after.first.x",
+            "first[index] = state.first.x",
+        ),
+        (
+            "second moment not stored",
+            adam(72, false),
+            "pack(after.second)",
+            "pack(state.second)",
+        ),
         (
             "kept and dropped swapped",
             dropout(5),

@@ -1,0 +1,91 @@
+// Adam and AdamW over the arena of all parameters: one element per invocation, or four if LEN is a multiple of
+// four.
+//
+// Preludes: invocation, step, loads.
+
+override LEN: u32;
+override BETA1: f32;
+override BETA2: f32;
+override EPS: f32;
+override WEIGHT_DECAY: f32;
+override DECOUPLED: bool; // AdamW: the decay is no part of the gradient
+
+@group(0) @binding(0) var<storage, read> gradients: array<f32>; // (LEN)
+@group(0) @binding(1) var<storage, read_write> parameters: array<f32>; // (LEN)
+@group(0) @binding(2) var<storage, read_write> first: array<f32>; // (LEN), mean of the gradients
+@group(0) @binding(3) var<storage, read_write> second: array<f32>; // (LEN), mean of their squares
+
+@group(0) @binding(0) var<storage, read> gradients_4: array<Four>; // (LEN)
+@group(0) @binding(1) var<storage, read_write> parameters_4: array<Four>; // (LEN)
+@group(0) @binding(2) var<storage, read_write> first_4: array<Four>; // (LEN)
+@group(0) @binding(3) var<storage, read_write> second_4: array<Four>; // (LEN)
+
+const SMALLEST_NORMAL: u32 = 0x00800000u;
+
+struct State {
+    parameter: vec4<f32>,
+    first: vec4<f32>,
+    second: vec4<f32>,
+}
+
+// WGSL says nothing of the root of zero or of a subnormal: both are taken for zero.
+fn root(values: vec4<f32>) -> vec4<f32> {
+    let magnitude = bitcast<vec4<u32>>(values) & vec4<u32>(0x7fffffffu);
+    return select(sqrt(values), vec4<f32>(), magnitude < vec4<u32>(SMALLEST_NORMAL));
+}
+
+fn updated(state: State, d_parameter: vec4<f32>) -> State {
+    let rate = this_step.learning_rate;
+    var decayed = state.parameter;
+    var gradient = d_parameter;
+    if DECOUPLED {
+        decayed *= 1.0 - rate * WEIGHT_DECAY;
+    } else {
+        gradient += WEIGHT_DECAY * state.parameter;
+    }
+    let first = BETA1 * state.first + (1.0 - BETA1) * gradient;
+    let second = BETA2 * state.second + (1.0 - BETA2) * gradient * gradient;
+    let corrections = this_step.scalars;
+    let step = rate * corrections.x * first / (root(second) * corrections.y + EPS);
+    return State(decayed - step, first, second);
+}
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn adam(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+) {
+    let index = invocation(id, workgroups);
+    if index >= LEN {
+        return;
+    }
+    let state = State(
+        vec4<f32>(parameters[index]),
+        vec4<f32>(first[index]),
+        vec4<f32>(second[index]),
+    );
+    let after = updated(state, vec4<f32>(gradients[index]));
+    parameters[index] = after.parameter.x;
+    first[index] = after.first.x;
+    second[index] = after.second.x;
+}
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn adam_4(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+) {
+    let index = invocation(id, workgroups);
+    if index >= LEN / 4u {
+        return;
+    }
+    let state = State(
+        unpack(parameters_4[index]),
+        unpack(first_4[index]),
+        unpack(second_4[index]),
+    );
+    let after = updated(state, unpack(gradients_4[index]));
+    parameters_4[index] = pack(after.parameter);
+    first_4[index] = pack(after.first);
+    second_4[index] = pack(after.second);
+}

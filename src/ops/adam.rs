@@ -1,0 +1,343 @@
+//! Adam and AdamW over an arena: one dispatch for all layers.
+
+use rayon::prelude::*;
+
+use super::arithmetic::{ELEMENT, items_of_a_task};
+use super::bound::{EPSILON, SMALLEST_NORMAL, sum_error};
+use super::case::{Case, Random};
+use super::{
+    Args, Bindings, Content, Cost, Element, Elements, ErrorBound, Op, Prelude, Shader, Step, Sum,
+    flag,
+};
+
+pub(super) const SHADER: Shader = Shader::new(
+    &[Prelude::Invocation, Prelude::Step, Prelude::Loads],
+    include_str!("../../shaders/adam.wgsl"),
+);
+
+/// Adam (Kingma and Ba, 2015) as PyTorch has it, or with `decoupled` AdamW (Loshchilov and Hutter, 2019).
+///
+/// With d for `weight_decay` and lr for the step's learning rate, g is the gradient + d·p, or with `decoupled` the
+/// gradient while p is multiplied by 1 − lr·d. Then
+/// `first = beta1·first + (1 − beta1)·g`, `second = beta2·second + (1 − beta2)·g²` and
+/// `p -= lr·scalars[0]·first / (√second·scalars[1] + eps)`, with the step's [`Adam::scalars`].
+#[derive(Debug, Clone)]
+pub struct Adam {
+    /// Elements of the arena.
+    pub len: usize,
+    /// How much of the mean of gradients stays, at least 0 and below 1.
+    pub beta1: f32,
+    /// How much of the mean of their squares stays, at least 0 and below 1.
+    pub beta2: f32,
+    /// What keeps the quotient finite, above zero.
+    pub eps: f32,
+    /// PyTorch's `weight_decay`.
+    pub weight_decay: f32,
+    /// Whether the decay is apart from the gradient: AdamW.
+    pub decoupled: bool,
+}
+
+/// The relative error of a square root, which WGSL lets be 1 / `inverseSqrt`: of 2 ulp and a division of 2.5, an ulp
+/// being at most 2ε, and one ε for what is of second order.
+const ROOT: f64 = 10.0 * EPSILON;
+
+/// The relative error of a quotient: 2.5 ulp.
+const QUOTIENT: f64 = 5.0 * EPSILON;
+
+/// Of `first` and `second`: the roundings on the longest way of a term into them, less two that the bound of a sum adds.
+/// d·p, + g, 1 − beta1, their product, the sum, the reference; and d·p and + g twice, the square, 1 − beta2, their
+/// product, the sum, the reference.
+const BOUNDS: [ErrorBound; 2] = [
+    ErrorBound::Products { terms: 4 },
+    ErrorBound::Products { terms: 7 },
+];
+
+/// What an element is made of.
+#[derive(Clone, Copy)]
+struct State {
+    gradient: f64,
+    parameter: f64,
+    first: f64,
+    second: f64,
+}
+
+impl Adam {
+    /// What corrects the moments, which begin at zero, after `number` steps, in the step that follows:
+    /// `1 / (1 − beta1ᵗ)` and `1 / √(1 − beta2ᵗ)`, where t is `number` + 1.
+    pub fn scalars(beta1: f32, beta2: f32, number: u64) -> [f32; 2] {
+        let steps = number as f64 + 1.0;
+        let share = |beta: f32| 1.0 - f64::from(beta).powf(steps);
+        [
+            (1.0 / share(beta1)) as f32,
+            (1.0 / share(beta2).sqrt()) as f32,
+        ]
+    }
+
+    /// Elements that one invocation takes: four where they come in fours, as in every arena.
+    fn at_once(&self) -> usize {
+        if self.len.is_multiple_of(4) { 4 } else { 1 }
+    }
+
+    /// How much of a parameter its gradient has, and how much of it the update itself takes away.
+    fn decays(&self, step: &Step) -> [f64; 2] {
+        let decay = f64::from(self.weight_decay);
+        match self.decoupled {
+            false => [decay, 0.0],
+            true => [0.0, f64::from(step.learning_rate) * decay],
+        }
+    }
+
+    /// Both moments after the step, as sums of products.
+    fn moments(&self, step: &Step, before: State) -> [Sum; 2] {
+        let [decay, _] = self.decays(step);
+        let State {
+            gradient,
+            parameter,
+            ..
+        } = before;
+        let (beta1, beta2) = (f64::from(self.beta1), f64::from(self.beta2));
+        let mut first = Sum::default();
+        first.add_product(beta1, before.first);
+        first.add_product(1.0 - beta1, gradient);
+        first.add_product((1.0 - beta1) * decay, parameter);
+        let mut second = Sum::default();
+        second.add_product(beta2, before.second);
+        second.add_product((1.0 - beta2) * gradient, gradient);
+        second.add_product(2.0 * (1.0 - beta2) * decay * gradient, parameter);
+        second.add_product((1.0 - beta2) * decay * decay * parameter, parameter);
+        [first, second]
+    }
+
+    /// A parameter after the step, and how far from it a kernel may be that computes each moment within its bound.
+    fn parameter(&self, step: &Step, before: State) -> (f64, f64) {
+        let [first, second] = self.moments(step, before);
+        let (first, first_error) = (first.value, error_of(&first, &BOUNDS[0]));
+        let (second, second_error) = (second.value.max(0.0), error_of(&second, &BOUNDS[1]));
+        let [correction, root_correction] = step.scalars.map(f64::from);
+        let (rate, eps) = (f64::from(step.learning_rate), f64::from(self.eps));
+
+        // A second moment below the smallest normal is taken for zero.
+        let least = Some(second - second_error).filter(|&least| least >= SMALLEST_NORMAL);
+        let least = least.map_or(0.0, |least| least.sqrt() * (1.0 - ROOT));
+        let most = (second + second_error).sqrt() * (1.0 + ROOT);
+        // A product and a sum.
+        let divisors = [
+            (least * root_correction + eps) * (1.0 - 2.0 * EPSILON),
+            (most * root_correction + eps) * (1.0 + 2.0 * EPSILON),
+        ];
+
+        // Two products; in another order one of them, times the third factor, may be flushed.
+        let scale = (rate * correction).abs();
+        let dividend = rate * correction * first;
+        let flushed = (1.0 + rate.abs() + correction.abs()) * SMALLEST_NORMAL;
+        let dividend_error =
+            scale * first_error + 2.0 * EPSILON * scale * (first.abs() + first_error) + flushed;
+
+        let right = dividend / (second.sqrt() * root_correction + eps);
+        let mut change_error = 0f64;
+        for dividend in [dividend - dividend_error, dividend + dividend_error] {
+            for divisor in divisors {
+                let quotient = dividend / divisor;
+                let error = (quotient - right).abs() + QUOTIENT * quotient.abs();
+                change_error = change_error.max(error);
+            }
+        }
+        change_error += (1.0 + scale) * SMALLEST_NORMAL;
+
+        // The difference and the reference; lr·d, 1 − lr·d and its product with the parameter.
+        let [_, decay] = self.decays(step);
+        let terms = if self.decoupled { 3 } else { 0 };
+        let magnitude = before.parameter.abs() * (1.0 + decay.abs()) + right.abs() + change_error;
+        let value = before.parameter * (1.0 - decay) - right;
+        (value, sum_error(terms, magnitude) + change_error)
+    }
+}
+
+/// How far a sum may be under a bound.
+fn error_of(sum: &Sum, bound: &ErrorBound) -> f64 {
+    match sum.within(bound) {
+        Element::Float { error, .. } => error,
+        _ => 0.0,
+    }
+}
+
+impl Op for Adam {
+    fn name(&self) -> &'static str {
+        match self.at_once() {
+            4 => "adam_4",
+            _ => "adam",
+        }
+    }
+
+    fn shader(&self) -> Shader {
+        SHADER
+    }
+
+    fn bindings(&self) -> Bindings {
+        Bindings {
+            inputs: vec![("gradients", self.len)],
+            outputs: vec![
+                ("parameters", self.len),
+                ("first", self.len),
+                ("second", self.len),
+            ],
+        }
+    }
+
+    fn constants(&self) -> Vec<(&'static str, f64)> {
+        vec![
+            ("LEN", self.len as f64),
+            ("BETA1", f64::from(self.beta1)),
+            ("BETA2", f64::from(self.beta2)),
+            ("EPS", f64::from(self.eps)),
+            ("WEIGHT_DECAY", f64::from(self.weight_decay)),
+            ("DECOUPLED", flag(self.decoupled)),
+        ]
+    }
+
+    fn invocations(&self) -> u64 {
+        (self.len / self.at_once()) as u64
+    }
+
+    fn longest_loop(&self) -> u64 {
+        0
+    }
+
+    /// A mean of squares is not negative.
+    fn content_before(&self, output: usize) -> Content {
+        match output {
+            2 => Content::Positive,
+            _ => Content::Floats,
+        }
+    }
+
+    fn cost(&self) -> Cost {
+        Cost::new(16 * self.len, &self.bindings())
+    }
+
+    fn reference(&self, args: &mut Args<'_>) {
+        let step = args.step;
+        let [decay, decoupled_decay] = self.decays(step);
+        let (beta1, beta2) = (f64::from(self.beta1), f64::from(self.beta2));
+        let (rate, eps) = (f64::from(step.learning_rate), f64::from(self.eps));
+        let corrections = step.scalars.map(f64::from);
+        let gradients = args.input(0).par_iter();
+        let [parameters, first, second] = args.three_outputs();
+        let state = parameters.par_iter_mut().zip(first).zip(second);
+        let state = state.zip(gradients).with_min_len(items_of_a_task(ELEMENT));
+        state.for_each(|(((parameter, first), second), &gradient)| {
+            let before = f64::from(*parameter);
+            let gradient = f64::from(gradient) + decay * before;
+            let m = beta1 * f64::from(*first) + (1.0 - beta1) * gradient;
+            let v = beta2 * f64::from(*second) + (1.0 - beta2) * gradient * gradient;
+            let change = rate * corrections[0] * m / (v.sqrt() * corrections[1] + eps);
+            *parameter = (before * (1.0 - decoupled_decay) - change) as f32;
+            (*first, *second) = (m as f32, v as f32);
+        });
+    }
+
+    fn element(&self, args: &Elements<'_>, output: usize, index: usize) -> Element {
+        let before = State {
+            gradient: args.float(0, index),
+            parameter: args.before(0, index),
+            first: args.before(1, index),
+            second: args.before(2, index),
+        };
+        if output == 0 {
+            let (value, error) = self.parameter(args.step, before);
+            return Element::Float { value, error };
+        }
+        let moment = output - 1;
+        self.moments(args.step, before)[moment].within(&BOUNDS[moment])
+    }
+
+    fn error_bounds(&self, args: &Args<'_>) -> Vec<ErrorBound> {
+        let gradients = args.input(0).iter();
+        let before: [&[f32]; 3] =
+            [0, 1, 2].map(|output| bytemuck::cast_slice(args.outputs[output]));
+        let errors = gradients.enumerate().map(|(at, &gradient)| {
+            let before = State {
+                gradient: f64::from(gradient),
+                parameter: f64::from(before[0][at]),
+                first: f64::from(before[1][at]),
+                second: f64::from(before[2][at]),
+            };
+            self.parameter(args.step, before).1
+        });
+        let [first, second] = BOUNDS;
+        vec![ErrorBound::Each(errors.collect()), first, second]
+    }
+}
+
+pub(super) fn cases(random: &mut Random) -> Vec<Case> {
+    let len = random.size(300);
+    let (beta1, beta2) = [(0.9, 0.999), (0.4, 0.25), (0.0, 0.99)][random.below(3)];
+    let number = [0, 1, 10, 100_000][random.below(4)];
+    let step = Step::new(0, 1, 0, 0.0625).at(0, number as u32);
+    let step = step.scalars(Adam::scalars(beta1, beta2, number));
+    let mut case = |decoupled| {
+        let op = Adam {
+            len,
+            beta1,
+            beta2,
+            eps: [1e-8, 1e-3][random.below(2)],
+            weight_decay: [0.0, 0.01][random.below(2)],
+            decoupled,
+        };
+        let mut case = Case::of_floats(op, random).in_step(step);
+        for word in &mut case.outputs[2] {
+            *word = f32::from_bits(*word).abs().to_bits();
+        }
+        case
+    };
+    vec![case(false), case(true)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The sums of the weights that gradients have in the moments.
+    #[test]
+    fn the_corrections_undo_that_moments_begin_at_zero() {
+        for (beta1, beta2) in [(0.9f32, 0.999f32), (0.5, 0.75), (0.0, 0.0)] {
+            let mut weights = [0f64; 2];
+            for number in 0..1000 {
+                for (weight, beta) in weights.iter_mut().zip([beta1, beta2]) {
+                    *weight = f64::from(beta) * *weight + 1.0 - f64::from(beta);
+                }
+                let expected = [1.0 / weights[0], 1.0 / weights[1].sqrt()];
+                let found = Adam::scalars(beta1, beta2, number);
+                for (found, expected) in found.into_iter().zip(expected) {
+                    let error = (f64::from(found) - expected).abs() / expected;
+                    assert!(error <= 1.001 * EPSILON, "{beta1} {beta2} {number}");
+                }
+            }
+        }
+        assert_eq!(Adam::scalars(0.9, 0.999, u64::MAX), [1.0, 1.0]);
+    }
+
+    /// Where nothing was ever flushed nor rounded much: the bound of a plain update is some roundings.
+    #[test]
+    fn the_bound_is_some_roundings_of_the_update() {
+        let op = Adam {
+            len: 1,
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-8,
+            weight_decay: 0.0,
+            decoupled: false,
+        };
+        let step = Step::new(0, 1, 0, 0.001).scalars(Adam::scalars(0.9, 0.999, 9));
+        let before = State {
+            gradient: 0.5,
+            parameter: 1.0,
+            first: 0.25,
+            second: 0.125,
+        };
+        let (value, error) = op.parameter(&step, before);
+        let change = 1.0 - value;
+        assert!(change > 0.0 && error > 2.0 * EPSILON * value);
+        assert!(error < 3.0 * EPSILON * value + 40.0 * EPSILON * change);
+    }
+}
