@@ -51,7 +51,7 @@ pub use device::Device;
 pub use error::{Error, Result};
 pub use loss::{Loss, Reduction};
 pub use notices::Notices;
-pub use optim::Sgd;
+pub use optim::{Adam, Optimizer, Schedule, Sgd};
 pub use predict::Predictor;
 pub use train::{
     Checkpoint, Config, EpochReport, FolderLock, Planning, Progress, Session, Split, Trainer,

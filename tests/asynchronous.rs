@@ -176,7 +176,7 @@ fn steps_of_seconds_on_two_threads() {
             sample: [width].into(),
             batch_size,
             loss: Loss::Mse(Reduction::Mean),
-            optimizer: Sgd::new(0.1),
+            optimizer: Sgd::new(0.1).into(),
             dataset: None,
             accumulate: false,
         };
@@ -241,7 +241,7 @@ async fn every_future_is_send(device: &'static Device, trainer: &'static mut Tra
         sample: data.sample.clone(),
         batch_size: 1,
         loss: Loss::CrossEntropy,
-        optimizer: Sgd::new(0.1),
+        optimizer: Sgd::new(0.1).into(),
         dataset: None,
         accumulate: false,
     };

@@ -29,7 +29,7 @@ fn tutorial() -> Golden {
         is_coloured: false,
         batch_size: 32,
         loss: Loss::Mse(Reduction::Mean),
-        optimizer: Sgd::new(0.01),
+        optimizer: Sgd::new(0.01).into(),
     }
 }
 
@@ -58,7 +58,7 @@ fn uneven() -> Golden {
         is_coloured: false,
         batch_size: 24,
         loss: Loss::CrossEntropy,
-        optimizer: Sgd::new(0.01).momentum(0.9).weight_decay(0.01),
+        optimizer: Sgd::new(0.01).momentum(0.9).weight_decay(0.01).into(),
     }
 }
 
@@ -79,7 +79,7 @@ fn strided() -> Golden {
         is_coloured: false,
         batch_size: 16,
         loss: Loss::Mse(Reduction::BatchMean),
-        optimizer: Sgd::new(0.01).weight_decay(0.001),
+        optimizer: Sgd::new(0.01).weight_decay(0.001).into(),
     }
 }
 
@@ -91,7 +91,7 @@ fn residual() -> Golden {
         is_coloured: true,
         batch_size: 8,
         loss: Loss::CrossEntropy,
-        optimizer: Sgd::new(0.01).momentum(0.9).weight_decay(0.001),
+        optimizer: Sgd::new(0.002).momentum(0.9).weight_decay(0.001).into(),
     }
 }
 
@@ -134,13 +134,21 @@ fn file(name: &str) -> Vec<u8> {
     .unwrap()
 }
 
-/// The relative error of the loss of each of 200 steps.
+/// A network with batch norm takes two roundings of a parameter apart by a factor of some 1e5 in 200 steps, in
+/// double precision too. Its file says how far, `apart`: the largest distance so far of PyTorch's losses in f64 to those
+/// with parameters rounded to f32 after each step, of three ways to round. Ours rounds every activation besides,
+/// which is noise of the same size in each of the 20 functions that a loss goes through: √20 times as much, and twice that.
+const APART: f64 = 9.0;
+
+/// The relative error of the loss of each of 200 steps, beyond what [`APART`] allows.
 fn errors(device: &Device, golden: &Golden) -> Vec<f64> {
     let bytes = file(golden.name);
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
     let data = |name: &str| tensors.tensor(name).unwrap().data();
     let order: Vec<i32> = bytemuck::pod_collect_to_vec(data("order"));
     let losses: Vec<f64> = bytemuck::pod_collect_to_vec(data("losses"));
+    let apart = tensors.tensor("apart").ok();
+    let apart: Option<Vec<f64>> = apart.map(|apart| bytemuck::pod_collect_to_vec(apart.data()));
     let mnist = wgrad::data::load_mnist(common::MNIST).unwrap();
     let sample = match golden.is_coloured {
         true => [3, 32, 32].into(),
@@ -150,7 +158,7 @@ fn errors(device: &Device, golden: &Golden) -> Vec<f64> {
         sample,
         batch_size: golden.batch_size,
         loss: golden.loss,
-        optimizer: golden.optimizer,
+        optimizer: golden.optimizer.into(),
         dataset: None,
         accumulate: true,
     };
@@ -179,7 +187,10 @@ fn errors(device: &Device, golden: &Golden) -> Vec<f64> {
             session.backward().unwrap();
             session.step().unwrap();
             session.zero_grad().unwrap();
-            let error = (loss - expected).abs() / expected;
+            let allowed = apart
+                .as_ref()
+                .map_or(0.0, |apart| APART * apart[errors.len()]);
+            let error = ((loss - expected).abs() - allowed).max(0.0) / expected;
             assert!(error.is_finite(), "{}: a loss of {loss}", golden.name);
             errors.push(error);
         }
@@ -255,7 +266,7 @@ fn a_residual_networks_state_is_exchanged_with_pytorch() {
                 sample: [3, 32, 32].into(),
                 batch_size: 8,
                 loss: golden.loss,
-                optimizer: golden.optimizer,
+                optimizer: golden.optimizer.into(),
                 dataset: None,
                 accumulate: false,
             };

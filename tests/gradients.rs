@@ -113,7 +113,7 @@ async fn check(device: &wgrad::Device, name: &str, model: &Sequential, loss: Los
         sample: SAMPLE.into(),
         batch_size: BATCH,
         loss,
-        optimizer: Sgd::new(0.0),
+        optimizer: Sgd::new(0.0).into(),
         dataset: None,
         accumulate: false,
     };

@@ -15,7 +15,7 @@ fn training(sample: [usize; 3], batch_size: usize) -> Training {
         sample: sample.into(),
         batch_size,
         loss: Loss::CrossEntropy,
-        optimizer: Sgd::new(0.1),
+        optimizer: Sgd::new(0.1).into(),
         dataset: None,
         accumulate: true,
     }

@@ -12,7 +12,7 @@ fn training(sample: impl Into<wgrad::shape::Shape>) -> Training {
         sample: sample.into(),
         batch_size: 8,
         loss: Loss::Mse(Reduction::Mean),
-        optimizer: Sgd::new(0.1),
+        optimizer: Sgd::new(0.1).into(),
         dataset: None,
         accumulate: false,
     }
@@ -111,14 +111,14 @@ fn options_out_of_range_are_named() {
         ),
         (
             Training {
-                optimizer: Sgd::new(f32::NAN),
+                optimizer: Sgd::new(f32::NAN).into(),
                 ..image.clone()
             },
             "learning rate: expected a finite number of at least 0, got NaN",
         ),
         (
             Training {
-                optimizer: Sgd::new(0.1).momentum(-1.0),
+                optimizer: Sgd::new(0.1).momentum(-1.0).into(),
                 ..image.clone()
             },
             "momentum: expected a finite number of at least 0, got -1",

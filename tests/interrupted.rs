@@ -151,7 +151,7 @@ fn a_panic_within_a_step_is_an_error_until_a_restore() {
 fn a_loss_that_is_not_finite_is_an_error_that_names_the_step() {
     for device in devices() {
         let mut config = config();
-        config.optimizer = Sgd::new(1e38);
+        config.optimizer = Sgd::new(1e38).into();
         let mut trainer = trainer(&device, config);
         let good = checkpoint(&trainer).unwrap();
         let train = |trainer: &mut Trainer| wgrad::block_on(trainer.train_epoch(|_| {}));

@@ -21,7 +21,7 @@ fn training(features: usize) -> Training {
         sample: [features].into(),
         batch_size: 1,
         loss: Loss::CrossEntropy,
-        optimizer: Sgd::new(0.1),
+        optimizer: Sgd::new(0.1).into(),
         dataset: None,
         accumulate: false,
     }
@@ -183,7 +183,7 @@ fn training_on(sample: [usize; 3], batch_size: usize) -> Training {
         sample: sample.into(),
         batch_size,
         loss: Loss::CrossEntropy,
-        optimizer: Sgd::new(0.01),
+        optimizer: Sgd::new(0.01).into(),
         dataset: Some(batch_size),
         accumulate: false,
     }

@@ -149,7 +149,7 @@ fn every_call_of_a_session_says_that_the_device_is_lost() {
         sample: [2, 12, 11].into(),
         batch_size: 4,
         loss: Loss::CrossEntropy,
-        optimizer: Sgd::new(0.1),
+        optimizer: Sgd::new(0.1).into(),
         dataset: None,
         accumulate: true,
     };

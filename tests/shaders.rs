@@ -8,7 +8,7 @@ use wgrad::ops::{FAMILIES, Loads, Prelude, SHADERS, Shader};
 use wgrad::verify::cases;
 
 /// Files of `src/ops/` that are no op.
-const NO_OPS: [&str; 15] = [
+const NO_OPS: [&str; 16] = [
     "mod",
     "arithmetic",
     "batch_norm_sizes",

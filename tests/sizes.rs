@@ -12,7 +12,7 @@ fn training(sample: impl Into<wgrad::shape::Shape>) -> Training {
         sample: sample.into(),
         batch_size: 8,
         loss: Loss::CrossEntropy,
-        optimizer: Sgd::new(0.1),
+        optimizer: Sgd::new(0.1).into(),
         dataset: None,
         accumulate: false,
     }

@@ -71,7 +71,7 @@ fn lockstep_of_steps(
         sample: data.sample.clone(),
         batch_size: 5,
         loss,
-        optimizer,
+        optimizer: optimizer.into(),
         dataset: Some(samples),
         accumulate,
     };
@@ -252,7 +252,7 @@ fn a_partial_batch_trains_as_a_batch_of_its_own_size() {
                 sample: data.sample.clone(),
                 batch_size,
                 loss: TUTORIAL_LOSS,
-                optimizer: Sgd::new(0.1),
+                optimizer: Sgd::new(0.1).into(),
                 dataset: None,
                 accumulate: true,
             };
@@ -319,7 +319,7 @@ fn gradients_accumulate_until_they_are_cleared_or_are_overwritten() {
                 sample: data.sample.clone(),
                 batch_size: 4,
                 loss: TUTORIAL_LOSS,
-                optimizer: Sgd::new(0.1),
+                optimizer: Sgd::new(0.1).into(),
                 dataset: None,
                 accumulate,
             };

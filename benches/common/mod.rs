@@ -56,7 +56,7 @@ impl Model {
             sample: [1, 28, 28].into(),
             batch_size,
             loss: self.loss,
-            optimizer: Sgd::new(LEARNING_RATE),
+            optimizer: Sgd::new(LEARNING_RATE).into(),
             dataset: Some(SAMPLES.max(batch_size)),
             accumulate: false,
         };

@@ -17,7 +17,7 @@ fuzz_target!(|text: &str| {
                 sample: [1, 28, 28].into(),
                 batch_size: 2,
                 loss: Loss::CrossEntropy,
-                optimizer: Sgd::new(0.1),
+                optimizer: Sgd::new(0.1).into(),
                 dataset: None,
                 accumulate: false,
             };

@@ -42,7 +42,7 @@ use std::any::Any;
 
 use crate::error::{Error, Result};
 use crate::loss::Loss;
-use crate::optim::Sgd;
+use crate::optim::Optimizer;
 use crate::plan::{Element, Init, LayerSummary};
 use crate::shape::Shape;
 
@@ -108,7 +108,7 @@ pub struct Training {
     /// What is minimised.
     pub loss: Loss,
     /// What minimises it.
-    pub optimizer: Sgd,
+    pub optimizer: Optimizer,
     /// Samples of a byte data set that batches are gathered from; without one the host writes
     /// `images` and `labels` itself.
     pub dataset: Option<usize>,

@@ -1,10 +1,81 @@
-//! Optimizers.
+//! Optimizers, and schedules of their learning rate.
 
+mod adam;
+mod schedule;
 mod sgd;
 
+use std::fmt;
+
+pub use adam::Adam;
+pub use schedule::Schedule;
 pub use sgd::Sgd;
 
 use crate::error::{Error, Result};
+use crate::plan::{Builder, TensorId};
+
+/// What minimises a loss.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Optimizer {
+    /// Stochastic gradient descent.
+    Sgd(Sgd),
+    /// Adam or AdamW.
+    Adam(Adam),
+}
+
+impl From<Sgd> for Optimizer {
+    fn from(sgd: Sgd) -> Self {
+        Optimizer::Sgd(sgd)
+    }
+}
+
+impl From<Adam> for Optimizer {
+    fn from(adam: Adam) -> Self {
+        Optimizer::Adam(adam)
+    }
+}
+
+impl fmt::Display for Optimizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Optimizer::Sgd(sgd) => sgd.fmt(f),
+            Optimizer::Adam(adam) => adam.fmt(f),
+        }
+    }
+}
+
+impl Optimizer {
+    /// The learning rate that steps start with.
+    pub fn learning_rate(&self) -> f32 {
+        match self {
+            Optimizer::Sgd(sgd) => sgd.learning_rate(),
+            Optimizer::Adam(adam) => adam.learning_rate(),
+        }
+    }
+
+    /// What the kernel is told of step `number`, counted from 0, besides its rate.
+    pub fn scalars(&self, number: u64) -> [f32; 2] {
+        match self {
+            Optimizer::Sgd(_) => [0.0; 2],
+            Optimizer::Adam(adam) => adam.scalars(number),
+        }
+    }
+
+    /// Appends the update of the whole arena to the update phase.
+    ///
+    /// # Errors
+    /// An option out of range.
+    pub(crate) fn lower(
+        &self,
+        plan: &mut Builder,
+        parameters: TensorId,
+        gradients: TensorId,
+    ) -> Result<()> {
+        match self {
+            Optimizer::Sgd(sgd) => sgd.lower(plan, parameters, gradients),
+            Optimizer::Adam(adam) => adam.lower(plan, parameters, gradients),
+        }
+    }
+}
 
 /// A rate or factor of an optimizer.
 ///

@@ -62,7 +62,7 @@ impl Sgd {
     ///
     /// # Errors
     /// A rate that is not finite and at least zero.
-    pub(crate) fn lower(
+    pub(super) fn lower(
         &self,
         plan: &mut Builder,
         parameters: TensorId,

@@ -2,7 +2,7 @@
 
 use super::Planning;
 use crate::loss::Loss;
-use crate::optim::Sgd;
+use crate::optim::{Optimizer, Schedule};
 
 /// How to train.
 ///
@@ -18,7 +18,9 @@ pub struct Config {
     /// What is minimised.
     pub loss: Loss,
     /// What minimises it.
-    pub optimizer: Sgd,
+    pub optimizer: Optimizer,
+    /// How its learning rate changes from step to step.
+    pub schedule: Schedule,
     /// Rows of a batch; the last batch of an epoch holds what is left.
     pub batch_size: usize,
     /// Draws the initial parameters and the order of the samples.
@@ -31,10 +33,11 @@ pub struct Config {
 
 impl Config {
     /// Batches of 32 samples, shuffled, seed 0, the fused plan with kernels chosen on the device.
-    pub fn new(loss: Loss, optimizer: Sgd) -> Self {
+    pub fn new(loss: Loss, optimizer: impl Into<Optimizer>) -> Self {
         Config {
             loss,
-            optimizer,
+            optimizer: optimizer.into(),
+            schedule: Schedule::constant(),
             batch_size: 32,
             seed: 0,
             shuffle: true,
@@ -45,6 +48,12 @@ impl Config {
     /// The same with batches of `rows`.
     pub fn batch_size(mut self, rows: usize) -> Self {
         self.batch_size = rows;
+        self
+    }
+
+    /// The same with a learning rate that changes by `schedule`.
+    pub fn schedule(mut self, schedule: Schedule) -> Self {
+        self.schedule = schedule;
         self
     }
 

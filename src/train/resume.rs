@@ -287,6 +287,7 @@ impl Trainer {
             ("model", self.description.clone()),
             ("loss", config.loss.to_string()),
             ("optimizer", config.optimizer.to_string()),
+            ("schedule", config.schedule.to_string()),
             ("batch_size", config.batch_size.to_string()),
             ("seed", config.seed.to_string()),
             ("shuffle", config.shuffle.to_string()),

@@ -7,7 +7,7 @@ use crate::graph::{Graph, Module, Training};
 use crate::loss::Loss;
 use crate::memory;
 use crate::ops::{Step, StepMetrics};
-use crate::optim::check_rate;
+use crate::optim::{Optimizer, check_rate};
 use crate::plan::{Phase, Plan, Port, TensorId};
 
 /// A model in a device's memory, driven by its owner: `forward`, `loss`, `backward`, `step`,
@@ -23,7 +23,7 @@ use crate::plan::{Phase, Plan, Port, TensorId};
 ///     sample: [2].into(),
 ///     batch_size: 4,
 ///     loss: Loss::Mse(Reduction::Mean),
-///     optimizer: Sgd::new(0.1),
+///     optimizer: Sgd::new(0.1).into(),
 ///     dataset: None,
 ///     accumulate: true,
 /// };
@@ -49,6 +49,8 @@ pub struct Session {
     images: TensorId,
     labels: TensorId,
     step: Step,
+    optimizer: Optimizer,
+    updates: u64,
 }
 
 impl Session {
@@ -80,7 +82,10 @@ impl Session {
                 0,
                 training.optimizer.learning_rate(),
             )
-            .seed(seed),
+            .seed(seed)
+            .scalars(training.optimizer.scalars(0)),
+            optimizer: training.optimizer,
+            updates: 0,
         })
     }
 
@@ -189,7 +194,11 @@ impl Session {
     /// As [`Session::forward`].
     pub fn step(&mut self) -> Result<()> {
         self.run(Phase::Update)?;
-        self.step = self.step.at(0, self.step.number.wrapping_add(1));
+        self.updates += 1;
+        self.step = self
+            .step
+            .at(0, self.updates as u32)
+            .scalars(self.optimizer.scalars(self.updates));
         Ok(())
     }
 

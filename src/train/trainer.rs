@@ -97,6 +97,7 @@ impl Trainer {
         config: Config,
     ) -> Result<Self> {
         data.check()?;
+        config.schedule.check()?;
         let training = Training {
             sample: data.sample.clone(),
             batch_size: config.batch_size,
@@ -296,19 +297,20 @@ impl Trainer {
         if len == 0 {
             return Err(Error::value("test set", "at least 1 sample", 0));
         }
-        let (batch, rate) = (self.config.batch_size, self.learning_rate);
+        let batch = self.config.batch_size;
         let skipped = (first_step * batch).min(len);
         let (epoch, seed) = (self.position.epoch, self.config.seed);
-        let before = self
-            .position
-            .epoch
-            .saturating_mul(len.div_ceil(batch) as u64);
-        let steps = (skipped..len).step_by(batch).map(|at| {
+        let before = epoch.saturating_mul(len.div_ceil(batch) as u64);
+        let (base, schedule) = (self.learning_rate, self.config.schedule);
+        let optimizer = self.config.optimizer;
+        let steps = (skipped..len).step_by(batch).map(move |at| {
             let rows = batch.min(len - at);
             let number = before.saturating_add((at / batch) as u64);
+            let rate = base * schedule.factor(number);
             Step::new((first + at) as u32, rows as u32, 0, rate)
                 .at(epoch as u32, number as u32)
                 .seed(seed)
+                .scalars(optimizer.scalars(number))
         });
         let (loss, classes) = (self.config.loss.reported(), self.classes);
         let trains = phases.contains(&Phase::Update);

@@ -74,6 +74,8 @@ async fn train(
                     (i - first) as u32,
                     rate,
                 )
+                .at(0, i as u32)
+                .scalars(subject.training.optimizer.scalars(i as u64))
             })
             .collect();
         metrics.extend(executor.run(&phases, &burst)?.wait().await?);

@@ -6,7 +6,7 @@ use crate::graph::{Graph, Module};
 use crate::loss::{Loss, Reduction};
 use crate::nn::models::{ResNet8, larger, tutorial};
 use crate::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Ties, Training};
-use crate::optim::Sgd;
+use crate::optim::{Adam, Optimizer, Sgd};
 use crate::plan::Plan;
 
 /// A model to verify: one of [`built_in`], or your own.
@@ -77,7 +77,7 @@ fn models(fused: Option<ConvKernel>) -> Vec<Subject> {
         Subject {
             name: format!("residual{suffix}"),
             model: Box::new(ResNet8::new(2, 3, 5)),
-            training: training([2, 9, 8], 6, Loss::CrossEntropy, momentum),
+            training: training([2, 9, 8], 6, Loss::CrossEntropy, Adam::decoupled(0.01)),
             fused,
         },
         subject(
@@ -91,12 +91,17 @@ fn models(fused: Option<ConvKernel>) -> Vec<Subject> {
     ]
 }
 
-fn training(sample: [usize; 3], batch_size: usize, loss: Loss, optimizer: Sgd) -> Training {
+fn training(
+    sample: [usize; 3],
+    batch_size: usize,
+    loss: Loss,
+    optimizer: impl Into<Optimizer>,
+) -> Training {
     Training {
         sample: sample.into(),
         batch_size,
         loss,
-        optimizer,
+        optimizer: optimizer.into(),
         dataset: None,
         accumulate: false,
     }

@@ -113,7 +113,9 @@ fn draw(random: &mut Random) -> Option<(String, Plan)> {
         sample: crate::shape::Shape::new(sample.clone()),
         batch_size,
         loss: losses[random.below(2)],
-        optimizer: Sgd::new(0.0625).momentum([0.0, 0.5][random.below(2)]),
+        optimizer: Sgd::new(0.0625)
+            .momentum([0.0, 0.5][random.below(2)])
+            .into(),
         dataset: Some(batch_size + random.below(9)),
         accumulate: random.flag(),
     };

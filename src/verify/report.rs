@@ -111,7 +111,8 @@ pub async fn model(device: &Device, subject: &Subject, options: &Options) -> Res
     let mut phases = Phase::TRAIN.to_vec();
     phases.push(Phase::ZeroGrad);
 
-    let partial = Step::new(batch, batch.div_ceil(2), 1, rate);
+    let scalars = |number| subject.training.optimizer.scalars(number);
+    let partial = Step::new(batch, batch.div_ceil(2), 1, rate).scalars(scalars(0));
     let mut outputs = lockstep(on_gpu(&mut executor)?, &phases, &partial).await?;
 
     let mut random = Random::new(options.seed, Floats::Hostile);
@@ -128,7 +129,7 @@ pub async fn model(device: &Device, subject: &Subject, options: &Options) -> Res
         *parameter = f32::from_bits(hostile).clamp(-1.0, 1.0).to_bits();
     }
     executor.write_words(arena, &parameters)?;
-    let full = Step::new(0, batch, 2, rate);
+    let full = Step::new(0, batch, 2, rate).at(0, 1).scalars(scalars(1));
     outputs.extend(lockstep(on_gpu(&mut executor)?, &phases, &full).await?);
     Ok(ModelReport {
         name: subject.name.clone(),

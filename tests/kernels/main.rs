@@ -3,8 +3,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-mod batch_norm;
 mod adam;
+mod batch_norm;
 mod dropout;
 mod losses;
 mod mutants;

@@ -223,7 +223,7 @@ fn ties_first_and_all_differ_where_pixels_tie() {
             sample: [1, 2, 2].into(),
             batch_size: 1,
             loss: Loss::CrossEntropy,
-            optimizer: Sgd::new(0.1),
+            optimizer: Sgd::new(0.1).into(),
             dataset: None,
             accumulate: true,
         };

@@ -1,0 +1,135 @@
+//! Adam and AdamW.
+
+use std::fmt;
+
+use super::check_rate;
+use crate::error::{Error, Result};
+use crate::ops;
+use crate::plan::{Builder, Element, Phase, Role, TensorId};
+
+/// Adam (Kingma and Ba, 2015, arXiv:1412.6980) as PyTorch computes it, or AdamW (Loshchilov and Hutter, 2019,
+/// arXiv:1711.05101), whose weight decay is no part of the gradient.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Adam {
+    learning_rate: f32,
+    betas: [f32; 2],
+    eps: f32,
+    weight_decay: f32,
+    decoupled: bool,
+}
+
+impl Adam {
+    /// Adam with PyTorch's defaults: betas 0.9 and 0.999, eps 1e-8, no weight decay.
+    pub fn new(learning_rate: f32) -> Self {
+        Adam {
+            learning_rate,
+            betas: [0.9, 0.999],
+            eps: 1e-8,
+            weight_decay: 0.0,
+            decoupled: false,
+        }
+    }
+
+    /// AdamW with PyTorch's defaults: as [`Adam::new`], weight decay 0.01.
+    pub fn decoupled(learning_rate: f32) -> Self {
+        Adam {
+            weight_decay: 0.01,
+            decoupled: true,
+            ..Adam::new(learning_rate)
+        }
+    }
+
+    /// How much of the averages of the gradient and of its square each step keeps.
+    #[must_use]
+    pub fn betas(mut self, first: f32, second: f32) -> Self {
+        self.betas = [first, second];
+        self
+    }
+
+    /// What is added to the root of the averaged square.
+    #[must_use]
+    pub fn eps(mut self, eps: f32) -> Self {
+        self.eps = eps;
+        self
+    }
+
+    /// Adds `weight_decay·p` to each gradient; decoupled, takes the learning rate times that from `p`.
+    #[must_use]
+    pub fn weight_decay(mut self, weight_decay: f32) -> Self {
+        self.weight_decay = weight_decay;
+        self
+    }
+
+    /// The learning rate that steps start with.
+    pub fn learning_rate(&self) -> f32 {
+        self.learning_rate
+    }
+
+    /// The bias corrections of step `number`, counted from 0.
+    pub(super) fn scalars(&self, number: u64) -> [f32; 2] {
+        ops::Adam::scalars(self.betas[0], self.betas[1], number)
+    }
+
+    /// Appends the update of the whole arena to the update phase.
+    ///
+    /// # Errors
+    /// A rate that is not finite and at least zero, an eps that is not above it, a beta that is not from 0 to below 1.
+    pub(super) fn lower(
+        &self,
+        plan: &mut Builder,
+        parameters: TensorId,
+        gradients: TensorId,
+    ) -> Result<()> {
+        for (what, value) in [
+            ("learning rate", self.learning_rate),
+            ("weight decay", self.weight_decay),
+        ] {
+            check_rate(what, value)?;
+        }
+        if !(self.eps.is_finite() && self.eps > 0.0) {
+            return Err(Error::value("eps", "a finite number above 0", self.eps));
+        }
+        for beta in self.betas {
+            if !(0.0..1.0).contains(&beta) {
+                return Err(Error::value("beta", "0 to below 1", beta));
+            }
+        }
+        let len = plan.get(parameters).words();
+        let adam = ops::Adam {
+            len,
+            beta1: self.betas[0],
+            beta2: self.betas[1],
+            eps: self.eps,
+            weight_decay: self.weight_decay,
+            decoupled: self.decoupled,
+        };
+        let state =
+            |plan: &mut Builder, name| plan.tensor(name, [len], Element::F32, Role::OptimizerState);
+        let first = state(plan, "first_moment")?;
+        let second = state(plan, "second_moment")?;
+        plan.op(
+            Phase::Update,
+            adam,
+            &[gradients],
+            &[parameters, first, second],
+        )
+    }
+}
+
+impl fmt::Display for Adam {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = if self.decoupled { "AdamW" } else { "Adam" };
+        let Adam {
+            learning_rate,
+            betas: [first, second],
+            eps,
+            weight_decay,
+            ..
+        } = self;
+        write!(
+            f,
+            "{name}, learning rate {learning_rate}, betas {first} and {second}, eps {eps}, weight decay \
+             {weight_decay}"
+        )
+    }
+}
