@@ -156,7 +156,8 @@ def conv_input(c, step, x):
 
 
 def conv(c, step, x):
-    factors = conv_input(c, step, x), x("weight").reshape(conv_shapes(c)[1]), x("bias")
+    bias = x("bias") if c.get("BIAS", True) else None
+    factors = conv_input(c, step, x), x("weight").reshape(conv_shapes(c)[1]), bias
     return F.conv2d(*factors, **conv_options(c))
 
 

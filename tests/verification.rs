@@ -2,6 +2,9 @@
 
 mod common;
 
+use std::collections::BTreeSet;
+use std::sync::OnceLock;
+
 use wgrad::graph::{Function, Relu, Site};
 use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, Module, Sequential, Var};
 use wgrad::ops::case::Floats;
@@ -10,36 +13,45 @@ use wgrad::ops::{
 };
 use wgrad::plan::{Builder, Phase};
 use wgrad::shape::Shape;
-use wgrad::verify::{self, Options, Subject, built_in};
+use wgrad::verify::{self, Options, Report, Subject, built_in};
 use wgrad::{Device, Result};
 
-/// Fewer rounds than the example's, more in total over its four models.
+/// Other cases than the example's, as many of each op as `WGRAD_VERIFY_ROUNDS` says. Random networks are in
+/// `tests/large.rs`.
 fn options() -> Options {
+    let rounds = std::env::var("WGRAD_VERIFY_ROUNDS").ok();
+    let rounds = rounds.map(|text| text.parse().expect("a number of rounds"));
     Options {
         seed: 1,
-        rounds: 6,
-        steps: 20,
-        networks: 1,
+        rounds: rounds.unwrap_or(Options::default().rounds),
+        networks: 0,
+        ..Options::default()
     }
+}
+
+/// What verification finds on the adapter under test, which more than one test looks at.
+fn report(device: &Device) -> &'static Report {
+    static REPORT: OnceLock<Report> = OnceLock::new();
+    REPORT.get_or_init(|| wgrad::block_on(verify::adapter(device, &options())).unwrap())
 }
 
 #[test]
 fn this_adapter_is_right() {
     let Some(device) = common::gpu() else { return };
-    let report = wgrad::block_on(verify::adapter(&device, &options())).unwrap();
+    let report = report(&device);
     assert!(report.is_right(), "{report}");
     assert_eq!(report.models.len(), built_in().len());
     // Every family of ops has cases, and those with adjoints have gradients.
     let subgroups = device
         .adapter()
         .is_some_and(|adapter| adapter.has_subgroups());
-    let cases = verify::cases(1, 6, Floats::Hostile);
+    let cases = verify::cases(1, options().rounds, Floats::Hostile);
     let can_run = cases
         .iter()
         .filter(|(_, case)| subgroups || !case.op.needs_subgroups());
     let outputs = can_run.map(|(_, case)| case.outputs.len());
     assert_eq!(report.ops.len(), outputs.sum::<usize>());
-    let gradients: std::collections::BTreeSet<_> = report.gradients.iter().map(|g| g.op).collect();
+    let gradients: BTreeSet<_> = report.gradients.iter().map(|g| g.op).collect();
     for op in [
         "im2col",
         "col2im",
@@ -68,6 +80,34 @@ fn this_adapter_is_right() {
         text.contains("Every result is within its bound.") && !text.contains("WRONG"),
         "{text}"
     );
+    let named = report
+        .ops
+        .iter()
+        .filter_map(|output| output.tensor.rsplit_once('.'));
+    let run: BTreeSet<&str> = named.map(|(case, _)| case).collect();
+    let counted = format!(
+        "checked: {} models, {} random cases",
+        report.models.len(),
+        run.len()
+    );
+    assert!(text.contains(&counted), "{text}");
+}
+
+#[test]
+fn every_op_is_right_at_large_sizes() {
+    let Some(device) = common::gpu() else { return };
+    let reports = &report(&device).large;
+    for report in reports {
+        assert!(report.is_right(), "{report:?}");
+    }
+    let ops: BTreeSet<&str> = reports.iter().map(|report| report.op).collect();
+    println!(
+        "{device}: {} outputs of {} kernels",
+        reports.len(),
+        ops.len()
+    );
+    // Without subgroups six kernels are left out.
+    assert!(ops.len() >= 30, "{ops:?}");
 }
 
 #[test]

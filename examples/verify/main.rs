@@ -26,21 +26,39 @@ struct Args {
     /// Draws sizes, inputs and parameters
     #[arg(long, default_value_t = Options::default().seed)]
     seed: u64,
-    /// Random cases of each op
-    #[arg(long, value_name = "N", default_value_t = Options::default().rounds)]
-    rounds: u32,
-    /// Steps of the free-running trajectories
-    #[arg(long, value_name = "N", default_value_t = Options::default().steps)]
-    steps: usize,
-    /// Random networks of large sizes, checked by single elements
-    #[arg(long, value_name = "N", default_value_t = Options::default().networks)]
-    networks: usize,
+    /// More rounds, steps and networks, which take minutes on a software adapter
+    #[arg(long)]
+    thorough: bool,
+    /// Random cases of each op [default: 2, thorough: 12]
+    #[arg(long, value_name = "N")]
+    rounds: Option<u32>,
+    /// Steps of the free-running trajectories [default: 10, thorough: 100]
+    #[arg(long, value_name = "N")]
+    steps: Option<usize>,
+    /// Random networks of large sizes, checked by single elements [default: 2, thorough: 4]
+    #[arg(long, value_name = "N")]
+    networks: Option<usize>,
     /// Write every figure, as a JSON array of one object for each adapter
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Only write the random cases of each op, as safetensors, for another program to compute
     #[arg(long, value_name = "FILE", conflicts_with_all = ["adapter", "steps", "json"])]
     dump: Option<PathBuf>,
+}
+
+impl Args {
+    fn options(&self) -> Options {
+        let default = match self.thorough {
+            true => Options::thorough(),
+            false => Options::default(),
+        };
+        Options {
+            seed: self.seed,
+            rounds: self.rounds.unwrap_or(default.rounds),
+            steps: self.steps.unwrap_or(default.steps),
+            networks: self.networks.unwrap_or(default.networks),
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -58,21 +76,16 @@ fn main() -> ExitCode {
 
 /// Whether every result on every adapter is right.
 async fn run(args: &Args) -> Result<bool> {
+    let options = args.options();
     if let Some(path) = &args.dump {
         let mut output = Output::open(path)?;
-        output.replace(&dump::file(args.seed, args.rounds))?;
+        output.replace(&dump::file(options.seed, options.rounds))?;
         return Ok(true);
     }
     let mut json = args.json.as_deref().map(Output::open).transpose()?;
     let devices = match &args.adapter {
         Some(name) => vec![Device::gpu(Some(name)).await?],
         None => Device::all().await?,
-    };
-    let options = Options {
-        seed: args.seed,
-        rounds: args.rounds,
-        steps: args.steps,
-        networks: args.networks,
     };
     let mut reports = Vec::new();
     let mut failed = false;
@@ -87,6 +100,22 @@ async fn run(args: &Args) -> Result<bool> {
                 failed = true;
             }
         }
+    }
+    let thorough = Options::thorough();
+    if !reports.is_empty() && options.rounds < thorough.rounds {
+        let Options {
+            rounds,
+            steps,
+            networks,
+            ..
+        } = options;
+        say!(
+            "These were {rounds} random cases of each op, {steps} steps of training, {networks} random networks; \
+             --thorough makes it {}, {} and {}.",
+            thorough.rounds,
+            thorough.steps,
+            thorough.networks
+        )?;
     }
     if let Some(output) = &mut json {
         let json = serde_json::Value::from_iter(reports.iter().map(json::of_report));

@@ -1,6 +1,7 @@
 //! Every op by itself, over random sizes and hostile inputs.
 
 use super::compare::{OutputReport, check_node, on_gpu};
+use super::lanes;
 use crate::device::Device;
 use crate::error::Result;
 use crate::gpu::Adapter;
@@ -34,12 +35,19 @@ pub fn cases(seed: u64, rounds: u32, floats: Floats) -> Vec<(String, Case)> {
 /// # Errors
 /// A device that is no adapter, is lost or reports a fault; a wrong result is no error but a report.
 pub async fn fuzz(device: &Device, seed: u64, rounds: u32) -> Result<Vec<OutputReport>> {
+    let subgroups = device.adapter().is_some_and(Adapter::has_subgroups);
+    let mut cases = cases(seed, rounds, Floats::Hostile);
+    cases.retain(|(_, case)| subgroups || !case.op.needs_subgroups());
+    let parts = lanes::parts(device, cases);
+    let reports = lanes::each(device, parts, |part| run(device, part)).await?;
+    Ok(reports.into_iter().flatten().collect())
+}
+
+/// Runs some cases, in one plan.
+async fn run(device: &Device, cases: Vec<(String, Case)>) -> Result<Vec<OutputReport>> {
     let mut plan = Builder::new(false);
     let (mut steps, mut written) = (Vec::new(), Vec::new());
-    let subgroups = device.adapter().is_some_and(Adapter::has_subgroups);
-    let can_run = |case: &Case| subgroups || !case.op.needs_subgroups();
-    let cases = cases(seed, rounds, Floats::Hostile).into_iter();
-    for (name, case) in cases.filter(|(_, case)| can_run(case)) {
+    for (name, case) in cases {
         plan.set_scope(&name);
         let (inputs, outputs) = plan.tensors_of(case.op.as_ref())?;
         written.extend(inputs.iter().copied().zip(case.inputs));

@@ -11,6 +11,7 @@
 
 use super::compare::{expect, on_gpu};
 use super::fuzz::cases;
+use super::lanes;
 use crate::device::Device;
 use crate::error::Result;
 use crate::executor::Executor;
@@ -68,22 +69,32 @@ impl GradientReport {
 /// # Errors
 /// A device that is no adapter, is lost or reports a fault; a wrong gradient is no error but a report.
 pub async fn differentiate(device: &Device, seed: u64, rounds: u32) -> Result<Vec<GradientReport>> {
+    let cases = cases(seed, rounds, Floats::Spaced).into_iter();
+    // Each draws its directions by itself, whichever device it comes to.
+    let seeds = (0..).map(|number| seed.wrapping_add(number));
+    let cases = seeds.zip(cases);
+    let cases = cases.filter(|(_, (_, case))| !case.gradients.is_empty());
+    let parts = lanes::parts(device, cases.collect());
+    let reports = lanes::each(device, parts, |part| run(device, part)).await?;
+    Ok(reports.into_iter().flatten().collect())
+}
+
+/// Differentiates some cases, in one plan; a seed of the directions stands before each.
+async fn run(device: &Device, cases: Vec<(u64, (String, Case))>) -> Result<Vec<GradientReport>> {
     let mut plan = Builder::new(false);
     let mut checks = Vec::new();
-    for (name, case) in cases(seed, rounds, Floats::Spaced) {
+    for (seed, (name, case)) in cases {
         plan.set_scope(&name);
-        if !case.gradients.is_empty() {
-            checks.push(Check::lower(&mut plan, case)?);
-        }
+        checks.push((seed, Check::lower(&mut plan, case)?));
     }
-    let mut random = Random::new(seed, Floats::Spaced);
     let mut executor = device
         .clone()
         .without_spot_checks()
         .load(plan.finish())
         .await?;
     let mut reports = Vec::new();
-    for check in &checks {
+    for (seed, check) in &checks {
+        let mut random = Random::new(*seed, Floats::Spaced);
         check.run(&mut executor, &mut random, &mut reports).await?;
     }
     Ok(reports)

@@ -1,6 +1,6 @@
 //! Every op at sizes where drivers cut loops and counters run over: single elements against the reference.
 
-use super::OutputReport;
+use super::{OutputReport, lanes};
 use crate::cache::Cache;
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -34,9 +34,17 @@ const CLASSES: usize = 37;
 /// # Errors
 /// A device that is no adapter, is lost or reports a fault; a wrong result is no error but a report.
 pub async fn large(device: &Device) -> Result<Vec<OutputReport>> {
+    let longest = Checker::new(device).await?.longest;
+    let parts = lanes::parts(device, ops(longest)?);
+    let reports = lanes::each(device, parts, |part| check(device, part)).await?;
+    Ok(reports.into_iter().flatten().collect())
+}
+
+/// Checks some ops, each by itself.
+async fn check(device: &Device, ops: Vec<Box<dyn Op>>) -> Result<Vec<OutputReport>> {
     let mut checker = Checker::new(device).await?;
     let mut reports = Vec::new();
-    for op in ops(checker.longest)? {
+    for op in ops {
         let mut plan = Builder::new(false);
         let (inputs, outputs) = plan.tensors_of(op.as_ref())?;
         plan.boxed_op(Phase::Forward, op, &inputs, &outputs)?;

@@ -15,6 +15,7 @@ mod compare;
 mod drift;
 mod fuzz;
 mod gradients;
+mod lanes;
 mod large;
 mod models;
 mod networks;

@@ -1,7 +1,7 @@
 //! Random networks of large sizes: every op as the adapter would run it, by single elements.
 
-use super::OutputReport;
 use super::large::Checker;
+use super::{OutputReport, lanes};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::expand::ConvKernel;
@@ -41,13 +41,20 @@ impl NetworkReport {
 /// # Errors
 /// A device that is no adapter, is lost or reports a fault; a wrong result is no error but a report.
 pub async fn networks(device: &Device, seed: u64, count: usize) -> Result<Vec<NetworkReport>> {
-    let mut checker = Checker::new(device).await?;
     let mut random = Random::new(seed, Floats::Hostile);
+    let mut drawn = Vec::new();
+    while drawn.len() < count {
+        drawn.extend(draw(&mut random));
+    }
+    let parts = lanes::parts(device, drawn);
+    let reports = lanes::each(device, parts, |part| check(device, part)).await?;
+    Ok(reports.into_iter().flatten().collect())
+}
+
+async fn check(device: &Device, networks: Vec<(String, Plan)>) -> Result<Vec<NetworkReport>> {
+    let mut checker = Checker::new(device).await?;
     let mut reports = Vec::new();
-    while reports.len() < count {
-        let Some((network, plan)) = draw(&mut random) else {
-            continue;
-        };
+    for (network, plan) in networks {
         let outputs = match checker.check(plan).await {
             Ok(outputs) => Ok(outputs),
             Err(error @ (Error::Limit { .. } | Error::Gpu { .. })) => Err(error.to_string()),

@@ -3,8 +3,8 @@
 use super::compare::{OutputReport, lockstep, on_gpu};
 use super::drift::load;
 use super::{
-    Drift, GradientReport, NetworkReport, Subject, built_in, differentiate, drift, fuzz, large,
-    networks,
+    Drift, GradientReport, NetworkReport, Subject, built_in, differentiate, drift, fuzz, lanes,
+    large, networks,
 };
 use crate::device::Device;
 use crate::error::Result;
@@ -26,12 +26,25 @@ pub struct Options {
 }
 
 impl Default for Options {
+    /// As much as a software adapter does in about a minute on two cores.
     fn default() -> Self {
         Options {
             seed: 0,
+            rounds: 2,
+            steps: 10,
+            networks: 2,
+        }
+    }
+}
+
+impl Options {
+    /// More cases, other sizes among them, which take minutes there.
+    pub fn thorough() -> Self {
+        Options {
             rounds: 12,
             steps: 100,
             networks: 4,
+            ..Options::default()
         }
     }
 }
@@ -83,10 +96,8 @@ impl Report {
 /// # Errors
 /// A device that is no adapter, is lost or reports a fault; a wrong result is no error but a report.
 pub async fn adapter(device: &Device, options: &Options) -> Result<Report> {
-    let mut models = Vec::new();
-    for subject in built_in() {
-        models.push(model(device, &subject, options).await?);
-    }
+    let verify = |subject: Subject| async move { model(device, &subject, options).await };
+    let models = lanes::each(device, built_in(), verify).await?;
     Ok(Report {
         adapter: device.to_string(),
         ops: fuzz(device, options.seed, options.rounds).await?,

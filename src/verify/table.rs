@@ -1,5 +1,6 @@
 //! A report as a table.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::{Drift, GradientReport, ModelReport, NetworkReport, OutputReport, Report};
@@ -16,6 +17,7 @@ impl fmt::Display for Report {
         write_gradients(f, &self.gradients)?;
         write_large(f, &self.large)?;
         write_networks(f, &self.networks)?;
+        write_counts(f, self)?;
         f.write_str(match self.is_right() {
             true => "Every result is within its bound.",
             false => "WRONG RESULTS: see above.",
@@ -108,6 +110,30 @@ fn write_gradients(f: &mut fmt::Formatter<'_>, reports: &[GradientReport]) -> fm
         }
     }
     writeln!(f)
+}
+
+/// What was checked, in numbers.
+fn write_counts(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
+    let kernels: BTreeSet<&str> = report.ops.iter().map(|output| output.op).collect();
+    // Outputs of one case differ in what follows the last dot.
+    let case = |output: &OutputReport| {
+        output
+            .tensor
+            .rsplit_once('.')
+            .map(|(case, _)| case.to_owned())
+    };
+    let cases: BTreeSet<_> = report.ops.iter().map(case).collect();
+    writeln!(
+        f,
+        "checked: {} models, {} random cases of {} kernels, {} directions of gradients, {} outputs at large sizes, \
+         {} random networks",
+        report.models.len(),
+        cases.len(),
+        kernels.len(),
+        report.gradients.len(),
+        report.large.len(),
+        report.networks.len(),
+    )
 }
 
 fn heading(f: &mut fmt::Formatter<'_>, first: &str, second: &str) -> fmt::Result {
