@@ -8,7 +8,7 @@ use wgrad::ops::{FAMILIES, Loads, Prelude, SHADERS, Shader};
 use wgrad::verify::cases;
 
 /// Files of `src/ops/` that are no op.
-const NO_OPS: [&str; 16] = [
+const NO_OPS: [&str; 17] = [
     "mod",
     "arithmetic",
     "batch_norm_sizes",
@@ -19,6 +19,7 @@ const NO_OPS: [&str; 16] = [
     "element",
     "philox",
     "product",
+    "product_choice",
     "product_kernel",
     "product_split",
     "shader",

@@ -43,6 +43,7 @@ mod metrics;
 mod mse;
 mod philox;
 mod product;
+mod product_choice;
 mod product_kernel;
 mod product_split;
 mod reduce;
@@ -210,6 +211,12 @@ pub trait Op: Any + Debug + Send + Sync + OpClone {
         Vec::new()
     }
 
+    /// What is computed and at which sizes, whichever of [`Op::variants`] computes it: under this text files keep which
+    /// one was chosen, so that it never changes. `None` if there is only one kernel.
+    fn choice(&self) -> Option<String> {
+        None
+    }
+
     /// Floating-point operations and bytes moved.
     fn cost(&self) -> Cost;
 
@@ -229,6 +236,20 @@ pub trait Op: Any + Debug + Send + Sync + OpClone {
     /// How far a correct f32 kernel may be from [`Op::reference`], one bound for each output.
     /// `args` holds the inputs, and the outputs as they were before the op.
     fn error_bounds(&self, args: &Args<'_>) -> Vec<ErrorBound>;
+}
+
+/// A kernel at its sizes, as text: its entry point, workgroup, constants and the lengths of its bindings. What was
+/// measured and checked of it is kept under this text.
+pub(crate) fn identity(op: &dyn Op) -> String {
+    let mut text = format!("{}/{}", op.name(), op.workgroup_size());
+    for (name, value) in op.constants() {
+        text += &format!(" {name}={value}");
+    }
+    let bindings = op.bindings();
+    for (name, words) in bindings.inputs.iter().chain(&bindings.outputs) {
+        text += &format!(" {name}:{words}");
+    }
+    text
 }
 
 /// What lets a `Box<dyn Op>` be cloned: every op is `Clone`.

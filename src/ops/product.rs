@@ -9,7 +9,7 @@ use super::element::{passes, tile_edges};
 use super::product_kernel::{KERNELS, Kernel, Worker};
 use super::{
     Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Shader, Split, Sum, Variant,
-    WORKGROUP_SIZE, flag, product_split,
+    WORKGROUP_SIZE, flag, product_choice, product_split,
 };
 
 /// Work fused after a product.
@@ -195,6 +195,10 @@ impl Op for Product {
             }
         }
         variants
+    }
+
+    fn choice(&self) -> Option<String> {
+        Some(product_choice::text(self))
     }
 
     fn longest_loop(&self) -> u64 {

@@ -16,7 +16,7 @@ use crate::cache::Cache;
 use crate::error::{Error, Result};
 use crate::gpu::{self, Adapter, Workbench, check_kernels, check_loops, required_limits};
 use crate::notices::Notices;
-use crate::ops::Op;
+use crate::ops::{Op, identity};
 use crate::plan::Plan;
 pub(crate) use check::check;
 use check::{Trial, Verdict};
@@ -24,7 +24,7 @@ use check::{Trial, Verdict};
 /// What a kernel that passed is remembered by: its op and size, and this version of its shader.
 fn key(op: &dyn Op) -> String {
     let mut hasher = DefaultHasher::new();
-    format!("{} {} {op:?}", op.name(), op.workgroup_size()).hash(&mut hasher);
+    identity(op).hash(&mut hasher);
     op.shader().hash(&mut hasher);
     format!("{:016x}", hasher.finish())
 }

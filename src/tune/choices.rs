@@ -10,7 +10,6 @@ use crate::error::{Error, Result};
 use crate::expand::{ConvKernel, ConvKernels};
 use crate::graph::Graph;
 use crate::notices::Notices;
-use crate::ops::Op;
 use crate::plan::Plan;
 
 /// Which kernel computes what.
@@ -18,12 +17,12 @@ use crate::plan::Plan;
 pub struct Choices {
     /// How each convolution is computed, by its layer's name.
     pub convs: ConvKernels,
-    /// The variant of each op that has several, by the op.
+    /// The variant of each op that has several, by [`Op::choice`](crate::ops::Op::choice).
     pub ops: BTreeMap<String, String>,
 }
 
 impl fmt::Display for Choices {
-    /// One line for each: `conv2: columns`, `Product { … }: gemm_8x8/16`.
+    /// One line for each: `conv2: columns`, `product of 1 32×676 by 676×32: gemm_8x8/16`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (layer, kernel) in &self.convs {
             writeln!(f, "{layer}: {kernel}")?;
@@ -70,17 +69,10 @@ impl Choices {
         foreign::adapt(self, device, graph, notices)?;
         let mut plan = graph.fast(&self.convs)?;
         plan.replace_ops(|op| {
-            let chosen = self.ops.get(&key(op)?)?;
+            let chosen = self.ops.get(&op.choice()?)?;
             let mut variants = op.variants().into_iter();
             Some(variants.find(|variant| variant.name == *chosen)?.op)
         });
         Ok(plan)
     }
-}
-
-/// The identity of an op with several kernels, independent of the kernel chosen.
-pub(super) fn key(op: &dyn Op) -> Option<String> {
-    op.variants()
-        .first()
-        .map(|variant| format!("{:?}", variant.op))
 }

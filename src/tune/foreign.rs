@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Effort;
 use super::candidates::candidates;
-use super::choices::{Choices, key};
+use super::choices::Choices;
 use crate::device::Device;
 use crate::error::Result;
 use crate::expand::ConvKernels;
@@ -29,7 +29,7 @@ pub(super) fn adapt(
     let plan = fitting(choices, device, graph, &mut replaced)?;
     for node in plan.nodes() {
         let op = node.op.as_ref();
-        let Some(key) = key(op).filter(|key| !known.contains(key)) else {
+        let Some(key) = op.choice().filter(|key| !known.contains(key)) else {
             continue;
         };
         let chosen = choices.ops.get_mut(&key);

@@ -23,13 +23,12 @@ use crate::expand::{ConvKernel, ConvKernels};
 use crate::gpu::{Adapter, Workbench};
 use crate::graph::Graph;
 use crate::notices::Notices;
-use crate::ops::{Op, SHADERS, Variant};
+use crate::ops::{Op, SHADERS, Variant, identity};
 use crate::plan::Plan;
 use crate::spot::{self, Checks};
 use budget::Budget;
 use candidates::{candidates, is_worthwhile};
 pub use choices::Choices;
-use choices::key;
 
 /// Ways to compute a convolution within this factor of the fastest are measured again, since a machine's speed
 /// fluctuates.
@@ -97,7 +96,7 @@ pub async fn choose(
     if effort == Effort::Full {
         tuner.cache.forget_times();
     }
-    let checksum = checksum(graph);
+    let checksum = checksum(graph)?;
     let known = tuner
         .cache
         .choices(&checksum)
@@ -115,7 +114,7 @@ pub async fn choose(
     let mut nodes: Vec<&dyn Op> = plan.nodes().iter().map(|node| node.op.as_ref()).collect();
     nodes.sort_by_key(|op| std::cmp::Reverse(op.cost().flop));
     for op in nodes {
-        if let Some(key) = key(op).filter(|key| !choices.ops.contains_key(key)) {
+        if let Some(key) = op.choice().filter(|key| !choices.ops.contains_key(key)) {
             let best = tuner.best(op).await?;
             // Without a name no kernel of the op has loops as short as they must be: the plan is split.
             if !best.0.is_empty() {
@@ -143,11 +142,16 @@ fn on_the_reference(graph: &Graph) -> Choices {
 }
 
 /// Tells models, and versions of the kernels, apart.
-fn checksum(graph: &Graph) -> String {
+///
+/// # Errors
+/// As [`Graph::fast`].
+fn checksum(graph: &Graph) -> Result<String> {
     let mut hasher = DefaultHasher::new();
-    format!("{graph:?}").hash(&mut hasher);
+    for node in graph.fast(&ConvKernels::new())?.nodes() {
+        identity(node.op.as_ref()).hash(&mut hasher);
+    }
     SHADERS.hash(&mut hasher);
-    format!("{:016x}", hasher.finish())
+    Ok(format!("{:016x}", hasher.finish()))
 }
 
 struct Tuner<'a> {
@@ -187,9 +191,7 @@ impl Tuner<'_> {
             let counts = |op: &str| !is_everywhere(op);
             let worthwhile = |(_, _, plan): &&(_, _, Plan)| {
                 let mut ops = plan.nodes().iter().map(|node| node.op.as_ref());
-                ops.all(|op| {
-                    !counts(&format!("{op:?}")) || is_worthwhile(op, self.adapter, self.effort)
-                })
+                ops.all(|op| !counts(&identity(op)) || is_worthwhile(op, self.adapter, self.effort))
             };
             let plans: Vec<_> = plans.iter().filter(worthwhile).collect();
             if let [(only, _, _)] = plans[..] {
@@ -229,7 +231,7 @@ impl Tuner<'_> {
     ) -> Result<()> {
         for node in plan.nodes() {
             let op = node.op.as_ref();
-            if counts(&format!("{op:?}")) {
+            if counts(&identity(op)) {
                 let (name, _) = self.best(op).await?;
                 let mut variants = op.variants().into_iter();
                 let variant = variants.find(|variant| variant.name == name);
@@ -252,7 +254,7 @@ impl Tuner<'_> {
         for node in plan
             .nodes()
             .iter()
-            .filter(|node| counts(&format!("{:?}", node.op)))
+            .filter(|node| counts(&identity(node.op.as_ref())))
         {
             match self.best(node.op.as_ref()).await?.1 {
                 Some(time) => total += time,
@@ -358,14 +360,14 @@ impl Tuner<'_> {
 fn kernel_key(op: &dyn Op, variant: &str) -> String {
     let mut shader = DefaultHasher::new();
     op.shader().hash(&mut shader);
-    format!("{op:?} {variant} {:016x}", shader.finish())
+    format!("{} {variant} {:016x}", identity(op), shader.finish())
 }
 
 /// How often each op stands in a plan.
 fn count(plan: &Plan) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for node in plan.nodes() {
-        *counts.entry(format!("{:?}", node.op)).or_default() += 1;
+        *counts.entry(identity(node.op.as_ref())).or_default() += 1;
     }
     counts
 }
