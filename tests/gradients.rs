@@ -3,13 +3,18 @@
 //!
 //! Between two kinks of ReLU and max-pool a network is linear in any one weight, so its MSE is a
 //! parabola in it, for which central differences have no error of their own; cross-entropy's third
-//! derivative is below one where logits move at most at unit speed, which leaves h²/6. A difference
+//! derivative is below one where logits move at most at unit speed, which leaves h²/6. Batch norm bends
+//! every loss: there the difference over half the distance says how much, since the error of a central
+//! difference falls with the square of the distance. A difference
 //! across a kink says nothing of the gradient: there h is halved until both ends lie between the same
 //! kinks, which the ReLU masks and the pools' indices tell.
 
 mod common;
 
-use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Ties, Training};
+use wgrad::nn::{
+    BatchNorm2d, Conv2d, Dropout, Flatten, GlobalAvgPool2d, Linear, MaxPool2d, ReLU, Residual,
+    Sequential, Ties, Training,
+};
 use wgrad::{Loss, Reduction, Session, Sgd};
 
 /// The first step tried: large, because a loss is rounded and a small step blows its rounding up.
@@ -21,6 +26,8 @@ const EPSILON: f64 = f32::EPSILON as f64 / 2.0;
 /// How many roundings of a value of magnitude 1 + loss a loss may be off by: it has passed five ops
 /// that sum at most 54 terms of mixed sign, whose errors add like noise to some √54.
 const ROUNDINGS: f64 = 8.0;
+/// The same with batch norm in between, whose quotient by the deviation adds as many.
+const CURVED_ROUNDINGS: f64 = 2.0 * ROUNDINGS;
 /// Weights of each parameter that are tried, evenly spread.
 const TRIED: usize = 24;
 
@@ -31,6 +38,38 @@ const SAMPLE: [usize; 3] = [2, 6, 7];
 fn around(middle: Sequential) -> Sequential {
     let before = Sequential::new().with(Conv2d::new(2, 3, (2, 3)).padding((1, 1)));
     before.then(middle).with(Flatten).with(Linear::new(5))
+}
+
+/// Networks that are no parabola in a weight.
+fn curved_networks() -> Vec<(&'static str, Sequential)> {
+    let norm = || {
+        Sequential::new()
+            .with(Conv2d::new(3, 3, 3).padding(1).bias(false))
+            .with(BatchNorm2d::new(3))
+    };
+    let projection = Sequential::new()
+        .with(Conv2d::new(3, 2, 1).stride(2).bias(false))
+        .with(BatchNorm2d::new(2));
+    let halved = Sequential::new()
+        .with(Conv2d::new(3, 2, 3).stride(2).padding(1))
+        .with(ReLU);
+    vec![
+        ("batch norm", around(norm())),
+        ("batch norm, ReLU", around(norm().with(ReLU))),
+        (
+            "shortcut",
+            around(Sequential::new().with(Residual::new(norm())).with(ReLU)),
+        ),
+        (
+            "projection",
+            around(Sequential::new().with(Residual::new(halved).projection(projection))),
+        ),
+        (
+            "global average pool",
+            around(norm().with(ReLU).with(GlobalAvgPool2d)),
+        ),
+        ("dropout", around(norm().with(Dropout::new(0.3)))),
+    ]
 }
 
 fn networks() -> Vec<(&'static str, Sequential)> {
@@ -108,7 +147,13 @@ async fn loss_and_sides(session: &mut Session, units: &[String]) -> (f64, Vec<u3
 
 /// Checks the gradient of every parameter of `model`; returns how many weights were tried, and the
 /// largest error in units of what is allowed.
-async fn check(device: &wgrad::Device, name: &str, model: &Sequential, loss: Loss) -> (usize, f64) {
+async fn check(
+    device: &wgrad::Device,
+    name: &str,
+    model: &Sequential,
+    loss: Loss,
+    is_curved: bool,
+) -> (usize, f64) {
     let training = Training {
         sample: SAMPLE.into(),
         batch_size: BATCH,
@@ -123,15 +168,16 @@ async fn check(device: &wgrad::Device, name: &str, model: &Sequential, loss: Los
         .parameters()
         .map(|(_, t)| (t.name.clone(), t.shape.elements()))
         .collect();
-    let units: Vec<String> = plan
+    let relus = plan
+        .nodes()
+        .iter()
+        .filter(|node| node.op.name() == "relu_forward");
+    let relus = relus.map(|node| plan.tensor(node.outputs[0]).name.clone());
+    let indices = plan
         .tensors()
         .iter()
-        .filter(|t| {
-            t.name.ends_with(".indices")
-                || (t.name.starts_with("relu") && t.name.ends_with(".output"))
-        })
-        .map(|t| t.name.clone())
-        .collect();
+        .filter(|t| t.name.ends_with(".indices"));
+    let units: Vec<String> = indices.map(|t| t.name.clone()).chain(relus).collect();
     // Pixels that no two share: nothing ties.
     let len = BATCH * SAMPLE.iter().product::<usize>();
     let images: Vec<f32> = (0..len)
@@ -155,21 +201,37 @@ async fn check(device: &wgrad::Device, name: &str, model: &Sequential, loss: Los
                     "{name}: {parameter}[{at}]: a kink at every step"
                 );
                 let mut ends = Vec::new();
-                for side in [h, -h] {
+                let sides = [h, -h, h / 2.0, -h / 2.0];
+                for side in sides.into_iter().take(if is_curved { 4 } else { 2 }) {
                     let mut moved = values.clone();
                     moved[at] += side;
                     session.write(&parameter, &moved).unwrap();
                     let (loss, sides) = loss_and_sides(&mut session, &units).await;
                     ends.push((f64::from(moved[at]), loss, sides));
                 }
-                if ends[0].2 != ends[1].2 {
+                if ends.iter().any(|end| end.2 != ends[0].2) {
                     h /= 2.0;
                     continue;
                 }
-                let distance = ends[0].0 - ends[1].0;
-                let difference = (ends[0].1 - ends[1].1) / distance;
-                let rounding = ROUNDINGS * EPSILON * (1.0 + ends[0].1) * 2.0 / distance;
-                let allowed = rounding + distance * distance / 24.0;
+                let differences: Vec<f64> = ends
+                    .chunks(2)
+                    .map(|ends| (ends[0].1 - ends[1].1) / (ends[0].0 - ends[1].0))
+                    .collect();
+                let last = &ends[ends.len() - 2..];
+                let distance = last[0].0 - last[1].0;
+                let difference = differences[differences.len() - 1];
+                let roundings = if is_curved {
+                    CURVED_ROUNDINGS
+                } else {
+                    ROUNDINGS
+                };
+                let rounding = roundings * EPSILON * (1.0 + last[0].1) * 2.0 / distance;
+                // Over the whole distance the error is four times as large: a third of the change is what is left.
+                let curvature = match is_curved {
+                    true => (differences[0] - difference).abs(),
+                    false => distance * distance / 24.0,
+                };
+                let allowed = rounding + curvature;
                 let error = (difference - f64::from(gradient[at])).abs() / allowed;
                 assert!(
                     error <= 1.0,
@@ -189,13 +251,18 @@ async fn check(device: &wgrad::Device, name: &str, model: &Sequential, loss: Los
 #[test]
 fn every_layer_option_and_loss_agrees_with_central_differences() {
     let Some(device) = common::gpu() else { return };
-    for (name, model) in networks() {
+    let curved = curved_networks().into_iter();
+    let networks = networks()
+        .into_iter()
+        .map(|(name, model)| (name, model, false));
+    for (name, model, is_curved) in networks.chain(curved.map(|(name, model)| (name, model, true)))
+    {
         for loss in [
             Loss::Mse(Reduction::Mean),
             Loss::Mse(Reduction::BatchMean),
             Loss::CrossEntropy,
         ] {
-            let (tried, worst) = wgrad::block_on(check(&device, name, &model, loss));
+            let (tried, worst) = wgrad::block_on(check(&device, name, &model, loss, is_curved));
             println!("{name}, {loss}: {tried} weights, at most {worst:.2} of what is allowed");
             assert!(tried > 40);
         }

@@ -56,6 +56,7 @@ fn this_adapter_is_right() {
         "im2col",
         "col2im",
         "gemm",
+        "batch_norm_backward_sums",
         "bias_backward",
         "relu_backward",
         "max_pool_backward",

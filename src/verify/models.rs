@@ -5,7 +5,7 @@ use crate::expand::ConvKernel;
 use crate::graph::{Graph, Module};
 use crate::loss::{Loss, Reduction};
 use crate::nn::models::{ResNet8, larger, tutorial};
-use crate::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Ties, Training};
+use crate::nn::{Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential, Ties, Training};
 use crate::optim::{Adam, Optimizer, Sgd};
 use crate::plan::Plan;
 
@@ -107,7 +107,7 @@ fn training(
     }
 }
 
-/// Uneven kernels, strides and paddings, overlapping pools, layers without bias.
+/// Uneven kernels, strides and paddings, overlapping pools, layers without bias, dropout.
 fn uneven(ties: Ties) -> Sequential {
     Sequential::new()
         .with(Conv2d::new(2, 5, (3, 2)).padding((1, 1)))
@@ -123,5 +123,6 @@ fn uneven(ties: Ties) -> Sequential {
         .with(Flatten)
         .with(Linear::new(7))
         .with(ReLU)
+        .with(Dropout::new(0.25))
         .with(Linear::new(4).bias(false))
 }

@@ -142,6 +142,14 @@ pub async fn model(device: &Device, subject: &Subject, options: &Options) -> Res
     executor.write_words(arena, &parameters)?;
     let full = Step::new(0, batch, 2, rate).at(0, 1).scalars(scalars(1));
     outputs.extend(lockstep(on_gpu(&mut executor)?, &phases, &full).await?);
+    // Where inference has ops of its own.
+    if plan
+        .nodes()
+        .iter()
+        .any(|node| node.phases == [Phase::Infer])
+    {
+        outputs.extend(lockstep(on_gpu(&mut executor)?, &[Phase::Infer], &full).await?);
+    }
     Ok(ModelReport {
         name: subject.name.clone(),
         outputs,

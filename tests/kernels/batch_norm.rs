@@ -190,7 +190,13 @@ fn batch_norm_statistics_of_channels_far_from_zero() {
         let x = common::words(&x);
         let before: Vec<Vec<u32>> = [2, 2, 2, 2, 1].map(|len| vec![0; len]).into();
         let parts = [0, 1].map(|_| vec![0; moments.bindings().outputs[0].1]);
-        let mut reports = super::reports(&device, moments.clone(), &[x.clone()], &parts, &step);
+        let mut reports = super::reports(
+            &device,
+            moments.clone(),
+            std::slice::from_ref(&x),
+            &parts,
+            &step,
+        );
         // The reference's own moments go on.
         let of_x = outputs_of(&moments, &[x], &step);
         reports.extend(super::reports(
