@@ -54,7 +54,8 @@ pub use notices::Notices;
 pub use optim::{Adam, Optimizer, Schedule, Sgd};
 pub use predict::Predictor;
 pub use train::{
-    Checkpoint, Config, EpochReport, FolderLock, Planning, Progress, Session, Split, Trainer,
+    Checkpoint, Config, ConfusionMatrix, EpochReport, FolderLock, Planning, Progress, Session,
+    Split, Trainer,
 };
 
 /// The crate that reaches the adapters, for its types in this one's interface.

@@ -8,7 +8,10 @@ use wgrad::graph::{Graph, Module, Training, Var};
 use wgrad::nn::models::ResNet8;
 use wgrad::nn::{BatchNorm2d, Conv2d, Flatten, Linear, ReLU, Residual, Sequential};
 use wgrad::plan::{Element, Phase};
-use wgrad::{Config, Device, Loss, Planning, Predictor, Session, Sgd, Split, Trainer, block_on};
+use wgrad::{
+    Config, ConfusionMatrix, Device, Loss, Planning, Predictor, Session, Sgd, Split, Trainer,
+    block_on,
+};
 
 fn training(sample: [usize; 3], batch_size: usize) -> Training {
     Training {
@@ -322,6 +325,11 @@ fn a_graph_is_text_and_a_checkpoint_predicts_by_itself() {
                 "{} {accuracy}",
                 report.accuracy
             );
+            // The trainer says of each sample what its evaluation counts.
+            let own = trainer.classes(Split::Test).await.unwrap();
+            let matrix = ConfusionMatrix::of(&data.test.labels, &own, 10).unwrap();
+            println!("{matrix}");
+            assert_eq!(matrix.accuracy(), report.accuracy);
             let probabilities = by_itself.probabilities(&images).await.unwrap();
             for row in probabilities.chunks(10) {
                 assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-6);

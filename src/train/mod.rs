@@ -3,7 +3,9 @@
 mod bursts;
 mod checkpoint;
 mod config;
+mod confusion;
 mod convert;
+mod evaluate;
 mod lock;
 mod names;
 mod planning;
@@ -14,6 +16,7 @@ mod trainer;
 
 pub use checkpoint::Checkpoint;
 pub use config::Config;
+pub use confusion::ConfusionMatrix;
 pub use lock::FolderLock;
 pub use planning::Planning;
 pub use session::Session;

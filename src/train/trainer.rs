@@ -75,8 +75,8 @@ pub struct Trainer {
     order: TensorId,
     pub(super) train_len: usize,
     pub(super) train_sum: u32,
-    test_len: usize,
-    classes: usize,
+    pub(super) test_len: usize,
+    pub(super) classes: usize,
     pub(super) description: String,
     pub(super) position: Position,
     pub(super) learning_rate: f32,
@@ -262,17 +262,6 @@ impl Trainer {
         }
     }
 
-    /// Loss and accuracy over a whole split, with the parameters as they are.
-    ///
-    /// # Errors
-    /// A split without samples; a device that is lost or reports a fault.
-    pub async fn evaluate(&mut self, split: Split) -> Result<EpochReport> {
-        self.check_whole()?;
-        let go_on = |_: &Progress| ControlFlow::Continue(());
-        let (report, _) = self.run(&Phase::EVALUATE, split, 0, go_on).await?;
-        Ok(report)
-    }
-
     /// # Errors
     /// A step that panicked.
     pub(super) fn check_whole(&self) -> Result<()> {
@@ -283,20 +272,14 @@ impl Trainer {
     }
 
     /// The report, and the loss of the step that was the first whose loss is not finite.
-    async fn run(
+    pub(super) async fn run(
         &mut self,
         phases: &[Phase],
         split: Split,
         first_step: usize,
         mut on_progress: impl FnMut(&Progress) -> ControlFlow<()>,
     ) -> Result<(EpochReport, f64)> {
-        let (first, len) = match split {
-            Split::Train => (0, self.train_len),
-            Split::Test => (self.train_len, self.test_len),
-        };
-        if len == 0 {
-            return Err(Error::value("test set", "at least 1 sample", 0));
-        }
+        let (first, len) = self.range(split)?;
         let batch = self.config.batch_size;
         let skipped = (first_step * batch).min(len);
         let (epoch, seed) = (self.position.epoch, self.config.seed);
@@ -361,7 +344,7 @@ impl Trainer {
 
     /// The order in which samples are visited: the training samples, shuffled by seed and epoch or
     /// as they are, then the test samples as they are.
-    fn write_order(&mut self, shuffle: bool) -> Result<()> {
+    pub(super) fn write_order(&mut self, shuffle: bool) -> Result<()> {
         let mut order = memory::zeros("order of samples", self.train_len + self.test_len)?;
         for (place, sample) in order.iter_mut().enumerate() {
             *sample = place as u32;
