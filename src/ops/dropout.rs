@@ -3,11 +3,11 @@
 use rayon::prelude::*;
 
 use super::arithmetic::{ELEMENT, items_of_a_task};
-use super::bound::{EPSILON, SMALLEST_NORMAL};
 use super::case::{Case, Random, Read};
 use super::philox::{ROUNDS, philox};
 use super::{
-    Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Prelude, Shader, Step, nested_loops,
+    Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Prelude, Shader, Step, Sum,
+    nested_loops,
 };
 
 pub(super) const SHADER: Shader = Shader::new(
@@ -38,8 +38,9 @@ pub struct Dropout {
     pub stream: u32,
 }
 
-/// `1 / (1 − p)` is rounded, the product with it, and the reference.
-const ROUNDINGS: f64 = 3.0;
+/// One product, to whose rounding and the reference's that of `1 / (1 − p)` comes. That factor may be large: where the
+/// other one is subnormal, much is lost if it is flushed.
+const BOUND: ErrorBound = ErrorBound::Products { terms: 1 };
 
 impl Dropout {
     fn elements(&self) -> usize {
@@ -123,13 +124,13 @@ impl Op for Dropout {
         if !self.kept(args.step, index / 4)[index % 4] {
             return Element::Word(0);
         }
-        let value = args.float(0, index) / self.kept_share();
-        let error = ROUNDINGS * EPSILON * value.abs() + (ROUNDINGS + 2.0) * SMALLEST_NORMAL;
-        Element::Float { value, error }
+        let mut product = Sum::default();
+        product.add_product(args.float(0, index), 1.0 / self.kept_share());
+        product.within(&BOUND)
     }
 
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
-        vec![ErrorBound::Relative(ROUNDINGS)]
+        vec![BOUND]
     }
 }
 
