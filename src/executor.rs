@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use crate::error::{Error, Result};
-use crate::nn::{initial_parameters, initial_states};
 use crate::ops::{Step, StepMetrics};
-use crate::plan::{Phase, Plan, Port, STEPS_PER_RUN, TensorId};
+use crate::plan::{Phase, Plan, Port, STEPS_PER_RUN, TensorId, initial_parameters, initial_states};
 use crate::{cpu, gpu};
 
 /// The metrics of a run, perhaps still on their way.

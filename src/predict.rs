@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::executor::Executor;
-use crate::expand::ConvKernels;
 use crate::graph::{Graph, Module, Source, Weights};
+use crate::notices::Notices;
 use crate::ops::{Step, first_largest};
 use crate::plan::{Element, Phase, Port, TensorId};
 use crate::shape::Shape;
 use crate::train::Checkpoint;
+use crate::tune::{self, Effort};
 
 /// The rows of the plans that are loaded where they are needed: each call takes the smallest that holds its images,
 /// or goes through them in parts by the largest.
@@ -48,6 +49,7 @@ pub struct Predictor {
     graph: Graph,
     weights: Weights,
     loaded: BTreeMap<usize, Loaded>,
+    notices: Notices,
 }
 
 /// A plan in the device's memory.
@@ -126,7 +128,13 @@ impl Predictor {
             graph,
             weights: own,
             loaded: BTreeMap::new(),
+            notices: weights.notices.clone(),
         })
+    }
+
+    /// What came up that a user should know and that is no error: a line each.
+    pub fn notices(&self) -> &[String] {
+        &self.notices
     }
 
     /// The shape of an image: (C, H, W) or (F).
@@ -199,8 +207,10 @@ impl Predictor {
     /// The plan of `rows` rows, loaded with the model's weights.
     async fn load(&mut self, rows: usize) -> Result<&mut Loaded> {
         if !self.loaded.contains_key(&rows) {
-            let plan = self.graph.with_rows(rows)?.fast(&ConvKernels::new())?;
-            let mut executor = self.device.load(plan).await?;
+            let (graph, notices) = (self.graph.with_rows(rows)?, &mut self.notices);
+            let choices = tune::choose(&self.device, &graph, Effort::Off, notices);
+            let plan = choices.await?.apply(&self.device, &graph, notices)?;
+            let mut executor = self.device.load_noting(plan, notices).await?;
             let plan = executor.plan().clone();
             for (name, (_, values)) in &self.weights {
                 executor.write(plan.find(name)?, values)?;

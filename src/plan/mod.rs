@@ -4,11 +4,14 @@
 mod builder;
 mod display;
 mod host;
+mod init;
 mod loops;
 mod memory;
 mod ports;
 
 pub use builder::Builder;
+pub use init::initial_parameters;
+pub(crate) use init::initial_states;
 pub(crate) use memory::share as share_memory;
 pub use ports::Port;
 

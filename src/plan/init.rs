@@ -4,9 +4,9 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
+use super::{ARENA_ALIGNMENT, Init, Plan, Role, TensorId};
 use crate::error::Result;
 use crate::memory;
-use crate::plan::{ARENA_ALIGNMENT, Init, Plan, Role, TensorId};
 
 /// The arena of parameters before training. Parameter number `i` draws from stream `i` of a ChaCha
 /// generator, in f64, so that a layer's weights do not depend on the sizes of those before it.
