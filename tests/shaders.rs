@@ -1,4 +1,5 @@
-//! What must hold of `shaders/`: it mirrors `src/ops/`, what is compiled is valid WGSL, and nothing is written twice.
+//! What must hold of the source: `shaders/` mirrors `src/ops/`, compiled WGSL is valid, nothing is written twice, and
+//! modules import each other in one direction.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
@@ -161,4 +162,53 @@ fn nothing_is_declared_in_two_files() {
         }
     }
     assert!(seen.len() > 50, "{}", seen.len());
+}
+
+/// The modules that a module of `src/` names, whatever file of it names them.
+fn imports() -> BTreeMap<String, BTreeSet<String>> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut imports: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut folders = vec![source.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let module = path.strip_prefix(&source).unwrap().iter().next().unwrap();
+            let module = module.to_str().unwrap().trim_end_matches(".rs").to_owned();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let code = text
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"));
+            let named = code.flat_map(|line| line.split("crate::").skip(1));
+            let named = named.map(|rest| {
+                let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_'));
+                rest[..end.unwrap_or(rest.len())].to_owned()
+            });
+            let is_module = |name: &String| {
+                source.join(name).is_dir() || source.join(format!("{name}.rs")).is_file()
+            };
+            let others = named.filter(|name| is_module(name) && *name != module);
+            imports.entry(module.clone()).or_default().extend(others);
+        }
+    }
+    imports.remove("lib");
+    imports
+}
+
+/// Modules can be read one after the other: none imports, by whatever way, one that imports it.
+#[test]
+fn modules_import_each_other_in_one_direction() {
+    let mut left = imports();
+    assert!(left["expand"].contains("graph"), "{left:?}");
+    loop {
+        let names: BTreeSet<String> = left.keys().cloned().collect();
+        let Some(name) = names.iter().find(|&name| left[name].is_disjoint(&names)) else {
+            break;
+        };
+        left.remove(name);
+    }
+    assert!(left.is_empty(), "a cycle among {left:?}");
 }
