@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""Makes tests/golden/*.safetensors: what PyTorch, in double precision, says of the same inputs.
+"""Makes tests/golden/*.safetensors: PyTorch's results, in double precision, for the same inputs.
 
     python3 -m venv venv && venv/bin/pip install torch numpy safetensors
     venv/bin/python scripts/golden.py [ops|batch_norm|trajectories|residual ...]
 
 - `ops`: the outputs of random cases of every op. The cases come from `verify --dump`.
-- `batch_norm`: a step of batch normalisation and its gradients, of planes and of features, and what it then makes
-  of the same values by its running statistics.
-- `tutorial`, `uneven`, `strided`, `residual`: the losses of 200 training steps on MNIST of four small networks,
-  from weights and batches that NumPy draws in f32. `residual` is ResNet-8, which also has its state_dict after
-  them, and what that makes of eight images in evaluation.
+- `batch_norm`: a step of batch normalisation and its gradients, for planes and for features, then its
+  output for the same values with its running statistics.
+- `tutorial`, `uneven`, `strided`, `residual`: the losses of 200 training steps on MNIST of four small
+  networks, from weights and batches that NumPy draws in f32. `residual` is ResNet-8; its file also has
+  the final state_dict, and its logits for eight images in evaluation.
 
-The tests read the files; nothing needs PyTorch to build or to run.
+The tests read the files; building and running need no PyTorch.
 """
 
 import gzip
@@ -36,7 +36,7 @@ STEPS = 200
 
 
 def ops():
-    """Every case of every op, and a checksum of what it read."""
+    """Every case of every op, and a checksum of its inputs."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "cases.safetensors"
         command = ["cargo", "run", "--release", "--example", "verify", "--"]
@@ -66,7 +66,7 @@ def mnist(folder):
 
 
 def he_normal(net, seed):
-    """Normal weights of deviation sqrt(2 / fan_in), zero biases, in the order of the layers."""
+    """Normal weights with standard deviation sqrt(2 / fan_in), zero biases, in layer order."""
     generator = np.random.default_rng(seed)
     parameters = {}
     for name, parameter in net.named_parameters():
@@ -113,7 +113,7 @@ def networks():
         nn.Linear(676, 32), nn.ReLU(), nn.Linear(32, 10),
     )
     yield "tutorial", tutorial, mse, 32, dict(lr=0.01)
-    # Uneven kernels, strides and paddings, overlapping pools, a convolution behind another one,
+    # Non-square filters, strides and paddings, overlapping pools, a convolution after another one,
     # layers without bias, momentum and weight decay.
     uneven = nn.Sequential(
         nn.Conv2d(1, 3, (3, 2), stride=(2, 1), padding=(1, 0)), nn.ReLU(),
@@ -208,15 +208,15 @@ def residual():
     net, tensors, of_steps = train(lambda p: p)
     tensors["losses"] = of_steps
     tensors["order"] = order.astype(np.int32)
-    # How far f32 may take them apart: the same in f64 but for parameters that are rounded to f32 after each
-    # step, to the nearest or at random.
+    # The expected drift of f32: f64 training with parameters rounded to f32 after each step, to the
+    # nearest or at random.
     noise = torch.Generator().manual_seed(0)
     at_random = lambda p: p * (1 + 2**-24 * (2 * torch.rand(p.shape, generator=noise, dtype=p.dtype) - 1))
     roundings = [lambda p: p.float().double(), at_random, at_random]
     apart = [np.abs(train(rounding)[2] - tensors["losses"]) for rounding in roundings]
     tensors["apart"] = np.maximum.accumulate(np.max(apart, 0))
     print("residual, apart:", tensors["apart"][[9, 49, 99, 199]])
-    # What follows is of the state as a file of f32 holds it.
+    # From here on, use the state as stored in an f32 file.
     net.float()
     state = {f"state.{name}": values.numpy().copy() for name, values in net.state_dict().items()}
     net.double().eval()
@@ -228,11 +228,11 @@ def residual():
 
 
 def batch_norm():
-    """Random values of both signs; channels of several means and deviations."""
+    """Random values of both signs; channels with several means and deviations."""
     generator = np.random.default_rng(5)
     random = lambda *shape: generator.standard_normal(shape).astype(np.float32)
     tensors = {}
-    # Planes of one part, which is whole fours; of two, which are not; features; with and without ReLU.
+    # Planes of one part, a multiple of four; of two, which are not; features; with and without ReLU.
     for name, shape, relu in [
         ("fours", (6, 5, 4, 6), False),
         ("relu", (5, 3, 11, 13), True),

@@ -77,7 +77,7 @@ OPS["max_pool_backward_disjoint"] = max_pool_backward
 
 
 def scattered(indices, gradients, pixels):
-    """Gradients of planes, each added at its index; NO_PIXEL's go to a pixel that is cut off."""
+    """Gradients of planes, each added at its index; those of NO_PIXEL go to a pixel that is cut off."""
     zeros = torch.zeros(len(indices), pixels + 1, dtype=torch.float64)
     return zeros.scatter_add(1, indices.clamp(max=pixels), gradients)[:, :pixels]
 
@@ -126,7 +126,7 @@ def conv_options(c):
 
 
 def samples_of(step, x):
-    """The samples that the step's rows are."""
+    """The samples of the step's rows."""
     return x.words("order").numpy()[step["offset"] : step["offset"] + step["rows"]]
 
 
@@ -135,8 +135,8 @@ def as_bytes(x, name):
 
 
 def gathered_images(step, x, name, shape):
-    """The step's rows of a data set of bytes as numbers from 0 to 1, rounded to f32, since sums in which they
-    cancel would show it; zeros for the other rows."""
+    """The step's rows of a byte data set, scaled to [0, 1] and rounded to f32, since sums with cancellation
+    would show the difference; zeros for padding rows."""
     images = torch.zeros(shape, dtype=torch.float64)
     pixels = samples_of(step, x)[:, None] * images[0].numel() + np.arange(images[0].numel())
     rows = as_bytes(x, name)[pixels] * np.float32(1 / 255)
@@ -308,7 +308,7 @@ def philox(key, counter):
 
 @op
 def dropout(c, step, x):
-    """PyTorch's formula, by another mask."""
+    """PyTorch's formula, with our mask."""
     values = x("input")
     fours = range(-(-len(values) // 4))
     counters = [(four, c["STREAM"], step["number"], step["epoch"]) for four in fours]
@@ -327,7 +327,7 @@ def labels_of(c, step, x):
 
 
 def loss(c, step, x, row_losses, gradient_of):
-    """Losses of the step's rows and the gradient of their reduction; zeros for the other rows."""
+    """Losses of the step's rows and the gradient of their reduction; zeros for padding rows."""
     rows = step["rows"]
     logits = x("logits").reshape(c["ROWS"], c["CLASSES"]).requires_grad_()
     labels = labels_of(c, step, x)
@@ -363,7 +363,7 @@ def metrics(c, step, x):
 
 
 def with_metrics(c, step, x, of_rows):
-    """A loss's gradient, then what `metrics` makes of its rows."""
+    """A loss's gradient, then the `metrics` of its rows."""
     row_loss, d_logits = of_rows(c, step, x)
     rows, slot = step["rows"], step["slot"]
     loss_sum, correct = x("loss_sum"), x.words("correct")
@@ -410,7 +410,7 @@ def sgd_momentum(c, step, x):
 
 @op
 def adam(c, step, x):
-    """The host's roundings of both corrections are undone by lr, eps and the decay that lr scales."""
+    """lr, eps and the decay that lr scales compensate the host's roundings of both corrections."""
     parameter = torch.nn.Parameter(x("parameters"))
     parameter.grad = x("gradients")
     number = step["number"] + 1
@@ -442,7 +442,7 @@ def gather(c, step, x):
 
 
 def parts_of(c, values):
-    """(N, C, AREA) as (N, C, PARTS, PART_LEN), with zeros after the last part, and where elements are."""
+    """(N, C, AREA) as (N, C, PARTS, PART_LEN), zero-padded after the last part, and a mask of the elements."""
     rows, channels, area, parts = c["ROWS"], c["CHANNELS"], c["AREA"], c["PARTS"]
     whole = parts * c["PART_LEN"]
     shape = (rows, channels, parts, c["PART_LEN"])
@@ -479,7 +479,7 @@ def of_channels(c, values):
 
 
 def real_rows(c, step, values):
-    """Zeros in the other rows."""
+    """Zeros in padding rows."""
     return torch.where(torch.arange(c["ROWS"])[:, None, None] < step["rows"], values, 0)
 
 
@@ -500,7 +500,7 @@ def batch_norm_infer(c, step, x):
 
 
 def normal_and_gradient(c, x):
-    """x̂, and what of d_y counts."""
+    """x̂, and d_y after the gradient of ReLU."""
     normal = (of_channels(c, x("x")) - x("mean")[:, None]) * x("inverse_deviation")[:, None]
     d_y, y = of_channels(c, x("d_y")), of_channels(c, x("y"))
     return normal, torch.where(y > 0, d_y, 0) if c["RELU"] else d_y

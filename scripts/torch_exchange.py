@@ -3,11 +3,11 @@
 
     venv/bin/python scripts/torch_exchange.py make    # writes tests/golden/torch_*.safetensors
     venv/bin/python scripts/torch_exchange.py check FILE LOGITS
-                                                      # loads what wgrad saved, compares logits
+                                                      # loads wgrad's weights, compares logits
 
-`make` saves a state_dict of the tutorial's network by PyTorch's safetensors, and the logits that PyTorch
-computes from it for eight images; a test loads them. `check` takes what the same test leaves in
-target/tmp: exchange.safetensors and exchange_logits.safetensors.
+`make` saves a state_dict of the tutorial's network with PyTorch's safetensors, and PyTorch's logits for
+eight images; a test loads them. `check` reads the files that the same test writes to target/tmp:
+exchange.safetensors and exchange_logits.safetensors.
 """
 
 import gzip

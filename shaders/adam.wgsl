@@ -1,5 +1,5 @@
-// Adam and AdamW over the arena of all parameters: one element per invocation, or four if LEN is a multiple of
-// four.
+// Adam and AdamW over the arena of all parameters: one element per invocation, or four if LEN is a
+// multiple of four.
 //
 // Preludes: invocation, step, loads.
 
@@ -8,7 +8,7 @@ override BETA1: f32;
 override BETA2: f32;
 override EPS: f32;
 override WEIGHT_DECAY: f32;
-override DECOUPLED: bool; // AdamW: the decay is no part of the gradient
+override DECOUPLED: bool; // AdamW: the decay is not part of the gradient
 
 @group(0) @binding(0) var<storage, read> gradients: array<f32>; // (LEN)
 @group(0) @binding(1) var<storage, read_write> parameters: array<f32>; // (LEN)
@@ -28,7 +28,7 @@ struct State {
     second: vec4<f32>,
 }
 
-// WGSL says nothing of the root of zero or of a subnormal: both are taken for zero.
+// WGSL does not define the accuracy of the root of zero or a subnormal: both count as zero.
 fn root(values: vec4<f32>) -> vec4<f32> {
     let magnitude = bitcast<vec4<u32>>(values) & vec4<u32>(0x7fffffffu);
     return select(sqrt(values), vec4<f32>(), magnitude < vec4<u32>(SMALLEST_NORMAL));

@@ -1,4 +1,5 @@
-// The sum of two arrays, after ReLU or not: one element per invocation, or four if LEN is a multiple of four.
+// The sum of two arrays, with or without ReLU: one element per invocation, or four if LEN is a
+// multiple of four.
 //
 // Preludes: invocation, loads, relu.
 

@@ -12,7 +12,7 @@ override INVERSE_AREA: f32; // rounded on the host
 @group(0) @binding(0) var<storage, read> d_output: array<f32>; // (N·C)
 @group(0) @binding(1) var<storage, read_write> d_input: array<f32>; // (N·C, AREA)
 
-// One invocation takes one plane.
+// One invocation per plane.
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn avg_pool_forward(
     @builtin(global_invocation_id) id: vec3<u32>,
@@ -29,7 +29,7 @@ fn avg_pool_forward(
     output[plane] = sum * INVERSE_AREA;
 }
 
-// One invocation takes one pixel.
+// One invocation per pixel.
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn avg_pool_backward(
     @builtin(global_invocation_id) id: vec3<u32>,

@@ -1,5 +1,5 @@
-// Batch normalisation, y = (x − mean) / √(variance + EPS) · weight + bias of each channel, and ReLU after it if
-// RELU. One invocation takes AT_ONCE elements.
+// Batch normalisation, y = (x − mean) / √(variance + EPS) · weight + bias per channel, followed by
+// ReLU if RELU. AT_ONCE elements per invocation.
 //
 // Preludes: invocation, step, relu, ones.
 // Or loads and fours, if AREA is a multiple of four.
@@ -18,7 +18,7 @@ override RELU: bool;
 @group(0) @binding(4) var<storage, read> bias: array<f32>; // (C)
 @group(0) @binding(5) var<storage, read_write> y: array<Stored>; // (N, C, AREA)
 
-// An element of y: with `inverse`, one over the deviation.
+// Elements of y; `inverse` is one over the standard deviation.
 fn normalised(values: Floats, channel: u32, inverse: f32) -> Floats {
     let result = (values - mean[channel]) * inverse * weight[channel] + bias[channel];
     if RELU {
@@ -27,7 +27,7 @@ fn normalised(values: Floats, channel: u32, inverse: f32) -> Floats {
     return result;
 }
 
-// By the statistics of the step's rows; zero in the others.
+// With the statistics of the step's rows; zero in the padding rows.
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn batch_norm_forward(
     @builtin(global_invocation_id) id: vec3<u32>,
@@ -43,7 +43,7 @@ fn batch_norm_forward(
     y[index] = store(select(Floats(), result, plane / CHANNELS < this_step.rows));
 }
 
-// By running statistics.
+// With running statistics.
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn batch_norm_infer(
     @builtin(global_invocation_id) id: vec3<u32>,

@@ -1,7 +1,8 @@
-// The gradients of batch normalisation by the statistics of the step. With x̂ = (x − mean) · inverse_deviation,
-// m elements in a channel and sums over them,
-//     d_bias = Σ d_y,   d_weight = Σ d_y·x̂,   d_x = weight · inverse_deviation · (d_y − d_bias/m − x̂·d_weight/m).
-// If RELU, d_y counts only where y passed it.
+// The gradients of batch normalisation with the statistics of the step. With
+// x̂ = (x − mean) · inverse_deviation and m elements per channel, summed over these,
+//     d_bias = Σ d_y,   d_weight = Σ d_y·x̂,
+//     d_x = weight · inverse_deviation · (d_y − d_bias/m − x̂·d_weight/m).
+// If RELU, d_y is zero where y is.
 //
 // Preludes: invocation, step, relu, ones, parts, lanes.
 // Or loads and fours, if AREA is a multiple of four.
@@ -30,7 +31,7 @@ override ACCUMULATE: bool;
 @group(0) @binding(3) var<storage, read_write> d_weight: array<f32>; // (C)
 @group(0) @binding(4) var<storage, read_write> d_bias: array<f32>; // (C)
 
-// What of d_y counts.
+// d_y, after the gradient of ReLU.
 fn gradient(index: u32) -> Floats {
     let whole = load(d_y[index]);
     if RELU {
@@ -39,7 +40,7 @@ fn gradient(index: u32) -> Floats {
     return whole;
 }
 
-// One invocation takes one part.
+// One invocation per part.
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn batch_norm_backward_sums(
     @builtin(global_invocation_id) id: vec3<u32>,
@@ -65,7 +66,7 @@ fn batch_norm_backward_sums(
     part_d_weight[index] = total(of_weight) * inverse_deviation[channel];
 }
 
-// One workgroup takes one channel.
+// One workgroup per channel.
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn batch_norm_backward_reduce(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -97,7 +98,7 @@ fn batch_norm_backward_reduce(
     }
 }
 
-// One invocation takes AT_ONCE elements; zero in rows beyond the step's.
+// AT_ONCE elements per invocation; zero in the padding rows.
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn batch_norm_backward_input(
     @builtin(global_invocation_id) id: vec3<u32>,

@@ -1,13 +1,13 @@
-// Means and variances of the channels of x: first of each part of a plane, then of all parts together (Chan,
-// Golub & LeVeque, 1983). Deviations are taken from a value of the channel and then from the mean, so that
-// little is lost where a mean is large.
+// Means and variances of the channels of x: first of each part of a plane, then of all parts
+// together (Chan, Golub & LeVeque, 1983). Deviations are taken from a value of the channel and then
+// from the mean, to limit cancellation if a mean is large.
 //
 // Preludes: invocation, step, relu, ones, parts, lanes.
 // Or loads and fours, if AREA is a multiple of four.
 
 override ROWS: u32; // N
 override EPS: f32; // added to variances
-override MOMENTUM: f32; // the share of the step in the running statistics
+override MOMENTUM: f32; // the weight of the step in the running statistics
 // WORKGROUP_SIZE: a power of two.
 
 @group(0) @binding(0) var<storage, read> x: array<Stored>; // (N, C, AREA)
@@ -22,7 +22,7 @@ override MOMENTUM: f32; // the share of the step in the running statistics
 @group(0) @binding(5) var<storage, read_write> running_var: array<f32>; // (C)
 @group(0) @binding(6) var<storage, read_write> batches: array<u32>; // (1)
 
-// One invocation takes one part.
+// One invocation per part.
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn batch_norm_moments(
     @builtin(global_invocation_id) id: vec3<u32>,
@@ -51,7 +51,7 @@ fn batch_norm_moments(
     part_squares[index] = total(square);
 }
 
-// One workgroup takes one channel.
+// One workgroup per channel.
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn batch_norm_statistics(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -84,7 +84,7 @@ fn batch_norm_statistics(
     mean[channel] = average;
     inverse_deviation[channel] = inverseSqrt(all_squares / f32(count) + EPS);
     running_mean[channel] = (1.0 - MOMENTUM) * running_mean[channel] + MOMENTUM * average;
-    // One value alone has no unbiased variance.
+    // A single value has no unbiased variance.
     if count > 1u {
         let unbiased = all_squares / f32(count - 1u);
         running_var[channel] = (1.0 - MOMENTUM) * running_var[channel] + MOMENTUM * unbiased;

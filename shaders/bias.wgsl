@@ -1,4 +1,4 @@
-// A number added to each channel, and its gradient.
+// Adds a bias to each channel; its gradient.
 //
 // Preludes: invocation.
 
@@ -13,7 +13,7 @@ override AREA: u32; // H·W, or 1 after a Linear layer
 @group(0) @binding(0) var<storage, read> d_output: array<f32>; // (N, C, AREA)
 @group(0) @binding(1) var<storage, read_write> d_bias: array<f32>; // (N, C)
 
-// One invocation adds to one element.
+// One invocation per element.
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn bias_forward(
     @builtin(global_invocation_id) id: vec3<u32>,

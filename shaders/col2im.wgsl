@@ -1,4 +1,4 @@
-// The adjoint of im2col: one invocation sums, for one input pixel, the columns that it fed.
+// The adjoint of im2col: one invocation per input pixel sums the columns that read it.
 //
 // Preludes: invocation, window.
 
@@ -20,7 +20,7 @@ fn col2im(
     let w = index % W + PAD_W;
     let plane = index / (H * W);
 
-    // Cell (kh, kw) read this pixel from position (h − kh, w − kw) / stride, where that is whole.
+    // Cell (kh, kw) read this pixel from position (h − kh, w − kw) / stride, if that is an integer.
     var sum = 0.0;
     for (var kh = 0u; kh < KH; kh++) {
         let oh = (h - kh) / STRIDE_H;

@@ -1,5 +1,5 @@
-// Convolution and its gradients as matrix products that read im2col's columns from the image where they
-// stand. One invocation computes a tile of 8×8 in registers: 16 loads feed 64 multiply-adds.
+// Convolution and its gradients as implicit GEMM: im2col's columns are read directly from the
+// image. One invocation computes an 8×8 tile in registers: 16 loads feed 64 multiply-adds.
 //
 // Preludes: invocation, step, window, outer, relu.
 
@@ -10,7 +10,7 @@ override C: u32;
 override O: u32;
 override BIAS: bool; // a bias is added
 override RELU: bool; // ReLU follows
-override PARTS: u32; // runs of output pixels that the weight's gradient is summed over
+override PARTS: u32; // runs of output pixels, each with its own partial gradient of the weight
 
 @group(0) @binding(0) var<storage, read> input: array<f32>; // (N, C, H, W)
 @group(0) @binding(1) var<storage, read> weight: array<f32>; // (O, C, KH, KW)
@@ -26,7 +26,7 @@ override PARTS: u32; // runs of output pixels that the weight's gradient is summ
 
 const FOUR = vec4<u32>(0u, 1u, 2u, 3u);
 
-// A tile of a product: column i of a matrix is row i of a block of 4×4.
+// A tile of a product: column i of a matrix is row i of a 4×4 block.
 struct Blocks {
     top_left: mat4x4<f32>,
     top_right: mat4x4<f32>,
@@ -34,22 +34,22 @@ struct Blocks {
     bottom_right: mat4x4<f32>,
 }
 
-// Four images' pixels: the plane of the image's first channel, and a place on it.
+// Four pixels: the plane of the image's first channel, and the position on it.
 struct Pixels {
     plane: vec4<u32>,
     h: vec4<u32>,
     w: vec4<u32>,
 }
 
-// Four of the N·height·width pixels from `first` on; past the end the last one again.
+// Four of the N·height·width pixels from `first` on, clamped to the last one.
 fn pixels_from(first: u32, height: u32, width: u32, channels: u32) -> Pixels {
     let index = min(first + FOUR, vec4<u32>(BATCH * height * width - 1u));
     let image = index / (height * width);
     return Pixels(image * channels, index / width % height, index % width);
 }
 
-// Four input values; zero on the padding. Below zero wraps past H and W. The zero comes from the step: a
-// driver that knows it makes zero of its product with infinity.
+// Four input values; zero on the padding. Negative indices wrap past H and W. The zero comes from
+// the step: a driver that knows it may fold its product with infinity to zero.
 fn input_at(plane: vec4<u32>, h: vec4<u32>, w: vec4<u32>) -> vec4<f32> {
     let inside = (h < vec4<u32>(H)) & (w < vec4<u32>(W));
     let at = select(vec4<u32>(), (plane * H + h) * W + w, inside);
@@ -125,7 +125,7 @@ fn conv_forward(
     store_output_block(o + 4u, first + 4u, sums.bottom_right);
 }
 
-// The gradients of the outputs whose windows have cell (kh, kw) on four input pixels, where one has.
+// The gradients of the outputs whose windows have cell (kh, kw) on four input pixels, if any.
 struct Over {
     covered: vec4<bool>,
     values: vec4<f32>,
@@ -142,7 +142,7 @@ fn d_output_over(pixels: Pixels, o: u32, kh: u32, kw: u32) -> Over {
     return Over(covered, values);
 }
 
-// As `outer`, but nothing where no window is: zero would make NaN of an infinite weight.
+// `outer`, but zero where no window is: zero times an infinite weight would be NaN.
 fn outer_over(column: vec4<f32>, over: Over) -> mat4x4<f32> {
     let products = outer(column, over.values);
     let none = vec4<f32>();
@@ -214,7 +214,7 @@ fn conv_backward_input(
     store_d_input_block(c + 4u, first + 4u, sums.bottom_right);
 }
 
-// Where four of the C·KH·KW weights of an output channel lie on the input: channel and cell.
+// The positions on the input of four of the C·KH·KW weights of an output channel: channel and cell.
 fn cells_from(first: u32) -> Pixels {
     let index = min(first + FOUR, vec4<u32>(C * KH * KW - 1u));
     return Pixels(index / (KH * KW), index / KW % KH, index % KW);
@@ -265,9 +265,9 @@ fn conv_backward_weight(
     var top_bias = vec4<f32>();
     var bottom_bias = vec4<f32>();
     let end = min((part + 1u) * part_len, positions);
-    var next = part * part_len; // position, counted through all images
+    var next = part * part_len; // position, counted over all images
     while next < end {
-        // What is left of a row of an image.
+        // The rest of a row of an image.
         let row = next / OW;
         let n = row / OH;
         let h = row % OH * STRIDE_H - PAD_H;

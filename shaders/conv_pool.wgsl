@@ -1,6 +1,6 @@
-// Convolution of stride 1, bias, ReLU and 2×2 max-pool in one kernel, and the gradient of its weights
-// from the pooled gradient. Nothing of the size of the convolution's output is ever written; with GATHERED,
-// neither is the batch: its pixels are read where they lie in the data set.
+// Convolution of stride 1, bias, ReLU and 2×2 max-pool in one kernel, and the gradient of its
+// weights from the pooled gradient. The convolution's output is never written; with GATHERED,
+// neither is the batch: its pixels are read directly from the data set.
 //
 // Preludes: invocation, step, loads, pool, window.
 
@@ -16,7 +16,7 @@ override GATHERED: bool;
 @group(0) @binding(2) var<storage, read> bias: array<Pair>; // (O)
 @group(0) @binding(3) var<storage, read> order: array<u32>; // (samples), read if GATHERED
 @group(0) @binding(4) var<storage, read_write> pooled: array<f32>; // (N, O, OH/2, OW/2)
-@group(0) @binding(5) var<storage, read_write> indices: array<u32>; // as pooled: pixel of (OH, OW), or NO_PIXEL
+@group(0) @binding(5) var<storage, read_write> indices: array<u32>; // like pooled: pixel of (OH, OW), or NO_PIXEL
 
 @group(0) @binding(1) var<storage, read> winners: array<Pair>; // forward's indices
 @group(0) @binding(2) var<storage, read> d_pooled: array<Pair>; // (N, O, OH/2, OW/2)
@@ -29,9 +29,9 @@ const FOUR = vec4<u32>(0u, 1u, 2u, 3u);
 // A product, unlike a quotient, is correctly rounded on every adapter.
 const BYTE_SCALE: f32 = 1.0 / 255.0;
 
-// The bits of floats above zero are ordered as integers are, and of others only the sign counts here; NaN
-// comes above all. WGSL may flush subnormals and assume that no NaN occurs, so floats are not compared as
-// floats.
+// The bits of positive floats have the order of integers, and of others only the sign matters here;
+// NaN is above all. WGSL may flush subnormals and assume that no NaN occurs, so floats are not
+// compared as floats.
 fn keys_of(values: vec4<f32>) -> vec4<i32> {
     let bits = bitcast<vec4<i32>>(values);
     let is_nan = (bits & vec4<i32>(NAN_KEY)) > vec4<i32>(0x7f800000);
@@ -40,7 +40,7 @@ fn keys_of(values: vec4<f32>) -> vec4<i32> {
 
 struct Image {
     first: u32, // its first element in the input
-    height: u32, // H; 0 for one past the step's rows, which is all padding
+    height: u32, // H; 0 for a padding row of the batch, which is all zeros
 }
 
 fn image_at(n: u32) -> Image {
@@ -53,23 +53,24 @@ fn image_at(n: u32) -> Image {
     return Image(0u, 0u);
 }
 
-// Which of four pixels from (h, w) on are no padding. Below zero wraps past H and W.
+// Whether each of four pixels from (h, w) on is inside the image. Negative indices wrap past H and
+// W.
 fn inside(image: Image, h: u32, w: u32) -> vec4<bool> {
     return (w + FOUR < vec4<u32>(W)) & vec4<bool>(h < image.height);
 }
 
-// Four words of three pairs, which begin with the first pair's second if they are odd.
+// Four words of three pairs, starting at the first pair's second word if odd.
 fn four_of(odd: u32, first: vec2<u32>, second: vec2<u32>, third: vec2<u32>) -> vec4<u32> {
     let even = vec4<u32>(first, second);
     return select(even, vec4<u32>(even.yzw, third.x), odd == 1u);
 }
 
-// Which word or pair a byte or word lies in, 2^bits of them to each; one below zero, before the first, too.
+// The word or pair that holds byte or word `at`, 2^bits per holder; `at` may be negative.
 fn holder_of(at: u32, bits: u32) -> u32 {
     return bitcast<u32>(bitcast<i32>(at) >> bits);
 }
 
-// The first `count` of four words of the input from word `at` on.
+// The first `count` (up to four) words of the input from word `at` on.
 fn input_at(at: u32, count: u32) -> vec4<u32> {
     let odd = at % 2u;
     let pair = holder_of(at, 1u);
@@ -84,7 +85,7 @@ fn input_at(at: u32, count: u32) -> vec4<u32> {
     return four_of(odd, words(input[pair]), second, third);
 }
 
-// A row of a kernel, from element `at` on.
+// A row of a filter, from element `at` on.
 fn weights_at(at: u32) -> vec4<f32> {
     let pair = at / 2u;
     var third = vec2<u32>();
@@ -94,19 +95,19 @@ fn weights_at(at: u32) -> vec4<f32> {
     return bitcast<vec4<f32>>(four_of(at % 2u, words(weight[pair]), words(weight[pair + 1u]), third));
 }
 
-// Four floats, which lie from (h, w) on. The padding's zero comes from the step: a driver that knows it makes
-// zero of its product with infinity.
+// Four floats, the pixels from (h, w) on. The padding's zero comes from the step: a driver that
+// knows it may fold its product with infinity to zero.
 fn floats_of(image: Image, h: u32, w: u32, bits: vec4<u32>) -> vec4<f32> {
     return bitcast<vec4<f32>>(select(vec4<u32>(this_step.zero), bits, inside(image, h, w)));
 }
 
-// Four bytes of a word, which lie from (h, w) on.
+// Four bytes of a word, the pixels from (h, w) on.
 fn bytes_of(image: Image, h: u32, w: u32, word: u32) -> vec4<f32> {
     let bytes = vec4<u32>(word, word >> 8u, word >> 16u, word >> 24u) & vec4<u32>(0xffu);
     return vec4<f32>(select(vec4<u32>(this_step.zero), bytes, inside(image, h, w))) * BYTE_SCALE;
 }
 
-// The first `count` of twelve bytes of the input from byte `at` on.
+// The first `count` (up to twelve) bytes of the input from byte `at` on.
 fn packed_at(at: u32, count: u32) -> vec3<u32> {
     let read = input_at(holder_of(at, 2u), (at % 4u + count + 3u) / 4u);
     let shift = at % 4u * 8u;
@@ -119,7 +120,7 @@ struct Row {
     right: mat4x4<f32>,
 }
 
-// What eight outputs in a row read of a row of the input.
+// The inputs of eight adjacent outputs in one input row.
 struct Span {
     a: vec4<f32>,
     b: vec4<f32>,
@@ -143,7 +144,7 @@ fn outer(channels: vec4<f32>, pixels: vec4<f32>) -> mat4x4<f32> {
     return mat4x4<f32>(channels.x * pixels, channels.y * pixels, channels.z * pixels, channels.w * pixels);
 }
 
-// Adds one row of the kernel, whose columns are those of the matrix.
+// Adds one row of the filter, whose columns are those of the matrix.
 fn add_row(sums: Row, weights: mat4x4<f32>, x: Span) -> Row {
     var left = sums.left + outer(weights[0], x.a);
     var right = sums.right + outer(weights[0], x.b);
@@ -162,7 +163,7 @@ fn add_row(sums: Row, weights: mat4x4<f32>, x: Span) -> Row {
     return Row(left, right);
 }
 
-// The first largest of a 2×2 window at (2·ph, 2·pw), if ReLU lets it pass.
+// Stores the first largest of a 2×2 window at (2·ph, 2·pw), after ReLU.
 fn store_window(plane: u32, ph: u32, pw: u32, top: vec2<f32>, bottom: vec2<f32>) {
     if pw >= OW / 2u {
         return;
@@ -175,12 +176,12 @@ fn store_window(plane: u32, ph: u32, pw: u32, top: vec2<f32>, bottom: vec2<f32>)
     winner = select(winner, first + 1u, keys.y == best);
     winner = select(winner, first, keys.x == best);
     let index = (plane * (OH / 2u) + ph) * (OW / 2u) + pw;
-    // The key of what passes is its bits, or those of a NaN.
+    // The key of a value that passes is its bits, or those of a NaN.
     pooled[index] = bitcast<f32>(max(best, 0));
     indices[index] = select(NO_PIXEL, winner, best > 0);
 }
 
-// Four windows of one channel, from eight outputs of two rows.
+// Stores four windows of one channel, from eight outputs of two rows.
 fn store_windows(n: u32, o: u32, ph: u32, pw: u32, b: f32, top: vec4<f32>, top_right: vec4<f32>, bottom: vec4<f32>, bottom_right: vec4<f32>) {
     if o >= O {
         return;
@@ -192,7 +193,7 @@ fn store_windows(n: u32, o: u32, ph: u32, pw: u32, b: f32, top: vec4<f32>, top_r
     store_window(plane, ph, pw + 3u, top_right.zw + b, bottom_right.zw + b);
 }
 
-// One invocation computes four windows in a row of four channels.
+// One invocation computes four adjacent windows of four channels.
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn conv_pool_forward(
     @builtin(global_invocation_id) id: vec3<u32>,
@@ -218,7 +219,7 @@ fn conv_pool_forward(
         for (var kh = 0u; kh < KH; kh++) {
             let below = span_at(image, c, 2u * ph + kh + 1u - PAD_H, w);
             let at = weights + (c * KH + kh) * KW;
-            // Its columns are those of the kernel's row, of four channels each.
+            // Its columns are those of the filter's row, for four channels each.
             let row = transpose(mat4x4<f32>(
                 weights_at(at.x),
                 weights_at(at.y),
@@ -237,8 +238,8 @@ fn conv_pool_forward(
     store_windows(n, o + 3u, ph, pw, biases.w, top.left[3], top.right[3], bottom.left[3], bottom.right[3]);
 }
 
-// Four windows in a row of a channel: which pixels of them won, and the gradients that go there. What has no
-// winner has no gradient.
+// Four adjacent windows of a channel: their winning pixels, and the gradients of these. A window
+// without a winner has no gradient.
 struct Winners {
     is_won: vec4<bool>,
     is_lower: vec4<bool>,
@@ -265,15 +266,15 @@ fn winners_at(n: u32, o: u32, ph: u32, pw: u32) -> Winners {
     return Winners(is_won, is_lower, is_right, select(vec4<f32>(), bitcast<vec4<f32>>(gradients), is_won));
 }
 
-// The part of one window in the gradient of a row of the kernel, whose rows of pixels these are, from the
-// window's left pixel and from its right one on.
+// The contribution of one window to the gradient of a row of the filter, given the rows of pixels
+// from the window's left pixel and from its right one on.
 fn part_of(w: Winners, i: u32, above: vec4<f32>, above_right: vec4<f32>, below: vec4<f32>, below_right: vec4<f32>) -> vec4<f32> {
     let left = select(above, below, w.is_lower[i]);
     let right = select(above_right, below_right, w.is_lower[i]);
     return w.gradients[i] * select(vec4<f32>(), select(left, right, w.is_right[i]), w.is_won[i]);
 }
 
-// The gradient of a row of the kernel from four windows.
+// The gradient of a row of the filter from four windows.
 fn row_gradient(w: Winners, x: Span, y: Span) -> vec4<f32> {
     let first = part_of(w, 0u, x.a, vec4<f32>(x.a.yzw, x.b.x), y.a, vec4<f32>(y.a.yzw, y.b.x));
     let second = part_of(w, 1u, vec4<f32>(x.a.zw, x.b.xy), vec4<f32>(x.a.w, x.b.xyz), vec4<f32>(y.a.zw, y.b.xy), vec4<f32>(y.a.w, y.b.xyz));
@@ -282,7 +283,7 @@ fn row_gradient(w: Winners, x: Span, y: Span) -> vec4<f32> {
     return first + second + third + fourth;
 }
 
-// Of two channels: a column for each row of the kernel, and the sum of the gradients.
+// For two channels: a column per row of the filter, and the sum of the gradients.
 struct Sums {
     kernels: array<mat4x4<f32>, 2>,
     totals: vec2<f32>,
@@ -290,7 +291,7 @@ struct Sums {
 
 var<workgroup> lane_sums: array<Sums, WORKGROUP_SIZE>;
 
-// What four windows of two channels add.
+// The contribution of four windows of two channels.
 fn gradients_of(image: Image, n: u32, o: u32, c: u32, ph: u32, pw: u32) -> Sums {
     let one = winners_at(n, o, ph, pw);
     let two = winners_at(n, o + 1u, ph, pw);
@@ -320,8 +321,8 @@ fn gradients_of(image: Image, n: u32, o: u32, c: u32, ph: u32, pw: u32) -> Sums 
     return sums;
 }
 
-// One workgroup computes the kernels of two channels, (o, c) and (o + 1, c): each lane adds a part of the
-// windows, four in a row at a time; then one for each element adds what the lanes have.
+// One workgroup computes two filters' gradients, (o, c) and (o + 1, c): each lane sums a part of
+// the windows, four adjacent ones at a time; then one lane per element adds the lanes' sums.
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn conv_pool_backward_weight(
     @builtin(workgroup_id) workgroup: vec3<u32>,

@@ -1,4 +1,4 @@
-// Softmax cross-entropy against class labels, and its gradient. One invocation takes one row.
+// Softmax cross-entropy against class labels, and its gradient. One invocation per row.
 //
 // Preludes: invocation, step, order, logits.
 

@@ -1,11 +1,11 @@
-// Dropout, forward and backward: four elements per invocation, by one draw of four random words.
+// Dropout, forward and backward: four elements per invocation, from one draw of four random words.
 //
 // Preludes: invocation, step, loads, philox.
 
 override LEN: u32; // N·F
 override THRESHOLD: u32; // words below it drop an element
 override SCALE: f32; // 1 / (1 − p)
-override STREAM: u32; // of the layer
+override STREAM: u32; // the layer's random stream
 
 @group(0) @binding(0) var<storage, read> input: array<f32>; // (N, F), or the gradient of the output
 @group(0) @binding(1) var<storage, read_write> output: array<f32>; // (N, F), or the gradient of the input
@@ -13,7 +13,7 @@ override STREAM: u32; // of the layer
 @group(0) @binding(0) var<storage, read> input_4: array<Four>; // (N, F)
 @group(0) @binding(1) var<storage, read_write> output_4: array<Four>; // (N, F)
 
-// Which of four elements are kept in this step.
+// Whether each of four elements is kept in this step.
 fn kept(four: u32) -> vec4<bool> {
     let counter = vec4<u32>(four, STREAM, this_step.number, this_step.epoch);
     return philox(this_step.seed, counter) >= vec4<u32>(THRESHOLD);

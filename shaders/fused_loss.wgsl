@@ -1,5 +1,6 @@
-// The loss of each row, its gradient, and the step's metrics, by one workgroup in a fixed order. A lane
-// takes every WORKGROUP_SIZE-th row. GATHERED, the labels are read where they lie in the data set.
+// The loss of each row, its gradient, and the step's metrics, by one workgroup in a fixed order. A
+// lane takes every WORKGROUP_SIZE-th row. With GATHERED, labels are read directly from the data
+// set.
 //
 // Preludes: invocation, step, order, logits.
 
@@ -26,12 +27,12 @@ fn label_of(row: u32) -> u32 {
     return (labels[sample / 4u] >> (sample % 4u * 8u)) & 0xffu;
 }
 
-// 1 where the first largest logit of the row is the label's, else 0.
+// 1 if the first largest logit of the row is the label's, else 0.
 fn is_right(row: u32, label: u32) -> u32 {
     return select(0u, 1u, first_largest(row) == label);
 }
 
-// Adds up what the lanes found and fills the step's slot.
+// Adds up the lanes' results and fills the step's slot.
 fn finish(lane: u32, loss: f32, count: u32) {
     losses[lane] = loss;
     counts[lane] = count;
@@ -49,7 +50,7 @@ fn finish(lane: u32, loss: f32, count: u32) {
     }
 }
 
-// Rows beyond the batch have no gradient.
+// Padding rows have no gradient.
 fn clear_rest(lane: u32) {
     for (var i = this_step.rows * CLASSES + lane; i < ROWS * CLASSES; i += WORKGROUP_SIZE) {
         d_logits[i] = 0u;

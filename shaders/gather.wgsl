@@ -1,5 +1,5 @@
-// Picks the rows of a shuffled batch from the byte data set and scales them to [0, 1]. One
-// invocation takes four pixels; that of a row's first ones takes the label too.
+// Gathers the rows of a shuffled batch from the byte data set and scales them to [0, 1]. One
+// invocation takes four pixels; that of a row's first pixels also takes the label.
 //
 // Preludes: invocation, step.
 
@@ -19,7 +19,7 @@ fn byte_of(word: u32, index: u32) -> u32 {
     return (word >> (index % 4u * 8u)) & 0xffu;
 }
 
-// Four pixels of a sample from `at` on; those past its end are ignored.
+// Four pixels of a sample from `at` on; the caller ignores those past its end.
 fn pixels_of(at: u32) -> vec4<u32> {
     if SAMPLE_LEN % 4u == 0u {
         let word = images[at / 4u];

@@ -1,5 +1,5 @@
 // Batched matrix multiplication. One invocation computes a TILE_M × TILE_N tile of one product in
-// registers: 8 loads feed 16 multiply-adds. Strides say how the factors lie in memory, so that a
+// registers: 8 loads feed 16 multiply-adds. Strides give the factors' layouts, so that a
 // transpose costs nothing and a batch stride of 0 shares a factor.
 //
 // Preludes: invocation.
@@ -11,7 +11,7 @@ override BATCH: u32;
 override M: u32;
 override N: u32;
 override K: u32;
-override SPLIT_K: u32; // parts that K is cut into, each a partial product of its own
+override SPLIT_K: u32; // parts that K is cut into, each a partial product
 override A_BATCH: u32;
 override A_ROW: u32;
 override A_COLUMN: u32;
@@ -62,7 +62,7 @@ fn gemm(
     let begin = part % SPLIT_K * part_len;
     let end = min(begin + part_len, K);
 
-    // Past the edge the last row and column are read again, and never stored.
+    // Indices past the edge are clamped; their results are not stored.
     let tile = vec4<u32>(0u, 1u, 2u, 3u);
     let rows = batch * A_BATCH + min(m + tile, vec4<u32>(M - 1u)) * A_ROW;
     let columns = batch * B_BATCH + min(n + tile, vec4<u32>(N - 1u)) * B_COLUMN;

@@ -1,4 +1,4 @@
-// A matrix product of any size. One invocation computes a tile of 4×4 in registers: 8 loads feed 16
+// A matrix product of any size. One invocation computes a 4×4 tile in registers: 8 loads feed 16
 // multiply-adds.
 //
 // Preludes: invocation, relu, outer, product, product_tile.

@@ -1,5 +1,5 @@
-// A matrix product of sizes that are multiples of four. One invocation computes a tile of 8×8 in
-// registers as four blocks of 4×4: 16 loads of four floats feed 256 multiply-adds.
+// A matrix product of sizes that are multiples of four. One invocation computes an 8×8 tile in
+// registers as four 4×4 blocks: 16 loads of four floats feed 256 multiply-adds.
 //
 // Preludes: invocation, relu, product.
 
@@ -7,19 +7,19 @@ const TILE: u32 = 8u;
 
 @group(0) @binding(0) var<storage, read> a: array<vec4<f32>>; // (BATCH, M, K)
 @group(0) @binding(1) var<storage, read> b: array<vec4<f32>>; // (BATCH, K, N)
-@group(0) @binding(2) var<storage, read> extra: array<vec4<f32>>; // what the epilogue reads, or b
+@group(0) @binding(2) var<storage, read> extra: array<vec4<f32>>; // the epilogue's operand, or b
 @group(0) @binding(3) var<storage, read_write> product: array<vec4<f32>>; // (BATCH, M, N)
 
-// Where the tile of an invocation begins: (m, n), and of which product: z.
+// The first row and column, (m, n), of an invocation's tile, and its product in the batch, z.
 fn tile_of(id: vec3<u32>, workgroups: vec3<u32>) -> vec3<u32> {
     let index = invocation(id, workgroups);
     let tiles_m = (M + TILE - 1u) / TILE;
     let tiles_n = (N + TILE - 1u) / TILE;
-    // Neighbours share the columns of B, of which there are more.
+    // Neighbours share the columns of B, the larger factor.
     return vec3<u32>(index % tiles_m * TILE, index / tiles_m % tiles_n * TILE, index / (tiles_n * tiles_m));
 }
 
-// A[m..m+4, k..k+4], its rows as the columns of the matrix.
+// A[m..m+4, k..k+4]: column i of the matrix is row i of the block.
 fn a_block(batch: u32, m: u32, k: u32) -> mat4x4<f32> {
     let first = select(batch * M * K, 0u, A_SHARED);
     if A_TRANSPOSED {
@@ -30,7 +30,7 @@ fn a_block(batch: u32, m: u32, k: u32) -> mat4x4<f32> {
     return mat4x4<f32>(a[at], a[at + K / 4u], a[at + K / 2u], a[at + K / 4u * 3u]);
 }
 
-// B[k..k+4, n..n+4], its rows as the columns of the matrix.
+// B[k..k+4, n..n+4], likewise.
 fn b_block(batch: u32, k: u32, n: u32) -> mat4x4<f32> {
     let first = batch * K * N;
     if B_TRANSPOSED {
@@ -76,9 +76,9 @@ fn store_block(batch: u32, m: u32, n: u32, rows: mat4x4<f32>) {
     store_row(index + N / 4u * 3u, n, rows[3], row_biases.w);
 }
 
-// Blocks hold rows as columns, so the block of the product is that of B times that of A.
+// Blocks are transposed, so a block of the product is B's block times A's.
 fn multiply(tile: vec3<u32>) {
-    // Past the edge the last block is computed again, and never stored.
+    // Blocks past the edge are clamped to the last one; their results are not stored.
     let m = vec2<u32>(tile.x, min(tile.x + 4u, M - 4u));
     let n = vec2<u32>(tile.y, min(tile.y + 4u, N - 4u));
     var rows00 = mat4x4<f32>();

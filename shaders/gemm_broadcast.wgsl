@@ -1,39 +1,40 @@
-// A matrix product of sizes that are multiples of four. One invocation computes a tile of 32×4 in
-// registers, or of 64×4. The lanes of a workgroup have their tiles side by side, so that they share the rows of A: eight
-// lanes each load one of eight rows, and subgroups pass them around, which costs next to nothing. What
-// each lane loads for itself is B, once for all rows of its tile. Subgroups have at least eight lanes.
+// A matrix product of sizes that are multiples of four. One invocation computes a 32×4 or 64×4 tile
+// in registers. The tiles of a workgroup's lanes are side by side, so that they share the rows of
+// A: eight lanes each load one of eight rows, and subgroups broadcast them, at almost no cost. Each
+// lane loads its own columns of B, once for all rows of its tile. Subgroups have at least eight
+// lanes.
 //
 // Preludes: invocation, loads, relu, product.
 
-const HALF_M: u32 = 32u; // of a tall tile's rows
+const HALF_M: u32 = 32u; // half the rows of a tall tile
 const TILE_N: u32 = 4u;
 
 @group(0) @binding(0) var<storage, read> a: array<Four>; // (BATCH, M, K)
 @group(0) @binding(1) var<storage, read> b: array<Four>; // (BATCH, K, N)
-@group(0) @binding(2) var<storage, read> extra: array<Four>; // what the epilogue reads, or b
+@group(0) @binding(2) var<storage, read> extra: array<Four>; // the epilogue's operand, or b
 @group(0) @binding(3) var<storage, read_write> product: array<Four>; // (BATCH, M, N)
 
-// Where the tile of an invocation begins: (m, n), and of which product: z. A whole workgroup has one m; with a
-// shared A the columns of all products count as one row of tiles.
+// The first row and column, (m, n), of an invocation's tile, and its product in the batch, z. A
+// whole workgroup has one m; if A is shared, the columns of all products form one row of tiles.
 fn tile_of(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, tile_m: u32) -> vec3<u32> {
     let index = workgroup_index(workgroup, workgroups);
     let tiles_m = (M + tile_m - 1u) / tile_m;
     let tiles_n = (N + TILE_N - 1u) / TILE_N;
     let row_tiles = select(tiles_n, tiles_n * BATCH, A_SHARED);
     let groups = (row_tiles + WORKGROUP_SIZE - 1u) / WORKGROUP_SIZE;
-    // Rows of tiles that read the same columns of B follow each other.
+    // Rows of tiles that read the same columns of B are adjacent.
     let m = index % tiles_m * tile_m;
     let group = index / tiles_m;
     let column = group % groups * WORKGROUP_SIZE + lane;
     if A_SHARED {
         return vec3<u32>(m, column % tiles_n * TILE_N, column / tiles_n);
     }
-    // Past the end of a row a tile is past the edge too: computed, and never stored.
+    // A tile past the end of a row is past the edge too: computed, but not stored.
     return vec3<u32>(m, column * TILE_N, group / groups);
 }
 
-// Four floats of A's rows from (m, k) on, which eight lanes load: of a row, or of a column where A is stored
-// transposed.
+// The lane's part of eight rows of A from (m, k) on: four floats of a row, or of a column if A is
+// stored transposed.
 fn own_part(batch: u32, m: u32, k: u32, lane: u32) -> vec4<f32> {
     let first = select(min(batch, BATCH - 1u) * M * K, 0u, A_SHARED);
     let row = min(m + lane % 8u, M - 1u);
@@ -42,13 +43,13 @@ fn own_part(batch: u32, m: u32, k: u32, lane: u32) -> vec4<f32> {
     return unpack(a[(first + at) / 4u]);
 }
 
-// Two blocks of four rows of A, their rows as the columns of the matrices.
+// Two blocks of four rows of A: the columns of the matrices are the rows.
 struct Rows {
     upper: mat4x4<f32>,
     lower: mat4x4<f32>,
 }
 
-// The eight rows that eight lanes have the parts of.
+// Broadcasts the parts of eight lanes: eight rows.
 fn pass_around(own: vec4<f32>) -> Rows {
     let upper = mat4x4<f32>(
         subgroupBroadcast(own, 0u),
@@ -68,7 +69,7 @@ fn pass_around(own: vec4<f32>) -> Rows {
     return Rows(upper, lower);
 }
 
-// B[k..k+4, n..n+4], its rows as the columns of the matrix.
+// B[k..k+4, n..n+4]: column i of the matrix is row i of the block.
 fn b_block(batch: u32, k: u32, n: u32) -> mat4x4<f32> {
     let first = batch * K * N;
     if B_TRANSPOSED {
@@ -79,7 +80,7 @@ fn b_block(batch: u32, k: u32, n: u32) -> mat4x4<f32> {
     return mat4x4<f32>(unpack(b[at]), unpack(b[at + N / 4u]), unpack(b[at + N / 2u]), unpack(b[at + N / 4u * 3u]));
 }
 
-// A block where those others pass.
+// A block where ReLU passes `others`, zero elsewhere.
 fn rectified(block: mat4x4<f32>, others: mat4x4<f32>) -> mat4x4<f32> {
     let none = vec4<f32>();
     return mat4x4<f32>(
@@ -135,7 +136,7 @@ fn store_four_sums(batch: u32, m: u32, sums: vec4<f32>) {
     row_sums[at + 3u] = total.w;
 }
 
-// Of eight rows, from the lanes' sums of their own parts.
+// Stores the sums of eight rows, from the lanes' sums of their own parts.
 fn store_sums_of_eight(batch: u32, m: u32, n: u32, own: vec4<f32>) {
     let rows = pass_around(own);
     if n == 0u {
@@ -144,8 +145,8 @@ fn store_sums_of_eight(batch: u32, m: u32, n: u32, own: vec4<f32>) {
     }
 }
 
-// 32 rows of a tile: blocks of four rows, which a matrix holds as its columns; and what the lane's own parts
-// of A add up to, a column for each eight rows.
+// 32 rows of a tile: blocks of four rows, the columns of a matrix; and the sums of the lane's own
+// parts of A, a column per eight rows.
 struct Half {
     rows0: mat4x4<f32>,
     rows4: mat4x4<f32>,
@@ -158,7 +159,8 @@ struct Half {
     own_sums: mat4x4<f32>,
 }
 
-// Adds four of K to the rows from m on. With rows as columns, the block of the product is that of B times that of A.
+// Adds four of K to the rows from m on. Blocks are transposed, so a product's block is B's times
+// A's.
 fn multiplied(half: Half, batch: u32, m: u32, k: u32, lane: u32, b_columns: mat4x4<f32>) -> Half {
     let own = mat4x4<f32>(
         own_part(batch, m, k, lane),
@@ -203,14 +205,14 @@ fn store_half_sums(batch: u32, m: u32, n: u32, half: Half) {
 
 struct Tile {
     upper: Half,
-    lower: Half, // of a tall one
+    lower: Half, // of a tall tile
 }
 
-// Computes and stores a tile from (m, n) on of product z.
+// Computes and stores the tile at (m, n) of product z.
 fn multiply(at: vec3<u32>, lane: u32, is_tall: bool) -> Tile {
     let batch = min(at.z, BATCH - 1u);
     let n = min(at.y, N - 4u);
-    // Lanes past the edge load their part of A for the others; where there are no others, nothing.
+    // Lanes past the edge load their part of A for the others, if there are others in the subgroup.
     let depth = select(0u, K, subgroupAny(at.z < BATCH && at.y < N));
     var tile = Tile();
     for (var k = 0u; k < depth; k += 4u) {

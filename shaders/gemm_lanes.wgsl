@@ -1,5 +1,5 @@
-// A matrix product of any size. One workgroup computes a tile of 4×4: each lane adds a part of K, and
-// the lanes' sums are added through workgroup memory. For small products of a long K.
+// A matrix product of any size. One workgroup computes a 4×4 tile: each lane sums a part of K, and
+// the lanes' sums are added through workgroup memory. For small products with a long K.
 //
 // Preludes: invocation, relu, outer, product, product_tile.
 
@@ -9,7 +9,7 @@ const TILE: u32 = 4u;
 
 var<workgroup> partial: array<mat4x4<f32>, WORKGROUP_SIZE>; // of each lane
 
-// The sum over all lanes, in the lane 0; a tree whose rounds add the upper half to the lower.
+// The sum over all lanes, by a tree: each round adds the upper half of the lanes to the lower.
 fn all_lanes(own: mat4x4<f32>, lane: u32) -> mat4x4<f32> {
     workgroupBarrier();
     partial[lane] = own;

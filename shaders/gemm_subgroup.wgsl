@@ -1,15 +1,16 @@
-// A matrix product of any size. One workgroup computes a tile of 4×4: each lane adds a part of K, and
-// the lanes' sums are added by subgroups. For small products of a long K.
+// A matrix product of any size. One workgroup computes a 4×4 tile: each lane sums a part of K, and
+// the lanes' sums are added by subgroups. For small products with a long K.
 //
 // Preludes: invocation, relu, outer, product, product_tile.
 
-// Naga has no `enable subgroups;` yet: its users have the functions without it.
+// Naga does not know `enable subgroups;` yet; the functions work without it.
 
 const TILE: u32 = 4u;
 
-var<workgroup> partial: array<mat4x4<f32>, WORKGROUP_SIZE>; // of each subgroup; there may be one a lane
+var<workgroup> partial: array<mat4x4<f32>, WORKGROUP_SIZE>; // of each subgroup; a subgroup may have one lane
 
-// The sum over all lanes, in every lane: over each subgroup, then over the subgroups in their order.
+// The sum over all lanes, in every lane: over each subgroup, then over the subgroups in their
+// order.
 fn all_lanes(
     own: mat4x4<f32>,
     lane: u32,

@@ -1,12 +1,12 @@
-// A matrix product of any size. One workgroup of 64 computes a tile of 32×32, staging slices of both
-// factors in workgroup memory; each lane computes 4×4 of it in registers.
+// A matrix product of any size. One workgroup of 64 computes a 32×32 tile, staging slices of both
+// factors in workgroup memory; each lane computes a 4×4 block of it in registers.
 //
 // Preludes: invocation, relu, outer, product, product_tile.
 
 const TILE: u32 = 32u;
 const SLICE: u32 = 16u; // of K, staged at once
 
-// WORKGROUP_SIZE: as many as the tile has squares of 4×4.
+// WORKGROUP_SIZE: the number of 4×4 blocks in a tile.
 
 var<workgroup> a_slice: array<array<f32, TILE>, SLICE>; // (SLICE, TILE): columns of A
 var<workgroup> b_slice: array<array<f32, TILE>, SLICE>; // (SLICE, TILE): rows of B
@@ -27,7 +27,7 @@ fn b_at(batch: u32, k: u32, n: u32) -> f32 {
     return b[batch * K * N + select(k * N + n, n * K + k, B_TRANSPOSED)];
 }
 
-// Stages the slice of A and B from k on: neighbouring lanes load neighbours in memory.
+// Stages the slice of A and B from k on; neighbouring lanes load neighbouring words.
 fn stage(tile: vec3<u32>, k: u32, lane: u32) {
     workgroupBarrier();
     for (var i = lane; i < TILE * SLICE; i += WORKGROUP_SIZE) {
@@ -41,7 +41,7 @@ fn stage(tile: vec3<u32>, k: u32, lane: u32) {
     workgroupBarrier();
 }
 
-// Rows m.. and columns n.. of the tile, four each, in registers.
+// The 4×4 block at (m, n) of the tile, over one slice.
 fn multiply_slice(m: u32, n: u32) -> mat4x4<f32> {
     var rows = mat4x4<f32>();
     for (var k = 0u; k < SLICE; k++) {

@@ -1,4 +1,5 @@
-// Unrolls every window of an image into a column. One invocation writes one element, or four neighbours.
+// Unrolls every window of an image into a column. One invocation writes one element, or four
+// adjacent ones.
 //
 // Preludes: invocation, loads, window.
 
@@ -21,7 +22,7 @@ fn im2col(
     let cell = index / (OH * OW) % (KH * KW);
     let plane = index / (OH * OW * KH * KW);
 
-    // Below zero wraps past H and W, so one comparison finds the padding on both sides.
+    // Negative indices wrap past H and W, so one comparison finds the padding on both sides.
     let h = position / OW * STRIDE_H + cell / KW - PAD_H;
     let w = position % OW * STRIDE_W + cell % KW - PAD_W;
     var value = 0.0;

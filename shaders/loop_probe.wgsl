@@ -1,5 +1,5 @@
-// Goes round a loop as often as it is told, by a recurrence that no compiler knows a formula for: the state
-// says how often it went round in truth.
+// Runs a loop for a given number of iterations, on a recurrence without a closed form: the state
+// shows how many were really executed.
 //
 // Preludes: invocation.
 
@@ -11,7 +11,7 @@ fn loop_probe(@builtin(global_invocation_id) id: vec3<u32>) {
     if id.x > 0u {
         return;
     }
-    // Xorshift (Marsaglia, 2003): 2³² − 1 states before the first comes again.
+    // Xorshift (Marsaglia, 2003): a period of 2³² − 1.
     var x = 1u;
     for (var i = 0u; i < iterations[0]; i++) {
         x ^= x << 13u;

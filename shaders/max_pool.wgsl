@@ -3,7 +3,7 @@
 // Preludes: invocation, order, pool, window.
 
 override PLANES: u32; // N·C
-override RELU: bool; // ReLU comes before the pool
+override RELU: bool; // ReLU before the pool
 
 @group(0) @binding(0) var<storage, read> input: array<u32>; // (N·C, H, W), the bits of f32
 @group(0) @binding(1) var<storage, read_write> output: array<u32>; // (N·C, OH, OW), the bits of f32
@@ -35,7 +35,8 @@ fn max_pool_forward(
     var maximum = 0u;
     for (var kh = 0u; kh < KH; kh++) {
         for (var kw = 0u; kw < KW; kw++) {
-            // Below zero wraps past H and W, so one comparison finds the padding on both sides.
+            // Negative indices wrap past H and W, so one comparison finds the padding on both
+            // sides.
             let h = index / OW % OH * STRIDE_H + kh - PAD_H;
             let w = index % OW * STRIDE_W + kw - PAD_W;
             if h >= H || w >= W {
@@ -55,7 +56,7 @@ fn max_pool_forward(
     indices[index] = select(NO_PIXEL, winner, passes);
 }
 
-// The positions, along one axis, of the windows that cover a pixel: from `first` to before `end`.
+// The positions, along one axis, of the windows that cover a pixel: first..end.
 struct Positions {
     first: u32,
     end: u32,
@@ -90,8 +91,8 @@ fn max_pool_backward(
     d_input[index] = sum;
 }
 
-// Windows that do not overlap, without padding. One invocation writes all pixels of one window, or those
-// that a window there would have.
+// For windows that do not overlap, without padding. One invocation writes all pixels of one window
+// (including the partial window at the edge).
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn max_pool_backward_disjoint(
     @builtin(global_invocation_id) id: vec3<u32>,

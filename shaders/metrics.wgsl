@@ -1,4 +1,4 @@
-// The loss of a step and its count of right answers, by one workgroup in a fixed order.
+// The loss of a step and its number of correct predictions, by one workgroup in a fixed order.
 //
 // Preludes: invocation, step, order, logits.
 

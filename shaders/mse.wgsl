@@ -1,4 +1,4 @@
-// Mean squared error against one-hot targets, and its gradient. One invocation takes one row.
+// Mean squared error against one-hot targets, and its gradient. One invocation per row.
 //
 // Preludes: invocation, step.
 

@@ -1,17 +1,17 @@
-// Adds partial results, the first part first: the same order, and so the same bits, every time.
+// Adds partial results in their order, so that the bits are the same every time.
 //
 // Preludes: invocation.
 
-override GROUPS: u32; // sums of their own
-override PARTS: u32; // of each group
+override GROUPS: u32; // independent sums
+override PARTS: u32; // terms per group
 override LEN: u32;
-override SPLIT: u32; // sums of each group, of some of its parts each
+override SPLIT: u32; // partial sums per group, each over a run of its parts
 override ACCUMULATE: bool;
 
 @group(0) @binding(0) var<storage, read> partials: array<f32>; // (GROUPS, PARTS, LEN)
 @group(0) @binding(1) var<storage, read_write> sum: array<f32>; // (GROUPS, SPLIT, LEN)
 
-// One invocation adds the parts of one element.
+// One invocation per element of the sum.
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn reduce_sum(
     @builtin(global_invocation_id) id: vec3<u32>,

@@ -7,7 +7,7 @@ override LEN: u32;
 @group(0) @binding(0) var<storage, read> input: array<u32>; // any shape, the bits of f32
 @group(0) @binding(1) var<storage, read_write> output: array<u32>; // as input
 
-@group(0) @binding(0) var<storage, read> activated: array<u32>; // the output of the forward pass
+@group(0) @binding(0) var<storage, read> activated: array<u32>; // forward's output
 @group(0) @binding(1) var<storage, read> d_output: array<u32>; // as activated
 @group(0) @binding(2) var<storage, read_write> d_input: array<u32>; // as activated
 

@@ -1,5 +1,5 @@
-//! What is known of adapters, on disk: what was measured, chosen and checked, a JSON object by adapter and
-//! driver.
+//! The disk cache of measured times, kernel choices and passed checks: a JSON object keyed by
+//! adapter and driver.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,17 +9,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::files::{self, NoLock};
 
-/// How long to wait for other processes that add to the file, each for some milliseconds.
+/// How long to wait for the lock: other processes hold it for some milliseconds each.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// What is known of one adapter.
+/// The entries of one adapter.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Known {
     /// The time of one dispatch, by op and kernel.
     microseconds: BTreeMap<String, f64>,
-    /// What was chosen for a plan, as text, by its checksum.
+    /// The choices for a plan, as text, by its checksum.
     choices: BTreeMap<String, String>,
-    /// How often the loops of an invocation may go round.
+    /// The loop limit of an invocation.
     #[serde(default)]
     longest_loop: Option<u64>,
     /// The kernels that passed their spot check, by size and shader.
@@ -27,8 +27,8 @@ struct Known {
     passed: BTreeSet<String>,
 }
 
-/// The measurements and choices of one adapter. A file that cannot be read is as good as none, and
-/// one that cannot be written costs the next run its measurements: neither is worth stopping for.
+/// The cached data of one adapter. An unreadable file counts as empty, and if the file cannot be
+/// written, the next run measures again: neither is an error.
 #[derive(Debug)]
 pub(crate) struct Cache {
     path: PathBuf,
@@ -39,7 +39,7 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// What is known of `adapter`.
+    /// Loads the entries of `adapter`.
     pub fn load(adapter: &str) -> Self {
         Cache::load_from(files::cache_folder().join("kernels.json"), adapter)
     }
@@ -55,7 +55,7 @@ impl Cache {
         }
     }
 
-    /// Takes no time and no choice for known, so that all is measured anew.
+    /// Discards times and choices, so that everything is measured again.
     pub fn forget_times(&mut self) {
         self.known.microseconds.clear();
         self.known.choices.clear();
@@ -98,8 +98,8 @@ impl Cache {
         self.is_changed |= self.known.passed.insert(kernel);
     }
 
-    /// Adds what is known to the file, and to what others have added since it was read; or a line
-    /// that says why it was not.
+    /// Merges the entries into the file, including those added by others since it was read. The
+    /// error is a line with the reason.
     pub fn save(self) -> std::result::Result<(), String> {
         let Cache {
             path,
@@ -114,7 +114,7 @@ impl Cache {
             let path = path.display();
             format!("{path}: measured kernels are not remembered: {reason}")
         };
-        // Held from reading to writing: what another process adds in between would be lost.
+        // Held from reading to writing, so that no entry of another process is lost.
         let _lock = match files::lock(&path.with_extension("lock"), WAIT) {
             Ok(lock) => lock,
             Err(NoLock::Io(error)) => return Err(without(&error)),

@@ -1,4 +1,4 @@
-//! Where plans run: an adapter, or the CPU reference; and why.
+//! Devices, on which plans run: an adapter, or the CPU reference.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,22 +9,22 @@ use crate::notices::Notices;
 use crate::plan::Plan;
 use crate::{cpu, gpu, spot};
 
-/// A place to run plans, and the reason why it was chosen.
+/// A device to run plans, and the reason why it was chosen.
 #[derive(Debug, Clone)]
 pub struct Device {
-    /// `None` is the CPU reference.
+    /// `None` for the CPU reference.
     adapter: Option<gpu::Adapter>,
     reason: String,
     spot_checks: bool,
 }
 
 impl Device {
-    /// The best adapter (discrete, then integrated, virtual, software), or the CPU reference where
-    /// there is none. wgpu's variables count: `WGPU_BACKEND` narrows the backends, `WGPU_ADAPTER_NAME`
-    /// is part of the name of the adapter that it must be.
+    /// The best adapter (discrete, then integrated, virtual, software), or the CPU reference if
+    /// there is none. wgpu's variables apply: `WGPU_BACKEND` restricts the backends,
+    /// `WGPU_ADAPTER_NAME` is part of the name of the required adapter.
     ///
     /// # Errors
-    /// A backend in the one that does not exist, an adapter in the other.
+    /// `WGPU_BACKEND` names an unknown backend, or no adapter matches `WGPU_ADAPTER_NAME`.
     pub async fn auto() -> Result<Self> {
         match Device::gpu(None).await {
             Err(Error::NoAdapter { .. }) if !gpu::is_named_by_variable() => Ok(Device {
@@ -36,13 +36,13 @@ impl Device {
         }
     }
 
-    /// The adapter that `name` means: a number is its place in [`Device::all`], anything else part of its
-    /// name or backend. Without a name the one that the variable `WGPU_ADAPTER_NAME` means, or the best
-    /// one.
+    /// The adapter that `name` selects: a number is its index in [`Device::all`], anything else
+    /// part of its name or backend. Without a name, the one that the variable `WGPU_ADAPTER_NAME`
+    /// selects, or the best one.
     ///
     /// # Errors
-    /// No adapter, or none that `name` fits; the error lists those found. A backend in `WGPU_BACKEND`
-    /// that does not exist.
+    /// No adapter was found, or none matches `name`; the error lists those found. Or `WGPU_BACKEND`
+    /// names an unknown backend.
     pub async fn gpu(name: Option<&str>) -> Result<Self> {
         let (adapter, reason) = gpu::choose(name).await?;
         Ok(Device {
@@ -61,11 +61,11 @@ impl Device {
         }
     }
 
-    /// Every adapter of this machine, GL's included: the driver of GL may print to the terminal when
-    /// it is asked.
+    /// All adapters of this machine, including GL's, whose driver may print to the terminal when
+    /// queried.
     ///
     /// # Errors
-    /// There is none; a backend in `WGPU_BACKEND` that does not exist.
+    /// No adapter was found, or `WGPU_BACKEND` names an unknown backend.
     pub async fn all() -> Result<Vec<Self>> {
         let adapters = gpu::enumerate_all().await?;
         if adapters.is_empty() {
@@ -82,7 +82,7 @@ impl Device {
         Ok(devices.collect())
     }
 
-    /// The same adapter, as if it offered no more than `limits`: what a smaller one would say of a plan.
+    /// The device with its limits lowered to at most `limits`, to test plans for a smaller adapter.
     #[must_use]
     pub fn with_limits(mut self, limits: wgpu::Limits) -> Self {
         if let Some(adapter) = &mut self.adapter {
@@ -91,8 +91,8 @@ impl Device {
         self
     }
 
-    /// The same adapter, as if it ended the loops of an invocation after so many iterations, all of them
-    /// counted together: plans split longer ones, or are refused.
+    /// The device with a lower loop limit: at most that many iterations over all loops of an
+    /// invocation. Plans split longer loops, or are refused.
     #[must_use]
     pub fn with_longest_loop(mut self, iterations: u64) -> Self {
         if let Some(adapter) = &mut self.adapter {
@@ -101,19 +101,19 @@ impl Device {
         self
     }
 
-    /// The same device without spot checks: [`Device::load`] takes every kernel for right.
+    /// The device without spot checks: [`Device::load`] trusts every kernel.
     #[must_use]
     pub fn without_spot_checks(mut self) -> Self {
         self.spot_checks = false;
         self
     }
 
-    /// Whether kernels are checked before they run at a size for the first time.
+    /// Whether kernels are checked before they first run at a size.
     pub(crate) fn has_spot_checks(&self) -> bool {
         self.spot_checks
     }
 
-    /// Why this device.
+    /// The reason for choosing this device.
     pub fn reason(&self) -> &str {
         &self.reason
     }
@@ -123,20 +123,21 @@ impl Device {
         self.adapter.as_ref()
     }
 
-    /// Makes the plan's memory and everything else that running it takes.
+    /// Allocates the plan's memory and creates everything else needed to run it.
     ///
-    /// On an adapter, loops that are longer than it lets them be are split, and each kernel that it has not
-    /// run at that size before is checked on made-up inputs: see [`Device::without_spot_checks`]. One that is
-    /// wrong gives way to another of its op.
+    /// On an adapter, loops that exceed its limit are split, and each kernel that it has not run at
+    /// that size before is checked on synthetic inputs: see [`Device::without_spot_checks`]. A
+    /// kernel that fails is replaced by another of its op.
     ///
     /// # Errors
-    /// A limit of the adapter that the plan exceeds, memory that runs out, a kernel refused, an op whose
-    /// kernels are all wrong.
+    /// The plan exceeds a limit of the adapter, memory ran out, the driver refused a kernel, or all
+    /// kernels of an op are wrong.
     pub async fn load(&self, plan: Plan) -> Result<Executor> {
         self.load_noting(plan, &mut Notices::default()).await
     }
 
-    /// As [`Device::load`]; `notices` takes what a user should know of it, such as a kernel that is wrong.
+    /// Like [`Device::load`]; `notices` receives messages for the user, such as a kernel that is
+    /// wrong.
     ///
     /// # Errors
     /// As [`Device::load`].

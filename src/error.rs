@@ -1,4 +1,4 @@
-//! What can go wrong, each as one line that says what, where, expected and got.
+//! The crate's errors, each one line that says what, where, expected and got.
 
 use std::path::PathBuf;
 
@@ -9,17 +9,17 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A layer, a loss or an op was given a shape that it cannot take.
+    /// A layer, a loss or an op does not accept a shape.
     #[error("{at}: expected {expected}, got {got}")]
     Shape {
         /// The layer (`0: Conv2d(1 → 4, 3×3)`), loss or op.
         at: String,
-        /// The shape that it wanted.
+        /// The expected shape.
         expected: String,
-        /// The shape that it got.
+        /// The actual shape.
         got: String,
     },
-    /// An option or an argument lies outside its range.
+    /// An option or an argument is out of range.
     #[error("{what}: expected {expected}, got {got}")]
     Value {
         /// The option's name.
@@ -34,31 +34,31 @@ pub enum Error {
     Limit {
         /// The tensor, buffer or op that does not fit.
         what: String,
-        /// How much it needs.
+        /// The amount needed.
         needed: u64,
         /// Bytes, buffers, invocations, ….
         unit: &'static str,
         /// The adapter's name.
         adapter: String,
-        /// How much there is.
+        /// The adapter's limit.
         limit: u64,
         /// WebGPU's name of the limit.
         name: &'static str,
     },
-    /// Every kernel of an op that the adapter can run was seen to compute something wrong there.
+    /// All kernels of an op that the adapter can run gave wrong results there.
     #[error("kernel `{kernel}` is wrong on {adapter}: {what}")]
     WrongKernel {
         /// The entry point.
         kernel: &'static str,
         /// The adapter.
         adapter: String,
-        /// The op with its sizes, the element, what it was and what is right.
+        /// The op with its sizes, the element, the value found and the expected one.
         what: String,
     },
-    /// No adapter answers the request.
+    /// No adapter matches the request.
     #[error("no adapter for {asked}; found: {found}")]
     NoAdapter {
-        /// What was asked for.
+        /// The request.
         asked: String,
         /// The adapters that exist, or `none`.
         found: String,
@@ -66,7 +66,7 @@ pub enum Error {
     /// The device was lost: reset, unplugged, destroyed.
     #[error("device lost: {0}")]
     DeviceLost(String),
-    /// A step's loss is infinite or NaN, and with it every parameter from that step on.
+    /// A step's loss is infinite or NaN, and so are the parameters from that step on.
     #[error("epoch {epoch}, step {step}: expected a finite loss, got {loss}")]
     NotFinite {
         /// The epoch, counted from 1.
@@ -76,33 +76,33 @@ pub enum Error {
         /// Infinity or NaN.
         loss: f64,
     },
-    /// A training step panicked, so that nobody knows which parameters it moved.
+    /// A training step panicked, leaving the parameters in an unknown state.
     #[error("trainer: expected a restored checkpoint, since training was cut off within a step")]
     CutOff,
     /// The driver or wgpu's validation refused something.
     #[error("{context}: {message}")]
     Gpu {
-        /// What was being done.
+        /// The operation in progress.
         context: String,
-        /// The driver's words, on one line.
+        /// The driver's message, on one line.
         message: String,
     },
-    /// A data file does not hold what it should.
+    /// A data file has unexpected content.
     #[error("{}: expected {expected}, got {got}", path.display())]
     Data {
         /// The file.
         path: PathBuf,
-        /// What it should hold.
+        /// The expected content.
         expected: String,
-        /// What it holds.
+        /// The actual content.
         got: String,
     },
-    /// A file or folder that one may use at a time is in use.
+    /// A file or folder that only one process may use at a time is in use.
     #[error("{}: in use by {by}", path.display())]
     InUse {
         /// The file or folder.
         path: PathBuf,
-        /// Who uses it, as far as it can be known.
+        /// Its user, as far as known.
         by: String,
     },
     /// A file could not be read or written.
@@ -110,7 +110,7 @@ pub enum Error {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// The operating system's answer.
+        /// The operating system's error.
         source: std::io::Error,
     },
 }

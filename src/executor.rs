@@ -1,4 +1,4 @@
-//! A plan in some device's memory: on an adapter, or on the CPU reference.
+//! A plan loaded on a device: an adapter, or the CPU reference.
 
 use std::sync::Arc;
 use std::task::Poll;
@@ -8,7 +8,7 @@ use crate::ops::{Step, StepMetrics};
 use crate::plan::{Phase, Plan, Port, STEPS_PER_RUN, TensorId, initial_parameters, initial_states};
 use crate::{cpu, gpu};
 
-/// The metrics of a run, perhaps still on their way.
+/// The metrics of a run, possibly pending.
 #[derive(Debug)]
 pub struct Pending(Source);
 
@@ -19,10 +19,10 @@ enum Source {
 }
 
 impl Pending {
-    /// Waits for the metrics of each step; none where the run had no loss phase.
+    /// Waits for the metrics of each step; empty if the run had no loss phase.
     ///
     /// # Errors
-    /// A device that was lost or reported a fault meanwhile.
+    /// The device was lost or reported a fault meanwhile.
     pub async fn wait(self) -> Result<Vec<StepMetrics>> {
         match self.0 {
             Source::Here(metrics) => Ok(metrics),
@@ -31,10 +31,10 @@ impl Pending {
     }
 }
 
-/// Bytes that are copied at a time: a millisecond's worth.
+/// Bytes copied at a time: about a millisecond's worth.
 const PIECE: usize = 1 << 21;
 
-/// Lets whatever else the thread has to do come first.
+/// Yields once, so that other tasks of the thread can run.
 pub(crate) async fn others_first() {
     let mut is_first = true;
     std::future::poll_fn(|context| match std::mem::take(&mut is_first) {
@@ -66,11 +66,11 @@ impl Executor {
     }
 
     /// Runs `phases`, in the order given, for each of `steps`. On an adapter it returns before the
-    /// work is done; the metrics tell when it is.
+    /// work is done; waiting for the metrics waits for it.
     ///
     /// # Errors
-    /// More than [`STEPS_PER_RUN`] steps, a step whose slot, rows or samples the plan does not have; a
-    /// device that was lost or reported a fault before.
+    /// There are more than [`STEPS_PER_RUN`] steps, a step's slot, rows or samples are out of the
+    /// plan's range, or the device was lost or had reported a fault.
     pub fn run(&mut self, phases: &[Phase], steps: &[Step]) -> Result<Pending> {
         self.check()?;
         self.check_steps(steps)?;
@@ -81,8 +81,8 @@ impl Executor {
         Ok(Pending(source.unwrap_or(Source::Here(Vec::new()))))
     }
 
-    /// As [`Executor::run`], for whoever must not block: on the CPU reference the steps are done by other
-    /// threads, and at an end when this returns. Where the future is dropped before, they end first.
+    /// Like [`Executor::run`], without blocking the thread: on the CPU reference the steps run on
+    /// other threads, and are complete when this returns. Dropping the future waits for them.
     ///
     /// # Errors
     /// As [`Executor::run`].
@@ -95,10 +95,10 @@ impl Executor {
         Ok(Pending(Source::Here(metrics.unwrap_or_default())))
     }
 
-    /// Whether the device is there.
+    /// Checks that the device is not lost.
     ///
     /// # Errors
-    /// A device that was lost or reported a fault.
+    /// The device was lost or reported a fault.
     pub(crate) fn check(&self) -> Result<()> {
         match self {
             Executor::Gpu(executor) => executor.check(),
@@ -137,8 +137,8 @@ impl Executor {
     /// Overwrites a tensor with 32-bit words.
     ///
     /// # Errors
-    /// A number of words that is not the tensor's; integers that only kernels write; a label that is no
-    /// class, or a number in the order of samples that is no sample; a device that was lost or reported a
+    /// The number of words differs from the tensor's; the tensor holds integers that only kernels
+    /// write; a label or a sample number is out of range; or the device was lost or reported a
     /// fault.
     pub fn write_words(&mut self, tensor: TensorId, words: &[u32]) -> Result<()> {
         self.check()?;
@@ -146,11 +146,11 @@ impl Executor {
         self.write_bytes(tensor, 0, bytemuck::cast_slice(words).to_vec())
     }
 
-    /// Overwrites a tensor with bytes, those of `parts` one after the other, and zeros up to its end: piece by
-    /// piece, since there may be many.
+    /// Overwrites a tensor with the concatenated bytes of `parts`, then zeros; in pieces, since
+    /// there may be many.
     ///
     /// # Errors
-    /// More bytes than the tensor holds; a device that was lost or reported a fault.
+    /// There are more bytes than the tensor holds, or the device was lost or reported a fault.
     pub(crate) async fn load_bytes(&mut self, tensor: TensorId, parts: &[&[u8]]) -> Result<()> {
         let plan = self.plan().clone();
         let target = plan.tensor(tensor);
@@ -180,8 +180,8 @@ impl Executor {
         self.write_bytes(tensor, at, piece)
     }
 
-    /// Overwrites a tensor from its byte `at` on; the caller has checked that these are whole words, and no
-    /// more than it holds.
+    /// Overwrites a tensor from its byte `at` on; the caller has checked that these are whole words
+    /// within the tensor.
     fn write_bytes(&mut self, tensor: TensorId, at: usize, bytes: Vec<u8>) -> Result<()> {
         match self {
             Executor::Gpu(executor) => executor.write_bytes(tensor, at, bytes)?,
@@ -196,14 +196,15 @@ impl Executor {
     /// Overwrites a tensor with floats.
     ///
     /// # Errors
-    /// A tensor of integers, or a number of floats that is not the tensor's; a device that was lost or
-    /// reported a fault.
+    /// The tensor holds integers, the number of floats differs from the tensor's, or the device was
+    /// lost or reported a fault.
     pub fn write(&mut self, tensor: TensorId, values: &[f32]) -> Result<()> {
         self.plan().check_floats("writing", tensor)?;
         self.write_words(tensor, bytemuck::cast_slice(values))
     }
 
-    /// Draws the parameters by `seed`, as [`initial_parameters`] says, and sets the states to what they begin as.
+    /// Draws the parameters from `seed`, as by [`initial_parameters`], and sets the states to their
+    /// initial values.
     ///
     /// # Errors
     /// As [`Executor::write`].
@@ -220,7 +221,7 @@ impl Executor {
     /// The words of a tensor, once everything run so far is done.
     ///
     /// # Errors
-    /// A device that was lost or reported a fault.
+    /// The device was lost or reported a fault.
     pub async fn read_words(&self, tensor: TensorId) -> Result<Vec<u32>> {
         match self {
             Executor::Gpu(executor) => executor.read(tensor).await,
@@ -231,7 +232,7 @@ impl Executor {
     /// The floats of a tensor, once everything run so far is done.
     ///
     /// # Errors
-    /// A tensor of integers; a device that was lost or reported a fault.
+    /// The tensor holds integers, or the device was lost or reported a fault.
     pub async fn read(&self, tensor: TensorId) -> Result<Vec<f32>> {
         self.plan().check_floats("reading", tensor)?;
         let words = self.read_words(tensor).await?;

@@ -1,5 +1,4 @@
-//! Files that are never seen half written, locks that end with their process, and the folder of
-//! what can be made again.
+//! Atomic file replacement, locks that end with their process, and the cache folder.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Read, Result, Seek, Write};
@@ -8,24 +7,23 @@ use std::time::Duration;
 
 use web_time::Instant;
 
-/// Around the random part of a temporary file's name.
+/// Prefix and suffix of a temporary file's name, around a random part.
 const TEMPORARY: (&str, &str) = (".wgrad-", ".part");
 
-/// How often a temporary file may be taken away before it is an error.
+/// How often another writer may remove a temporary file before it is an error.
 const ATTEMPTS: usize = 100;
 
-/// Between two looks at a lock that another has.
+/// The pause between attempts to take a lock.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Writes `bytes` under a temporary name beside `path`, has them on the disk, and renames the file
-/// to `path`: at any moment `path` is what it was before or all of `bytes`. Each writer has a name
-/// of its own, so that threads and processes may write the same path at once: one of them is the
-/// last.
+/// Writes `bytes` under a temporary name beside `path`, syncs them, and renames the file to `path`:
+/// at any moment `path` is its old content or all of `bytes`. Each writer has its own temporary
+/// name, so that threads and processes may write the same path at once: the last one wins.
 ///
-/// A link stays, and the file that it leads to is replaced.
+/// A link is kept, and its target is replaced.
 ///
-/// A writer holds a lock on its temporary file. One that nobody holds is of a process that was
-/// killed; the next writer of that folder removes it.
+/// A writer locks its temporary file. An unlocked one belongs to a process that was killed; the
+/// next writer of that folder removes it.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let real = match fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) {
         true => fs::canonicalize(path)?,
@@ -41,13 +39,13 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut attempts = 0..ATTEMPTS;
     loop {
         match write_and_rename(folder, path, bytes) {
-            // Between its making and its lock, another writer took the file for an abandoned one.
+            // Before it was locked, another writer removed the file as abandoned.
             Err(error) if error.kind() == ErrorKind::NotFound && attempts.next().is_some() => {}
             Err(error) => return Err(error),
             Ok(()) => break,
         }
     }
-    // Only some systems let a folder be opened and synced; on the others the rename has to do.
+    // Only some systems allow syncing a folder; on the others the rename must suffice.
     if let Ok(folder) = File::open(folder) {
         let _ = folder.sync_all();
     }
@@ -57,12 +55,12 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
 fn write_and_rename(folder: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
     let mut names = tempfile::Builder::new();
     names.prefix(TEMPORARY.0).suffix(TEMPORARY.1);
-    // What is not renamed is removed when it is dropped.
+    // Removed when dropped, unless renamed.
     let mut temporary = names.make_in(folder, |path| File::create_new(path))?;
     let file = temporary.as_file_mut();
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => return Err(ErrorKind::NotFound.into()),
-        // Where files cannot be locked, none is taken for abandoned either.
+        // If files cannot be locked, none counts as abandoned either.
         Ok(()) | Err(TryLockError::Error(_)) => {}
     }
     file.write_all(bytes)?;
@@ -71,8 +69,7 @@ fn write_and_rename(folder: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Removes the temporary files of writers that are no more. That it cannot is no error of the
-/// writer.
+/// Removes the temporary files of killed writers. Failures are ignored.
 fn remove_abandoned(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
@@ -91,33 +88,33 @@ fn remove_abandoned(folder: &Path) {
     }
 }
 
-/// A lock on a file, which ends when this is dropped, or with the process, however that ends.
+/// A lock on a file, released when dropped or when the process ends in any way.
 #[derive(Debug)]
 pub struct Lock {
     file: File,
 }
 
 impl Drop for Lock {
-    /// A child that another thread is just starting has the file open too, until it becomes its
-    /// program; closing ours alone would leave it locked so long.
+    /// Unlocks explicitly: a child process that another thread is starting inherits the file until
+    /// it executes its program, and closing only our handle would leave it locked until then.
     fn drop(&mut self) {
         let _ = self.file.unlock();
     }
 }
 
-/// Why there is no lock.
+/// The reason why a lock was not taken.
 #[derive(Debug)]
 pub enum NoLock {
-    /// Another has it: the process of that number, where it can be known.
+    /// Another process holds it, with this id if known.
     InUse(Option<u32>),
-    /// The file cannot be made or locked.
+    /// The file cannot be created or locked.
     Io(std::io::Error),
 }
 
-/// Locks the file `path`, which is made where there is none and stays; waits so long for another
-/// that has it.
+/// Locks the file `path`, which is created if necessary and kept; waits up to `wait` for another
+/// holder.
 ///
-/// Where the file system knows no locks, `Ok(None)`.
+/// `Ok(None)` if the file system has no locks.
 pub fn lock(path: &Path, wait: Duration) -> std::result::Result<Option<Lock>, NoLock> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(NoLock::Io)?;
@@ -142,15 +139,15 @@ pub fn lock(path: &Path, wait: Duration) -> std::result::Result<Option<Lock>, No
             }
         }
     }
-    // For the error of those who come later; without it they are told that it is another process.
+    // For the error of later callers, which otherwise names no process id.
     let _ = file.set_len(0);
     let _ = file.rewind();
     let _ = write!(file, "{}", std::process::id());
     Ok(Some(Lock { file }))
 }
 
-/// Where this crate keeps what can be made again: `$XDG_CACHE_HOME`, else `~/.cache`, else the
-/// system's.
+/// The folder of this crate's cache: in `$XDG_CACHE_HOME`, else `~/.cache`, else the system's cache
+/// folder.
 pub fn cache_folder() -> PathBuf {
     let from_env = |name| {
         std::env::var_os(name)

@@ -1,8 +1,8 @@
 //! Trains convolutional networks with WGSL compute shaders on any GPU that wgpu reaches, with a CPU
 //! reference that checks every kernel.
 //!
-//! A model is lowered once to a [`plan`]: ops over named tensors, in phases. The [`gpu`] replays the
-//! plan, the [`cpu`] runs the same plan as the reference, [`verify`] compares the two op by op.
+//! A model is lowered once to a [`plan`]: ops over named tensors, in phases. The [`gpu`] replays
+//! the plan, the [`cpu`] runs the same plan as the reference, [`verify`] compares the two op by op.
 //!
 //! ```no_run
 //! use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential};
@@ -58,11 +58,11 @@ pub use train::{
     Split, Trainer,
 };
 
-/// The crate that reaches the adapters, for its types in this one's interface.
+/// Re-exported, since its types appear in this crate's interface.
 pub use wgpu;
 
-/// Runs a future to its end on this thread: the edge where a program that is not async meets a
-/// library that is. A browser must not block; there, await instead.
+/// Runs a future to completion on this thread, for programs that are not async. A browser must not
+/// block; there, await instead.
 #[cfg(not(target_arch = "wasm32"))]
 pub use pollster::block_on;
 

@@ -1,4 +1,4 @@
-//! Losses: what is minimised, and how it is averaged.
+//! Losses and their reductions.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use crate::ops::{CrossEntropy, FusedLoss, Metrics, Mse, RowLoss};
 use crate::plan::{Builder, Element, MetricTables, Phase, Port, Role, STEPS_PER_RUN, TensorId};
 use crate::shape::Shape;
 
-/// How the squared errors of a batch become one number.
+/// The reduction of a batch's squared errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reduction {
     /// The mean over all N·C elements; gradient `2(p − t)/(N·C)`. PyTorch's default.
@@ -16,7 +16,7 @@ pub enum Reduction {
     BatchMean,
 }
 
-/// A loss of class labels, which are indices: one-hot targets are never materialised.
+/// A loss against class labels, given as indices: one-hot targets are never materialised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loss {
     /// Mean squared error of the logits against the one-hot target.
@@ -36,7 +36,7 @@ impl fmt::Display for Loss {
 }
 
 impl Loss {
-    /// The loss of `rows` rows of `classes` classes, from the sum of what its kernel says of each.
+    /// The loss of `rows` rows of `classes` classes, from the sum of the kernel's row losses.
     pub fn of_sum(self, sum: f64, rows: u64, classes: usize) -> f64 {
         let count = match self {
             Loss::Mse(Reduction::Mean) => rows as f64 * classes as f64,
@@ -45,8 +45,8 @@ impl Loss {
         sum / count
     }
 
-    /// The loss as a report prints it: for MSE the mean over all elements, whatever the reduction
-    /// that trains.
+    /// The loss as reported: for MSE the mean over all elements, whatever the reduction of
+    /// training.
     pub fn reported(self) -> Loss {
         match self {
             Loss::Mse(_) => Loss::Mse(Reduction::Mean),
@@ -54,7 +54,7 @@ impl Loss {
         }
     }
 
-    /// What the loss computes of each row of the logits, and its metrics.
+    /// The ops for the loss of each row of the logits, and for the metrics.
     fn ops(self, logits: &Shape) -> (RowLoss, Metrics) {
         let (rows, classes) = (logits.dims()[0], logits.dims()[1]);
         let loss = match self {
@@ -76,10 +76,11 @@ impl Loss {
         (loss, metrics)
     }
 
-    /// Appends the loss and the metrics of logits (N, classes) to the loss phase; returns `d_logits`.
+    /// Appends the loss and the metrics of logits (N, classes) to the loss phase; returns
+    /// `d_logits`.
     ///
     /// # Errors
-    /// Sizes that kernels cannot address.
+    /// A size exceeds the kernels' indices.
     pub(crate) fn lower(
         self,
         plan: &mut Builder,
@@ -101,8 +102,8 @@ impl Loss {
         Ok(d_logits)
     }
 
-    /// The same by one op; where `gathered` says how many samples the data set has, it reads the labels there, in
-    /// the step's order.
+    /// Like [`Loss::lower`], by one op. If `gathered` is set, to the number of samples in the data
+    /// set, it reads the labels directly from there, in the step's order.
     ///
     /// # Errors
     /// As [`Loss::lower`].
@@ -118,7 +119,7 @@ impl Loss {
         plan.set_scope("loss");
         let d_logits = plan.scratch("d_logits", shape)?;
         let [loss_sum, correct] = make_tables(plan)?;
-        // The labels stand for the order where it is not read.
+        // Without gathering, the labels are bound in place of the order.
         let inputs = match gathered {
             None => [logits, labels, labels],
             Some(_) => [
@@ -137,7 +138,7 @@ impl Loss {
     }
 }
 
-/// The tables that hosts read: of the losses' sums, of the counts of right answers.
+/// Creates the tables that the host reads: sums of losses, and numbers of correct predictions.
 fn make_tables(plan: &mut Builder) -> Result<[TensorId; 2]> {
     plan.set_scope("metrics");
     let slots = STEPS_PER_RUN;

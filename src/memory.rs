@@ -1,24 +1,23 @@
-//! Memory that may run out: then that is an error, as on an adapter, and not the end of the
+//! Fallible allocation: running out of memory is an error, as on an adapter, instead of ending the
 //! process.
 
 use bytemuck::Zeroable;
 
 use crate::error::{Error, Result};
 
-/// What an adapter's driver says then.
+/// The error that an adapter's driver would give.
 fn out_of_memory(making: &str, bytes: usize) -> Error {
     Error::gpu(format!("making {making} of {bytes} bytes"), "Out of Memory")
 }
 
-/// So many zeros, for what `making` names. They take no memory before they are written.
+/// `len` zeros, for the operation `making`. They use no memory until written.
 pub(crate) fn zeros<T: Zeroable>(making: &str, len: usize) -> Result<Vec<T>> {
     let bytes = len.saturating_mul(size_of::<T>());
     bytemuck::allocation::try_zeroed_vec(len).map_err(|()| out_of_memory(making, bytes))
 }
 
-/// Whether there would be memory for all of `parts`, each by its name and number of words. Systems
-/// promise more than they have where it is asked for piece by piece; asked for all at once, they
-/// say.
+/// Checks that there is memory for all of `parts`, each given by name and number of words. Systems
+/// overcommit small allocations, but refuse a single one of the total.
 pub(crate) fn check_total<'a>(parts: impl Iterator<Item = (&'a str, usize)>) -> Result<()> {
     let mut total = 0usize;
     for (name, words) in parts {

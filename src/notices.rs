@@ -1,14 +1,14 @@
-//! What a user should know that is no error.
+//! Notices: messages for the user that are not errors.
 
 use std::ops::Deref;
 
-/// Lines for the user, in the order in which they came up. The library prints none of them: a
-/// [`Trainer`](crate::Trainer) keeps them, and a program shows them where it likes.
+/// Lines for the user, in order. The library prints none of them: a [`Trainer`](crate::Trainer)
+/// keeps them for the program to show.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Notices(Vec<String>);
 
 impl Notices {
-    /// Adds a line, unless it was said before.
+    /// Adds a line, unless it is already there.
     pub fn push(&mut self, line: impl AsRef<str>) {
         let words: Vec<&str> = line.as_ref().split_whitespace().collect();
         let line = words.join(" ");

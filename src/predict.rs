@@ -1,4 +1,5 @@
-//! A trained model at work: logits, probabilities and classes of images, by a plan without gradients.
+//! Inference with a trained model: logits, probabilities and classes of images, by a plan without
+//! gradients.
 
 use std::collections::BTreeMap;
 
@@ -13,11 +14,11 @@ use crate::shape::Shape;
 use crate::train::Checkpoint;
 use crate::tune::{self, Effort};
 
-/// The rows of the plans that are loaded where they are needed: each call takes the smallest that holds its images,
-/// or goes through them in parts by the largest.
+/// The batch sizes of the plans, which are loaded on first use: a call uses the smallest that holds
+/// its images, or the largest several times.
 const ROWS: [usize; 3] = [1, 16, 256];
 
-/// A trained model at work on a device.
+/// A trained model on a device, for inference.
 ///
 /// ```
 /// use wgrad::data::{Dataset, Samples};
@@ -61,11 +62,11 @@ struct Loaded {
 }
 
 impl Predictor {
-    /// The model of a checkpoint that a trainer made: it describes itself.
+    /// The model of a trainer's checkpoint, which describes it.
     ///
     /// # Errors
-    /// A checkpoint without a model, or of a model with functions that are not this crate's: use
-    /// [`Predictor::new`]; tensors that are not the model's.
+    /// The checkpoint has no model, or one with functions that are not this crate's (use
+    /// [`Predictor::new`]); or its tensors do not match the model.
     pub fn from_checkpoint(device: &Device, checkpoint: &Checkpoint) -> Result<Self> {
         let text = checkpoint.metadata.get("model").ok_or_else(|| {
             Error::value(
@@ -85,11 +86,11 @@ impl Predictor {
         Predictor::of_graph(device, &Graph::read(text, 1, shape_of)?, checkpoint)
     }
 
-    /// `model` on images of the shape `sample`, with the weights of a checkpoint: by the names of its parameters, as those of
-    /// PyTorch's `state_dict`.
+    /// `model` on images of shape `sample`, with the weights of a checkpoint, matched by the names
+    /// of the parameters, as in PyTorch's `state_dict`.
     ///
     /// # Errors
-    /// A model that does not fit the images, tensors that are not the model's.
+    /// The model does not fit the images, or the tensors do not match the model.
     pub fn new(
         device: &Device,
         model: &dyn Module,
@@ -103,7 +104,7 @@ impl Predictor {
         let mut own = Weights::new();
         for id in graph.values() {
             let value = graph.value(id);
-            // What counts batches is no weight.
+            // Counters of batches are not weights.
             let is_float = !matches!(value.source, Source::State(Element::U32 | Element::U8, _));
             if !value.source.is_of_model() || !is_float {
                 continue;
@@ -142,17 +143,17 @@ impl Predictor {
         Shape::new(&self.graph.value(self.graph.images()).shape.dims()[1..])
     }
 
-    /// How many classes the model tells apart.
+    /// Number of classes.
     pub fn class_count(&self) -> usize {
         self.graph.value(self.graph.logits()).shape.dims()[1]
     }
 
-    /// The model's output for each image, a row of [`Predictor::class_count`] numbers each. `images` holds whole images one
-    /// after the other, each as training saw them: bytes over 255.
+    /// The logits of each image: a row of [`Predictor::class_count`] values. `images` is a
+    /// concatenation of whole images, scaled as in training: bytes over 255.
     ///
     /// # Errors
-    /// Values that are no whole images; a device that is lost, reports a fault, or has not enough memory for the
-    /// model.
+    /// `images` does not consist of whole images; or the device was lost, reported a fault, or has
+    /// not enough memory for the model.
     pub async fn logits(&mut self, images: &[f32]) -> Result<Vec<f32>> {
         let (len, classes) = (self.sample().elements(), self.class_count());
         if !images.len().is_multiple_of(len) {
@@ -194,7 +195,7 @@ impl Predictor {
         Ok(rows)
     }
 
-    /// The class of each image: the first of its largest logits.
+    /// The class of each image: its largest logit, the first if several tie.
     ///
     /// # Errors
     /// As [`Predictor::logits`].
@@ -204,7 +205,7 @@ impl Predictor {
         Ok(rows.map(|row| first_largest(row) as usize).collect())
     }
 
-    /// The plan of `rows` rows, loaded with the model's weights.
+    /// Loads the plan of `rows` rows, with the model's weights, on first use.
     async fn load(&mut self, rows: usize) -> Result<&mut Loaded> {
         if !self.loaded.contains_key(&rows) {
             let (graph, notices) = (self.graph.with_rows(rows)?, &mut self.notices);

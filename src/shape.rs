@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use crate::error::{Error, Result};
 
-/// Elements of a tensor: kernels count in u32, and the rectangle of workgroups that covers a tensor
-/// counts a little further than its end.
+/// Maximum elements of a tensor: kernels index with u32, and the workgroups that cover a tensor
+/// extend a little past its end.
 pub(crate) const MOST_ELEMENTS: usize = 1 << 31;
 
 /// The extents of a tensor, outermost first: `(N, C, H, W)` or `(N, F)`.
@@ -31,10 +31,10 @@ impl Shape {
         self.0.iter().fold(1, |all, &dim| all.saturating_mul(dim))
     }
 
-    /// Whether kernels can address a tensor of this shape, which errors call `at`.
+    /// Checks that kernels can address a tensor of this shape; `at` names it in errors.
     ///
     /// # Errors
-    /// No elements, or more than 32-bit indices reach.
+    /// There are no elements, or more than 32-bit indices can address.
     pub(crate) fn check(&self, at: &str) -> Result<()> {
         let elements = self.elements();
         if elements == 0 || elements > MOST_ELEMENTS {
@@ -88,7 +88,7 @@ impl From<(usize, usize)> for Size2d {
 impl FromStr for Size2d {
     type Err = Error;
 
-    /// Reads what a size prints, `3×2`; `x` does for `×`.
+    /// Parses a size, `3×2`; `x` is accepted for `×`.
     fn from_str(text: &str) -> Result<Self> {
         // Digits only: no sign, no space.
         let number = |text: &str| {
@@ -108,12 +108,12 @@ impl fmt::Display for Size2d {
     }
 }
 
-/// A kernel that slides over a plane: convolution's or pooling's.
+/// A sliding window of a convolution or a pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Window {
-    /// Extent of the kernel.
+    /// Extents of the window.
     pub kernel: Size2d,
-    /// Distance between two positions of the kernel.
+    /// Distance between two positions of the window.
     pub stride: Size2d,
     /// Rows and columns added on each side of the plane.
     pub padding: Size2d,
@@ -135,8 +135,8 @@ impl Window {
     /// per axis, rounded down.
     ///
     /// # Errors
-    /// A kernel or a stride of zero, one or a padded plane of more rows or columns than kernels can
-    /// count, or a kernel larger than the padded plane. `at` names the layer.
+    /// The window or the stride is zero, the stride or the padded plane exceeds the kernels'
+    /// indices, or the window is larger than the padded plane. `at` names the layer.
     pub fn output(&self, input: Size2d, at: &str) -> Result<Size2d> {
         let (k, s, p) = (self.kernel, self.stride, self.padding);
         let padded = |input: usize, padding: usize| padding.saturating_mul(2).saturating_add(input);
@@ -179,12 +179,12 @@ pub struct WindowedPlanes {
     pub input: Size2d,
     /// OH×OW of each.
     pub output: Size2d,
-    /// The kernel that slides over them.
+    /// The sliding window.
     pub window: Window,
 }
 
 impl WindowedPlanes {
-    /// Lays `window` on `planes` planes of size `input`.
+    /// `window` on `planes` planes of size `input`.
     ///
     /// # Errors
     /// As [`Window::output`].
@@ -233,8 +233,8 @@ impl WindowedPlanes {
         .to_vec()
     }
 
-    /// The input pixel `(h, w)` under kernel cell `(kh, kw)` at output position `(oh, ow)`, or
-    /// `None` where that cell lies on the padding.
+    /// The input pixel `(h, w)` under cell `(kh, kw)` of the window at output position `(oh, ow)`,
+    /// or `None` if that cell is on the padding.
     pub fn pixel(&self, (oh, ow): (usize, usize), (kh, kw): (usize, usize)) -> Option<usize> {
         let w = &self.window;
         let y = (oh * w.stride.height + kh).checked_sub(w.padding.height)?;
@@ -242,8 +242,8 @@ impl WindowedPlanes {
         (y < self.input.height && x < self.input.width).then_some(y * self.input.width + x)
     }
 
-    /// The output position whose kernel cell `(kh, kw)` lies on input pixel `pixel` of a plane, or `None`
-    /// where there is none: the inverse of [`WindowedPlanes::pixel`].
+    /// The output position whose window has cell `(kh, kw)` on input pixel `pixel` of a plane, or
+    /// `None` if there is none: the inverse of [`WindowedPlanes::pixel`].
     pub fn position_over(&self, pixel: usize, (kh, kw): (usize, usize)) -> Option<usize> {
         let w = &self.window;
         let along = |at: usize, padding: usize, cell: usize, stride: usize, positions: usize| {
@@ -258,7 +258,7 @@ impl WindowedPlanes {
         Some(oh * output.width + ow)
     }
 
-    /// Every cell of the kernel, row by row.
+    /// Every cell of the window, row by row.
     pub fn cells(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
         let Size2d { height, width } = self.window.kernel;
         (0..height).flat_map(move |kh| (0..width).map(move |kw| (kh, kw)))

@@ -1,5 +1,5 @@
-// The size of a workgroup, and which invocation or workgroup of all this one is: dispatches fold into two
-// dimensions.
+// The size of a workgroup, and the linear index of an invocation or workgroup: dispatches are
+// folded into two dimensions.
 
 override WORKGROUP_SIZE: u32 = 64;
 

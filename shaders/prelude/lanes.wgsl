@@ -1,8 +1,9 @@
-// The sum of what the lanes of a workgroup hold, in a fixed order. WORKGROUP_SIZE is a power of two.
+// The sum of a value over the lanes of a workgroup, in a fixed order. WORKGROUP_SIZE is a power of
+// two.
 
 var<workgroup> lane_values: array<f32, WORKGROUP_SIZE>;
 
-// The same sum in every lane. All lanes must come here.
+// Returns the same sum in every lane. All lanes must call it.
 fn sum_of_lanes(lane: u32, value: f32) -> f32 {
     lane_values[lane] = value;
     // A tree: each round adds the upper half of the lanes to the lower.
@@ -14,7 +15,7 @@ fn sum_of_lanes(lane: u32, value: f32) -> f32 {
     }
     workgroupBarrier();
     let sum = lane_values[0];
-    // Until all have read it, nobody writes the next.
+    // No lane may write the next values before all have read the sum.
     workgroupBarrier();
     return sum;
 }

@@ -1,4 +1,4 @@
-// Four floats, and two words, as they lie in a buffer. loads_wide.wgsl is for software adapters.
+// Four floats, and two words, as stored in a buffer. loads_wide.wgsl is for software adapters.
 
 alias Four = vec4<f32>;
 

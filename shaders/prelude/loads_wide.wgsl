@@ -1,5 +1,5 @@
-// As loads.wgsl, in words of 64 bits: a software adapter pays for each component that is loaded or stored,
-// whatever its size.
+// loads.wgsl in 64-bit words: on a software adapter, the cost of a load or store scales with the
+// number of components, whatever their size.
 
 alias Four = vec2<u64>;
 

@@ -1,4 +1,5 @@
-// The logits of a row, and what is made of them. A kernel that needs it binds `logits`, the bits of (N, C) floats.
+// The argmax, softmax and loss of a row of logits. The kernel binds `logits`, the bits of (N, C)
+// floats.
 
 override CLASSES: u32; // C
 
@@ -20,15 +21,15 @@ const NAN: u32 = 0x7fc00000u;
 const INFINITY: u32 = 0x7f800000u;
 const NEGATIVE_INFINITY: u32 = 0xff800000u;
 
-// What softmax of a row needs. WGSL may assume that there is neither NaN nor infinity, so both are looked
-// for, and written, as bits.
+// The terms of a row's softmax. WGSL may assume that there is neither NaN nor infinity, so both are
+// tested, and written, as bits.
 struct Softmax {
     largest: f32,
     sum: f32, // Σ exp(logit − largest)
-    is_number: bool, // no logit is NaN or +∞, and one is not −∞
+    is_number: bool, // no logit is NaN or +∞, and not all are −∞
 }
 
-// exp(logit − largest), where the largest is finite.
+// exp(logit − largest), if the largest is finite.
 fn exponential(bits: u32, largest: f32) -> f32 {
     let shifted = bitcast<f32>(bits) - largest;
     let is_zero = bits == NEGATIVE_INFINITY || bitcast<u32>(shifted) == NEGATIVE_INFINITY;

@@ -1,9 +1,9 @@
-// What a kernel takes at once: one float. fours.wgsl stands in its place where there are whole fours.
+// A kernel processes one float at once. fours.wgsl replaces it if the size is a multiple of four.
 
 const AT_ONCE: u32 = 1u;
 
 alias Floats = f32;
-alias Stored = f32; // as they lie in a buffer
+alias Stored = f32; // as stored in a buffer
 
 fn load(stored: Stored) -> Floats {
     return stored;
@@ -21,7 +21,7 @@ fn total(floats: Floats) -> f32 {
     return floats;
 }
 
-// Where `gate` passes ReLU, and zero elsewhere.
+// `floats` where ReLU passes `gate`, zero elsewhere.
 fn gated(floats: Floats, gate: Floats) -> Floats {
     return select(0.0, floats, passes(gate));
 }

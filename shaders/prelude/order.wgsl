@@ -1,8 +1,8 @@
-// Floats in their order.
+// A total order of floats.
 
 const NAN_KEY: u32 = 0xffffffffu;
 
-// Orders floats as integers: numbers by value, both zeros alike, NaN above all. WGSL may flush
+// Orders floats as integers: numbers by value, both zeros equal, NaN above all. WGSL may flush
 // subnormals and assume that no NaN occurs, so floats are not compared as floats.
 fn ordered_key(bits: u32) -> u32 {
     let magnitude = bits & 0x7fffffffu;

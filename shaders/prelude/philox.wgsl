@@ -1,6 +1,6 @@
-// Random words by key and counter: Philox4x32-10, as src/ops/philox.rs has it.
+// Random words from key and counter: Philox4x32-10, as in src/ops/philox.rs.
 
-// The product of two words: its low word, and its high one, from halves of 16 bits since WGSL has no wider
+// The low and the high word of the product of two words, from 16-bit halves since WGSL has no wider
 // integers.
 fn wide_product(a: u32, b: u32) -> vec2<u32> {
     let low = (a & 0xffffu) * (b & 0xffffu);

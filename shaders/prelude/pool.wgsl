@@ -1,4 +1,4 @@
-// What the pools share.
+// Shared by the pools.
 
-// The index of a window that ReLU passed nothing of: no pixel, so no gradient goes there.
+// Index of a window whose maximum ReLU zeroed: it receives no gradient.
 const NO_PIXEL: u32 = 0xffffffffu;

@@ -1,18 +1,19 @@
-// Tiles of 4×4 of a product of any size, by single floats.
+// 4×4 tiles of a product of any size, with scalar loads.
 
 @group(0) @binding(0) var<storage, read> a: array<f32>; // (BATCH, M, K)
 @group(0) @binding(1) var<storage, read> b: array<f32>; // (BATCH, K, N)
-@group(0) @binding(2) var<storage, read> extra: array<f32>; // what the epilogue reads, or b
+@group(0) @binding(2) var<storage, read> extra: array<f32>; // the epilogue's operand, or b
 @group(0) @binding(3) var<storage, read_write> product: array<f32>; // (BATCH, M, N)
 
-// Where tile `index` begins, of `size` rows and columns: (m, n), and of which product: z.
+// The first row and column, (m, n), of tile `index` of size×size, and its product in the batch, z.
 fn tile_at(index: u32, size: u32) -> vec3<u32> {
     let tiles_n = (N + size - 1u) / size;
     let tiles_m = (M + size - 1u) / size;
     return vec3<u32>(index / tiles_n % tiles_m * size, index % tiles_n * size, index / (tiles_n * tiles_m));
 }
 
-// Column k of A and row k of B within a tile; past the edge the last one again, never stored.
+// Column k of A and row k of B within a tile. Indices past the edge are clamped; their results are
+// not stored.
 fn a_column(batch: u32, m: u32, k: u32) -> vec4<f32> {
     let rows = min(m + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(M - 1u));
     let first = select(batch * M * K, 0u, A_SHARED);

@@ -1,5 +1,5 @@
-// What ReLU passes: above zero, or NaN. WGSL may flush subnormals and assume that no NaN occurs, so the
-// bits are tested.
+// ReLU passes values above zero, and NaN. WGSL may flush subnormals and assume that no NaN occurs,
+// so we test the bits.
 
 fn passes_bits(bits: u32) -> bool {
     let is_nan = (bits & 0x7fffffffu) > 0x7f800000u;

@@ -1,16 +1,16 @@
-// What changes from step to step: `Step` of src/ops/step.rs.
+// The data of one step: `Step` of src/ops/step.rs.
 
 struct Step {
     offset: u32, // where the batch begins in the order of samples
-    rows: u32, // of the batch; those after them count for nothing
-    slot: u32, // of the tables of metrics
+    rows: u32, // real rows of the batch; the rest are padding
+    slot: u32, // index into the tables of metrics
     learning_rate: f32,
     inverse_rows: f32,
-    zero: u32, // 0, which no compiler knows
+    zero: u32, // 0, unknown at compile time
     epoch: u32,
-    number: u32, // of training steps before this one, over all epochs, modulo 2³²
-    seed: vec2<u32>, // of the run, low word first
-    scalars: vec2<f32>, // what the optimizer makes of the step's number
+    number: u32, // training steps before this one, over all epochs, modulo 2³²
+    seed: vec2<u32>, // the run's seed, low word first
+    scalars: vec2<f32>, // the optimizer's functions of the step's number
 }
 
 @group(1) @binding(0) var<uniform> this_step: Step;

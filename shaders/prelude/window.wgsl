@@ -1,4 +1,4 @@
-// The planes of a convolution or a pool, and the window that slides over them.
+// The planes of a convolution or a pool, and the sliding window.
 
 override H: u32;
 override W: u32;

@@ -1,4 +1,4 @@
-//! The reference on other threads than the caller's, which may have more to do than wait.
+//! Runs the reference without blocking the caller's thread.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -14,10 +14,10 @@ type Buffers = Vec<Vec<u32>>;
 type Done = (Buffers, Result<Metrics, Box<dyn Any + Send>>);
 
 impl Executor {
-    /// As [`Executor::run`], in rayon's pool. Where the future is dropped, it waits for the steps' end: so
-    /// they are all done or not begun.
+    /// [`Executor::run`] in rayon's pool. Dropping the future waits for the steps to complete, so
+    /// that they are all done or not begun.
     pub(crate) async fn run_aside(&mut self, phases: &[Phase], steps: &[Step]) -> Metrics {
-        // A thread of the pool that waited for the pool might wait for itself. A browser has one thread.
+        // A pool thread that waits for the pool could deadlock. A browser has one thread.
         if cfg!(target_arch = "wasm32") || rayon::current_thread_index().is_some() {
             return self.run(phases, steps);
         }
@@ -30,7 +30,7 @@ impl Executor {
         rayon::spawn(move || {
             let run = AssertUnwindSafe(|| away.run(&phases, &steps));
             let metrics = catch_unwind(run);
-            // The memory is awaited until it is back, so that there is always a receiver.
+            // The receiver always waits for the memory.
             let _ = sender.send((away.buffers, metrics));
         });
         let mut memory = Away {
@@ -41,15 +41,15 @@ impl Executor {
     }
 }
 
-/// The memory of an executor that is away in a task.
+/// The memory of an executor while a task uses it.
 struct Away<'a> {
     home: &'a mut Buffers,
-    /// Until it is back.
+    /// `None` once the memory is back.
     receiver: Option<OneshotReceiver<Done>>,
 }
 
 impl Away<'_> {
-    /// Waits for the memory, and continues the panic of the task where there was one.
+    /// Waits for the memory, and resumes the task's panic, if any.
     async fn back(&mut self) -> Metrics {
         let done = match &self.receiver {
             Some(receiver) => receiver.receive().await,

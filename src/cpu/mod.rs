@@ -1,5 +1,5 @@
-//! The reference executor: the same plan, each op by its [`Op::reference`](crate::ops::Op), f64
-//! inside. It checks the GPU's results, and is the device where there is no adapter.
+//! The reference executor: runs each op of a plan by its [`Op::reference`](crate::ops::Op), with
+//! f64 inside. It checks the GPU's results, and is the device if there is no adapter.
 
 mod aside;
 
@@ -20,12 +20,12 @@ pub struct Executor {
 }
 
 impl Executor {
-    /// Makes the plan's memory, all zero.
+    /// Allocates the plan's memory, all zero.
     ///
     /// # Errors
-    /// Memory that runs out, with the name of the buffer that it does not hold.
+    /// Memory ran out; the error names the buffer.
     pub fn new(plan: Arc<Plan>) -> Result<Self> {
-        // As many as on an adapter, whose kernels read two words at a time.
+        // The same size as on an adapter, whose kernels read two words at a time.
         let named = plan.buffers().iter().map(|buffer| {
             let name = format!("buffer {}", buffer.name);
             (name, buffer.words.max(1).next_multiple_of(2))
@@ -50,17 +50,17 @@ impl Executor {
         &self.buffers[tensor.buffer.index()][tensor.offset..][..tensor.words()]
     }
 
-    /// The words of a tensor, to be overwritten.
+    /// The mutable words of a tensor.
     pub fn words_mut(&mut self, tensor: TensorId) -> &mut [u32] {
         let tensor = self.plan.tensor(tensor);
         &mut self.buffers[tensor.buffer.index()][tensor.offset..][..tensor.words()]
     }
 
-    /// Runs `phases` for each of `steps`; returns their metrics where a phase makes them.
+    /// Runs `phases` for each of `steps`; returns their metrics if a phase computes them.
     pub(crate) fn run(&mut self, phases: &[Phase], steps: &[Step]) -> Option<Vec<StepMetrics>> {
         let nodes: Vec<usize> = self.plan.nodes_of(phases).collect();
-        // Inside rayon's pool from the first op to the last: entering it anew for each op that is worth
-        // several threads would put this one to sleep and wake another every time.
+        // Stay in rayon's pool from the first op to the last: entering it for each parallel op
+        // would put this thread to sleep and wake another every time.
         rayon::scope(|_| {
             for step in steps {
                 for &node in &nodes {
@@ -81,12 +81,13 @@ impl Executor {
         })
     }
 
-    /// Runs one op of the plan, by its place in [`Plan::nodes`], for one step.
+    /// Runs one op of the plan, by its index in [`Plan::nodes`], for one step.
     pub fn run_node(&mut self, node: usize, step: &Step) {
         let plan = self.plan.clone();
         let node = &plan.nodes()[node];
-        // The builder saw to it that no input lies in an output's buffer, so those can be taken out while
-        // the others are read; and that outputs in one buffer do not overlap, so it can be split.
+        // The builder guarantees that no input shares a buffer with an output, so output buffers
+        // can be taken out while inputs are read; and that outputs in one buffer do not overlap, so
+        // it can be split.
         let mut taken: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
         for &id in &node.outputs {
             let buffer = plan.tensor(id).buffer.index();
@@ -117,7 +118,7 @@ impl Executor {
         };
         let ran = catch_unwind(AssertUnwindSafe(|| node.op.reference(&mut args)));
         drop(args);
-        // After a panic too: a trainer that is restored uses these buffers again.
+        // After a panic too: a restored trainer uses these buffers again.
         for (buffer, words) in taken {
             self.buffers[buffer] = words;
         }

@@ -1,4 +1,4 @@
-//! Folders of four IDX files: images and labels to train on, images and labels to test on.
+//! Folders of four IDX files: training images and labels, test images and labels.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,19 +12,18 @@ use super::{Dataset, Samples};
 use crate::error::{Error, Result};
 use crate::shape::Shape;
 
-/// How the files of a folder are read; the default reads MNIST's.
+/// Options for reading the files of a folder; the default reads MNIST's.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct IdxOptions {
-    /// What the names of the files begin with, without the hyphen after it: `emnist-letters`. Where
-    /// it is `None`, the files without a prefix, or those of the only prefix that there is.
+    /// The prefix of the file names, without the hyphen after it: `emnist-letters`. `None` reads
+    /// the files without a prefix, or those of the only prefix in the folder.
     pub prefix: Option<String>,
-    /// Whether rows and columns of each image are stored the other way round, as EMNIST's are.
+    /// Whether images are stored transposed, as EMNIST's are.
     pub transposed: bool,
-    /// The label of the first class, which becomes 0. Where it is `None`, it is 1 if that is the
-    /// least label of both sets, as in EMNIST's letters, and else 0.
+    /// The label of the first class, which becomes 0. `None` means 1 if that is the smallest label
+    /// of both sets, as in EMNIST's letters, else 0.
     pub first_label: Option<u8>,
-    /// How many classes there are. Where it is `None`, as many as the largest label of both sets
-    /// tells.
+    /// Number of classes. `None` derives it from the largest label of both sets.
     pub classes: Option<usize>,
 }
 
@@ -34,18 +33,18 @@ pub struct IdxOptions {
 /// | --- | --- |
 /// | `train-images-idx3-ubyte` | (N, H, W), samples of (1, H, W); or (N, C, H, W), samples of (C, H, W) |
 /// | `train-labels-idx1-ubyte` | (N) |
-/// | `t10k-images-idx3-ubyte` | as those to train on, but for N |
-/// | `t10k-labels-idx1-ubyte` | as those to train on, but for N |
+/// | `t10k-images-idx3-ubyte` | as the training images, except N |
+/// | `t10k-labels-idx1-ubyte` | as the training labels, except N |
 ///
 /// A name may begin with a prefix and a hyphen, say `test` for `t10k`, have a dot before `idx`,
 /// another digit after it, and end in `.gz`: `emnist-letters-test-images-idx3-ubyte.gz`,
-/// `train-images.idx3-ubyte`. Of several that fit, a plain file is taken before a gzipped one, then
-/// the first by name.
+/// `train-images.idx3-ubyte`. If several match, a plain file takes precedence over a gzipped one,
+/// then the first by name.
 ///
 /// # Errors
-/// A file that is missing, cannot be read or unpacked, or is no IDX file of bytes; labels that are
-/// not as many as the images; images to test on of another size; several data sets and no prefix;
-/// as [`Dataset::new`].
+/// A file is missing, cannot be read or unpacked, or is not an IDX file of bytes; images and labels
+/// differ in number; training and test images differ in size; the folder has several data sets and
+/// no prefix is given; or an error of [`Dataset::new`].
 pub fn load_idx(folder: impl AsRef<Path>, options: &IdxOptions) -> Result<Dataset> {
     let files = Files::of(folder.as_ref(), options.prefix.as_deref())?;
     let images = Extents::Numbering(&[3, 4]);
@@ -87,7 +86,7 @@ pub fn load_idx(folder: impl AsRef<Path>, options: &IdxOptions) -> Result<Datase
     )
 }
 
-/// Images and labels of exactly those extents and so many classes, under MNIST's names.
+/// Loads images and labels of exactly these extents and numbers of classes, under MNIST's names.
 pub(super) fn load_exactly(
     folder: &Path,
     [train, test]: [[u32; 3]; 2],
@@ -110,7 +109,7 @@ pub(super) fn load_exactly(
     Dataset::new(sample, classes.into(), train, test)
 }
 
-/// Both at once, or the first error.
+/// Runs both in parallel; returns both results or the first error.
 fn both<T: Send>(
     first: impl FnOnce() -> Result<T> + Send,
     second: impl FnOnce() -> Result<T> + Send,
@@ -119,7 +118,7 @@ fn both<T: Send>(
     Ok([first?, second?])
 }
 
-/// A part of a data set as it lies in its files.
+/// One split of a data set as stored in its files.
 struct Read {
     images: Idx,
     labels: Vec<u8>,
@@ -175,7 +174,7 @@ fn read_split(
         extents,
         below: 256,
     };
-    // That both are there is said before either is read.
+    // A missing file is reported before either is read.
     let (image_file, label_file) = (
         files.find(split, Kind::Images)?,
         files.find(split, Kind::Labels)?,
@@ -221,7 +220,7 @@ impl Files {
                     names.extend(entry.map_err(io)?.file_name().into_string());
                 }
             }
-            // Then the files are what is missing.
+            // The error below names the missing files.
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(io(error)),
         }
@@ -283,7 +282,7 @@ impl Files {
     }
 }
 
-/// What the name of an IDX file says.
+/// The parts of an IDX file's name.
 struct Parts<'a> {
     prefix: &'a str,
     split: Split,

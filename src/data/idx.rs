@@ -10,45 +10,44 @@ use flate2::bufread::GzDecoder;
 
 use crate::error::{Error, Result};
 
-/// The most bytes of content: a data set of more fits no plan.
+/// Maximum bytes of content: a larger data set fits no plan.
 const LARGEST: u64 = 1 << 31;
 
-/// Memory that is taken for the content before any of it is read, at most: a header claims much.
+/// Maximum memory reserved for the content before reading it: the header may claim too much.
 const AHEAD: u64 = 1 << 26;
 
-/// How each member of a gzip file begins: its magic number and the method, deflate (RFC 1952,
-/// 2.3.1).
+/// The first bytes of each gzip member: its magic number and the method, deflate (RFC 1952, 2.3.1).
 const GZIP: [u8; 3] = [0x1f, 0x8b, 8];
 
-/// The extents that an IDX file may have.
+/// The allowed extents of an IDX file.
 #[derive(Debug, Clone, Copy)]
 pub enum Extents<'a> {
     /// These, the number of items first.
     Exactly(&'a [u32]),
-    /// As many of them as one of these numbers.
+    /// Any extents, whose number is one of these.
     Numbering(&'a [usize]),
 }
 
-/// What an IDX file of bytes must hold.
+/// The expected content of an IDX file of bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct Expected<'a> {
     /// Its extents.
     pub extents: Extents<'a>,
-    /// Bytes of the content lie below this.
+    /// Exclusive upper bound of the bytes.
     pub below: u16,
 }
 
-/// What an IDX file of bytes holds.
+/// The content of an IDX file of bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Idx {
     /// The extents, the number of items first.
     pub extents: Vec<u32>,
-    /// As many bytes as the product of the extents.
+    /// The values: the product of the extents in number.
     pub bytes: Vec<u8>,
 }
 
 impl Expected<'_> {
-    /// How many extents are allowed.
+    /// The allowed numbers of extents.
     fn numbers(&self) -> Vec<usize> {
         match self.extents {
             Extents::Exactly(extents) => vec![extents.len()],
@@ -66,13 +65,13 @@ fn header_len(extents: usize) -> usize {
     4 + 4 * extents
 }
 
-/// Reads the file at `path`, which is gzipped where its name ends in `.gz`.
+/// Reads the file at `path`, which is gzipped if its name ends in `.gz`.
 ///
-/// A gzip file may have several members, whose contents follow one another; what follows the last
-/// of them is ignored, as gzip does.
+/// The contents of several gzip members are concatenated; bytes after the last member are ignored,
+/// as by gzip.
 ///
 /// # Errors
-/// A file that cannot be read or unpacked; as [`parse`].
+/// The file cannot be read or unpacked, or an error of [`parse`].
 pub fn read(path: &Path, expected: Expected<'_>) -> Result<Idx> {
     let file = File::open(path).map_err(|source| io_error(path, source))?;
     match path.extension().is_some_and(|extension| extension == "gz") {
@@ -81,11 +80,11 @@ pub fn read(path: &Path, expected: Expected<'_>) -> Result<Idx> {
     }
 }
 
-/// What `content` holds, which is that of `path`, unpacked. Reads it to its end, or to one byte
-/// past what its header says; no more than 2 GiB.
+/// Parses `content`, the unpacked content of `path`. Reads it to its end, or to one byte past the
+/// length in its header; at most 2 GiB.
 ///
 /// # Errors
-/// What is wrong first: length of the header, magic number, extents, length, content.
+/// The first mismatch: length of the header, magic number, extents, length, content.
 pub fn parse(path: &Path, mut content: impl Read, expected: Expected<'_>) -> Result<Idx> {
     let wrong = |expected: String, got: String| Error::Data {
         path: path.to_owned(),
@@ -137,7 +136,7 @@ pub fn parse(path: &Path, mut content: impl Read, expected: Expected<'_>) -> Res
         _ => {}
     }
     let product = |product: u64, &extent: &u32| product.saturating_mul(extent.into());
-    // An extent of zero leaves nothing, whatever the others are.
+    // With an extent of zero the length is zero, even if the others overflow.
     let len = match extents.contains(&0) {
         true => 0,
         false => extents.iter().fold(1, product),
@@ -173,7 +172,7 @@ pub fn parse(path: &Path, mut content: impl Read, expected: Expected<'_>) -> Res
     }
 }
 
-/// Whether an error speaks of what a file holds, and not of the disk that holds it.
+/// Whether an error is about the file's content, not the disk.
 fn is_content(kind: ErrorKind) -> bool {
     use ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
     matches!(kind, InvalidData | InvalidInput | UnexpectedEof)
@@ -186,9 +185,9 @@ fn io_error(path: &Path, source: std::io::Error) -> Error {
     }
 }
 
-/// The contents of a gzip file's members, one after the other.
+/// The concatenated contents of a gzip file's members.
 struct Members {
-    /// The member of the moment; none after an error.
+    /// The current member; `None` after an error.
     member: Option<GzDecoder<BufReader<File>>>,
 }
 

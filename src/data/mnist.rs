@@ -6,7 +6,7 @@ use super::Dataset;
 use super::folder::load_exactly;
 use crate::error::Result;
 
-/// Digits, or kinds of clothing.
+/// Number of classes: digits, or kinds of clothing.
 pub const CLASSES: usize = 10;
 
 const TRAIN: u32 = 60_000;
@@ -18,7 +18,7 @@ const SIDE: u32 = 28;
 /// [`load_idx`](super::load_idx).
 ///
 /// # Errors
-/// A file that is missing, cannot be read or unpacked, or does not hold what it should.
+/// A file is missing, cannot be read or unpacked, or has unexpected content.
 pub fn load_mnist(folder: impl AsRef<Path>) -> Result<Dataset> {
     let extents = [TRAIN, TEST].map(|images| [images, SIDE, SIDE]);
     load_exactly(folder.as_ref(), extents, CLASSES as u16)

@@ -10,22 +10,22 @@ pub use mnist::{CLASSES, load_mnist};
 use crate::error::{Error, Result};
 use crate::shape::Shape;
 
-/// Labelled samples, one byte a value.
+/// Labelled samples, one byte per value.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Samples {
-    /// The samples, one after the other.
+    /// The samples, concatenated.
     pub images: Vec<u8>,
     /// The class of each.
     pub labels: Vec<u8>,
 }
 
 impl Samples {
-    /// How many there are.
+    /// Number of samples.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no samples.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
@@ -39,24 +39,25 @@ impl Samples {
     }
 }
 
-/// Samples to train on and samples to test on.
+/// A training set and a test set.
 #[derive(Debug, Clone)]
 pub struct Dataset {
     /// The shape of one sample: (C, H, W) or (F).
     pub sample: Shape,
-    /// How many classes the labels tell apart.
+    /// Number of classes.
     pub classes: usize,
-    /// Trained on.
+    /// The training set.
     pub train: Samples,
-    /// Tested on.
+    /// The test set.
     pub test: Samples,
 }
 
 impl Dataset {
-    /// A data set, checked.
+    /// A checked data set.
     ///
     /// # Errors
-    /// No training sample, images that do not fit the labels in number, a label that is no class.
+    /// The training set is empty, images and labels differ in number, or a label is not below
+    /// `classes`.
     pub fn new(
         sample: impl Into<Shape>,
         classes: usize,
@@ -73,7 +74,7 @@ impl Dataset {
         Ok(dataset)
     }
 
-    /// What [`Dataset::new`] checks: the fields are open, and may have changed since.
+    /// The checks of [`Dataset::new`]: the fields are public, and may have changed since.
     pub(crate) fn check(&self) -> Result<()> {
         let Dataset {
             sample,
@@ -105,10 +106,10 @@ impl Dataset {
         Ok(())
     }
 
-    /// The same with only the first `count` training samples.
+    /// The data set with only the first `count` training samples.
     ///
     /// # Errors
-    /// A `count` of zero, or of more samples than there are.
+    /// `count` is 0 or exceeds the training set.
     pub fn with_train_len(mut self, count: usize) -> Result<Self> {
         if count == 0 || count > self.train.len() {
             let expected = format!("1 to {}", self.train.len());

@@ -1,11 +1,11 @@
-//! A sum of two values, and ReLU after it.
+//! A sum of two values, followed by ReLU.
 
 use super::{Group, relu};
 use crate::error::Result;
 use crate::graph::{Add, Graph, Lowering, NodeId, Piece, Relu, ValueId};
 use crate::ops;
 
-/// `add`, perhaps with the ReLU that follows.
+/// A sum, with the ReLU that follows, if any.
 #[derive(Debug)]
 struct AddRelu {
     add: NodeId,

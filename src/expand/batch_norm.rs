@@ -1,4 +1,4 @@
-//! Batch norm, and ReLU after it: the kernels that normalise also let nothing below zero pass.
+//! Batch norm followed by ReLU, in one kernel.
 
 use super::Group;
 use crate::error::Result;

@@ -1,5 +1,5 @@
-//! Convolution, bias, ReLU and 2×2 pool in one kernel; the first layer's may read the batch where it lies in the
-//! data set.
+//! Convolution, bias, ReLU and 2×2 pool in one kernel; in the first layer, it may read the batch
+//! directly from the data set.
 
 use super::convolution::{Conv, LONGEST_RUN};
 use super::{ConvKernel, Group, relu_pool};
@@ -15,9 +15,10 @@ struct ConvPool {
     bias: ValueId,
     pool: NodeId,
     geometry: WindowedPlanes,
-    /// Samples of the data set that is read in the batch's place.
+    /// Number of samples in the data set, if it is read instead of the batch.
     gathered: Option<usize>,
-    /// Whether the weight's gradient comes from the pooled one: where the input has none, and runs are short.
+    /// Whether the weight's gradient comes from the pooled one: if the input has none, and loops
+    /// are short.
     is_direct: bool,
 }
 
@@ -64,7 +65,7 @@ pub(super) fn find(graph: &Graph, conv: &Conv, kernel: ConvKernel) -> Option<Gro
 }
 
 impl ConvPool {
-    /// The images and the order that they are read in; a batch stands for the order, which is not read.
+    /// The images and their order; without gathering, the batch is bound in place of the order.
     fn images(&self, lowering: &mut Lowering<'_>) -> Result<[TensorId; 2]> {
         if self.gathered.is_none() {
             let batch = lowering.tensor(self.conv.input)?;

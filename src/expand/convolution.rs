@@ -1,4 +1,4 @@
-//! Convolutions: bias and ReLU in the product's epilogue; or no columns at all.
+//! Convolutions: im2col with bias and ReLU in the product's epilogue, or implicit GEMM.
 
 use super::{ConvKernel, ConvKernels, Group, conv_pool, relu, relu_pool};
 use crate::error::Result;
@@ -9,18 +9,18 @@ use crate::ops::{
 };
 use crate::plan::TensorId;
 
-/// Input channels up to which a convolution counts as one of few, whose images are read directly.
+/// Convolutions of up to this many input channels read the images directly.
 const FEW_CHANNELS: usize = 4;
 
-/// The fewest runs of output positions over which the weight's gradient is summed before the runs are
-/// added: work for many invocations, partial sums that are soon added.
+/// Minimum number of runs of output positions, each with a partial gradient of the weight: enough
+/// for many invocations, few enough to add quickly.
 const PARTS: usize = 8;
 
-/// The most output positions of such a run. Some drivers end loops after 65,535 iterations, and where rows have
-/// one position its loops go round three times for each.
+/// Maximum output positions per run. Some drivers end loops after 65,535 iterations, and if rows
+/// have one position, the loops take three iterations per position.
 pub(super) const LONGEST_RUN: usize = 20_000;
 
-/// A convolution's node and what it reads.
+/// A convolution's node and its inputs.
 #[derive(Debug, Clone)]
 pub(super) struct Conv {
     pub node: NodeId,
@@ -30,7 +30,7 @@ pub(super) struct Conv {
     pub bias: Option<ValueId>,
 }
 
-/// A convolution and the ReLU that follows, by its columns or by kernels that read these from the image.
+/// A convolution and the ReLU that follows, by im2col or by implicit GEMM.
 #[derive(Debug)]
 struct ConvRelu {
     conv: Conv,
@@ -67,7 +67,7 @@ pub(super) fn find(graph: &Graph, node: NodeId, convs: &ConvKernels) -> Option<G
         return Some(pooled);
     }
     let relu = graph.next::<Relu>(node);
-    // A pool takes the ReLU before it; a product without a bias has no epilogue.
+    // A pool includes the ReLU before it; a product without a bias has no epilogue.
     let relu =
         relu.filter(|&relu| conv.bias.is_some() && relu_pool::pool_after(graph, relu).is_none());
     let piece = ConvRelu {
@@ -143,7 +143,7 @@ impl Piece for ConvRelu {
 }
 
 impl Conv {
-    /// Products over im2col's columns; the bias's gradient beside the weight's.
+    /// Products with im2col's columns; the bias's gradient beside the weight's.
     fn columns_backward(&self, lowering: &mut Lowering<'_>, d_output: TensorId) -> Result<()> {
         let sizes = &self.sizes;
         let (n, o, k) = (sizes.batch, sizes.out_channels, sizes.fan_in());
@@ -178,7 +178,7 @@ impl Conv {
         lowering.backward_op(Col2im { geometry }, &[d_columns], &[d_input])
     }
 
-    /// Kernels that read the columns from the image.
+    /// By implicit GEMM.
     pub fn implicit_backward(&self, lowering: &mut Lowering<'_>, d_output: TensorId) -> Result<()> {
         let sizes = self.sizes;
         let positions = sizes.batch * sizes.geometry.output_area();

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::graph::{Graph, Linear, Lowering, NodeId, Piece, Relu, ValueId, linear_sizes};
 use crate::ops::{Epilogue, Product};
 
-/// A fully connected layer, and the ReLU that follows where there is a bias.
+/// A fully connected layer, and the ReLU that follows if the layer has a bias.
 #[derive(Debug)]
 struct Products {
     linear: NodeId,

@@ -1,8 +1,9 @@
-//! A graph written as the ops of a plan: readably, or fast.
+//! Lowers a graph to the ops of a plan: the readable one, or a fast one.
 //!
-//! The readable plan has an op for each step of the mathematics and a tensor for each of its results: each
-//! function says itself how ([`Function::forward`](crate::graph::Function::forward)). The fast plan takes nodes, or chains of them, that one kernel computes;
-//! what has no such kernel is written readably, and the plan says so.
+//! The readable plan has an op for each step of the mathematics and a tensor for each result, as
+//! each function defines ([`Function::forward`](crate::graph::Function::forward)). The fast plan
+//! computes nodes, or chains of them, by one kernel; nodes without such a kernel are lowered as in
+//! the readable plan, which lists them.
 
 mod add;
 mod batch_norm;
@@ -24,22 +25,23 @@ use crate::ops::{Gather, Zero};
 use crate::plan::{Element, Phase, Plan, Port, Role, TensorId, share_memory};
 use crate::shape::Shape;
 
-/// How a convolution is computed.
+/// The strategy for computing a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ConvKernel {
-    /// im2col's columns, written once and multiplied.
+    /// im2col, then a matrix product.
     Columns,
-    /// The matrix product that reads the columns from the image.
+    /// Implicit GEMM: the matrix product reads the columns from the image.
     Implicit,
-    /// With its ReLU and 2×2 pool in one kernel; where those do not follow, as [`ConvKernel::Implicit`].
+    /// With its ReLU and 2×2 pool in one kernel; if those do not follow, as
+    /// [`ConvKernel::Implicit`].
     Pooled,
-    /// The same, which also reads the batch where it lies in the data set, where the first layer is such a
-    /// convolution; elsewhere as [`ConvKernel::Pooled`].
+    /// Like [`ConvKernel::Pooled`]; in the first layer, also reads the batch directly from the data
+    /// set.
     Gathered,
 }
 
 impl ConvKernel {
-    /// All of them.
+    /// All strategies.
     pub const ALL: [ConvKernel; 4] = [
         ConvKernel::Columns,
         ConvKernel::Implicit,
@@ -59,10 +61,10 @@ impl fmt::Display for ConvKernel {
     }
 }
 
-/// How each convolution of a graph is computed, by its node's name.
+/// The strategy of each convolution of a graph, by its node's name.
 pub type ConvKernels = BTreeMap<String, ConvKernel>;
 
-/// A node that is written readably.
+/// A node lowered as in the readable plan.
 #[derive(Debug)]
 struct Readable(NodeId);
 
@@ -82,11 +84,11 @@ impl Piece for Readable {
     }
 }
 
-/// Nodes that are computed together, and by what.
+/// Nodes that are computed together, and the piece that computes them.
 struct Group {
     nodes: Vec<NodeId>,
     piece: Box<dyn Piece>,
-    /// Whether the batch is read where it lies in the data set.
+    /// Whether the batch is read directly from the data set.
     gathers: bool,
 }
 
@@ -101,10 +103,11 @@ impl Group {
 }
 
 impl Graph {
-    /// The plan of a training step and of inference with an op for each step of the mathematics.
+    /// The plan of a training step and of inference, with an op for each step of the mathematics.
     ///
     /// # Errors
-    /// Sizes that kernels cannot address, a model without parameters, an option out of range.
+    /// A size exceeds the kernels' indices, the model has no parameters, or an option is out of
+    /// range.
     pub fn readable(&self) -> Result<Plan> {
         let pieces = self
             .nodes()
@@ -112,9 +115,9 @@ impl Graph {
         write(self, &pieces.collect::<Vec<_>>(), None)
     }
 
-    /// The same computation in fewer ops, over tensors that share memory.
+    /// The same computation as [`Graph::readable`] in fewer ops, over tensors that share memory.
     ///
-    /// Convolutions that `convs` does not name are computed as [`ConvKernel::Gathered`] if they have few input
+    /// Convolutions not in `convs` are computed as [`ConvKernel::Gathered`] if they have few input
     /// channels, else as [`ConvKernel::Columns`].
     ///
     /// # Errors
@@ -133,7 +136,7 @@ impl Graph {
                 .or_else(|| batch_norm::find(self, node))
                 .or_else(|| add::find(self, node));
             let group = found.unwrap_or_else(|| {
-                // One op readably, or none.
+                // Already a single op in the readable plan, or none.
                 let is_fast = self.function::<Dropout>(node).is_some()
                     || self.function::<Flatten>(node).is_some()
                     || self.function::<GlobalAvgPool>(node).is_some()
@@ -153,8 +156,8 @@ impl Graph {
     }
 }
 
-/// Writes `pieces` and what is around them as ops; `fast` says whether the loss and its metrics are one op, and
-/// then whether the batch is read where it lies in the data set.
+/// Lowers `pieces`, the batch, the loss and the optimizer. If `fast` is set, the loss and its
+/// metrics are one op, and its value says whether the batch is read directly from the data set.
 fn write(graph: &Graph, pieces: &[Box<dyn Piece>], fast: Option<bool>) -> Result<Plan> {
     let mut lowering = Lowering::new(graph)?;
     let gathers = fast == Some(true);
@@ -176,7 +179,7 @@ fn write(graph: &Graph, pieces: &[Box<dyn Piece>], fast: Option<bool>) -> Result
     Ok(lowering.finish().finish())
 }
 
-/// The loss of `logits` and `labels`, the way back, and the optimizer.
+/// The loss of `logits` and `labels`, the backward pass, and the optimizer.
 fn write_training(
     lowering: &mut Lowering<'_>,
     pieces: &[Box<dyn Piece>],
@@ -204,7 +207,8 @@ fn write_training(
     plan.op(Phase::ZeroGrad, zero, &[], &[gradients])
 }
 
-/// The batch, and the op that gathers it if there is a data set and no other op does. Returns the labels.
+/// The batch, and the op that gathers it if there is a data set and no other op reads it. Returns
+/// the labels.
 fn write_inputs(lowering: &mut Lowering<'_>, gathers: bool) -> Result<TensorId> {
     let graph = lowering.graph();
     let plan = lowering.plan();

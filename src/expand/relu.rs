@@ -1,4 +1,4 @@
-//! ReLU by itself, and the gradient of one that another op computes.
+//! ReLU alone, and the gradient of a ReLU that another op computes.
 
 use super::{Group, Readable};
 use crate::error::Result;
@@ -6,14 +6,13 @@ use crate::graph::{Graph, Lowering, NodeId, Relu};
 use crate::ops::ReluBackward;
 use crate::plan::TensorId;
 
-/// A ReLU whose input no other op of the plan computes.
+/// A ReLU that is not fused with another op.
 pub(super) fn find(graph: &Graph, node: NodeId) -> Option<Group> {
     graph.function::<Relu>(node)?;
     Some(Group::new(vec![node], Readable(node)))
 }
 
-/// The gradient of a ReLU's input: of its output that `node` computes, unless whoever computed the gradient of
-/// that left it zero already where ReLU was.
+/// The gradient of the input of ReLU `node`: that of its output, masked if it is not yet.
 pub(super) fn d_input(lowering: &mut Lowering<'_>, node: NodeId) -> Result<TensorId> {
     let output = lowering.graph().node(node).output;
     lowering.enter(node);

@@ -7,7 +7,7 @@ use crate::ops::{MaxPoolBackward, MaxPoolForward};
 use crate::plan::{Element, Role};
 use crate::shape::WindowedPlanes;
 
-/// The pool of the input after ReLU, whose indices say where ReLU passed nothing.
+/// The pool of the input after ReLU, whose indices mark windows that ReLU zeroed.
 #[derive(Debug)]
 struct ReluPool {
     relu: NodeId,
@@ -15,8 +15,8 @@ struct ReluPool {
     geometry: WindowedPlanes,
 }
 
-/// The pool that alone reads the output of `relu` and whose gradient goes to one pixel of each window, and its
-/// geometry.
+/// The pool that is the only reader of `relu` and whose gradient goes to one pixel per window, and
+/// its geometry.
 pub(super) fn pool_after(graph: &Graph, relu: NodeId) -> Option<(NodeId, WindowedPlanes)> {
     let node = graph.next::<MaxPool>(relu)?;
     let pool = graph

@@ -20,31 +20,31 @@ const BACKENDS: [Backend; 5] = [
     Backend::BrowserWebGpu,
 ];
 
-/// Lanes that kernels count on where they use subgroups.
+/// The minimum subgroup size that kernels rely on.
 const LEAST_SUBGROUP: u32 = 8;
 
-/// The thread that has GL's context.
+/// The thread that owns GL's context.
 type Shared = (Aside, Arc<Threads>);
 
-/// A driver's view of a GPU, or of a processor that plays one.
+/// A GPU, or a software adapter, as its driver presents it.
 #[derive(Debug, Clone)]
 pub struct Adapter {
     pub(super) inner: wgpu::Adapter,
     info: wgpu::AdapterInfo,
-    /// What it offers.
+    /// The limits that it offers.
     pub(super) limits: wgpu::Limits,
-    /// How often the loops of an invocation may go round, once that was measured.
+    /// The measured loop limit of an invocation, in iterations.
     longest_loop: Arc<OnceLock<u64>>,
-    /// No more than that, whatever was measured.
+    /// An upper bound on the loop limit, whatever was measured.
     most_iterations: u64,
-    /// Opened to measure kernels, which are compiled: for the plan that is loaded next.
+    /// A device left over from tuning, with its compiled pipelines, for the next plan.
     spare: Arc<Mutex<Option<Workbench>>>,
-    /// On GL, the thread that has the context, once there is one.
+    /// On GL, the thread that owns the context, once started.
     context: Arc<Mutex<Option<Shared>>>,
 }
 
 impl Adapter {
-    /// Its name, as the driver gives it.
+    /// The name that the driver reports.
     pub fn name(&self) -> &str {
         &self.info.name
     }
@@ -54,12 +54,12 @@ impl Adapter {
         self.info.backend.to_str()
     }
 
-    /// Whether a processor plays the GPU.
+    /// Whether it is a software adapter.
     pub fn is_software(&self) -> bool {
         self.info.device_type == DeviceType::Cpu
     }
 
-    /// Discrete GPU, integrated GPU, …, in words.
+    /// The kind in words: discrete GPU, integrated GPU, ….
     pub fn kind(&self) -> &'static str {
         match self.info.device_type {
             DeviceType::DiscreteGpu => "discrete GPU",
@@ -70,7 +70,7 @@ impl Adapter {
         }
     }
 
-    /// The feature of subgroups, if it has them and they are large enough for the kernels.
+    /// The subgroup feature, if supported and subgroups are large enough for the kernels.
     pub(super) fn subgroups(&self) -> wgpu::Features {
         if self.info.subgroup_min_size < LEAST_SUBGROUP {
             return wgpu::Features::empty();
@@ -78,7 +78,7 @@ impl Adapter {
         self.inner.features() & wgpu::Features::SUBGROUP
     }
 
-    /// The feature of timestamps, if it has them.
+    /// The timestamp features, if supported.
     pub(super) fn timestamps(&self) -> wgpu::Features {
         self.inner.features() & wgpu::Features::TIMESTAMP_QUERY
     }
@@ -88,46 +88,46 @@ impl Adapter {
         !self.subgroups().is_empty()
     }
 
-    /// Whether it has what that kernel needs.
+    /// Whether it supports the features that the op's kernel needs.
     pub(crate) fn runs(&self, op: &dyn Op) -> bool {
         let most = u64::from(self.limits.max_compute_invocations_per_workgroup);
         (self.has_subgroups() || !op.needs_subgroups()) && op.workgroup_size() <= most
     }
 
-    /// How often the loops of an invocation may go round, all of them counted together: up to 2²⁰, as measured
-    /// when a plan was first loaded; none before that.
+    /// The loop limit of an invocation: iterations counted over all its loops, up to 2²⁰, as
+    /// measured when a plan was first loaded; `None` before that.
     pub fn longest_loop(&self) -> Option<u64> {
         let measured = self.longest_loop.get().copied();
         measured.map(|measured| measured.min(self.most_iterations))
     }
 
-    /// Remembers what was measured.
+    /// Stores the measured loop limit.
     pub(crate) fn set_longest_loop(&self, measured: u64) {
-        // Another thread may have measured the same.
+        // Another thread may have set it already.
         let _ = self.longest_loop.set(measured);
     }
 
-    /// Grants an invocation's loops no more than that from here on.
+    /// Lowers the loop limit to at most `most` iterations.
     pub(crate) fn limit_loops(&mut self, most: u64) {
         self.most_iterations = most;
     }
 
-    /// Whether a plan keeps to its limits.
+    /// Whether a plan is within its limits.
     pub(crate) fn fits(&self, plan: &Plan) -> bool {
         required_limits(self, plan).is_ok()
     }
 
-    /// Offers no more than `limits` from here on.
+    /// Lowers its limits to at most `limits`.
     pub(crate) fn limit(&mut self, limits: wgpu::Limits) {
         self.limits = limits.or_worse_values_from(&self.limits);
-        // One that was opened before has the limits of before.
+        // A spare device has the previous limits.
         self.spare = Arc::default();
     }
 
-    /// The thread beside a device that is to be opened: all of GL's share one.
+    /// The threads for a device about to be opened; all GL devices share one.
     ///
     /// # Errors
-    /// The operating system's refusal of a thread.
+    /// The operating system refused a thread.
     pub(super) fn aside(&self) -> Result<(Aside, Arc<Threads>)> {
         if self.info.backend != Backend::Gl {
             return Aside::start(false);
@@ -139,13 +139,13 @@ impl Adapter {
         })
     }
 
-    /// Leaves what measuring is done with to the plan that is loaded next, unless it went wrong.
+    /// Hands the tuning device to the next plan, unless it reported a fault.
     pub(crate) fn leave(&self, bench: Option<Workbench>) {
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         *spare = bench.filter(Workbench::is_healthy);
     }
 
-    /// What was left, once.
+    /// Takes the device handed over, if any.
     pub(crate) fn take_spare(&self) -> Option<Workbench> {
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         spare.take().filter(Workbench::is_healthy)
@@ -162,8 +162,8 @@ impl Adapter {
         }
     }
 
-    /// Whether a user who typed `text` means this adapter: its backend, if `text` is one's name
-    /// ("gl" is a part of "Google" too), else part of its name or of its backend's.
+    /// Whether `text` matches this adapter: its backend if `text` is a backend's name ("gl" is also
+    /// part of "Google"), else part of its name or of its backend's name.
     fn answers_to(&self, text: &str) -> bool {
         let text = text.to_lowercase();
         if BACKENDS.iter().any(|backend| backend.to_str() == text) {
@@ -192,15 +192,15 @@ impl fmt::Display for Adapter {
     }
 }
 
-/// What users may write into `WGPU_BACKEND`, wgpu's variable.
+/// The names allowed in `WGPU_BACKEND`, wgpu's variable.
 const BACKEND_NAMES: [&str; 11] = [
     "vulkan", "vk", "metal", "mtl", "dx12", "d3d12", "gl", "gles", "opengl", "webgpu", "noop",
 ];
 
-/// The backends that the variable `WGPU_BACKEND` allows: all, where it is unset or empty.
+/// The backends that the variable `WGPU_BACKEND` allows: all, if it is unset or empty.
 ///
 /// # Errors
-/// A name that is none, which wgpu would pass over.
+/// It contains an unknown name, which wgpu would ignore.
 fn allowed_backends() -> Result<Backends> {
     let Some(names) = variable("WGPU_BACKEND") else {
         return Ok(Backends::all());
@@ -213,23 +213,23 @@ fn allowed_backends() -> Result<Backends> {
     Ok(Backends::from_comma_list(&names))
 }
 
-/// An environment variable that says something.
+/// The value of an environment variable, if set and not empty.
 fn variable(name: &str) -> Option<String> {
     let value = std::env::var(name).ok()?;
     Some(value.trim().to_owned()).filter(|value| !value.is_empty())
 }
 
 /// The adapters of `backends` that can run compute shaders, the best first. The variable
-/// `WGPU_BACKEND`, where set, narrows the backends.
+/// `WGPU_BACKEND`, if set, restricts the backends.
 ///
 /// # Errors
-/// A name in that variable that is no backend's.
+/// That variable contains an unknown name.
 pub async fn enumerate(backends: Backends) -> Result<Vec<Adapter>> {
     let backends = backends & allowed_backends()?;
     if backends.is_empty() {
         return Ok(Vec::new());
     }
-    // Drivers that are loaded take their time.
+    // Loading drivers takes long.
     let found = apart(move || async move {
         let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
         descriptor.backends = backends;
@@ -259,8 +259,8 @@ pub async fn enumerate(backends: Backends) -> Result<Vec<Adapter>> {
     Ok(adapters)
 }
 
-/// Every adapter: Vulkan, Metal, DX12 and WebGPU first, then GL, whose driver may print to the
-/// terminal when asked.
+/// All adapters: Vulkan, Metal, DX12 and WebGPU first, then GL, whose driver may print to the
+/// terminal when queried.
 ///
 /// # Errors
 /// As [`enumerate`].
@@ -270,21 +270,21 @@ pub(crate) async fn enumerate_all() -> Result<Vec<Adapter>> {
     Ok(adapters)
 }
 
-/// What a user asked for.
+/// The adapter that a user requested.
 enum Wanted<'a> {
     Best,
-    /// Of [`enumerate_all`].
+    /// An index into [`enumerate_all`].
     Number(usize),
-    /// Part of a name or of a backend, and where that stands.
+    /// Part of a name or of a backend, and the variable or flag that it came from.
     Name(&'a str, String),
 }
 
-/// The adapter that `wanted` names (a number of [`enumerate_all`], or part of a name or backend), or
-/// without it the variable `WGPU_ADAPTER_NAME`, or else the best one, and why. GL is asked only where no
-/// GPU is reached otherwise, or where nothing else answers to the name.
+/// The adapter that `wanted` names (a number of [`enumerate_all`], or part of a name or backend),
+/// or without it the one that the variable `WGPU_ADAPTER_NAME` names, or else the best one; and the
+/// reason. GL is queried only if no GPU is reached otherwise, or if nothing else matches the name.
 ///
 /// # Errors
-/// No adapter at all, or none that `wanted` fits: the error lists those that there are.
+/// No adapter was found, or none matches `wanted`: the error lists the adapters found.
 pub(crate) async fn choose(wanted: Option<&str>) -> Result<(Adapter, String)> {
     let named = variable(ADAPTER_NAME);
     let wanted = match (wanted, &named) {
@@ -321,10 +321,10 @@ pub(crate) async fn choose(wanted: Option<&str>) -> Result<(Adapter, String)> {
     })
 }
 
-/// wgpu's variable for the adapter that programs take by default.
+/// wgpu's variable for the default adapter of programs.
 const ADAPTER_NAME: &str = "WGPU_ADAPTER_NAME";
 
-/// Whether the user named an adapter by that variable: then another, or none, will not do.
+/// Whether that variable names an adapter: then no other may be used in its place.
 pub(crate) fn is_named_by_variable() -> bool {
     variable(ADAPTER_NAME).is_some()
 }

@@ -6,7 +6,7 @@ use futures_intrusive::channel::shared::{OneshotReceiver, OneshotSender, oneshot
 
 use crate::error::{Error, Result};
 
-/// Who is to answer. Clones answer the same question, and the first answer counts.
+/// The sender of an answer. Clones answer the same question; the first answer counts.
 #[derive(Debug)]
 pub(super) struct Asked<T: Send + 'static>(Arc<OneshotSender<Result<T>>>);
 
@@ -18,14 +18,14 @@ impl<T: Send + 'static> Clone for Asked<T> {
 
 impl<T: Send + 'static> Asked<T> {
     pub fn send(&self, answer: Result<T>) {
-        // Who awaits no more wants no answer.
+        // The receiver may have been dropped.
         let _ = self.0.send(answer);
     }
 }
 
-/// Someone who is to answer, whatever the answer is.
+/// A sender of an answer of any type.
 pub(super) trait Ask: wgpu::WasmNotSendSync {
-    /// Says that no answer will come, unless one has.
+    /// Answers with an error, unless an answer was sent.
     fn give_up(&self);
 }
 
@@ -35,7 +35,7 @@ impl<T: Send + 'static> Ask for Asked<T> {
     }
 }
 
-/// An answer on its way.
+/// A pending answer.
 #[derive(Debug)]
 pub(crate) struct Answer<T: Send + 'static>(OneshotReceiver<Result<T>>);
 
@@ -43,7 +43,7 @@ impl<T: Send + 'static> Answer<T> {
     /// Waits for it.
     ///
     /// # Errors
-    /// The answer's; that of a thread which ended without one.
+    /// The answer is an error, or its thread ended without one.
     pub async fn get(self) -> Result<T> {
         let answer = self.0.receive().await;
         answer.unwrap_or_else(|| Err(none_came()))

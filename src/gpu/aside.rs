@@ -1,12 +1,12 @@
-//! Threads beside a device: one does what the driver may take long for, one waits for the adapter, so that
-//! whoever awaits the device does not block. Drivers that run kernels on a processor do so within the
-//! submit, or keep the next submit waiting for the one before.
+//! Threads beside a device: one makes the driver calls that may take long, one waits for the
+//! adapter, so that awaiting the device never blocks the caller. Software adapters run kernels
+//! within the submit, or block the next submit until the previous one ends.
 //!
-//! GL has one context for all devices of an adapter, and whoever needs it waits for the one who has it;
-//! wgpu panics when that takes some seconds. So on GL both threads are one, and the adapter's: whatever
-//! needs the context is done there.
+//! GL has one context for all devices of an adapter, owned by one thread at a time; wgpu panics
+//! after waiting some seconds for it. So on GL the adapter has a single thread for both jobs, and
+//! everything that needs the context runs there.
 //!
-//! A browser has no threads and no call that blocks: there all is done where it is asked for.
+//! A browser has no threads and no blocking calls: there everything runs in place.
 
 use std::any::Any;
 use std::fmt;
@@ -26,16 +26,16 @@ use super::answer::Ask;
 use super::answer::question;
 use crate::error::Result;
 
-/// How long the thread of a shared context waits for the adapter before it looks for other work, and how
-/// soon it notices that something is needed no more.
+/// How long the thread of a shared context waits for the adapter before it checks for other work,
+/// and for objects that are no longer needed.
 #[cfg(not(target_arch = "wasm32"))]
 const SHARED_TURN: Duration = Duration::from_millis(5);
 #[cfg(not(target_arch = "wasm32"))]
 const SWEEP: Duration = Duration::from_millis(100);
 
-/// Waits, when the last clone goes, for the threads to let go of what they hold and end: while a process ends,
-/// drivers take themselves apart, and a thread that still frees something there crashes. So whoever is outside
-/// the threads, and may be the last to go, holds one, and drops it after every [`Aside`] of its own.
+/// Joins the threads when the last clone is dropped: drivers are torn down while a process exits,
+/// and a thread that still frees driver objects then crashes. So every owner outside the threads
+/// holds a clone, and drops it after each of its [`Aside`]s.
 #[derive(Debug)]
 pub(super) struct Threads {
     #[cfg(not(target_arch = "wasm32"))]
@@ -47,20 +47,20 @@ impl Drop for Threads {
     fn drop(&mut self) {
         for thread in self.all.drain(..) {
             if thread.thread().id() != thread::current().id() {
-                // One that panicked has said so.
+                // A panic was already reported.
                 let _ = thread.join();
             }
         }
     }
 }
 
-/// A handle of the threads, which end with the last of them.
+/// A handle of the threads, which end when the last handle is dropped.
 #[derive(Clone)]
 pub(super) struct Aside {
-    /// Does what it is given in order.
+    /// Runs jobs in order.
     #[cfg(not(target_arch = "wasm32"))]
     worker: mpsc::Sender<Job>,
-    /// Waits: the same, where it has the adapter's only context.
+    /// Waits for submissions; the same thread as `worker` if it owns the adapter's only context.
     #[cfg(not(target_arch = "wasm32"))]
     waiter: mpsc::Sender<Job>,
     has_context: bool,
@@ -80,13 +80,13 @@ enum Job {
     Keep(Arc<dyn Any + Send + Sync>),
 }
 
-/// A submission whose end someone awaits.
+/// A submission whose completion is awaited.
 #[cfg(not(target_arch = "wasm32"))]
 struct Wait {
     device: wgpu::Device,
     submission: wgpu::SubmissionIndex,
-    /// Told that no answer will come, unless waiting succeeds: then a callback answers, on whichever thread
-    /// polled first.
+    /// Answered with an error, unless waiting succeeds: then a callback answers, on whichever
+    /// thread polled first.
     asked: Option<Arc<dyn Ask>>,
 }
 
@@ -100,10 +100,10 @@ impl Drop for Wait {
 }
 
 impl Aside {
-    /// Starts the threads: one, where it is to have the adapter's only context.
+    /// Starts the threads: a single one if it owns the adapter's only context.
     ///
     /// # Errors
-    /// The operating system's refusal.
+    /// The operating system refused a thread.
     pub fn start(has_context: bool) -> Result<(Self, Arc<Threads>)> {
         #[cfg(not(target_arch = "wasm32"))]
         {
@@ -128,12 +128,12 @@ impl Aside {
         Ok((Aside { has_context }, Arc::new(Threads {})))
     }
 
-    /// Whether the thread has the adapter's only context.
+    /// Whether the thread owns the adapter's only context.
     pub fn has_context(&self) -> bool {
         cfg!(not(target_arch = "wasm32")) && self.has_context
     }
 
-    /// What submits and writes, after everything of that kind before.
+    /// Runs a job that submits or writes, after all such jobs before it.
     pub fn call(&self, job: impl FnOnce() + WasmNotSend + 'static) {
         #[cfg(not(target_arch = "wasm32"))]
         self.post(Job::Call(Box::new(job)));
@@ -141,10 +141,10 @@ impl Aside {
         job();
     }
 
-    /// The same of what makes something, which is awaited.
+    /// Runs a job like [`Aside::call`], and awaits its result.
     ///
     /// # Errors
-    /// A thread that has ended.
+    /// The thread has ended.
     #[cfg(not(target_arch = "wasm32"))]
     pub async fn run<T: Send + 'static, F: Future<Output = T>>(
         &self,
@@ -157,17 +157,17 @@ impl Aside {
         answer.get().await
     }
 
-    /// The same, where it is asked for.
+    /// Runs a job in place.
     ///
     /// # Errors
-    /// There is none.
+    /// None.
     #[cfg(target_arch = "wasm32")]
     pub async fn run<T, F: Future<Output = T>>(&self, job: impl FnOnce() -> F) -> Result<T> {
         Ok(job().await)
     }
 
-    /// Sees to it that `asked` is answered when `submission` is done, or given up: callbacks run only while
-    /// someone polls. A browser's event loop does it by itself.
+    /// Polls until `submission` is done and its callback has answered `asked`, or gives `asked` up:
+    /// callbacks run only during a poll. A browser's event loop polls by itself.
     #[cfg_attr(target_arch = "wasm32", expect(unused_variables))]
     pub fn wait(
         &self,
@@ -183,8 +183,8 @@ impl Aside {
         }));
     }
 
-    /// Keeps what is needed until nobody else does, where the thread that has the context must be the one
-    /// that lets it go.
+    /// Keeps an object until nothing else refers to it, so that the thread that owns the context
+    /// drops it.
     #[cfg_attr(target_arch = "wasm32", expect(unused_variables))]
     pub fn keep(&self, needed: Arc<dyn Any + Send + Sync>) {
         #[cfg(not(target_arch = "wasm32"))]
@@ -193,17 +193,17 @@ impl Aside {
         }
     }
 
-    /// A job that no thread takes any more is dropped, and whoever awaits its answer is told.
+    /// If the thread has ended, drops the job, which answers its waiters with an error.
     #[cfg(not(target_arch = "wasm32"))]
     fn post(&self, job: Job) {
         let _ = self.worker.send(job);
     }
 }
 
-/// Runs `job`, which takes long, on a thread of its own.
+/// Runs `job`, which takes long, on a separate thread.
 ///
 /// # Errors
-/// The operating system's refusal of a thread.
+/// The operating system refused a thread.
 pub(super) async fn apart<T, F>(job: impl FnOnce() -> F + WasmNotSend + 'static) -> Result<T>
 where
     T: WasmNotSend + 'static,
@@ -225,7 +225,7 @@ fn spawn(name: &str, has_context: bool) -> Result<(mpsc::Sender<Job>, JoinHandle
     Ok((jobs, started))
 }
 
-/// Does jobs as they come; while there are none, waits for the oldest submission.
+/// Runs jobs as they arrive; in between, waits for the oldest submission.
 #[cfg(not(target_arch = "wasm32"))]
 fn serve(jobs: &mpsc::Receiver<Job>, has_context: bool) {
     use mpsc::{RecvTimeoutError as Timed, TryRecvError};
@@ -258,7 +258,7 @@ fn serve(jobs: &mpsc::Receiver<Job>, has_context: bool) {
     }
 }
 
-/// Waits for a submission; whether its wait is over, be it that it failed.
+/// Waits for a submission; returns whether the wait is over, successful or not.
 #[cfg(not(target_arch = "wasm32"))]
 fn is_over(wait: &mut Wait, has_context: bool) -> bool {
     let polled = wait.device.poll(wgpu::PollType::Wait {
@@ -272,7 +272,7 @@ fn is_over(wait: &mut Wait, has_context: bool) -> bool {
         }
         Err(wgpu::PollError::Timeout) => false,
         Err(_) => {
-            // A device that was lost says so in a callback of its own, which takes another look.
+            // The loss of the device is reported in a separate callback, which needs another poll.
             let _ = wait.device.poll(wgpu::PollType::Poll);
             true
         }

@@ -1,4 +1,4 @@
-//! Opening a device with the limits that a plan needs, and what goes wrong with it later.
+//! Opens a device with the limits that a plan needs, and records its later faults.
 
 use std::any::Any;
 use std::ops::Deref;
@@ -23,11 +23,11 @@ pub(super) struct Device {
     aside: Aside,
 }
 
-/// A device as those outside its threads hold it.
+/// A device as held outside its threads.
 #[derive(Debug, Clone)]
 pub(super) struct Opened {
     device: Arc<Device>,
-    /// After the device: see [`Threads`].
+    /// Dropped after the device: see [`Threads`].
     _threads: Arc<Threads>,
 }
 
@@ -40,10 +40,10 @@ impl Deref for Opened {
 }
 
 impl Device {
-    /// Opens `adapter` with WebGPU's default limits, but buffers as large as it offers.
+    /// Opens `adapter` with WebGPU's default limits, except for the largest buffers that it offers.
     ///
     /// # Errors
-    /// A driver that refuses.
+    /// The driver refused to open a device.
     pub async fn with_large_buffers(adapter: &Adapter) -> Result<Opened> {
         let offered = &adapter.limits;
         let limits = wgpu::Limits {
@@ -54,10 +54,10 @@ impl Device {
         Device::with_limits(adapter, limits).await
     }
 
-    /// Opens `adapter` with those limits.
+    /// Opens `adapter` with `required_limits`.
     ///
     /// # Errors
-    /// A driver that refuses.
+    /// The driver refused to open a device.
     pub async fn with_limits(adapter: &Adapter, required_limits: wgpu::Limits) -> Result<Opened> {
         let (aside, threads) = adapter.aside()?;
         let descriptor = wgpu::DeviceDescriptor {
@@ -99,15 +99,15 @@ impl Device {
         }
     }
 
-    /// As [`Aside::call`].
+    /// See [`Aside::call`].
     pub fn call(&self, job: impl FnOnce() + WasmNotSend + 'static) {
         self.aside.call(job);
     }
 
-    /// As [`Aside::run`].
+    /// See [`Aside::run`].
     ///
     /// # Errors
-    /// A thread that has ended.
+    /// The thread has ended.
     pub async fn run<T, F>(&self, job: impl FnOnce() -> F + WasmNotSend + 'static) -> Result<T>
     where
         T: WasmNotSend + 'static,
@@ -116,8 +116,8 @@ impl Device {
         self.aside.run(job).await
     }
 
-    /// As [`Aside::wait`]. Where this thread has the context itself, and the driver has done the work
-    /// within the submit, as those do that run kernels on a processor, the answer comes now.
+    /// See [`Aside::wait`]. If this thread owns the context, and the driver finished the work
+    /// within the submit, as software adapters do, the answer comes at once.
     pub fn wait(&self, submission: wgpu::SubmissionIndex, asked: Arc<dyn Ask>) {
         if self.aside.has_context() {
             let _ = self.device.poll(wgpu::PollType::Poll);
@@ -125,27 +125,27 @@ impl Device {
         self.aside.wait(&self.device, submission, asked);
     }
 
-    /// As [`Aside::keep`].
+    /// See [`Aside::keep`].
     pub fn keep(&self, needed: Arc<dyn Any + Send + Sync>) {
         self.aside.keep(needed);
     }
 
-    /// Whether the device is there, and has reported no fault.
+    /// Checks that the device is not lost, and has reported no fault.
     ///
     /// # Errors
-    /// The loss of the device, or the first fault.
+    /// The device was lost or reported a fault: the first one.
     pub fn check(&self) -> Result<()> {
         let found = self.faults.check();
         if let Err(Error::Gpu { .. }) = found {
-            // A device that was lost says so to whoever polls, when nothing is under way any more.
+            // The loss of a device is reported by a poll once nothing is in flight.
             let _ = self.device.poll(wgpu::PollType::Poll);
             return self.faults.check();
         }
         found
     }
 
-    /// `error`, or the loss of the device where that is what it came of: wgpu says of some errors only that
-    /// something is invalid.
+    /// `error`, or the loss of the device if that caused it: wgpu reports some errors only as an
+    /// invalid object.
     pub async fn cause(&self, error: Error) -> Error {
         if let Error::Gpu { .. } = error {
             let device = self.device.clone();
@@ -160,7 +160,7 @@ impl Device {
         self.faults.cause(error)
     }
 
-    /// Gives the device up.
+    /// Destroys the device.
     pub fn destroy(&self) {
         let reason = "it was destroyed".to_owned();
         self.faults.report(Fault::Lost(reason));
@@ -174,8 +174,8 @@ impl Device {
         features.contains(wgpu::Features::TIMESTAMP_QUERY)
     }
 
-    /// Runs `make` and returns what it made, or the error that the driver or wgpu's validation
-    /// raised meanwhile.
+    /// Runs `make` and returns its result, or the error that the driver or wgpu's validation raised
+    /// meanwhile.
     pub async fn checked<T>(&self, context: &str, make: impl FnOnce() -> T) -> Result<T> {
         use wgpu::ErrorFilter::{Internal, OutOfMemory, Validation};
         let scopes =
@@ -193,10 +193,10 @@ impl Device {
     }
 }
 
-/// How long a device that reported a fault may take to say that it is lost.
+/// How long a device that reported a fault may take to report its loss.
 const SETTLED: Duration = Duration::from_secs(1);
 
-/// What wgpu calls the cause of an error that is none of its own.
+/// wgpu's message for errors caused by the loss of the device.
 const LOST: &str = "device is lost";
 
 enum Fault {
@@ -223,13 +223,13 @@ impl Faults {
         };
         let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match (&*first, &fault) {
-            // A device that is lost explains everything before.
+            // The loss of the device explains all earlier faults.
             (None, _) | (Some(Fault::Refused(_)), Fault::Lost(_)) => *first = Some(fault),
             _ => {}
         }
     }
 
-    /// `error`, or the loss of the device where that is what it came of.
+    /// `error`, or the loss of the device if that caused it.
     pub fn cause(&self, error: Error) -> Error {
         if let Error::Gpu { message, .. } = &error
             && message.contains(LOST)
@@ -243,7 +243,7 @@ impl Faults {
     }
 
     /// # Errors
-    /// The first fault, if there was one.
+    /// A fault was reported: the first one.
     pub fn check(&self) -> Result<()> {
         let first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &*first {
@@ -254,10 +254,11 @@ impl Faults {
     }
 }
 
-/// WebGPU's defaults, less what the adapter lacks and no kernel uses, plus what the plan needs.
+/// WebGPU's default limits, lowered where the adapter has less and no kernel needs it, and raised
+/// to the plan's needs.
 ///
 /// # Errors
-/// A plan that needs what the adapter lacks, by name.
+/// The plan exceeds a limit of the adapter, which the error names.
 pub(crate) fn required_limits(adapter: &Adapter, plan: &Plan) -> Result<wgpu::Limits> {
     let offered = &adapter.limits;
     let mut limits = wgpu::Limits::default().or_worse_values_from(offered);
@@ -328,10 +329,10 @@ pub(crate) fn required_limits(adapter: &Adapter, plan: &Plan) -> Result<wgpu::Li
     Ok(limits)
 }
 
-/// Refuses kernels that need what the adapter lacks.
+/// Refuses kernels that need features that the adapter lacks.
 ///
 /// # Errors
-/// The first of them.
+/// There is such a kernel: the first one.
 pub(crate) fn check_kernels(adapter: &Adapter, plan: &Plan) -> Result<()> {
     let mut nodes = plan.nodes().iter();
     match nodes.find(|node| !adapter.runs(node.op.as_ref())) {
@@ -346,7 +347,7 @@ pub(crate) fn check_kernels(adapter: &Adapter, plan: &Plan) -> Result<()> {
 /// Refuses loops that the adapter would cut short.
 ///
 /// # Errors
-/// The first op whose loops go round more often than was measured that they may.
+/// The loops of an op exceed the measured limit: the first such op.
 pub(crate) fn check_loops(adapter: &Adapter, plan: &Plan) -> Result<()> {
     let limit = adapter.longest_loop().unwrap_or(u64::MAX);
     let is_long = |node: &&Node| node.op.longest_loop() > limit;

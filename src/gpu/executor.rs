@@ -18,16 +18,16 @@ use crate::plan::{Phase, Plan, STEPS_PER_RUN, TensorId};
 #[derive(Debug)]
 pub struct Executor {
     pub(super) loaded: Arc<Loaded>,
-    /// After what is loaded there, so that its threads end with this.
+    /// Dropped after the loaded plan, so that the threads end with it.
     opened: Opened,
 }
 
 impl Executor {
-    /// Opens the adapter and makes every buffer, pipeline and bind group of the plan. Where kernels were just
-    /// measured, it uses what was opened and compiled for that.
+    /// Opens the adapter and creates every buffer, pipeline and bind group of the plan. Reuses the
+    /// device and pipelines left over from tuning, if any.
     ///
     /// # Errors
-    /// A limit that the plan exceeds, memory that runs out, a kernel that the driver refuses.
+    /// The plan exceeds a limit, memory ran out, or the driver refused a kernel.
     pub async fn new(adapter: &Adapter, plan: Arc<Plan>) -> Result<Self> {
         let limits = required_limits(adapter, &plan)?;
         check_kernels(adapter, &plan)?;
@@ -38,7 +38,8 @@ impl Executor {
         Executor::on(device, plan, pipelines).await
     }
 
-    /// Makes every buffer and bind group of the plan on an open device, and what is missing of its pipelines.
+    /// Creates every buffer and bind group of the plan on an open device, and the missing
+    /// pipelines.
     ///
     /// # Errors
     /// As [`Executor::new`].
@@ -70,12 +71,12 @@ impl Executor {
         &self.opened
     }
 
-    /// The device, for what wgpu says of it.
+    /// The wgpu device, for queries.
     pub fn device(&self) -> &wgpu::Device {
         &self.opened().device
     }
 
-    /// Destroys the device, to simulate a driver's reset: everything after this is
+    /// Destroys the device, to simulate a driver reset: every later call returns
     /// [`DeviceLost`](crate::Error::DeviceLost).
     pub fn destroy_device(&self) {
         self.opened().destroy();
@@ -84,16 +85,17 @@ impl Executor {
     /// Whether the device is there, and has reported no fault.
     ///
     /// # Errors
-    /// A device that was lost or reported a fault.
+    /// The device was lost or reported a fault.
     pub(crate) fn check(&self) -> Result<()> {
         self.opened().check()
     }
 
-    /// Overwrites a tensor from its byte `at` on; the caller has checked that these are whole words, and no
-    /// more than it holds. It is done in order with what is submitted, and so after this returns.
+    /// Overwrites a tensor from its byte `at` on; the caller has checked that these are whole words
+    /// within the tensor. The write is ordered with submissions, and so may happen after this
+    /// returns.
     ///
     /// # Errors
-    /// A device that was lost or reported a fault.
+    /// The device was lost or reported a fault.
     pub(crate) fn write_bytes(
         &mut self,
         tensor: TensorId,
@@ -107,11 +109,11 @@ impl Executor {
         Ok(())
     }
 
-    /// Overwrites each of `tensors` with the words of its pattern, a tensor in another buffer, again and again
-    /// up to its end: in order with what is submitted.
+    /// Fills each of `tensors` by repeating its pattern, a tensor in another buffer; ordered with
+    /// submissions.
     ///
     /// # Errors
-    /// A device that was lost or reported a fault.
+    /// The device was lost or reported a fault.
     pub(crate) fn repeat(&mut self, tensors: Vec<(TensorId, TensorId)>) -> Result<()> {
         self.check()?;
         if tensors.is_empty() {
@@ -125,7 +127,7 @@ impl Executor {
     /// The words of a tensor, once everything submitted so far is done.
     ///
     /// # Errors
-    /// A device that was lost or reported a fault.
+    /// The device was lost or reported a fault.
     pub(crate) async fn read(&self, tensor: TensorId) -> Result<Vec<u32>> {
         let end = self.plan().tensor(tensor).words();
         let all = Range { start: 0, end };
@@ -149,7 +151,7 @@ impl Executor {
         self.pick(tensor, &[0]).await.map(drop)
     }
 
-    /// The time from the submit of those ops of the plan, by their places, to their end.
+    /// The time from submitting `nodes`, by index in the plan, to their completion.
     ///
     /// # Errors
     /// As [`Executor::read`].
@@ -183,11 +185,11 @@ impl Executor {
         Reading { answer, device }.get().await
     }
 
-    /// Submits `phases` for each of `steps`, and asks for the metrics where a phase makes them.
+    /// Submits `phases` for each of `steps`, and requests the metrics if a phase computes them.
     /// Returns before the adapter is done.
     ///
     /// # Errors
-    /// A device that was lost or reported a fault before.
+    /// The device was lost or had reported a fault.
     pub(crate) fn run(
         &mut self,
         phases: &[Phase],
@@ -211,15 +213,15 @@ impl Executor {
         }))
     }
 
-    /// Submits one op of the plan, by its place in [`Plan::nodes`], for one step.
+    /// Submits one op of the plan, by its index in [`Plan::nodes`], for one step.
     ///
     /// # Errors
-    /// A device that was lost or reported a fault before.
+    /// The device was lost or had reported a fault.
     pub fn run_node(&mut self, node: usize, step: &Step) -> Result<()> {
         self.run_nodes(&[node], step)
     }
 
-    /// Submits those ops for one step, in that order.
+    /// Submits `nodes` for one step, in that order.
     ///
     /// # Errors
     /// As [`Executor::run_node`].
@@ -242,7 +244,7 @@ impl Executor {
     }
 }
 
-/// The metrics of the steps of one run, on their way to the host.
+/// The pending metrics of the steps of one run.
 #[derive(Debug)]
 pub(crate) struct PendingMetrics {
     reading: Reading,
@@ -253,7 +255,7 @@ impl PendingMetrics {
     /// Waits for them.
     ///
     /// # Errors
-    /// A device that was lost or reported a fault meanwhile.
+    /// The device was lost or reported a fault meanwhile.
     pub async fn wait(self) -> Result<Vec<StepMetrics>> {
         let read = self.reading.get().await?;
         let (loss_sums, correct) = read.words.split_at(STEPS_PER_RUN);

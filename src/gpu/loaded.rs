@@ -1,4 +1,5 @@
-//! A plan in an adapter's memory, and how its ops are recorded: by whoever has the adapter's context.
+//! A plan in an adapter's memory, and the recording of its ops, on the thread that owns the
+//! context.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use crate::plan::{MetricTables, Node, Plan, STEPS_PER_RUN, TensorId};
 /// Bytes between two steps of the table: WebGPU's largest alignment of a dynamic offset.
 const STEP_STRIDE: usize = 256;
 
-/// What a dispatch needs, made once.
+/// The objects of a dispatch, created once.
 #[derive(Debug)]
 struct Launch {
     pipeline: wgpu::ComputePipeline,
@@ -25,7 +26,7 @@ struct Launch {
     workgroups: [u32; 2],
 }
 
-/// What was made of a plan on a device.
+/// The device objects of a plan.
 #[derive(Debug)]
 pub(super) struct Loaded {
     pub plan: Arc<Plan>,
@@ -38,10 +39,10 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
-    /// Makes every buffer and bind group of the plan, and what is missing of its pipelines.
+    /// Creates every buffer and bind group of the plan, and the missing pipelines.
     ///
     /// # Errors
-    /// Memory that runs out, a kernel that the driver refuses.
+    /// Memory ran out, or the driver refused a kernel.
     pub async fn make(
         device: Arc<Device>,
         plan: Arc<Plan>,
@@ -108,7 +109,7 @@ impl Loaded {
         self.device.queue.submit([encoder.finish()]);
     }
 
-    /// The same, and answers with the step's `tables` of metrics once they are filled.
+    /// Submits, and answers with the steps' `tables` of metrics once they are filled.
     pub fn submit_and_answer(
         &self,
         nodes: &[usize],
@@ -137,11 +138,11 @@ impl Loaded {
         self.device.queue.submit([encoder.finish()]);
     }
 
-    /// Answers with the words of a tensor in `ranges`, once everything submitted so far is done, and those of
-    /// `nodes` before that.
+    /// Submits `nodes`, then answers with the words of a tensor in `ranges`, once everything
+    /// submitted so far is done.
     ///
     /// # Errors
-    /// No memory for them.
+    /// Memory ran out.
     pub async fn read(
         &self,
         tensor: TensorId,
@@ -172,8 +173,7 @@ impl Loaded {
         Ok(())
     }
 
-    /// Overwrites each of `tensors` with the words of its pattern, a tensor in another buffer, again and again
-    /// up to its end.
+    /// Fills each of `tensors` by repeating its pattern, a tensor in another buffer.
     pub fn repeat(&self, tensors: &[(TensorId, TensorId)]) {
         let mut encoder = self.encoder();
         for &(pattern, tensor) in tensors {
@@ -189,7 +189,7 @@ impl Loaded {
         self.device.queue.submit([encoder.finish()]);
     }
 
-    /// One compute pass that dispatches the same once for each step.
+    /// One compute pass that dispatches the same ops once per step.
     fn record(
         &self,
         steps: &[Step],
@@ -212,7 +212,7 @@ impl Loaded {
         }
     }
 
-    /// Fills the table of steps, for what is submitted next.
+    /// Fills the table of steps, for the next submit.
     pub fn write_steps(&self, steps: &[Step]) {
         let mut bytes = Vec::with_capacity(steps.len() * STEP_STRIDE);
         for step in steps {
@@ -223,7 +223,7 @@ impl Loaded {
         self.device.queue.write_buffer(&self.step_table, 0, &bytes);
     }
 
-    /// The ops dispatched from here on see row `i` of the table of steps.
+    /// Later dispatches read row `i` of the table of steps.
     pub fn set_step(&self, pass: &mut wgpu::ComputePass<'_>, i: usize) {
         pass.set_bind_group(STEP_GROUP, &self.step_group, &[(i * STEP_STRIDE) as u32]);
     }
@@ -233,7 +233,7 @@ impl Loaded {
         self.dispatch_workgroups(pass, node, self.launches[node].workgroups);
     }
 
-    /// Records so many workgroups of one op.
+    /// Records `x` by `y` workgroups of one op.
     fn dispatch_workgroups(&self, pass: &mut wgpu::ComputePass<'_>, node: usize, [x, y]: [u32; 2]) {
         let launch = &self.launches[node];
         pass.set_pipeline(&launch.pipeline);
@@ -248,7 +248,7 @@ impl Loaded {
     }
 }
 
-/// The bytes of so many words, for kernels that read two at a time.
+/// The bytes of `words` words, rounded up for kernels that read two at a time.
 fn pairs(words: usize) -> u64 {
     words.next_multiple_of(2) as u64 * WORD
 }
@@ -302,7 +302,7 @@ fn bind(
     })
 }
 
-/// `workgroups` as a rectangle of at most `per_dimension` a side, the smallest that holds them.
+/// The smallest rectangle of at least `workgroups`, with sides of at most `per_dimension`.
 fn fold(workgroups: u64, per_dimension: u32) -> [u32; 2] {
     let rows = workgroups.div_ceil(u64::from(per_dimension)).max(1);
     let columns = workgroups.div_ceil(rows);

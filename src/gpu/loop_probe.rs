@@ -1,7 +1,7 @@
-//! How often an adapter lets the loops of an invocation go round.
+//! The loop limit of an adapter.
 //!
-//! Mesa's llvmpipe ends them after 65,535 iterations, all loops counted together, and says nothing. Whether
-//! an adapter does so is measured, not concluded from its name.
+//! Mesa's llvmpipe silently ends the loops of an invocation after 65,535 iterations, counted over
+//! all loops. Whether an adapter does so is measured, not inferred from its name.
 
 use super::Workbench;
 use crate::error::{Error, Result};
@@ -15,11 +15,11 @@ const SHADER: Shader = Shader::new(
     include_str!("../../shaders/loop_probe.wgsl"),
 );
 
-/// The most iterations that are asked for, and so granted: with more, products are summed in parts, which
-/// lose less and take no driver's patience.
+/// The iterations of the probe, and so the largest limit: products with more terms are summed in
+/// parts, which are more accurate and do not trigger driver timeouts.
 const MOST: u32 = 1 << 20;
 
-/// A loop of as many iterations as its input says.
+/// A loop with the number of iterations in its input.
 #[derive(Debug, Clone)]
 struct LoopProbe;
 
@@ -79,10 +79,10 @@ impl Op for LoopProbe {
     }
 }
 
-/// The iterations of the loops of one invocation that the adapter grants: as many as it did of 2²⁰.
+/// The adapter's loop limit for one invocation: the iterations that it executed of 2²⁰.
 ///
 /// # Errors
-/// A device that is lost or reports a fault; a loop that ended in a state that it never reaches.
+/// The device was lost or reported a fault, or the loop ended in an impossible state.
 pub(crate) async fn longest_loop(bench: &mut Workbench) -> Result<u64> {
     let mut plan = Builder::new(false);
     let (inputs, outputs) = plan.tensors_of(&LoopProbe)?;
@@ -97,7 +97,7 @@ pub(crate) async fn longest_loop(bench: &mut Workbench) -> Result<u64> {
     })
 }
 
-/// After how many iterations the state is `found`.
+/// The number of iterations after which the state is `found`.
 fn iterations_to(found: u32) -> Option<u64> {
     let mut states = std::iter::successors(Some(1), |&x| Some(next(x))).zip(0..=u64::from(MOST));
     states

@@ -1,5 +1,5 @@
-//! Runs plans on an adapter: one pipeline for each kernel and set of constants, one bind group for
-//! each op, made once; a step only replays them.
+//! Runs plans on an adapter: one pipeline per kernel and set of constants, one bind group per op,
+//! created once; a step only replays them.
 
 mod adapter;
 mod answer;
@@ -22,5 +22,5 @@ pub(crate) use executor::PendingMetrics;
 pub(crate) use loop_probe::longest_loop;
 pub(crate) use workbench::Workbench;
 
-/// Bytes of a word.
+/// Bytes per word.
 const WORD: u64 = 4;

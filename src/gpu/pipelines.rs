@@ -1,4 +1,4 @@
-//! Pipelines: one for each kernel and set of constants.
+//! Pipelines: one per kernel and set of constants.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -15,10 +15,10 @@ use crate::ops::{Op, Shader, Step};
 /// The group of the uniform `this_step`, in every kernel.
 pub(super) const STEP_GROUP: u32 = 1;
 
-/// What makes a pipeline: WGSL text, entry point, constants.
+/// The identity of a pipeline: shader, entry point, constants.
 type Key = (Shader, &'static str, Vec<u64>);
 
-/// Makes each pipeline once.
+/// Creates each pipeline once.
 #[derive(Debug)]
 pub(super) struct Pipelines {
     step_layout: wgpu::BindGroupLayout,
@@ -27,7 +27,7 @@ pub(super) struct Pipelines {
     pipelines: Made<Key, wgpu::ComputePipeline>,
 }
 
-/// What was made so far.
+/// The pipelines, layouts and modules created so far.
 #[derive(Debug)]
 struct Made<K, T>(Mutex<HashMap<K, T>>);
 
@@ -113,7 +113,7 @@ impl Pipelines {
     /// The pipeline of `op`.
     ///
     /// # Errors
-    /// A kernel that the driver refuses, by its entry point's name.
+    /// The driver refused the kernel, which the error names by its entry point.
     pub async fn pipeline(&self, device: &Device, op: &dyn Op) -> Result<wgpu::ComputePipeline> {
         let key = key_of(op);
         if let Some(pipeline) = self.pipelines.get(&key) {
@@ -125,8 +125,8 @@ impl Pipelines {
         Ok(pipeline)
     }
 
-    /// Makes the pipelines of all `ops` on as many threads as there are processors. GL has one context for all
-    /// threads, and the web one thread: there each is made when it is asked for.
+    /// Creates the pipelines of all `ops` in parallel. GL has one context for all threads, and the
+    /// web one thread: there each pipeline is created on first use.
     ///
     /// # Errors
     /// As [`Pipelines::pipeline`].
@@ -143,7 +143,7 @@ impl Pipelines {
             for op in ops.values() {
                 self.module(device, *op).await?;
             }
-            // What it awaits are errors, which have arrived by then.
+            // It only awaits errors, which have arrived by then.
             let compile = |op: &dyn Op| pollster::block_on(self.pipeline(device, op)).map(drop);
             ops.into_par_iter()
                 .map(|(_, op)| compile(op))
@@ -193,8 +193,8 @@ impl Pipelines {
                     entry_point: Some(op.name()),
                     compilation_options: wgpu::PipelineCompilationOptions {
                         constants: &constants(op),
-                        // Kernels write it before they read it. Drivers that write each zero for themselves
-                        // compiled one kernel for six seconds.
+                        // Kernels write it before they read it. A driver that clears each word
+                        // separately took six seconds to compile one kernel.
                         zero_initialize_workgroup_memory: false,
                     },
                     cache: None,

@@ -12,15 +12,15 @@ use crate::error::{Error, Result};
 use crate::ops::METRIC_WORDS;
 use crate::plan::STEPS_PER_RUN;
 
-/// What was read.
+/// The words read.
 #[derive(Debug)]
 pub(super) struct Words {
     pub words: Vec<u32>,
-    /// From when the reading was asked for to its end.
+    /// From the request to its completion.
     pub took: Duration,
 }
 
-/// What was read, on its way.
+/// A pending read.
 #[derive(Debug)]
 pub(super) struct Reading {
     pub answer: Answer<Words>,
@@ -31,7 +31,7 @@ impl Reading {
     /// Waits for it.
     ///
     /// # Errors
-    /// A device that was lost or reported a fault meanwhile.
+    /// The device was lost or reported a fault meanwhile.
     pub async fn get(self) -> Result<Words> {
         let answer = self.answer.get().await;
         match answer.and_then(|words| self.device.faults.check().map(|()| words)) {
@@ -41,7 +41,7 @@ impl Reading {
     }
 }
 
-/// Answers with what `submission` leaves in `staging`, which then goes back to `pool`, if it is of one.
+/// Answers with the contents of `staging` after `submission`, then returns it to `pool`, if any.
 pub(super) fn answer_with_words(
     device: &Device,
     staging: &wgpu::Buffer,
@@ -63,7 +63,7 @@ pub(super) fn answer_with_words(
     device.wait(submission, Arc::new(asked));
 }
 
-/// The words of a mapped buffer, which is unmapped.
+/// Reads the words of a mapped buffer and unmaps it.
 fn unload(staging: &wgpu::Buffer) -> Result<Vec<u32>> {
     let view = staging.slice(..).get_mapped_range();
     let view = view.map_err(|error| Error::gpu("reading back", error))?;
@@ -83,12 +83,12 @@ pub(super) fn staging_buffer(device: &Device, label: &str, words: usize) -> wgpu
     })
 }
 
-/// Staging buffers for metrics, used again and again.
+/// A pool of staging buffers for metrics.
 #[derive(Debug, Clone, Default)]
 pub(super) struct MetricsPool(Arc<Mutex<Vec<wgpu::Buffer>>>);
 
 impl MetricsPool {
-    /// A free staging buffer, made where none is left.
+    /// A free staging buffer, created if none is left.
     pub fn take(&self, device: &Device) -> wgpu::Buffer {
         let free = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
         free.unwrap_or_else(|| {

@@ -1,4 +1,4 @@
-//! Times the ops of a step by the adapter's own clock.
+//! Times the ops of a step with the adapter's timestamps.
 
 use std::time::Duration;
 
@@ -12,18 +12,19 @@ use crate::error::Result;
 use crate::ops::Step;
 use crate::plan::Phase;
 
-/// Timestamps of one op: before it and after it.
+/// Timestamps per op: before it and after it.
 const STAMPS: usize = 2;
 
 impl Executor {
-    /// The time that each op of `phases` takes within one step, by its place in the plan, from the adapter's
-    /// own clock; none where the adapter lets nobody read it.
+    /// The time of each op of `phases` within one step, by its index in the plan; `None` if the
+    /// adapter has no timestamp queries.
     ///
-    /// Each op gets a compute pass of its own: what ends passes with a timestamp is the part of WebGPU's
+    /// Each op gets its own compute pass: timestamps at the ends of passes are the part of WebGPU's
     /// feature that every backend has.
     ///
     /// # Errors
-    /// A device that was lost or reports a fault; more than 2,048 ops, which no set of queries holds.
+    /// The device was lost or reported a fault, or there are more than 2,048 ops, the maximum of a
+    /// query set.
     pub async fn time_ops(
         &mut self,
         phases: &[Phase],
@@ -47,7 +48,7 @@ impl Executor {
         let period = f64::from(self.opened().queue.get_timestamp_period());
         let stamps: Vec<u64> = bytemuck::pod_collect_to_vec(&read.words);
         let times = stamps.chunks_exact(STAMPS).map(|stamp| {
-            // A clock that was reset between the two says nothing, and so does not count.
+            // A clock that was reset between the two counts as zero.
             let ticks = stamp[1].saturating_sub(stamp[0]);
             Duration::from_nanos((ticks as f64 * period) as u64)
         });
@@ -56,7 +57,7 @@ impl Executor {
 }
 
 impl Loaded {
-    /// Submits `nodes`, each in a pass of its own, and answers with the stamps before and after each.
+    /// Submits `nodes`, each in its own pass, and answers with the stamps before and after each.
     async fn submit_stamped(
         &self,
         nodes: &[usize],

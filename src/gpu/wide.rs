@@ -1,14 +1,14 @@
-//! Loads of 64 bits, for software adapters.
+//! 64-bit loads, for software adapters.
 //!
-//! Their drivers load and store one component after the other for each invocation, and one of 64 bits costs
-//! them little more than one of 32: lavapipe 10.3 against 8.8 ns, a store 7.3 against 4.9. So for them
-//! `Four`, the four floats that kernels read and write at once, are two components, and `Pair`, two
-//! words, is one: `shaders/prelude/loads_wide.wgsl`.
+//! Their drivers load and store each component of each invocation separately, and 64 bits cost
+//! little more than 32: on lavapipe a load takes 10.3 against 8.8 ns, a store 7.3 against 4.9. So
+//! for them `Four`, the four floats that kernels read and write at once, has two components, and
+//! `Pair`, two words, has one: `shaders/prelude/loads_wide.wgsl`.
 
 use super::Adapter;
 use crate::ops::Loads;
 
-/// The feature that wide loads need, on adapters that gain from it.
+/// The feature that wide loads need, on adapters that benefit from them.
 pub(super) fn feature(adapter: &Adapter) -> wgpu::Features {
     match adapter.is_software() {
         true => adapter.inner.features() & wgpu::Features::SHADER_INT64,
@@ -16,7 +16,7 @@ pub(super) fn feature(adapter: &Adapter) -> wgpu::Features {
     }
 }
 
-/// How kernels load on a device with those features.
+/// The loads of kernels on a device with `features`.
 pub(super) fn loads(features: wgpu::Features) -> Loads {
     match features.contains(wgpu::Features::SHADER_INT64) {
         true => Loads::Wide,

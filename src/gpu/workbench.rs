@@ -10,19 +10,19 @@ use crate::error::Result;
 use crate::ops::{Op, Step};
 use crate::plan::{Builder, Phase, Plan};
 
-/// Runs of which the fastest counts: the others were disturbed.
+/// The fastest of this many runs counts, since interruptions only slow a run down.
 const RUNS: usize = 3;
 
 /// A dispatch longer than this many runs is timed only once.
 const LONG: u32 = 4;
 
-/// The most dispatches of one run.
+/// Maximum dispatches per run.
 const MOST_REPEATS: f64 = 256.0;
 
 /// An adapter opened for measuring.
 #[derive(Debug)]
 pub(crate) struct Workbench {
-    /// What is measured twice is compiled once.
+    /// Kept so that kernels measured twice are compiled once.
     pub(super) pipelines: Arc<Pipelines>,
     pub(super) device: Opened,
 }
@@ -31,12 +31,12 @@ impl Workbench {
     /// Opens `adapter`.
     ///
     /// # Errors
-    /// A driver that refuses.
+    /// The driver refused to open a device.
     pub async fn open(adapter: &Adapter) -> Result<Self> {
         Ok(Workbench::new(Device::with_large_buffers(adapter).await?))
     }
 
-    /// Nothing is compiled yet.
+    /// A bench without compiled pipelines.
     pub(super) fn new(device: Opened) -> Self {
         let pipelines = Arc::new(Pipelines::new(&device));
         device.keep(Arc::<Device>::clone(&device));
@@ -44,18 +44,18 @@ impl Workbench {
         Workbench { device, pipelines }
     }
 
-    /// A plan in the memory of the open device.
+    /// Loads a plan on the open device.
     ///
     /// # Errors
-    /// Memory that runs out, a kernel that the driver refuses.
+    /// Memory ran out, or the driver refused a kernel.
     pub async fn load(&self, plan: Plan) -> Result<Executor> {
         Executor::on(self.device.clone(), Arc::new(plan), self.pipelines.clone()).await
     }
 
-    /// What takes long, on the device's thread.
+    /// Runs a job that takes long on the device's thread.
     ///
     /// # Errors
-    /// A thread that has ended.
+    /// The thread has ended.
     pub async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce() -> T + Send + 'static,
@@ -63,12 +63,13 @@ impl Workbench {
         self.device.run(move || async move { job() }).await
     }
 
-    /// Whether nothing went wrong on it.
+    /// Whether it has reported no fault.
     pub fn is_healthy(&self) -> bool {
         self.device.faults.check().is_ok()
     }
 
-    /// Compiles all `ops`, where the driver allows at once; what it refuses is reported when it is timed.
+    /// Compiles all `ops`, in parallel if the driver allows it; a refused kernel is reported when
+    /// timed.
     pub async fn compile(&self, ops: Vec<Box<dyn Op>>) {
         let (device, pipelines) = (Arc::clone(&self.device), self.pipelines.clone());
         let compile = move || async move {
@@ -78,11 +79,11 @@ impl Workbench {
         let _ = self.device.run(compile).await;
     }
 
-    /// How long one dispatch of `op` takes among others of its kind, on inputs of zeros: the fastest of
-    /// three runs of `run` each, or one where that takes much longer.
+    /// The time of one dispatch of `op` among repeated ones, on inputs of zeros: the fastest of
+    /// three runs of `run` each, or a single one if that takes much longer.
     ///
     /// # Errors
-    /// A kernel that the driver refuses, memory that runs out, a device that was lost.
+    /// The driver refused the kernel, memory ran out, or the device was lost.
     pub async fn time(&self, op: Box<dyn Op>, run: Duration) -> Result<Duration> {
         let step = Step::new(0, op.rows() as u32, 0, 0.0);
         let mut plan = Builder::new(false);
@@ -94,11 +95,11 @@ impl Workbench {
 }
 
 impl Executor {
-    /// The time of one dispatch of each op of `phases`, by its place in the plan: the fastest of three runs
-    /// of about a millisecond, among others of its kind.
+    /// The time of one dispatch of each op of `phases` among repeated ones, by its index in the
+    /// plan: the fastest of three runs of about a millisecond.
     ///
     /// # Errors
-    /// A device that was lost or reports a fault.
+    /// The device was lost or reported a fault.
     pub async fn profile(
         &mut self,
         phases: &[Phase],
@@ -115,19 +116,19 @@ impl Executor {
         Ok(times)
     }
 
-    /// The fastest of three runs of `run` each, or one where that takes much longer.
+    /// The fastest of three runs of `run` each, or a single one if that takes much longer.
     async fn time_of(&mut self, node: usize, step: &Step, run: Duration) -> Result<Duration> {
-        // What drivers compile and clear at first use is not to be timed.
+        // Exclude compilation and clearing at first use from the timing.
         self.touch_node(node, step)?;
         self.finish(self.plan().nodes()[node].outputs[0]).await?;
         let once = self.time_node(node, step, 1).await?;
         self.time_again(node, step, once, run).await
     }
 
-    /// The same of an op that has run, and took `once`.
+    /// Times an op whose earlier run took `once`.
     ///
     /// # Errors
-    /// A device that was lost or reports a fault.
+    /// The device was lost or reported a fault.
     pub(crate) async fn time_again(
         &mut self,
         node: usize,
@@ -147,10 +148,11 @@ impl Executor {
         Ok(fastest)
     }
 
-    /// Runs one op `repeats` times in one submit and waits for it; the time from the submit on.
+    /// Runs one op `repeats` times in one submit; returns the time from the submit to its
+    /// completion.
     ///
     /// # Errors
-    /// A device that was lost or reports a fault.
+    /// The device was lost or reported a fault.
     pub(crate) async fn time_node(
         &mut self,
         node: usize,

@@ -1,11 +1,11 @@
-//! The sum of two values: where branches of a model meet.
+//! The sum of two values, which joins branches of a model.
 
 use super::{Function, Site};
 use crate::error::{Error, Result};
 use crate::ops;
 use crate::shape::Shape;
 
-/// `output = a + b`, of one shape. The gradient of the output is that of both.
+/// `output = a + b`, of equal shapes. Both gradients are that of the output.
 #[derive(Debug, Clone)]
 pub struct Add;
 

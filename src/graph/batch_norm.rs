@@ -10,17 +10,17 @@ use crate::ops::{
 use crate::plan::TensorId;
 use crate::shape::Shape;
 
-/// `output = (input − mean) / √(variance + eps) · weight + bias` of each channel (Ioffe and Szegedy, 2015,
-/// arXiv:1502.03167), of an input (N, C, …).
+/// `output = (input − mean) / √(variance + eps) · weight + bias` per channel (Ioffe and Szegedy,
+/// 2015, arXiv:1502.03167), for an input (N, C, …).
 ///
-/// Training takes mean and variance of the batch's real rows, and moves the running ones towards them;
-/// inference takes the running ones. Inputs: `input`, `weight` (C), `bias` (C), `running_mean` (C),
+/// Training uses mean and variance of the batch's real rows, and updates the running ones;
+/// inference uses the running ones. Inputs: `input`, `weight` (C), `bias` (C), `running_mean` (C),
 /// `running_var` (C), `num_batches_tracked` (1).
 #[derive(Debug, Clone, PartialEq)]
 pub struct BatchNorm {
     /// Added to the variance, above zero.
     pub eps: f32,
-    /// The share of a batch in the running statistics.
+    /// The weight of a batch in the running statistics.
     pub momentum: f32,
 }
 
@@ -33,11 +33,11 @@ impl BatchNorm {
     }
 }
 
-/// Where a node's `forward` keeps what its `backward` reads.
+/// The names of the tensors that a node's `forward` keeps for its `backward`.
 const MEAN: &str = "mean";
 const INVERSE_DEVIATION: &str = "inverse_deviation";
 
-/// A batch norm while it is written as ops, by itself or with the ReLU that follows.
+/// A batch norm during lowering, alone or with the ReLU that follows.
 #[derive(Debug)]
 pub(crate) struct Norm {
     /// Its node.
@@ -47,12 +47,12 @@ pub(crate) struct Norm {
 }
 
 impl Norm {
-    /// What is computed: the norm, or the ReLU of it.
+    /// The output: of the norm, or of its ReLU.
     pub fn output(&self, graph: &Graph) -> ValueId {
         graph.node(self.relu.unwrap_or(self.node)).output
     }
 
-    /// N, C and the elements of a channel of a row.
+    /// N, C and the elements per channel and row.
     fn sizes(&self, graph: &Graph) -> (usize, usize, usize) {
         let shape = &graph.value(self.output(graph)).shape;
         let dims = shape.dims();
@@ -64,7 +64,8 @@ impl Norm {
         inputs.map(|&input| lowering.tensor(input)).collect()
     }
 
-    /// The statistics of the batch and what they normalise; in inference, what the running ones normalise.
+    /// In training, the batch's statistics and the normalisation with them; in inference, with the
+    /// running ones.
     pub fn forward(&self, lowering: &mut Lowering<'_>) -> Result<()> {
         lowering.enter(self.node);
         let graph = lowering.graph();
@@ -120,8 +121,8 @@ impl Norm {
         lowering.training_op(normalise, &read, &[output])
     }
 
-    /// `d_bias = Σ d_output`, `d_weight = Σ d_output·x̂`, and `d_input` from both sums: the statistics depend on
-    /// every element of a channel.
+    /// `d_bias = Σ d_output`, `d_weight = Σ d_output·x̂`, and `d_input` from both sums: the
+    /// statistics depend on every element of a channel.
     pub fn backward(&self, lowering: &mut Lowering<'_>) -> Result<()> {
         lowering.enter(self.node);
         let graph = lowering.graph();

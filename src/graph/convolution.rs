@@ -7,11 +7,11 @@ use crate::ops::{BiasBackward, BiasForward, Col2im, ConvSizes, Gemm, Im2col, Ope
 use crate::shape::{Shape, Size2d, Window, WindowedPlanes};
 
 /// `output[n, o] = Σ_c input[n, c] ⋆ weight[o, c] + bias[o]`, the cross-correlation that deep
-/// learning calls convolution. Input (N, C, H, W), weight (O, C, KH, KW), output (N, O, OH, OW); the bias (O) may
-/// be left out.
+/// learning calls convolution. Input (N, C, H, W), weight (O, C, KH, KW), output (N, O, OH, OW);
+/// the bias (O) is optional.
 #[derive(Debug, Clone)]
 pub struct Convolution {
-    /// The kernel's extents, and how it moves over the image.
+    /// The filter's extents, stride and padding.
     pub window: Window,
 }
 
@@ -24,7 +24,7 @@ impl Convolution {
     /// The sizes of the convolution of `input` by `weight`.
     ///
     /// # Errors
-    /// An input without the weight's channels, a window that does not fit.
+    /// The input's channels differ from the weight's, or the window does not fit.
     pub fn sizes(&self, at: &str, input: &Shape, weight: &Shape) -> Result<ConvSizes> {
         let (out_channels, in_channels) = (weight.dims()[0], weight.dims()[1]);
         match *input.dims() {
@@ -63,7 +63,8 @@ impl Function for Convolution {
         Ok([sizes.batch, sizes.out_channels, height, width].into())
     }
 
-    /// `columns = im2col(input)`, `product[n] = W (O, C·KH·KW) × columns[n]`, `output = product + b`.
+    /// `columns = im2col(input)`, `product[n] = W (O, C·KH·KW) × columns[n]`,
+    /// `output = product + b`.
     fn forward(&self, site: &mut Site<'_, '_>) -> Result<()> {
         let sizes = self.sizes("", site.shape(0), site.shape(1))?;
         let geometry = sizes.geometry;
@@ -98,8 +99,8 @@ impl Function for Convolution {
     }
 
     /// `d_bias = Σₙ Σₚ d_output`, `d_weight = Σₙ d_output[n] × columns[n]ᵀ`,
-    /// `d_input = col2im(Wᵀ × d_output[n])` with the weights as they are, not rotated: col2im
-    /// already is the adjoint that turns the kernel around.
+    /// `d_input = col2im(Wᵀ × d_output[n])`. The weights are not rotated: col2im is the adjoint of
+    /// im2col and already flips the filter.
     fn backward(&self, site: &mut Site<'_, '_>) -> Result<()> {
         let sizes = self.sizes("", site.shape(0), site.shape(1))?;
         let geometry = sizes.geometry;

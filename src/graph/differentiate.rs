@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::ops;
 use crate::plan::TensorId;
 
-/// Which values have gradients, and what has been found of them so far.
+/// The values that have gradients, and the parts of these computed so far.
 #[derive(Debug)]
 pub(super) struct Gradients {
     has: Vec<bool>,
@@ -30,9 +30,9 @@ impl Gradients {
     }
 }
 
-/// A node, or a chain of nodes that one op computes, while a graph is written as ops.
+/// A node, or a chain of nodes that one op computes, during lowering.
 pub(crate) trait Piece {
-    /// What it computes.
+    /// Its output.
     fn output(&self, graph: &Graph) -> ValueId;
 
     /// Appends the ops that compute it.
@@ -41,14 +41,14 @@ pub(crate) trait Piece {
     /// As [`super::Function::forward`].
     fn forward(&self, lowering: &mut Lowering<'_>) -> Result<()>;
 
-    /// Appends the ops that compute the gradients of what it reads.
+    /// Appends the ops that compute the gradients of its inputs.
     ///
     /// # Errors
     /// As [`super::Function::forward`].
     fn backward(&self, lowering: &mut Lowering<'_>) -> Result<()>;
 }
 
-/// The chain rule: each piece, the last first, makes of its output's gradient those of its inputs.
+/// The chain rule: each piece, the last first, computes its inputs' gradients from its output's.
 ///
 /// # Errors
 /// As [`super::Function::forward`].
@@ -67,13 +67,13 @@ impl Lowering<'_> {
         self.gradients.has[value.0]
     }
 
-    /// Adds `part`, of the value's shape, to the gradient of a value: each of those who read it gives one.
+    /// Adds `part`, of the value's shape, to the gradient of a value; each reader contributes one.
     pub fn give_gradient(&mut self, value: ValueId, part: TensorId) {
         self.gradients.parts[value.0].push(part);
     }
 
-    /// The gradient of a value that pieces computed and that all who read it have given their part of: the sum
-    /// of the parts.
+    /// The gradient of a computed value, once all its readers have contributed: the sum of their
+    /// parts.
     ///
     /// # Errors
     /// As [`super::Function::forward`].
@@ -81,7 +81,7 @@ impl Lowering<'_> {
         let parts = std::mem::take(&mut self.gradients.parts[value.0]);
         let shape = self.graph().value(value).shape.clone();
         let mut parts = parts.into_iter();
-        // A value that is read has a part: the graph refuses those that nobody reads.
+        // Every value has at least one part: the graph refuses values without readers.
         let mut sum = match parts.next() {
             Some(first) => first,
             None => self.plan.scratch("d_output", shape.clone())?,
@@ -100,8 +100,8 @@ impl Lowering<'_> {
         Ok(sum)
     }
 
-    /// Where the gradient of a parameter goes, and whether ops add to what is there: where backward accumulates,
-    /// and from the second that reads the parameter on.
+    /// The tensor of a parameter's gradient, and whether ops add to it: if backward accumulates,
+    /// and from the parameter's second reader on.
     pub fn parameter_gradient(&mut self, parameter: ValueId) -> Result<(TensorId, bool)> {
         let tensor = self.tensor(parameter)?;
         let gradient = self.plan.gradient_of(tensor)?;

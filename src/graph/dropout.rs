@@ -6,12 +6,13 @@ use crate::error::{Error, Result};
 use crate::ops;
 use crate::shape::Shape;
 
-/// In training each element is zero with probability `probability`, and divided by `1 − probability` otherwise
-/// (Srivastava et al., 2014); in inference nothing changes. Which elements these are depends on the run's seed,
-/// the step's number and the node's place in the graph alone, so that they are the same on every device and after a resume.
+/// In training each element is zero with probability `probability`, and divided by
+/// `1 − probability` otherwise (Srivastava et al., 2014); in inference it is the identity. The
+/// dropped elements depend only on the run's seed, the step's number and the node's index in the
+/// graph, so they are the same on every device and after a resume.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dropout {
-    /// 0 to below 1.
+    /// In [0, 1).
     pub probability: f32,
 }
 
@@ -21,7 +22,7 @@ impl Dropout {
         Some(Box::new(Dropout { probability }))
     }
 
-    /// The same op forward and backward: what is dropped has no gradient.
+    /// The same op forward and backward: dropped elements have no gradient.
     fn op(&self, site: &Site<'_, '_>) -> ops::Dropout {
         let shape = site.output_shape();
         ops::Dropout {

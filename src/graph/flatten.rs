@@ -1,10 +1,10 @@
-//! Images to rows: a view, without a kernel and without a copy.
+//! Images to rows: a view, without a kernel or a copy.
 
 use super::{Function, Site};
 use crate::error::Result;
 use crate::shape::Shape;
 
-/// (N, …) seen as (N, F), F being the product of the rest.
+/// Views (N, …) as (N, F), where F is the product of the other extents.
 #[derive(Debug, Clone)]
 pub struct Flatten;
 

@@ -1,4 +1,4 @@
-//! A batch norm as part of the convolution before it.
+//! Folds a batch norm into the convolution before it.
 
 use std::collections::BTreeMap;
 
@@ -10,19 +10,20 @@ use crate::shape::Shape;
 /// A model's tensors, by name.
 pub type Weights = BTreeMap<String, (Shape, Vec<f32>)>;
 
-/// A convolution and the batch norm that alone reads what it computes.
+/// A convolution and the batch norm that is its only reader.
 struct Pair {
     convolution: NodeId,
     norm: NodeId,
 }
 
 impl Graph {
-    /// What the graph computes in inference, with each batch norm in the weights of the convolution before it, where
-    /// nothing else reads what comes between or those weights: `weight·s` and `(bias − mean)·s + shift` of each channel,
-    /// with `s = scale/√(variance + eps)`. `weights` are the model's, and become the folded graph's.
+    /// The graph for inference, with each batch norm folded into the weights of the convolution
+    /// before it if nothing else reads those weights or the value in between: `weight·s` and
+    /// `(bias − mean)·s + shift` per channel, with `s = scale/√(variance + eps)`. `weights` are the
+    /// model's, and become the folded graph's.
     ///
     /// # Errors
-    /// A tensor that `weights` lacks.
+    /// `weights` lacks a tensor.
     pub fn fold(&self, weights: &mut Weights) -> Result<Graph> {
         let mut graph = self.clone();
         while let Some(pair) = graph.pair() {
@@ -98,7 +99,7 @@ impl Graph {
         Graph::from_parts(values, nodes, moved[&self.images()], moved[&self.logits()])
     }
 
-    /// Puts the norm into the convolution's weight and its bias, of that name.
+    /// Folds the norm into the convolution's weight and its bias, called `bias`.
     fn fold_weights(&self, pair: &Pair, bias: &str, weights: &mut Weights) -> Result<()> {
         let norm = self.node(pair.norm);
         let eps = self

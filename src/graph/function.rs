@@ -1,4 +1,4 @@
-//! What a node of a graph computes.
+//! The function of a graph's node.
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -9,13 +9,13 @@ use crate::shape::Shape;
 
 /// A function of values, with its gradient.
 ///
-/// It is written as ops one step of its mathematics at a time, for whoever reads the plan; where there are
-/// faster ops for it, [`crate::expand`] knows them.
+/// It is lowered to one op per step of its mathematics, for readers of the plan; [`crate::expand`]
+/// knows faster ops, if there are any.
 pub trait Function: Any + Debug + Send + Sync + FunctionClone {
-    /// What plans and texts call it: `convolution`.
+    /// Its name in plans and texts: `convolution`.
     fn name(&self) -> &'static str;
 
-    /// Its options as text, `stride 1×2, padding 0×1`, as far as they are not the inputs' shapes.
+    /// Its options as text, `stride 1×2, padding 0×1`, except those that the inputs' shapes imply.
     fn options(&self) -> String {
         String::new()
     }
@@ -23,25 +23,27 @@ pub trait Function: Any + Debug + Send + Sync + FunctionClone {
     /// The shape of the output, from those of the inputs; `at` names the layer in errors.
     ///
     /// # Errors
-    /// Inputs that do not fit: the shape that was expected, and the one that came; an option out of range.
+    /// An input has the wrong shape (the error has the expected and the actual one), or an option
+    /// is out of range.
     fn output_shape(&self, at: &str, inputs: &[&Shape]) -> Result<Shape>;
 
     /// Appends the ops that compute the output.
     ///
     /// # Errors
-    /// Sizes that kernels cannot address.
+    /// A size exceeds the kernels' indices.
     fn forward(&self, site: &mut Site<'_, '_>) -> Result<()>;
 
-    /// Appends the ops that compute the gradient of each input that has one, from that of the output.
+    /// Appends the ops that compute the gradient of each input that has one, from that of the
+    /// output.
     ///
     /// # Errors
     /// As [`Function::forward`].
     fn backward(&self, site: &mut Site<'_, '_>) -> Result<()>;
 }
 
-/// What lets a `Box<dyn Function>` be cloned: every function is `Clone`.
+/// Makes `Box<dyn Function>` cloneable: every function is `Clone`.
 pub trait FunctionClone {
-    /// The same function, boxed.
+    /// A boxed clone.
     fn boxed(&self) -> Box<dyn Function>;
 }
 

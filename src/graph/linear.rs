@@ -5,7 +5,8 @@ use crate::error::{Error, Result};
 use crate::ops::{BiasForward, Gemm, Operand, ReduceSum};
 use crate::shape::Shape;
 
-/// `output = input × weightᵀ + bias`. Input (N, I), weight (O, I), output (N, O); the bias (O) may be left out.
+/// `output = input × weightᵀ + bias`. Input (N, I), weight (O, I), output (N, O); the bias (O) is
+/// optional.
 #[derive(Debug, Clone)]
 pub struct Linear;
 

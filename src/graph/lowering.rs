@@ -1,4 +1,4 @@
-//! A graph while it is written as the ops of a plan.
+//! The state of lowering a graph to the ops of a plan.
 
 use std::collections::HashSet;
 
@@ -9,23 +9,23 @@ use crate::ops::Op;
 use crate::plan::{Builder, Phase, TensorId};
 use crate::shape::Shape;
 
-/// A graph while it is written as the ops of a plan: which tensor holds which value, and its gradient.
+/// The state of lowering a graph: the plan so far, and the tensors of the values and gradients.
 #[derive(Debug)]
 pub struct Lowering<'g> {
     graph: &'g Graph,
     pub(super) plan: Builder,
     tensors: Vec<Option<TensorId>>,
     pub(super) gradients: Gradients,
-    /// Outputs of ReLU whose gradient is zero already where ReLU was.
+    /// Outputs of ReLU whose gradient is already masked: zero where ReLU was.
     masked: HashSet<ValueId>,
 }
 
 impl<'g> Lowering<'g> {
-    /// All parameters and states in the order in which they were recorded, and no op: however the graph is
-    /// written, the arena of parameters is the same.
+    /// A plan with all parameters and states in the order in which they were recorded, and no op:
+    /// so the arena of parameters is the same however the graph is lowered.
     ///
     /// # Errors
-    /// Sizes that kernels cannot address.
+    /// A size exceeds the kernels' indices.
     pub(crate) fn new(graph: &'g Graph) -> Result<Self> {
         let mut lowering = Lowering {
             graph,
@@ -58,17 +58,17 @@ impl<'g> Lowering<'g> {
         Ok(lowering)
     }
 
-    /// What is written.
+    /// The graph to lower.
     pub fn graph(&self) -> &'g Graph {
         self.graph
     }
 
-    /// What it is written to.
+    /// The plan under construction.
     pub fn plan(&mut self) -> &mut Builder {
         &mut self.plan
     }
 
-    /// Whether the plan trains the model, or only runs it.
+    /// Whether the plan trains the model, or only runs inference.
     pub fn trains(&self) -> bool {
         self.graph.purpose().is_some()
     }
@@ -77,7 +77,7 @@ impl<'g> Lowering<'g> {
         self.plan
     }
 
-    /// The tensors made from here on are named after `node`.
+    /// Names later tensors after `node`.
     pub fn enter(&mut self, node: NodeId) {
         self.plan.set_scope(&self.graph.node(node).name);
     }
@@ -85,7 +85,7 @@ impl<'g> Lowering<'g> {
     /// The tensor that holds a value.
     ///
     /// # Errors
-    /// A value that is not computed yet.
+    /// The value is not computed yet.
     pub fn tensor(&self, value: ValueId) -> Result<TensorId> {
         self.tensors[value.0].ok_or_else(|| {
             let name = &self.graph.value(value).name;
@@ -93,15 +93,15 @@ impl<'g> Lowering<'g> {
         })
     }
 
-    /// Says which tensor holds a value.
+    /// Sets the tensor that holds a value.
     pub fn set_tensor(&mut self, value: ValueId, tensor: TensorId) {
         self.tensors[value.0] = Some(tensor);
     }
 
-    /// Makes the tensor `output` for a value.
+    /// Creates the tensor `output` for a value.
     ///
     /// # Errors
-    /// A size that kernels cannot address.
+    /// A size exceeds the kernels' indices.
     pub fn make_output(&mut self, value: ValueId) -> Result<TensorId> {
         let shape = self.graph.value(value).shape.clone();
         let tensor = self.plan.activation("output", shape)?;
@@ -165,8 +165,9 @@ impl<'g> Lowering<'g> {
         self.plan.op(Phase::Backward, op, inputs, outputs)
     }
 
-    /// The output of a ReLU that `value` is, perhaps flattened, if `value` alone is read of it: whoever computes
-    /// the gradient of `value` may leave it zero where ReLU was, and say so by [`Lowering::set_masked`].
+    /// The ReLU output that `value` is or flattens, if `value` is its only use: an op that computes
+    /// the gradient of `value` may then apply ReLU's mask itself, and call
+    /// [`Lowering::set_masked`].
     pub(crate) fn rectified(&self, value: ValueId) -> Option<ValueId> {
         let writer = self.graph.writer(value)?;
         self.graph.only_reader(value)?;
@@ -176,18 +177,18 @@ impl<'g> Lowering<'g> {
         self.graph.function::<super::Relu>(writer).map(|_| value)
     }
 
-    /// Says that the gradient of a ReLU's output is zero where ReLU was.
+    /// Marks the gradient of a ReLU's output as masked: zero where ReLU was.
     pub(crate) fn set_masked(&mut self, rectified: ValueId) {
         self.masked.insert(rectified);
     }
 
-    /// Whether the gradient of a ReLU's output is zero where ReLU was.
+    /// Whether the gradient of a ReLU's output is masked: zero where ReLU was.
     pub(crate) fn is_masked(&self, rectified: ValueId) -> bool {
         self.masked.contains(&rectified)
     }
 }
 
-/// A node while it is written as ops.
+/// A node during lowering.
 #[derive(Debug)]
 pub struct Site<'a, 'g> {
     lowering: &'a mut Lowering<'g>,
@@ -195,7 +196,7 @@ pub struct Site<'a, 'g> {
 }
 
 impl<'a, 'g> Site<'a, 'g> {
-    /// The node `node`, after which the tensors made from here on are named.
+    /// Enters `node`, after which later tensors are named.
     pub(crate) fn new(lowering: &'a mut Lowering<'g>, node: NodeId) -> Self {
         lowering.enter(node);
         Site { lowering, node }
@@ -205,12 +206,12 @@ impl<'a, 'g> Site<'a, 'g> {
         self.lowering
     }
 
-    /// Which node of the graph it is.
+    /// Its id in the graph.
     pub(super) fn node(&self) -> NodeId {
         self.node
     }
 
-    /// Whether the plan trains the model, or only runs it.
+    /// Whether the plan trains the model, or only runs inference.
     pub fn trains(&self) -> bool {
         self.lowering.trains()
     }
@@ -228,7 +229,7 @@ impl<'a, 'g> Site<'a, 'g> {
         self.lowering.graph.node(self.node).output
     }
 
-    /// How many inputs there are.
+    /// Number of inputs.
     pub fn inputs(&self) -> usize {
         self.lowering.graph.node(self.node).inputs.len()
     }
@@ -246,28 +247,28 @@ impl<'a, 'g> Site<'a, 'g> {
     /// The tensor of an input.
     ///
     /// # Errors
-    /// None, unless the graph is wrong.
+    /// None, unless the graph is invalid.
     pub fn input(&self, input: usize) -> Result<TensorId> {
         self.lowering.tensor(self.value(input))
     }
 
-    /// The tensor of the output, which `forward` has made.
+    /// The tensor of the output, which `forward` created.
     ///
     /// # Errors
-    /// `forward` has made none.
+    /// `forward` created none.
     pub fn output(&self) -> Result<TensorId> {
         self.lowering.tensor(self.output_value())
     }
 
-    /// Makes the tensor of the output.
+    /// Creates the tensor of the output.
     ///
     /// # Errors
-    /// A size that kernels cannot address.
+    /// A size exceeds the kernels' indices.
     pub fn make_output(&mut self) -> Result<TensorId> {
         self.lowering.make_output(self.output_value())
     }
 
-    /// Says which tensor is the output: a view of an input's.
+    /// Sets the tensor of the output: a view of an input's.
     pub fn set_output(&mut self, tensor: TensorId) {
         self.lowering.set_tensor(self.output_value(), tensor);
     }
@@ -322,10 +323,11 @@ impl<'a, 'g> Site<'a, 'g> {
         self.lowering.gradient(self.output_value())
     }
 
-    /// Makes the tensor for an input's gradient, which is this node's part of it; none where none is needed.
+    /// Creates the tensor of this node's contribution to an input's gradient; `None` if none is
+    /// needed.
     ///
     /// # Errors
-    /// A size that kernels cannot address.
+    /// A size exceeds the kernels' indices.
     pub fn d_input(&mut self, input: usize) -> Result<Option<TensorId>> {
         if !self.lowering.has_gradient(self.value(input)) {
             return Ok(None);
@@ -340,20 +342,20 @@ impl<'a, 'g> Site<'a, 'g> {
         Ok(Some(tensor))
     }
 
-    /// Gives `tensor` as this node's part of an input's gradient, where one is needed.
+    /// Sets `tensor` as this node's contribution to an input's gradient, if one is needed.
     pub fn give(&mut self, input: usize, tensor: TensorId) {
         self.lowering.give_gradient(self.value(input), tensor);
     }
 
-    /// Where the gradient of an input that is a parameter goes, and whether ops add to what is there.
+    /// The tensor for the gradient of an input that is a parameter, and whether ops add to it.
     ///
     /// # Errors
-    /// An input that is none.
+    /// The input is not a parameter.
     pub fn d_parameter(&mut self, input: usize) -> Result<(TensorId, bool)> {
         self.lowering.parameter_gradient(self.value(input))
     }
 
-    /// Whether the output's gradient is zero already where the output is: of ReLU.
+    /// Whether the gradient of the output, of a ReLU, is already masked.
     pub(super) fn is_masked(&self) -> bool {
         self.lowering.is_masked(self.output_value())
     }

@@ -7,13 +7,13 @@ use crate::ops::{MaxPoolBackward, MaxPoolBackwardAll, MaxPoolForward};
 use crate::plan::{Element, Role};
 use crate::shape::{Shape, Size2d, Window, WindowedPlanes};
 
-/// Who gets the gradient where several pixels of a window share its maximum.
+/// The pixels that receive the gradient if several share a window's maximum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Ties {
     /// The first in row-major order: PyTorch's rule.
     #[default]
     First,
-    /// Every one of them, in full: the tutorial's mask.
+    /// All of them, in full: the tutorial's mask.
     All,
 }
 
@@ -22,7 +22,7 @@ pub enum Ties {
 pub struct MaxPool {
     /// The window.
     pub window: Window,
-    /// Who gets the gradient of a tie.
+    /// The rule for ties.
     pub ties: Ties,
 }
 
@@ -40,7 +40,7 @@ impl MaxPool {
     /// The window over the N·C planes of an input (N, C, H, W).
     ///
     /// # Errors
-    /// An input of another kind, a window that does not fit.
+    /// The input is not (N, C, H, W), or the window does not fit.
     pub fn geometry(&self, at: &str, input: &Shape) -> Result<WindowedPlanes> {
         let &[n, c, height, width] = input.dims() else {
             return Err(Error::Shape {
@@ -52,7 +52,7 @@ impl MaxPool {
         let Window {
             kernel, padding, ..
         } = self.window;
-        // A larger padding would leave a window without a pixel.
+        // With a larger padding a window could contain no pixel.
         if padding.height > kernel.height / 2 || padding.width > kernel.width / 2 {
             let expected = format!("at most half the kernel of {kernel}");
             return Err(Error::value(format!("{at}: padding"), expected, padding));

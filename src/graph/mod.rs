@@ -1,7 +1,9 @@
-//! What a model means: functions over named values, each a convolution, a batch norm, a sum, and no kernel.
+//! The graph of a model: functions over named values (convolutions, batch norms, sums), independent
+//! of kernels.
 //!
-//! Layers record themselves here ([`Var`], [`Module`]); `differentiate.rs` says which values have gradients
-//! and where these are added; [`crate::expand`] writes the graph as the ops of a plan, in one of two ways.
+//! Layers record themselves here ([`Var`], [`Module`]); `differentiate.rs` determines which values
+//! have gradients and adds these up; [`crate::expand`] lowers the graph to the ops of a plan, in
+//! one of two ways.
 
 mod add;
 mod batch_norm;
@@ -54,70 +56,70 @@ pub struct ValueId(pub(crate) usize);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(pub(crate) usize);
 
-/// Where a value comes from.
+/// The source of a value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Source {
     /// The batch.
     Batch,
     /// Trained.
     Parameter(Init),
-    /// Neither trained nor of one batch: running statistics, counters.
+    /// Not trained, but persistent: running statistics, counters.
     State(Element, Init),
     /// Computed.
     Node(NodeId),
 }
 
 impl Source {
-    /// Whether it is the model's own, trained or not.
+    /// Whether it belongs to the model, trained or not.
     pub fn is_of_model(self) -> bool {
         matches!(self, Source::Parameter(_) | Source::State(..))
     }
 }
 
-/// A tensor of the model: the batch, a parameter, or what a node computes.
+/// A value of the model: the batch, a parameter, a state, or the output of a node.
 #[derive(Debug, Clone)]
 pub struct Value {
-    /// `layer1.0.conv1.weight`; what a node computes has the node's name.
+    /// `layer1.0.conv1.weight`; the output of a node has the node's name.
     pub name: String,
     /// Its extents.
     pub shape: Shape,
-    /// Where it comes from.
+    /// Its source.
     pub source: Source,
 }
 
-/// A function, and the values that it is applied to.
+/// A function applied to values.
 #[derive(Debug, Clone)]
 pub struct Node {
     /// The name of its layer, as PyTorch nests them: `layer1.0.conv1`.
     pub name: String,
-    /// What is computed.
+    /// Its function.
     pub function: Box<dyn Function>,
-    /// From what.
+    /// Its inputs.
     pub inputs: Vec<ValueId>,
-    /// The result.
+    /// Its output.
     pub output: ValueId,
 }
 
-/// What a model is lowered for.
+/// The training for which a model is lowered.
 #[derive(Debug, Clone)]
 pub struct Training {
     /// The shape of one sample, without the batch: (C, H, W) or (F).
     pub sample: Shape,
-    /// N: rows of a batch.
+    /// N: rows per batch.
     pub batch_size: usize,
-    /// What is minimised.
+    /// The loss to minimise.
     pub loss: Loss,
-    /// What minimises it.
+    /// The optimizer.
     pub optimizer: Optimizer,
-    /// Samples of a byte data set that batches are gathered from; without one the host writes
-    /// `images` and `labels` itself.
+    /// Number of samples in the byte data set from which batches are gathered; if `None`, the host
+    /// writes `images` and `labels`.
     pub dataset: Option<usize>,
     /// Whether backward adds to the gradients (and `ZeroGrad` clears them), as in PyTorch, or
     /// overwrites them, which saves that dispatch.
     pub accumulate: bool,
 }
 
-/// A model, from a batch of images to its logits, and what it is trained for.
+/// A model, from a batch of images to its logits, and its training.
 #[derive(Debug, Clone)]
 pub struct Graph {
     values: Vec<Value>,
@@ -129,11 +131,11 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Records `model` on a batch, and the loss and the optimizer that train it.
+    /// Records `model` on a batch, with the loss and the optimizer that train it.
     ///
     /// # Errors
-    /// A layer that does not fit the shape that reaches it (the error names the layer and both
-    /// shapes), an output that is not (N, classes), a value that nothing reads.
+    /// A layer does not accept its input's shape (the error names the layer and both shapes), the
+    /// output is not (N, classes), or a value has no reader.
     pub fn training(model: &dyn Module, training: &Training) -> Result<Graph> {
         let mut graph = record(model, &training.sample, training.batch_size)?;
         graph.check(&format!("loss: {}", training.loss))?;
@@ -141,7 +143,7 @@ impl Graph {
         Ok(graph)
     }
 
-    /// Records `model` on a batch of `rows` samples, for inference alone.
+    /// Records `model` on a batch of `rows` samples, for inference only.
     ///
     /// # Errors
     /// As [`Graph::training`].
@@ -151,7 +153,7 @@ impl Graph {
         Ok(graph)
     }
 
-    /// The graph that these make, for inference.
+    /// The graph of these parts, for inference.
     fn from_parts(
         values: Vec<Value>,
         nodes: Vec<Node>,
@@ -170,10 +172,10 @@ impl Graph {
         Ok(graph)
     }
 
-    /// The same on a batch of `rows` samples, for inference.
+    /// The graph on a batch of `rows` samples, for inference.
     ///
     /// # Errors
-    /// Functions to whose shapes that does not fit.
+    /// A function does not accept the new shapes.
     pub fn with_rows(&self, rows: usize) -> Result<Graph> {
         let mut graph = Graph {
             training: None,
@@ -217,22 +219,22 @@ impl Graph {
         }
     }
 
-    /// Every value, in the order in which it was recorded.
+    /// All values, in the order of recording.
     pub fn values(&self) -> impl Iterator<Item = ValueId> + use<> {
         (0..self.values.len()).map(ValueId)
     }
 
-    /// Every node, in the order in which it was recorded: after the nodes that it reads.
+    /// All nodes, in the order of recording: each after its inputs.
     pub fn nodes(&self) -> impl DoubleEndedIterator<Item = NodeId> + use<> {
         (0..self.nodes.len()).map(NodeId)
     }
 
-    /// The value of that id.
+    /// The value with id `id`.
     pub fn value(&self, id: ValueId) -> &Value {
         &self.values[id.0]
     }
 
-    /// The node of that id.
+    /// The node with id `id`.
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.0]
     }
@@ -243,7 +245,7 @@ impl Graph {
         function.downcast_ref()
     }
 
-    /// The node that computes a value, unless it is the batch or the model's own.
+    /// The node that computes a value; `None` for the batch and the model's tensors.
     pub fn writer(&self, id: ValueId) -> Option<NodeId> {
         match self.value(id).source {
             Source::Node(node) => Some(node),
@@ -251,7 +253,7 @@ impl Graph {
         }
     }
 
-    /// The nodes that read a value, one that reads it twice twice.
+    /// The nodes that read a value, once per use.
     pub fn readers(&self, id: ValueId) -> Vec<NodeId> {
         let reads = self.nodes().flat_map(|node| {
             let inputs = self.node(node).inputs.iter();
@@ -260,7 +262,7 @@ impl Graph {
         reads.collect()
     }
 
-    /// The node that reads a value, if nothing else does.
+    /// The only reader of a value, if it has just one.
     pub fn only_reader(&self, id: ValueId) -> Option<NodeId> {
         match self.readers(id)[..] {
             [node] if id != self.logits => Some(node),
@@ -268,7 +270,7 @@ impl Graph {
         }
     }
 
-    /// The node that reads what `node` computes, if nothing else does and its function is a `T`.
+    /// The only reader of `node`'s output, if its function is a `T`.
     pub fn next<T: Function>(&self, node: NodeId) -> Option<NodeId> {
         let next = self.only_reader(self.node(node).output)?;
         self.function::<T>(next).map(|_| next)
@@ -284,17 +286,17 @@ impl Graph {
         self.logits
     }
 
-    /// The model's layers, in the order in which the batch meets them.
+    /// The model's layers, in forward order.
     pub fn layers(&self) -> &[LayerSummary] {
         &self.layers
     }
 
-    /// What the model is trained for; none of a graph for inference.
+    /// The model's training; `None` for inference.
     pub fn purpose(&self) -> Option<&Training> {
         self.training.as_ref()
     }
 
-    /// The names of the convolutions, each of which the fast plan may compute in several ways.
+    /// The names of the convolutions, for each of which the fast plan has several strategies.
     pub fn convolutions(&self) -> Vec<String> {
         let nodes = self.nodes();
         let convolutions = nodes.filter(|&node| self.function::<Convolution>(node).is_some());

@@ -1,4 +1,4 @@
-//! What models are made of.
+//! Modules: layers, blocks and models.
 
 use std::fmt::Debug;
 
@@ -27,13 +27,13 @@ use crate::error::Result;
 /// }
 /// ```
 pub trait Module: Debug + Send + Sync {
-    /// Records what the module computes from `input`.
+    /// Records the module's computation on `input`.
     ///
     /// # Errors
-    /// An input that does not fit; the error names the layer, the shape it wanted and the one it got.
+    /// The input has the wrong shape; the error names the layer, the expected and the actual shape.
     fn forward<'g>(&self, input: Var<'g>) -> Result<Var<'g>>;
 
-    /// What tables and errors call it: `Conv2d(1 → 4, 3×3)`; a module's type, unless it says otherwise.
+    /// Its description in tables and errors: `Conv2d(1 → 4, 3×3)`; by default the name of its type.
     fn describe(&self) -> String {
         let name = std::any::type_name::<Self>();
         name.rsplit("::").next().unwrap_or(name).to_owned()

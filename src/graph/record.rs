@@ -1,4 +1,4 @@
-//! How layers record themselves into a graph.
+//! Records layers into a graph.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -8,8 +8,8 @@ use crate::error::{Error, Result};
 use crate::plan::{Element, Init, LayerSummary};
 use crate::shape::Shape;
 
-/// A value while a model is recorded: what `forward` takes and returns. It is a name, not numbers, and may be
-/// read any number of times.
+/// A symbolic value while a model is recorded: the input and output of `forward`. It holds no
+/// numbers, and may be used any number of times.
 #[derive(Debug, Clone, Copy)]
 pub struct Var<'g> {
     recorder: &'g Recorder,
@@ -25,7 +25,7 @@ pub struct Parameter {
 }
 
 impl Parameter {
-    /// One that is trained.
+    /// A trained parameter.
     pub fn trained(name: &'static str, shape: impl Into<Shape>, init: Init) -> Self {
         Parameter {
             name,
@@ -34,7 +34,7 @@ impl Parameter {
         }
     }
 
-    /// One that forward passes of training update, and that has no gradient.
+    /// A state, which training's forward passes update, and which has no gradient.
     pub fn state(
         name: &'static str,
         shape: impl Into<Shape>,
@@ -58,9 +58,9 @@ struct Recording {
     values: Vec<Value>,
     nodes: Vec<Node>,
     layers: Vec<LayerSummary>,
-    /// The modules that are being recorded, the innermost last: name, description.
+    /// The modules being recorded, the innermost last: name, description.
     modules: Vec<(String, String)>,
-    /// Where the module of each name lies in memory: one that is applied twice has its parameters once.
+    /// The address of the module of each name: a module applied twice shares its parameters.
     addresses: HashMap<String, usize>,
     parameters: HashMap<String, ValueId>,
     names: HashSet<String>,
@@ -72,7 +72,7 @@ impl Recording {
         self.modules.last().map_or("", |(name, _)| name)
     }
 
-    /// `name` within the module that is being recorded.
+    /// `name` within the module being recorded.
     fn nested(&self, name: &str) -> String {
         match (self.scope(), name) {
             (scope, "") => scope.to_owned(),
@@ -90,7 +90,7 @@ impl Recording {
         ValueId(self.values.len() - 1)
     }
 
-    /// `name`, or with the first number that makes it another node's than those before.
+    /// `name`, with the first number appended that makes it unique, if necessary.
     fn free(&mut self, name: String) -> String {
         let mut free = name.clone();
         let mut number = 1;
@@ -101,7 +101,7 @@ impl Recording {
         free
     }
 
-    /// A layer's tensor; the same for a layer that is applied again.
+    /// A layer's tensor; the same if the layer is applied again.
     fn parameter(&mut self, parameter: &Parameter) -> Result<ValueId> {
         let name = self.nested(parameter.name);
         if let Some(&known) = self.parameters.get(&name) {
@@ -147,7 +147,7 @@ impl<'g> Var<'g> {
         self.recorder.0.borrow().values[self.id.0].shape.clone()
     }
 
-    /// The layer that is being recorded, as errors name it: `layer1.0.conv1: Conv2d(1 → 4, 3×3)`.
+    /// The layer being recorded, as errors name it: `layer1.0.conv1: Conv2d(1 → 4, 3×3)`.
     pub fn place(self) -> String {
         let recording = self.recorder.0.borrow();
         match recording.modules.last() {
@@ -157,11 +157,11 @@ impl<'g> Var<'g> {
         }
     }
 
-    /// What `module` computes from this. Its tensors are named after `name`, within the names of the modules that
-    /// are being recorded. A module that is applied again under its name has the same parameters.
+    /// Applies `module` to this value. Its tensors are named after `name`, within the names of the
+    /// modules being recorded. A module applied again under its name shares its parameters.
     ///
     /// # Errors
-    /// As [`Module::forward`]; another module of that name.
+    /// As [`Module::forward`]; or another module has that name.
     pub fn apply(self, name: &str, module: &dyn Module) -> Result<Var<'g>> {
         let (applied, parameters) = {
             let mut recording = self.recorder.0.borrow_mut();
@@ -199,11 +199,11 @@ impl<'g> Var<'g> {
         Ok(output)
     }
 
-    /// Records the function of the layer that is being recorded: of this value, `others`, and the layer's own
-    /// `parameters`, in this order.
+    /// Records the function of the current layer, applied to this value, `others`, and the layer's
+    /// own `parameters`, in this order.
     ///
     /// # Errors
-    /// Inputs that do not fit the function.
+    /// The function does not accept the inputs.
     pub fn layer(
         self,
         function: impl Function,
@@ -213,10 +213,10 @@ impl<'g> Var<'g> {
         self.record("", Box::new(function), others, parameters)
     }
 
-    /// Records a function without parameters: of this value, then `others`.
+    /// Records a function without parameters, applied to this value, then `others`.
     ///
     /// # Errors
-    /// Inputs that do not fit the function.
+    /// The function does not accept the inputs.
     pub fn function(self, function: impl Function, others: &[Var<'g>]) -> Result<Var<'g>> {
         let name = function.name();
         self.record(name, Box::new(function), others, &[])
@@ -271,15 +271,15 @@ impl<'g> Var<'g> {
         self.function(Relu, &[])
     }
 
-    /// The sum of two values of one shape.
+    /// The sum of two values of equal shapes.
     ///
     /// # Errors
-    /// Two shapes.
+    /// The shapes differ.
     pub fn add(self, other: Var<'g>) -> Result<Var<'g>> {
         self.function(Add, &[other])
     }
 
-    /// (N, …) seen as (N, F), F being the product of the rest.
+    /// Views (N, …) as (N, F), where F is the product of the other extents.
     ///
     /// # Errors
     /// None.

@@ -1,5 +1,5 @@
-//! A graph as text and back: what a checkpoint says of its model, so that a program that does not know the model
-//! can run it.
+//! A graph as text and back: checkpoints store their model this way, so that a program without the
+//! model's code can run it.
 //!
 //! ```text
 //! images (1, 28, 28)
@@ -19,10 +19,10 @@ use crate::error::{Error, Result};
 use crate::plan::{Element, Init};
 use crate::shape::{Shape, Window};
 
-/// What reads the options of a function: what its [`Function::options`] wrote.
+/// Parses the options of a function, written by [`Function::options`].
 type Read = fn(&Options<'_>) -> Option<Box<dyn Function>>;
 
-/// The functions that can be read.
+/// The functions that can be parsed.
 const FUNCTIONS: &[(&str, Read)] = &[
     ("add", |_| Some(Box::new(Add))),
     ("batch_norm", BatchNorm::read),
@@ -46,12 +46,12 @@ impl<'a> Options<'a> {
         Some(Options(pairs.collect::<Option<_>>()?))
     }
 
-    /// The option of that name; none if there is none, or none such.
+    /// The option called `name`; `None` if it is missing or invalid.
     pub fn get<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
         self.0.get(name)?.parse().ok()
     }
 
-    /// What a [`Window`] prints.
+    /// The options of a [`Window`].
     pub fn window(&self) -> Option<Window> {
         Some(Window {
             kernel: self.get("kernel")?,
@@ -62,7 +62,7 @@ impl<'a> Options<'a> {
 }
 
 impl fmt::Display for Graph {
-    /// The shape of a sample, then a line for each node: its name, its function, what it reads, its options.
+    /// The shape of a sample, then one line per node: its name, function, inputs and options.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sample = Shape::new(&self.value(self.images()).shape.dims()[1..]);
         write!(f, "images {sample}")?;
@@ -81,12 +81,12 @@ impl fmt::Display for Graph {
 }
 
 impl Graph {
-    /// Reads what a graph prints, for batches of `rows`; `shape_of` knows the shapes of the model's own tensors, by
-    /// name.
+    /// Parses the text of a graph, for batches of `rows`; `shape_of` gives the shapes of the
+    /// model's tensors by name.
     ///
     /// # Errors
-    /// The first line that is none of a graph's; a function that only the program that wrote it knows; a tensor
-    /// without a shape; shapes that do not fit each other.
+    /// A line is invalid, a function is unknown (such as one defined by the program that wrote the
+    /// text), a tensor has no shape, or shapes do not fit each other.
     pub fn read(
         text: &str,
         rows: usize,

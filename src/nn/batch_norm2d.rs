@@ -6,11 +6,11 @@ use crate::error::{Error, Result};
 use crate::graph::{BatchNorm, Module, Parameter, Var};
 use crate::plan::{Element, Init};
 
-/// Each channel of an input (N, C, H, W) less its mean, over its standard deviation, times a trained weight, plus
-/// a trained bias; as PyTorch's `BatchNorm2d` of the same name.
+/// Normalises each channel of an input (N, C, H, W) by its mean and standard deviation, then scales
+/// it by a trained weight and adds a trained bias, like PyTorch's `BatchNorm2d`.
 ///
-/// Training takes mean and variance from the batch, inference (evaluation, prediction) from the averages that
-/// training keeps. In a batch that is not full, the rows that are not there do not count.
+/// Training uses mean and variance of the batch, inference (evaluation, prediction) the running
+/// averages of training. The padding rows of a partial batch do not count.
 ///
 /// ```
 /// use wgrad::nn::BatchNorm2d;
@@ -29,7 +29,7 @@ const DEFAULT: BatchNorm = BatchNorm {
 };
 
 impl BatchNorm2d {
-    /// Of `channels` channels, with PyTorch's eps of 1e-5 and momentum of 0.1.
+    /// A layer for `channels` channels, with PyTorch's eps of 1e-5 and momentum of 0.1.
     pub fn new(channels: usize) -> Self {
         BatchNorm2d {
             channels,
@@ -37,14 +37,14 @@ impl BatchNorm2d {
         }
     }
 
-    /// What is added to the variance, above zero.
+    /// Sets the value added to the variance, above zero.
     #[must_use]
     pub fn eps(mut self, eps: f32) -> Self {
         self.norm.eps = eps;
         self
     }
 
-    /// The share of a batch in the running averages, 0 to 1.
+    /// Sets the weight of a batch in the running averages, 0 to 1.
     #[must_use]
     pub fn momentum(mut self, momentum: f32) -> Self {
         self.norm.momentum = momentum;

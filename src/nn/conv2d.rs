@@ -38,21 +38,21 @@ impl Conv2d {
         }
     }
 
-    /// Distance between two positions of the kernel: one number, or (height, width).
+    /// Sets the stride: one number, or (height, width).
     #[must_use]
     pub fn stride(mut self, stride: impl Into<Size2d>) -> Self {
         self.window.stride = stride.into();
         self
     }
 
-    /// Zeros added on each side: one number, or (height, width).
+    /// Sets the zero padding on each side: one number, or (height, width).
     #[must_use]
     pub fn padding(mut self, padding: impl Into<Size2d>) -> Self {
         self.window.padding = padding.into();
         self
     }
 
-    /// Whether a number is added to each output channel.
+    /// Sets whether a bias is added to each output channel.
     #[must_use]
     pub fn bias(mut self, bias: bool) -> Self {
         self.bias = bias;

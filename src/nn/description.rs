@@ -1,4 +1,4 @@
-//! Models as text: a line for each layer, as it prints, and back.
+//! Models as text, one line per layer, and back.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::shape::Size2d;
 
 impl fmt::Display for Sequential {
-    /// A line for each layer: `Conv2d(1 → 4, 3×3)`.
+    /// One line per layer: `Conv2d(1 → 4, 3×3)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, layer) in self.layers().enumerate() {
             let end_of_last = if i == 0 { "" } else { "\n" };
@@ -21,7 +21,7 @@ impl fmt::Display for Sequential {
 impl FromStr for Sequential {
     type Err = Error;
 
-    /// Reads what [`Sequential`] prints. `->` and `x` do for `→` and `×`.
+    /// Parses the text of a [`Sequential`]. `->` and `x` are accepted for `→` and `×`.
     ///
     /// ```
     /// use wgrad::nn::Sequential;
@@ -31,7 +31,7 @@ impl FromStr for Sequential {
     /// ```
     ///
     /// # Errors
-    /// The first line that is no layer.
+    /// A line is not a layer: the first such line.
     fn from_str(text: &str) -> Result<Self> {
         let mut model = Sequential::new();
         for (i, line) in text.lines().enumerate() {

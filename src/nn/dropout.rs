@@ -5,8 +5,8 @@ use std::fmt;
 use crate::error::Result;
 use crate::graph::{self, Module, Var};
 
-/// In training each element is zero with a probability, and divided by what is left of 1 otherwise; in inference
-/// nothing changes.
+/// In training each element is zero with probability p, and divided by 1 − p otherwise; in
+/// inference it is the identity.
 ///
 /// The same seed drops the same elements on every device, and after a resume.
 #[derive(Debug, Clone, Copy)]
@@ -15,7 +15,7 @@ pub struct Dropout {
 }
 
 impl Dropout {
-    /// Drops each element with `probability`, from 0 to below 1.
+    /// Drops each element with `probability`, in [0, 1).
     pub fn new(probability: f32) -> Self {
         Dropout { probability }
     }

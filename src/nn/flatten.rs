@@ -5,7 +5,7 @@ use std::fmt;
 use crate::error::Result;
 use crate::graph::{self, Module, Var};
 
-/// (N, …) seen as (N, F), F being the product of the rest.
+/// Views (N, …) as (N, F), where F is the product of the other extents.
 #[derive(Debug, Clone, Copy)]
 pub struct Flatten;
 

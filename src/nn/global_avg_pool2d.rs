@@ -5,7 +5,7 @@ use std::fmt;
 use crate::error::Result;
 use crate::graph::{GlobalAvgPool, Module, Var};
 
-/// The mean of each channel: (N, C, H, W) to (N, C, 1, 1), as PyTorch's `AdaptiveAvgPool2d(1)`.
+/// The mean of each channel: (N, C, H, W) to (N, C, 1, 1), like PyTorch's `AdaptiveAvgPool2d(1)`.
 #[derive(Debug, Clone, Copy)]
 pub struct GlobalAvgPool2d;
 

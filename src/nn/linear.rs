@@ -8,8 +8,8 @@ use crate::plan::Init;
 
 /// `output = input × weightᵀ + bias`. Input (N, I), weight (O, I), output (N, O).
 ///
-/// `Linear::new(32)` takes I from the shape that flows in when the model is lowered;
-/// [`Linear::in_features`] states it, and then another shape is an error.
+/// `Linear::new(32)` infers I from its input's shape when the model is recorded;
+/// [`Linear::in_features`] fixes it, and then another shape is an error.
 #[derive(Debug, Clone)]
 pub struct Linear {
     in_features: Option<usize>,
@@ -27,14 +27,14 @@ impl Linear {
         }
     }
 
-    /// States how many inputs the layer expects.
+    /// Sets the number of inputs that the layer expects.
     #[must_use]
     pub fn in_features(mut self, in_features: usize) -> Self {
         self.in_features = Some(in_features);
         self
     }
 
-    /// Whether a number is added to each output.
+    /// Sets whether a bias is added to each output.
     #[must_use]
     pub fn bias(mut self, bias: bool) -> Self {
         self.bias = bias;

@@ -14,7 +14,8 @@ pub struct MaxPool2d {
 }
 
 impl MaxPool2d {
-    /// Pools of size `kernel` that do not overlap: the stride is the kernel's size, as in PyTorch.
+    /// A pool with windows of size `kernel` that do not overlap: the stride is the window's size,
+    /// as in PyTorch.
     pub fn new(kernel: impl Into<Size2d>) -> Self {
         let kernel = kernel.into();
         MaxPool2d {
@@ -27,21 +28,21 @@ impl MaxPool2d {
         }
     }
 
-    /// Distance between two windows: one number, or (height, width).
+    /// Sets the stride: one number, or (height, width).
     #[must_use]
     pub fn stride(mut self, stride: impl Into<Size2d>) -> Self {
         self.window.stride = stride.into();
         self
     }
 
-    /// Rows and columns, added on each side, that never win: at most half the kernel's size.
+    /// Sets the padding on each side, which never wins: at most half the window's size.
     #[must_use]
     pub fn padding(mut self, padding: impl Into<Size2d>) -> Self {
         self.window.padding = padding.into();
         self
     }
 
-    /// Who gets the gradient of a tie.
+    /// Sets the rule for ties.
     #[must_use]
     pub fn ties(mut self, ties: Ties) -> Self {
         self.ties = ties;

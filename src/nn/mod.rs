@@ -1,5 +1,5 @@
-//! Layers, and the models made of them. A layer owns its hyper-parameters and records itself into a
-//! graph; it knows nothing of ops and devices.
+//! Layers and models. A layer owns its hyper-parameters and records itself into a graph; it knows
+//! nothing of ops and devices.
 
 mod batch_norm2d;
 mod conv2d;

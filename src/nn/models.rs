@@ -1,10 +1,10 @@
-//! Networks by name.
+//! The networks of verification and benchmarks.
 
 pub use super::resnet::ResNet8;
 use super::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential};
 
-/// The tutorial's network, its convolution's channels and its hidden layer times `width`: at 1, which is
-/// what the tutorial has, 22,034 parameters for 28×28 images.
+/// The tutorial's network, with the channels of its convolution and the units of its hidden layer
+/// multiplied by `width`: at 1, as in the tutorial, 22,034 parameters for 28×28 images.
 pub fn tutorial(width: usize) -> Sequential {
     Sequential::new()
         .with(Conv2d::new(1, 4 * width, 3))
@@ -16,8 +16,8 @@ pub fn tutorial(width: usize) -> Sequential {
         .with(Linear::new(10))
 }
 
-/// Two convolutions of 32 and 64 channels and a hidden layer of 128, each times `width`: at 1, 421,642
-/// parameters for 28×28 images.
+/// Two convolutions of 32 and 64 channels and a hidden layer of 128 units, each multiplied by
+/// `width`: at 1, 421,642 parameters for 28×28 images.
 pub fn larger(width: usize) -> Sequential {
     Sequential::new()
         .with(Conv2d::new(1, 32 * width, 3).padding(1))

@@ -1,11 +1,11 @@
-//! A way around a block.
+//! A residual block.
 
 use super::Sequential;
 use crate::error::Result;
 use crate::graph::{Module, Var};
 
-/// `body(x) + x` (He et al., 2016, arXiv:1512.03385); with a projection, `body(x) + projection(x)`, for a body whose output
-/// has another shape.
+/// `body(x) + x` (He et al., 2016, arXiv:1512.03385); with a projection, `body(x) + projection(x)`,
+/// for a body whose output has another shape.
 ///
 /// Tensors are named `body.0.weight` and `shortcut.0.weight`, within the name of the block.
 ///
@@ -32,7 +32,7 @@ pub struct Residual {
 }
 
 impl Residual {
-    /// Adds its input to what `body` computes of it.
+    /// Adds the input to the output of `body`.
     pub fn new(body: Sequential) -> Self {
         Residual {
             body,
@@ -40,7 +40,7 @@ impl Residual {
         }
     }
 
-    /// Adds what `projection` computes of the input instead.
+    /// Adds the output of `projection` instead of the input.
     #[must_use]
     pub fn projection(mut self, projection: Sequential) -> Self {
         self.projection = Some(projection);

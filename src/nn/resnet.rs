@@ -4,12 +4,12 @@ use super::{BatchNorm2d, Conv2d, Flatten, GlobalAvgPool2d, Linear, Sequential};
 use crate::error::Result;
 use crate::graph::{Module, Var};
 
-/// ResNet-8 for images such as CIFAR-10's (He et al., 2016, arXiv:1512.03385, section 4.2, with n = 1): a convolution,
-/// three blocks of two convolutions whose shortcut is projected where the shape changes, the mean of each
-/// channel, a fully connected layer.
+/// ResNet-8 for images such as CIFAR-10's (He et al., 2016, arXiv:1512.03385, section 4.2, with n =
+/// 1): a convolution, three blocks of two convolutions whose shortcut is projected where the shape
+/// changes, the mean of each channel, a fully connected layer.
 ///
-/// Tensors have the names that torchvision's residual networks give them: `conv1.weight`, `layer2.0.bn1.bias`,
-/// `layer3.0.downsample.0.weight`, `fc.weight`.
+/// Tensors have the names that torchvision's residual networks give them: `conv1.weight`,
+/// `layer2.0.bn1.bias`, `layer3.0.downsample.0.weight`, `fc.weight`.
 #[derive(Debug)]
 pub struct ResNet8 {
     conv1: Conv2d,
@@ -19,8 +19,8 @@ pub struct ResNet8 {
 }
 
 impl ResNet8 {
-    /// For images of `in_channels` channels; `width` channels in the first stage, 16 in the paper, and twice as many in
-    /// each that follows.
+    /// A network for images of `in_channels` channels, with `width` channels in the first stage (16
+    /// in the paper), doubled in each following stage.
     pub fn new(in_channels: usize, width: usize, classes: usize) -> Self {
         let stage = |from: usize, to: usize| Sequential::new().with(BasicBlock::new(from, to));
         ResNet8 {
@@ -52,7 +52,8 @@ impl Module for ResNet8 {
     }
 }
 
-/// Two convolutions and a way around them; half the extents and a projection where the channels change.
+/// Two convolutions and a shortcut; if the channels change, the extents are halved and the shortcut
+/// is projected.
 #[derive(Debug)]
 struct BasicBlock {
     conv1: Conv2d,
@@ -95,7 +96,7 @@ impl Module for BasicBlock {
     }
 }
 
-/// 3×3, padded to keep the extents, without a bias: the batch norm after it has one.
+/// A 3×3 convolution, padded to keep the extents, without a bias: the following batch norm has one.
 fn conv3(from: usize, to: usize, stride: usize) -> Conv2d {
     Conv2d::new(from, to, 3)
         .stride(stride)

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::graph::{Module, Var};
 
-/// Layers, each fed by the one before.
+/// Layers, each applied to the output of the one before.
 ///
 /// ```
 /// use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential};
@@ -28,14 +28,14 @@ impl Sequential {
         Self::default()
     }
 
-    /// The model with `layer` after the others.
+    /// Appends `layer`.
     #[must_use]
     pub fn with(mut self, layer: impl Module + 'static) -> Self {
         self.layers.push(Box::new(layer));
         self
     }
 
-    /// The model with the layers of `other` after its own.
+    /// Appends the layers of `other`.
     #[must_use]
     pub fn then(mut self, other: Sequential) -> Self {
         self.layers.extend(other.layers);
@@ -47,19 +47,19 @@ impl Sequential {
         self.layers.iter().map(AsRef::as_ref)
     }
 
-    /// How many layers there are.
+    /// Number of layers.
     pub fn len(&self) -> usize {
         self.layers.len()
     }
 
-    /// Whether there is no layer.
+    /// Whether there are no layers.
     pub fn is_empty(&self) -> bool {
         self.layers.is_empty()
     }
 }
 
 impl Module for Sequential {
-    /// Layers are named by their places, as PyTorch's: `0.weight`.
+    /// Layers are named by their indices, as in PyTorch: `0.weight`.
     fn forward<'g>(&self, input: Var<'g>) -> Result<Var<'g>> {
         let mut flowing = input;
         for (place, layer) in self.layers.iter().enumerate() {

@@ -15,44 +15,45 @@ pub(super) const SHADER: Shader = Shader::new(
     include_str!("../../shaders/adam.wgsl"),
 );
 
-/// Adam (Kingma and Ba, 2015) as PyTorch has it, or with `decoupled` AdamW (Loshchilov and Hutter, 2019).
+/// Adam (Kingma and Ba, 2015) as in PyTorch, or with `decoupled` AdamW (Loshchilov and Hutter,
+/// 2019).
 ///
-/// With d for `weight_decay` and lr for the step's learning rate, g is the gradient + d·p, or with `decoupled` the
-/// gradient while p is multiplied by 1 − lr·d. Then
+/// With d = `weight_decay` and lr the step's learning rate, g is the gradient + d·p, or with
+/// `decoupled` the gradient alone, and p is multiplied by 1 − lr·d. Then
 /// `first = beta1·first + (1 − beta1)·g`, `second = beta2·second + (1 − beta2)·g²` and
 /// `p -= lr·scalars[0]·first / (√second·scalars[1] + eps)`, with the step's [`Adam::scalars`].
 #[derive(Debug, Clone)]
 pub struct Adam {
     /// Elements of the arena.
     pub len: usize,
-    /// How much of the mean of gradients stays, at least 0 and below 1.
+    /// Decay of the mean of the gradients, in [0, 1).
     pub beta1: f32,
-    /// How much of the mean of their squares stays, at least 0 and below 1.
+    /// Decay of the mean of their squares, in [0, 1).
     pub beta2: f32,
-    /// What keeps the quotient finite, above zero.
+    /// Added to the denominator; above zero.
     pub eps: f32,
     /// PyTorch's `weight_decay`.
     pub weight_decay: f32,
-    /// Whether the decay is apart from the gradient: AdamW.
+    /// Whether the decay is decoupled from the gradient: AdamW.
     pub decoupled: bool,
 }
 
-/// The relative error of a square root, which WGSL lets be 1 / `inverseSqrt`: of 2 ulp and a division of 2.5, an ulp
-/// being at most 2ε, and one ε for what is of second order.
+/// The relative error of a square root, which WGSL allows to be 1 / `inverseSqrt`: 2 ulp and a
+/// division of 2.5, with an ulp at most 2ε, and one ε for second-order terms.
 const ROOT: f64 = 10.0 * EPSILON;
 
 /// The relative error of a quotient: 2.5 ulp.
 const QUOTIENT: f64 = 5.0 * EPSILON;
 
-/// Of `first` and `second`: the roundings on the longest way of a term into them, less two that the bound of a sum adds.
-/// d·p, + g, 1 − beta1, their product, the sum, the reference; and d·p and + g twice, the square, 1 − beta2, their
-/// product, the sum, the reference.
+/// For `first` and `second`: the roundings on a term's longest path into them, less two that the
+/// bound of a sum adds. d·p, + g, 1 − beta1, their product, the sum, the reference; and d·p and + g
+/// twice, the square, 1 − beta2, their product, the sum, the reference.
 const BOUNDS: [ErrorBound; 2] = [
     ErrorBound::Products { terms: 4 },
     ErrorBound::Products { terms: 7 },
 ];
 
-/// What an element is made of.
+/// The values of one element.
 #[derive(Clone, Copy)]
 struct State {
     gradient: f64,
@@ -62,7 +63,7 @@ struct State {
 }
 
 impl Adam {
-    /// What corrects the moments, which begin at zero, after `number` steps, in the step that follows:
+    /// The bias corrections of the moments, which begin at zero, in the step after `number` steps:
     /// `1 / (1 − beta1ᵗ)` and `1 / √(1 − beta2ᵗ)`, where t is `number` + 1.
     pub fn scalars(beta1: f32, beta2: f32, number: u64) -> [f32; 2] {
         let steps = number as f64 + 1.0;
@@ -73,12 +74,12 @@ impl Adam {
         ]
     }
 
-    /// Elements that one invocation takes: four where they come in fours, as in every arena.
+    /// Elements per invocation: four if `len` is a multiple of four, as in every arena.
     fn at_once(&self) -> usize {
         if self.len.is_multiple_of(4) { 4 } else { 1 }
     }
 
-    /// How much of a parameter its gradient has, and how much of it the update itself takes away.
+    /// The factors of a parameter's decay in its gradient, and directly in the update.
     fn decays(&self, step: &Step) -> [f64; 2] {
         let decay = f64::from(self.weight_decay);
         match self.decoupled {
@@ -108,7 +109,8 @@ impl Adam {
         [first, second]
     }
 
-    /// A parameter after the step, and how far from it a kernel may be that computes each moment within its bound.
+    /// A parameter after the step, and the allowed error of a kernel that computes each moment
+    /// within its bound.
     fn parameter(&self, step: &Step, before: State) -> (f64, f64) {
         let [first, second] = self.moments(step, before);
         let (first, first_error) = (first.value, error_of(&first, &BOUNDS[0]));
@@ -116,7 +118,7 @@ impl Adam {
         let [correction, root_correction] = step.scalars.map(f64::from);
         let (rate, eps) = (f64::from(step.learning_rate), f64::from(self.eps));
 
-        // A second moment below the smallest normal is taken for zero.
+        // A second moment below the smallest normal counts as zero.
         let least = Some(second - second_error).filter(|&least| least >= SMALLEST_NORMAL);
         let least = least.map_or(0.0, |least| least.sqrt() * (1.0 - ROOT));
         let most = (second + second_error).sqrt() * (1.0 + ROOT);
@@ -153,7 +155,7 @@ impl Adam {
     }
 }
 
-/// How far a sum may be under a bound.
+/// The allowed error of a sum under a bound.
 fn error_of(sum: &Sum, bound: &ErrorBound) -> f64 {
     match sum.within(bound) {
         Element::Float { error, .. } => error,
@@ -297,7 +299,7 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
 mod tests {
     use super::*;
 
-    /// The sums of the weights that gradients have in the moments.
+    /// Checks the sums of the gradients' weights in the moments.
     #[test]
     fn the_corrections_undo_that_moments_begin_at_zero() {
         for (beta1, beta2) in [(0.9f32, 0.999f32), (0.5, 0.75), (0.0, 0.0)] {
@@ -317,7 +319,7 @@ mod tests {
         assert_eq!(Adam::scalars(0.9, 0.999, u64::MAX), [1.0, 1.0]);
     }
 
-    /// Where nothing was ever flushed nor rounded much: the bound of a plain update is some roundings.
+    /// Without flushing or cancellation, the bound of an update is a few roundings.
     #[test]
     fn the_bound_is_some_roundings_of_the_update() {
         let op = Adam {

@@ -1,5 +1,5 @@
-//! The sum of two arrays: what joins the branches of a residual block, and the gradients of a tensor that two
-//! layers read.
+//! The sum of two arrays: joins the branches of a residual block, and the gradients of a tensor
+//! that two layers read.
 
 use rayon::prelude::*;
 
@@ -16,7 +16,7 @@ pub(super) const SHADER: Shader = Shader::new(
     include_str!("../../shaders/add.wgsl"),
 );
 
-/// `sum = a + b`, or with `relu` `max(0, a + b)`, of which NaN stays NaN.
+/// `sum = a + b`, or with `relu` `max(0, a + b)`, where NaN stays NaN.
 #[derive(Debug, Clone)]
 pub struct Add {
     /// Elements.
@@ -26,7 +26,7 @@ pub struct Add {
 }
 
 impl Add {
-    /// Elements that one invocation takes: four where they come in fours.
+    /// Elements per invocation: four if `len` is a multiple of four.
     fn at_once(&self) -> usize {
         if self.len.is_multiple_of(4) { 4 } else { 1 }
     }
@@ -90,8 +90,8 @@ impl Op for Add {
         }
     }
 
-    /// One correctly rounded addition, but for subnormals, which may be flushed; ReLU, which asks the bits of
-    /// the sum, moves no two values further apart.
+    /// One correctly rounded addition, except for subnormals, which may be flushed; ReLU, which
+    /// tests the bits of the sum, is 1-Lipschitz.
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
         vec![ErrorBound::Relative(0.0)]
     }
@@ -107,7 +107,7 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
         Case::of(Add { len, relu }, vec![a, b.collect()], random)
     };
     let (plain, rectified) = (case(false), case(true));
-    // The gradient of a sum is the gradient that comes in, which a sum of one part copies.
+    // The gradient of a sum is the upstream gradient, which a sum of one part copies.
     let (copied, whole) = (ReduceSum::new(1, len), [Read::OutputGradient]);
     let (masked, passed) = (
         ReluBackward { len },

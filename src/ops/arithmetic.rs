@@ -1,42 +1,43 @@
-//! What the references compute with: products of matrices in f64, and how work is shared by threads.
+//! Arithmetic of the references: matrix products in f64, and the division of work among threads.
 //!
-//! A product of two f32 is exact in f64, so a fused multiply-add gives the same bits as a product and
-//! a sum; and each sum runs over k in rising order. So the result does not depend on the processor.
+//! A product of two f32 is exact in f64, so a fused multiply-add gives the same bits as a product
+//! and a sum; and each sum runs over k in ascending order. So the result does not depend on the
+//! processor.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-/// Rows of a tile: with two vectors of columns, twelve accumulators and what feeds them fill the
+/// Rows of a tile: with two vectors of columns, twelve accumulators and their operands fill the
 /// sixteen registers of AVX2.
 const ROWS: usize = 6;
 
 /// Columns of a panel: two vectors of AVX-512, so a whole number of tiles for every shorter vector.
 pub(super) const COLUMNS: usize = 16;
 
-/// Multiply-adds that are worth a task of their own: waking a thread costs some microseconds.
+/// Multiply-adds that justify a separate task: waking a thread costs some microseconds.
 const TASK: usize = 1 << 18;
 
-/// The fewest items of a task, for items that take `work` multiply-adds each.
+/// The minimum number of items per task, for items of `work` multiply-adds each.
 pub(super) fn items_of_a_task(work: usize) -> usize {
     TASK.div_ceil(work.max(1))
 }
 
-/// The multiply-adds that take as long as an element read from memory and one written.
+/// The multiply-adds that take as long as reading one element from memory and writing one.
 pub(super) const ELEMENT: usize = 32;
 
-/// A matrix that is read by two tables: its element (i, j) is `values[rows[i] + columns[j]]`. That can
-/// be a matrix, its transpose, or the unrolled windows of an image.
+/// A matrix indexed through two tables: its element (i, j) is `values[rows[i] + columns[j]]`. It
+/// can be a matrix, its transpose, or the unrolled windows of an image.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Factor<'a, T> {
-    /// What the tables point into.
+    /// The array that the tables index.
     pub values: &'a [T],
-    /// Where each row begins.
+    /// The offset of each row.
     pub rows: &'a [usize],
-    /// Where each column lies in a row.
+    /// The offset of each column within a row.
     pub columns: &'a [usize],
 }
 
-/// The tables of a matrix of that many rows and columns, stored as it is or as its transpose.
+/// The tables of a matrix of `rows` by `columns`, stored as is or as its transpose.
 pub(super) fn tables([rows, columns]: [usize; 2], transposed: bool) -> [Vec<usize>; 2] {
     let [row, column] = if transposed { [1, rows] } else { [columns, 1] };
     [(rows, row), (columns, column)].map(|(len, step)| (0..len).map(|i| i * step).collect())
@@ -70,7 +71,7 @@ impl<T: Copy + Into<f64>> Factor<'_, T> {
         packed
     }
 
-    /// The same in the memory of another.
+    /// Writes [`Factor::row_panels`] into `packed`, reusing its memory.
     pub fn row_panels_into(&self, packed: &mut RowPanels) {
         let depth = self.columns.len();
         (packed.rows, packed.depth) = (self.rows.len(), depth);
@@ -90,8 +91,8 @@ impl<T: Copy + Into<f64>> Factor<'_, T> {
         }
     }
 
-    /// As a right factor: the panel of [`COLUMNS`] columns from `first` on, row by row. What is past the
-    /// last column repeats another; nobody reads its sums.
+    /// As a right factor: the panel of [`COLUMNS`] columns from `first` on, row by row. Columns
+    /// past the last repeat another; their sums are not read.
     fn column_panel(&self, first: usize, panel: &mut Vec<f64>) {
         let mut columns = [0; COLUMNS];
         let real = &self.columns[first..self.columns.len().min(first + COLUMNS)];
@@ -134,7 +135,7 @@ pub(super) struct Sums {
 }
 
 impl Sums {
-    /// A × B, by all threads if it is worth it.
+    /// A × B, in parallel if it is large enough.
     pub fn of_product<T: Copy + Into<f64> + Sync>(a: &RowPanels, b: &Factor<'_, T>) -> Self {
         let mut sums = Sums::default();
         sums.set_zero(a.rows, b.columns.len());
@@ -148,7 +149,7 @@ impl Sums {
         sums
     }
 
-    /// Zeros of that shape.
+    /// Resizes to `rows` by `columns`, all zeros.
     pub fn set_zero(&mut self, rows: usize, columns: usize) {
         (self.rows, self.columns) = (rows, columns);
         self.values.clear();
@@ -212,7 +213,7 @@ struct PanelProduct<'a> {
 impl WithSimd for PanelProduct<'_> {
     type Output = ();
 
-    /// Compiled once for each kind of vector; the processor's best is taken.
+    /// Compiled once per vector instruction set; the processor's best is used.
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let PanelProduct { a, b, sums } = self;

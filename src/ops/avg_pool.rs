@@ -33,10 +33,10 @@ pub struct AvgPoolBackward {
     pub area: usize,
 }
 
-/// `1 / area` is rounded, the product with it, and the reference.
+/// Roundings of `1 / area`, of the product with it, and of the reference.
 const ROUNDINGS: f64 = 3.0;
 
-/// A sum divided by the area, and how far from it its product with the inverse may be.
+/// A sum divided by the area, and the allowed error of its product with the inverse.
 fn mean(sum: f64, area: usize) -> (f64, f64) {
     let mean = sum / area as f64;
     let error = ROUNDINGS * EPSILON * mean.abs() + (ROUNDINGS + 2.0) * SMALLEST_NORMAL;
@@ -79,7 +79,7 @@ impl Op for AvgPoolForward {
         nested_loops(&[self.area])
     }
 
-    /// The mean of means of equal shares, where the area has such a divisor.
+    /// The mean of means over equal shares, if the area has a suitable divisor.
     fn split(&self, longest: u64) -> Option<Split> {
         let fits = |area: usize| nested_loops(&[area]) <= longest;
         let divides = |shares: &usize| self.area.is_multiple_of(*shares);
@@ -113,7 +113,8 @@ impl Op for AvgPoolForward {
         });
     }
 
-    /// The sum under its own bound, then the roundings of the mean: where the sum is exact, they are all.
+    /// The sum under its own bound, then the roundings of the mean, the only ones if the sum is
+    /// exact.
     fn element(&self, args: &Elements<'_>, _: usize, index: usize) -> Element {
         let mut sum = Sum::default();
         for p in 0..self.area {
@@ -124,7 +125,8 @@ impl Op for AvgPoolForward {
         Element::Float { value, error }
     }
 
-    /// A sum, whose bound counts the reference's rounding too, and two roundings more; Σ|a| comes divided.
+    /// A sum, whose bound includes the reference's rounding, and two more roundings; Σ|a| is
+    /// already divided.
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
         let terms = self.area + 2;
         vec![ErrorBound::Sum { terms }]
@@ -198,7 +200,7 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
 mod tests {
     use super::*;
 
-    /// What the steps of a split say of themselves: planes and area of each.
+    /// Planes and area of each step of a split.
     fn split(area: usize, longest: u64) -> Option<Vec<String>> {
         let split = AvgPoolForward { planes: 3, area }.split(longest)?;
         Some(

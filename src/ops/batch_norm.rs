@@ -1,4 +1,4 @@
-//! Batch normalisation forward: by the statistics of the step, or by running ones.
+//! Batch normalisation forward: with the statistics of the step, or with running ones.
 
 use rayon::prelude::*;
 
@@ -43,41 +43,42 @@ fn shader(sizes: Sizes) -> Shader {
     }
 }
 
-/// `y = (x − mean)·inverse_deviation·weight + bias` of each channel, and ReLU after it if `relu`: the statistics
-/// are those that [`BatchNormStatistics`](super::BatchNormStatistics) makes of the step. Rows beyond the step's
-/// get zeros.
+/// `y = (x − mean)·inverse_deviation·weight + bias` per channel, followed by ReLU if `relu`, with
+/// the statistics that [`BatchNormStatistics`](super::BatchNormStatistics) computes of the step.
+/// Padding rows get zeros.
 #[derive(Debug, Clone)]
 pub struct BatchNormForward {
     /// N.
     pub rows: usize,
     /// C.
     pub channels: usize,
-    /// H·W, or 1 for features.
+    /// H·W; 1 for features.
     pub area: usize,
-    /// Whether ReLU comes after.
+    /// Whether ReLU follows.
     pub relu: bool,
 }
 
-/// `y = (x − running_mean)/√(running_var + eps)·weight + bias` of each channel, and ReLU after it if `relu`.
+/// `y = (x − running_mean)/√(running_var + eps)·weight + bias` per channel, followed by ReLU if
+/// `relu`.
 #[derive(Debug, Clone)]
 pub struct BatchNormInfer {
     /// N.
     pub rows: usize,
     /// C.
     pub channels: usize,
-    /// H·W, or 1 for features.
+    /// H·W; 1 for features.
     pub area: usize,
     /// Added to variances, above zero.
     pub eps: f32,
-    /// Whether ReLU comes after.
+    /// Whether ReLU follows.
     pub relu: bool,
 }
 
-/// What an element of y is made of.
+/// The terms of an element of y.
 struct Terms {
     x: f64,
     mean: f64,
-    /// One over the deviation, and the relative error that it has in the kernel.
+    /// One over the standard deviation, and its relative error in the kernel.
     inverse: f64,
     inverse_error: f64,
     weight: f64,
@@ -89,9 +90,9 @@ impl Terms {
         (self.x - self.mean) * self.inverse * self.weight + self.bias
     }
 
-    /// A difference, two products, a sum and the reference round once each, in any order; two ε are for the
-    /// products of errors. Flushing takes η at most from each of x, mean, their difference, the other factors and
-    /// each product, times what that is multiplied by. ReLU loses nothing.
+    /// A difference, two products, a sum and the reference round once each, in any order; two ε are
+    /// for the products of errors. Flushing changes x, mean, their difference, the other factors
+    /// and each product by at most η each, times their cofactors. ReLU adds no error.
     fn element(&self, relu: bool) -> Element {
         let value = self.value();
         let deviation = self.x - self.mean;
@@ -106,7 +107,7 @@ impl Terms {
     }
 }
 
-/// Writes what `value` gives for each index, after ReLU if `relu`.
+/// Writes `value` of each index, after ReLU if `relu`.
 fn write(y: &mut [f32], relu: bool, value: impl Fn(usize) -> f64 + Sync) {
     let y = y.par_iter_mut().enumerate();
     let y = y.with_min_len(items_of_a_task(ELEMENT));
@@ -310,7 +311,7 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
     let variances = &mut infer.inputs[2];
     variances.iter_mut().for_each(|word| *word &= 0x7fff_ffff);
 
-    // Of one row of short planes the partial sums are the gradients.
+    // With one row of short planes the partial sums are the gradients.
     let (rows, area, relu) = (1, random.size(64), false);
     let of_one_row = BatchNormForward {
         rows,

@@ -1,4 +1,4 @@
-//! The sums over channels that the gradients of batch normalisation are made of.
+//! The per-channel sums in the gradients of batch normalisation.
 
 use rayon::prelude::*;
 
@@ -46,18 +46,18 @@ pub(super) fn shader(sizes: Sizes) -> Shader {
     }
 }
 
-/// Of each part of each plane, as [`BatchNormMoments`](super::BatchNormMoments) cuts them, `d_bias_partials =
-/// Σ d_y` and `d_weight_partials = Σ d_y·(x − mean)·inverse_deviation`. With `relu`, d_y counts where y passed it;
-/// without, y is of no matter and any array of its length will do.
+/// For each part of each plane, cut as by [`BatchNormMoments`](super::BatchNormMoments),
+/// `d_bias_partials = Σ d_y` and `d_weight_partials = Σ d_y·(x − mean)·inverse_deviation`. With
+/// `relu`, d_y is zero where y is; otherwise y is ignored and may be any array of its length.
 #[derive(Debug, Clone)]
 pub struct BatchNormBackwardSums {
     /// N.
     pub rows: usize,
     /// C.
     pub channels: usize,
-    /// H·W, or 1 for features.
+    /// H·W; 1 for features.
     pub area: usize,
-    /// Whether ReLU came after.
+    /// Whether ReLU followed.
     pub relu: bool,
 }
 
@@ -133,8 +133,9 @@ impl Op for BatchNormBackwardSums {
         });
     }
 
-    /// Σ d_y is a sum. In the other each product has a difference, and their sum is multiplied once: two roundings
-    /// more, and one of the reference. Flushing x or the mean moves a difference by η each, times d_y.
+    /// Σ d_y is a sum. In the other, each product has a difference, and the sum is multiplied once:
+    /// two more roundings, and one of the reference. Flushing x or the mean moves a difference by η
+    /// each, times d_y.
     fn element(&self, args: &Elements<'_>, output: usize, index: usize) -> Element {
         let part = self.sizes().elements_of(index);
         let (terms, channel) = (part.len(), self.sizes().channel_of_part(index));
@@ -165,18 +166,18 @@ impl Op for BatchNormBackwardSums {
     }
 }
 
-/// The sums of [`BatchNormBackwardSums`] over the parts of each channel in the step's rows: `sums`, Σ d_y of all
-/// channels and then Σ d_y·x̂, are what the gradient of x needs; `d_weight` and `d_bias` are the same, written or
-/// added.
+/// Adds the sums of [`BatchNormBackwardSums`] over the parts of each channel in the step's rows:
+/// `sums` is Σ d_y of all channels and then Σ d_y·x̂, for the gradient of x; `d_weight` and
+/// `d_bias` are the same, written or accumulated.
 #[derive(Debug, Clone)]
 pub struct BatchNormBackwardReduce {
     /// N.
     pub rows: usize,
     /// C.
     pub channels: usize,
-    /// H·W, or 1 for features.
+    /// H·W; 1 for features.
     pub area: usize,
-    /// Add to what `d_weight` and `d_bias` hold instead of overwriting it.
+    /// Add to `d_weight` and `d_bias` instead of overwriting them.
     pub accumulate: bool,
 }
 

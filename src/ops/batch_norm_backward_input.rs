@@ -1,4 +1,4 @@
-//! The gradient of what batch normalisation reads.
+//! The gradient of batch normalisation's input.
 
 use rayon::prelude::*;
 
@@ -9,19 +9,20 @@ use super::bound::{EPSILON, SMALLEST_NORMAL};
 use super::element::passes;
 use super::{Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Shader, flag};
 
-/// `d_x = weight·inverse_deviation·(d_y − Σd_y/m − x̂·Σ(d_y·x̂)/m)` with `x̂ = (x − mean)·inverse_deviation`, the
-/// sums of [`BatchNormBackwardReduce`](super::BatchNormBackwardReduce) and m the elements of a channel in the
-/// step's rows; zero in the others. With `relu`, d_y counts where y passed it; without, y is of no matter and any
-/// array of its length will do.
+/// `d_x = weight·inverse_deviation·(d_y − Σd_y/m − x̂·Σ(d_y·x̂)/m)` with
+/// `x̂ = (x − mean)·inverse_deviation`, the sums of
+/// [`BatchNormBackwardReduce`](super::BatchNormBackwardReduce) and m the elements of a channel in
+/// the step's rows; zero in padding rows. With `relu`, d_y is zero where y is; otherwise y is
+/// ignored and may be any array of its length.
 #[derive(Debug, Clone)]
 pub struct BatchNormBackwardInput {
     /// N.
     pub rows: usize,
     /// C.
     pub channels: usize,
-    /// H·W, or 1 for features.
+    /// H·W; 1 for features.
     pub area: usize,
-    /// Whether ReLU came after.
+    /// Whether ReLU followed.
     pub relu: bool,
 }
 
@@ -106,10 +107,10 @@ impl Op for BatchNormBackwardInput {
         });
     }
 
-    /// The longest path to the result has a difference, a quotient (2.5 ulp, and its divisor's rounding: 6ε), two
-    /// products, two differences, two products and the reference: 14ε of the magnitudes of what is subtracted,
-    /// and one for the products of errors. Flushing takes η at most from each thing that is read and each
-    /// result, times what that is multiplied by.
+    /// The longest path to the result has a difference, a quotient (2.5 ulp, and its divisor's
+    /// rounding: 6ε), two products, two differences, two products and the reference: 14ε of the
+    /// magnitudes of the terms, and one for the products of errors. Flushing changes each input and
+    /// each result by at most η, times its cofactor.
     fn element(&self, args: &Elements<'_>, _: usize, index: usize) -> Element {
         if !self.sizes().is_real(index, args.step) {
             return Element::Word(0);

@@ -1,11 +1,11 @@
-//! The sizes that the ops of batch normalisation share, and the parts that planes are summed in.
+//! The sizes that the ops of batch normalisation share, and the parts into which planes are cut.
 
 use std::ops::Range;
 
 use super::{Step, WORKGROUP_SIZE, nested_loops};
 
-/// The most elements of a part. A short part is summed by a short loop, with a small error, and there are many
-/// for an adapter to sum at once.
+/// Maximum elements per part. A short part has a short loop and a small error, and gives the
+/// adapter many parts to sum in parallel.
 const PART: usize = 128;
 
 /// An array of (N, C, AREA), whose channels are normalised.
@@ -15,7 +15,7 @@ pub(super) struct Sizes {
     pub rows: usize,
     /// C.
     pub channels: usize,
-    /// H·W, or 1 for features.
+    /// H·W; 1 for features.
     pub area: usize,
 }
 
@@ -34,12 +34,12 @@ impl Sizes {
         self.rows * self.channels * self.area
     }
 
-    /// Elements that a kernel takes at once: four where planes are whole fours.
+    /// Elements that a kernel processes at once: four if the area is a multiple of four.
     pub fn at_once(&self) -> usize {
         if self.area.is_multiple_of(4) { 4 } else { 1 }
     }
 
-    /// Parts of a plane, none of which is empty.
+    /// Parts per plane; none is empty.
     pub fn parts_of_plane(&self) -> usize {
         self.area.div_ceil(PART)
     }
@@ -55,7 +55,7 @@ impl Sizes {
         self.rows * self.channels * self.parts_of_plane()
     }
 
-    /// The elements of a part of all.
+    /// The elements of part `part`.
     pub fn elements_of(&self, part: usize) -> Range<usize> {
         let (plane, part) = (part / self.parts_of_plane(), part % self.parts_of_plane());
         let begin = part * self.part_len();
@@ -63,7 +63,7 @@ impl Sizes {
         plane * self.area + begin..plane * self.area + end
     }
 
-    /// The channel of a part of all.
+    /// The channel of part `part`.
     pub fn channel_of_part(&self, part: usize) -> usize {
         part / self.parts_of_plane() % self.channels
     }
@@ -93,23 +93,23 @@ impl Sizes {
         (self.rows.min(step.rows as usize) * self.area) as f64
     }
 
-    /// Values that a kernel adds up one after the other where a workgroup sums a channel: those of a lane, and one
-    /// for each round of the tree that adds the lanes.
+    /// The longest chain of additions when a workgroup sums a channel: a lane's values, and one per
+    /// round of the tree that adds the lanes.
     pub fn terms_of_channel(&self) -> usize {
         self.parts_of_lane() + WORKGROUP_SIZE.ilog2() as usize
     }
 
-    /// Parts of a channel that one lane of a workgroup takes.
+    /// Parts of a channel per lane of a workgroup.
     pub fn parts_of_lane(&self) -> usize {
         (self.rows * self.parts_of_plane()).div_ceil(WORKGROUP_SIZE as usize)
     }
 
-    /// Rounds of a loop over a part.
+    /// Iterations of a loop over a part.
     pub fn loop_over_part(&self) -> u64 {
         nested_loops(&[self.part_len() / self.at_once()])
     }
 
-    /// What all kernels of the family are told.
+    /// The constants of all kernels of the family.
     pub fn constants(&self) -> Vec<(&'static str, f64)> {
         vec![
             ("ROWS", self.rows as f64),
@@ -118,7 +118,7 @@ impl Sizes {
         ]
     }
 
-    /// The same, and the parts.
+    /// [`Self::constants`], and those of the parts.
     pub fn constants_of_parts(&self) -> Vec<(&'static str, f64)> {
         let mut constants = self.constants();
         constants.push(("PARTS", self.parts_of_plane() as f64));
@@ -127,7 +127,7 @@ impl Sizes {
     }
 }
 
-/// Rounds of the loop that adds the lanes of a workgroup.
+/// Iterations of the loop that adds the lanes of a workgroup.
 pub(super) fn loop_over_lanes() -> u64 {
     nested_loops(&[WORKGROUP_SIZE.ilog2() as usize])
 }

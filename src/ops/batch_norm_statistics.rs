@@ -38,15 +38,15 @@ const SHADER_OF_FOURS: Shader = Shader::new(
     FILE,
 );
 
-/// Of each part of each plane of x, `mean` and `square = Σ (x − mean)²`. The parts of a plane, of 128 elements at
-/// most, lie side by side: both outputs are (N, C, parts), and (N, C) where the area is 128 or less.
+/// `mean` and `square = Σ (x − mean)²` of each part of each plane of x. A part has at most 128
+/// elements. Both outputs are (N, C, parts), or (N, C) if the area is at most 128.
 #[derive(Debug, Clone)]
 pub struct BatchNormMoments {
     /// N.
     pub rows: usize,
     /// C.
     pub channels: usize,
-    /// H·W, or 1 for features.
+    /// H·W; 1 for features.
     pub area: usize,
 }
 
@@ -106,12 +106,13 @@ impl Op for BatchNormMoments {
         });
     }
 
-    /// The kernel adds n differences from the part's first element, each with one rounding of its own, divides
-    /// by n (2.5 ulp, 5ε) and adds the first element; the reference rounds once.
+    /// The kernel adds n differences from the part's first element, each rounded once, divides by n
+    /// (2.5 ulp, 5ε) and adds the first element; the reference rounds once.
     ///
-    /// With δ the error of that mean, Σ (x − mean − δ)² = Σ (x − mean)² + nδ², since deviations from the mean
-    /// add up to zero. On top of that come ε three times for a square of a difference, n times for the sum, whose
-    /// terms share a sign, and ε of the reference. Flushing moves each x, deviation and square by η at most.
+    /// With δ the error of that mean, Σ (x − mean − δ)² = Σ (x − mean)² + nδ², since deviations
+    /// from the mean add up to zero. To this add 3ε for the square of a difference, nε for the sum,
+    /// whose terms share a sign, and ε for the reference. Flushing moves each x, deviation and
+    /// square by at most η.
     fn element(&self, args: &Elements<'_>, output: usize, index: usize) -> Element {
         let part = self.sizes().elements_of(index);
         let n = part.len() as f64;
@@ -147,36 +148,36 @@ impl Op for BatchNormMoments {
     }
 }
 
-/// Of a channel, and how far a kernel's may be off.
+/// The moments of a channel, and their allowed errors in a kernel.
 struct Moments {
     mean: f64,
     mean_error: f64,
     /// Σ (x − mean)².
     squares: f64,
-    /// What an error of the mean adds to them.
+    /// The part of the squares due to an error of the mean.
     squares_above: f64,
-    /// Their relative error besides.
+    /// Their relative error from other causes.
     squares_relative: f64,
 }
 
-/// The statistics of each channel over the step's rows, from [`BatchNormMoments`] of the same sizes: `mean` and
-/// `inverse_deviation = 1/√(variance + eps)` with the biased variance, which normalise the batch; and PyTorch's
-/// running statistics, `r = (1 − momentum)·r + momentum·s`, with the unbiased variance. `batches` counts the
-/// steps, as PyTorch's `num_batches_tracked`.
+/// The statistics of each channel over the step's rows, from [`BatchNormMoments`] of the same
+/// sizes: `mean` and `inverse_deviation = 1/√(variance + eps)` with the biased variance, which
+/// normalise the batch; and PyTorch's running statistics, `r = (1 − momentum)·r + momentum·s`, with
+/// the unbiased variance. `batches` counts the steps, like PyTorch's `num_batches_tracked`.
 ///
-/// One value alone has no unbiased variance: PyTorch refuses such a batch. Here the running variance then stays
-/// as it is, since the last batch of an epoch may have one row.
+/// A single value has no unbiased variance: PyTorch refuses such a batch. Here the running variance
+/// is left unchanged, since the last batch of an epoch may have one row.
 #[derive(Debug, Clone)]
 pub struct BatchNormStatistics {
     /// N.
     pub rows: usize,
     /// C.
     pub channels: usize,
-    /// H·W, or 1 for features.
+    /// H·W; 1 for features.
     pub area: usize,
     /// Added to variances, above zero.
     pub eps: f32,
-    /// The share of the step in the running statistics.
+    /// The weight of the step in the running statistics.
     pub momentum: f32,
 }
 
@@ -185,9 +186,9 @@ impl BatchNormStatistics {
         Sizes::new(self.rows, self.channels, self.area)
     }
 
-    /// As in [`BatchNormMoments`], with products of differences and counts for the differences. A quotient errs
-    /// by 2.5 ulp and what its divisor was rounded by, 6ε. Of all that is added for the squares nothing is below
-    /// zero, so its relative error is ε for each rounding.
+    /// As in [`BatchNormMoments`], with differences times counts in place of differences. A
+    /// quotient has an error of 2.5 ulp plus the rounding of its divisor, 6ε. All terms of the
+    /// squares are non-negative, so their relative error is ε per rounding.
     fn moments(&self, args: &Elements<'_>, channel: usize) -> Moments {
         let sizes = self.sizes();
         let parts = || sizes.parts_of_channel(channel, args.step);
@@ -219,8 +220,8 @@ impl BatchNormStatistics {
         }
     }
 
-    /// `(1 − momentum)·before + momentum·value`: four roundings of products and one of the reference, on top of
-    /// the error of the value.
+    /// `(1 − momentum)·before + momentum·value`: four roundings of products and one of the
+    /// reference, plus the error of the value.
     fn running(&self, before: f64, value: f64, error: f64) -> Element {
         let share = f64::from(self.momentum);
         let (kept, added) = ((1.0 - share) * before, share * value);
@@ -358,10 +359,11 @@ impl Op for BatchNormStatistics {
     }
 }
 
-/// `1/√(variance + eps)`, and how far a kernel's may be off whose variance is up to `above` too large and has that
-/// relative error besides. v^(−½) falls: with a v that is too large it errs by its difference to there, and a
-/// relative error of v's counts half. ε for the sum with `eps`, 2 ulp of `inverseSqrt` (4ε) and ε of the
-/// reference come on top. What flushing takes from a variance is nothing beside `eps`.
+/// `1/√(variance + eps)`, and the allowed error of a kernel whose variance is up to `above` too
+/// large and has the relative error `relative` besides. v^(−½) decreases: a v that is too large
+/// gives the difference to its value there, and a relative error of v counts half. Add ε for the
+/// sum with `eps`, 2 ulp of `inverseSqrt` (4ε) and ε of the reference. The flushing loss of a
+/// variance is negligible beside `eps`.
 pub(super) fn inverse_deviation(variance: f64, above: f64, relative: f64, eps: f32) -> (f64, f64) {
     let of = |variance: f64| (variance + f64::from(eps)).sqrt().recip();
     let value = of(variance);

@@ -1,4 +1,4 @@
-//! A number added to each channel, and its gradient.
+//! Adds a bias to each channel; its gradient.
 
 use rayon::prelude::*;
 
@@ -21,7 +21,7 @@ pub struct BiasForward {
     pub batch: usize,
     /// C, or a Linear layer's output features.
     pub channels: usize,
-    /// H·W, or 1.
+    /// H·W; 1 for features.
     pub area: usize,
 }
 
@@ -85,13 +85,13 @@ impl Op for BiasForward {
         sum.within(&ErrorBound::Relative(0.0))
     }
 
-    /// One correctly rounded addition, but for subnormals, which may be flushed.
+    /// One correctly rounded addition, except for subnormals, which may be flushed.
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
         vec![ErrorBound::Relative(0.0)]
     }
 }
 
-/// `d_bias[n, c] = Σₚ d_output[n, c, p]`: the bias gradient of each image by itself;
+/// `d_bias[n, c] = Σₚ d_output[n, c, p]`: the bias gradient per image;
 /// [`ReduceSum`](super::ReduceSum) adds the images.
 #[derive(Debug, Clone)]
 pub struct BiasBackward {
@@ -172,7 +172,7 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
     };
     let mut forward = Case::of_floats(forward, random);
     if batch == 1 {
-        // Of more images, the gradient is the sum that `ReduceSum` makes of this.
+        // With more images, the gradient is the `ReduceSum` of this.
         forward = forward.with_gradient(1, sum.clone(), &[Read::OutputGradient]);
     }
     vec![forward, Case::of_floats(sum, random)]

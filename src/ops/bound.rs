@@ -1,4 +1,4 @@
-//! How far a correct f32 kernel may be from the f64 reference.
+//! Error bounds: the allowed error of an f32 kernel against the f64 reference.
 
 use rayon::prelude::*;
 
@@ -7,41 +7,41 @@ use super::{Args, Element, Elements, Op, Words};
 /// ε: the relative error of one correctly rounded f32 operation.
 pub(super) const EPSILON: f64 = (f32::EPSILON / 2.0) as f64;
 
-/// The largest value that WGSL lets an adapter flush to zero, before or after any operation. Every
-/// inexact bound allows it.
+/// WGSL lets an adapter flush smaller magnitudes to zero, before or after any operation. Every
+/// inexact bound allows for it.
 pub(super) const SMALLEST_NORMAL: f64 = f32::MIN_POSITIVE as f64;
 
 /// A bound on the error of each element of one output.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ErrorBound {
-    /// The same bits: data movement, comparisons and single correctly rounded operations.
+    /// Equal bits: data movement, comparisons and single correctly rounded operations.
     Exact,
     /// `n·ε·|expected|`: a few roundings of one value, or a sum of values of one sign.
     Relative(f64),
-    /// `γₙ·Σ|a|` with `γₙ = nε / (1 − nε)`: a sum of that many values in any order (Higham,
-    /// *Accuracy and Stability of Numerical Algorithms*, §4.2), where n is `terms` and two more for
-    /// the reference's own roundings. Σ|a| is what the op's reference computes from absolute values.
+    /// `γₙ·Σ|a|` with `γₙ = nε / (1 − nε)`: a sum in any order (Higham, *Accuracy and Stability of
+    /// Numerical Algorithms*, §4.2), where n is `terms` plus two for the reference's own roundings.
+    /// Σ|a| is the op's reference applied to absolute values.
     Sum {
-        /// How many values are added.
+        /// Number of values added.
         terms: usize,
     },
-    /// `γₙ·Σ|a·b|`: the same of products, fused or not (Higham, §3.1), and what is lost where the
-    /// adapter flushes a subnormal factor: what the reference computes less without those.
+    /// `γₙ·Σ|a·b|`: the same for products, fused or not (Higham, §3.1), plus the loss if the
+    /// adapter flushes subnormal factors: the difference that the reference shows without them.
     Products {
-        /// How many products are added.
+        /// Number of products added.
         terms: usize,
     },
     /// The same absolute error everywhere.
     Absolute(f64),
-    /// An absolute error of each element's own.
+    /// An absolute error per element.
     Each(Vec<f64>),
-    /// Any of these words, for each element: an index whose choice depends on inexact values.
+    /// The accepted words per element: an index whose choice depends on inexact values.
     OneOf(Vec<Vec<u32>>),
 }
 
 impl ErrorBound {
     /// The largest error allowed for each element of output `index` of `op`. `args` holds the
-    /// inputs, and the outputs as they were before the op; `expected` is the reference's answer.
+    /// inputs, and the outputs as they were before the op; `expected` is the reference's result.
     pub fn allowed(
         &self,
         op: &dyn Op,
@@ -74,8 +74,8 @@ impl ErrorBound {
         }
     }
 
-    /// What each output's elements say of themselves, one by one: for ops whose terms cancel, so that no absolute
-    /// values that the reference is fed tell what an error counts.
+    /// The bounds of each output's elements, one by one: for ops whose terms cancel, so that the
+    /// reference of absolute values does not bound their magnitude.
     pub(super) fn of_elements(op: &dyn Op, args: &Args<'_>) -> Vec<ErrorBound> {
         let outputs = args.outputs.iter().map(|words| &**words);
         let all = args.inputs.iter().copied().chain(outputs);
@@ -113,9 +113,10 @@ pub(super) fn sum_error(terms: usize, magnitude: f64) -> f64 {
     gamma * magnitude + n * SMALLEST_NORMAL
 }
 
-/// Σ|a·b| of each element: the op's reference on the absolute values of what it reads, and with
-/// `flush` on zero for every subnormal; integers stay as they are. Clearing a float's sign bit is its absolute value; so that
-/// products with the learning rate, which are subtracted, add up too, that rate turns negative.
+/// Σ|a·b| of each element: the op's reference of the absolute values of its inputs, with `flush` of
+/// zero for every subnormal; integers stay as they are. Clearing a float's sign bit gives its
+/// absolute value; the learning rate is negated, so that products with it, which are subtracted,
+/// add up too.
 fn magnitudes(op: &dyn Op, args: &Args<'_>, index: usize, flush: bool) -> Vec<f32> {
     let absolute = |word: &u32| match word & 0x7fff_ffff {
         subnormal if flush && subnormal < 0x0080_0000 => 0,
@@ -191,7 +192,7 @@ mod tests {
         }
     }
 
-    /// An index is a small integer, and as a float a subnormal one: it is not flushed.
+    /// An index is a small integer, which as a float would be subnormal: it is not flushed.
     #[test]
     fn magnitudes_are_of_floats_only() {
         let values = [8.0, 4.0].map(f32::to_bits);

@@ -1,5 +1,5 @@
-//! Instances of ops with sizes and inputs drawn at random: what verification feeds to an adapter, to
-//! the reference, and to other programs.
+//! Test cases: ops with random sizes and inputs, which verification runs on an adapter, by the
+//! reference, and in other programs.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -7,18 +7,18 @@ use rand_chacha::ChaCha8Rng;
 use super::{Op, Step};
 use crate::shape::{Size2d, Window, WindowedPlanes};
 
-/// An op, what it reads, and which ops compute its gradients.
+/// An op, its inputs, and the ops that compute its gradients.
 #[derive(Debug)]
 pub struct Case {
     /// The op.
     pub op: Box<dyn Op>,
     /// The words of its inputs.
     pub inputs: Vec<Vec<u32>>,
-    /// The words of its outputs beforehand: added to, or of no matter.
+    /// Initial output contents; matter only to ops that accumulate.
     pub outputs: Vec<Vec<u32>>,
     /// The step that it runs in.
     pub step: Step,
-    /// Its gradients, with respect to those inputs that have one.
+    /// Its gradients, with respect to the inputs that have one.
     pub gradients: Vec<Gradient>,
 }
 
@@ -27,32 +27,32 @@ pub struct Case {
 pub enum Gradient {
     /// By another op.
     By {
-        /// The input that the gradient is of.
+        /// The input to which the gradient belongs.
         input: usize,
         /// The op that computes it.
         op: Box<dyn Op>,
         /// The output of that op.
         output: usize,
-        /// What that op reads, in binding order.
+        /// The inputs of that op, in binding order.
         reads: Vec<Read>,
     },
-    /// By the op itself, a loss, which writes it beside its first output.
+    /// By the op itself: a loss writes it beside its first output.
     Own {
-        /// The input that the gradient is of.
+        /// The input to which the gradient belongs.
         input: usize,
         /// The output that holds it.
         output: usize,
-        /// The gradient of each element of the first output that it stands for.
+        /// The upstream gradient that it assumes for each element of the first output.
         upstream: f32,
     },
 }
 
-/// What a gradient op reads.
+/// An input of a gradient op.
 #[derive(Debug, Clone, Copy)]
 pub enum Read {
-    /// The input of that number of the op it differentiates.
+    /// Input `i` of the differentiated op.
     Input(usize),
-    /// The output of that number.
+    /// Output `i` of the differentiated op.
     Output(usize),
     /// The gradient of the first output.
     OutputGradient,
@@ -79,20 +79,20 @@ impl Case {
         }
     }
 
-    /// The same in another step.
+    /// The case in another step.
     #[must_use]
     pub(super) fn in_step(mut self, step: Step) -> Self {
         self.step = step;
         self
     }
 
-    /// The same, whose gradient with respect to `input` is the first output of `op`.
+    /// Adds the gradient with respect to `input`: the first output of `op`.
     #[must_use]
     pub(super) fn with_gradient(self, input: usize, op: impl Op + 'static, reads: &[Read]) -> Self {
         self.with_gradient_in(input, op, 0, reads)
     }
 
-    /// The same, whose gradient with respect to `input` is that output of `op`.
+    /// Adds the gradient with respect to `input`: output `output` of `op`.
     #[must_use]
     pub(super) fn with_gradient_in(
         mut self,
@@ -111,18 +111,18 @@ impl Case {
     }
 }
 
-/// What floats are drawn from.
+/// The distribution of random floats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Floats {
-    /// Ties, both zeros, subnormals, small and large magnitudes: what finds faults.
+    /// Ties, both zeros, subnormals, small and large magnitudes, to find faults.
     Hostile,
     /// Distinct odd multiples of [`SPACING`] in random order, of both signs: half a step in any
-    /// direction passes no kink, and ties nothing.
+    /// direction crosses no kink and makes no tie.
     Spaced,
 }
 
-/// Half the distance between two [`Floats::Spaced`] values: a power of two, so that sums of a few are
-/// exact.
+/// Half the distance between two [`Floats::Spaced`] values: a power of two, so that sums of a few
+/// are exact.
 pub const SPACING: f32 = 1.0 / 64.0;
 
 /// A portable source of sizes and inputs.
@@ -141,7 +141,7 @@ impl Random {
         }
     }
 
-    /// The same seed, but other draws for each family of ops.
+    /// Like [`Random::new`], with different draws per family of ops.
     pub fn of_family(seed: u64, floats: Floats, family: &str) -> Self {
         let mut random = Random::new(seed, floats);
         let name = family.bytes();
@@ -152,7 +152,7 @@ impl Random {
         random
     }
 
-    /// A size from 1 to `largest`; often one, often the largest.
+    /// A size from 1 to `largest`, biased towards both ends.
     pub fn size(&mut self, largest: usize) -> usize {
         match self.generator.random_range(0..8) {
             0 => 1,
@@ -205,13 +205,13 @@ impl Random {
         order
     }
 
-    /// A step in which some of `rows` rows count, filling one of `slots` slots.
+    /// A step with some of `rows` rows real, filling one of `slots` slots.
     pub fn step(&mut self, rows: usize, slots: usize) -> Step {
         Step::new(0, self.size(rows) as u32, self.below(slots) as u32, 0.0625)
     }
 
-    /// Windows over up to seven planes of up to 13×13, of uneven kernels, strides and paddings. A
-    /// padding of at most half the kernel suits pooling too.
+    /// Windows over up to seven planes of up to 13×13, with non-square windows, strides and
+    /// paddings. A padding of at most half the window suits pooling too.
     pub fn geometry(&mut self) -> WindowedPlanes {
         let mut axis = || {
             let kernel = self.size(4);
@@ -226,7 +226,7 @@ impl Random {
             padding: (ph, pw).into(),
         };
         let input = Size2d::from((h, w));
-        // The plane is at least as large as the kernel, so the window fits.
+        // The plane is at least as large as the window, so it fits.
         let output = window.output(input, "").unwrap_or(input);
         WindowedPlanes {
             planes: self.size(7),
@@ -236,7 +236,8 @@ impl Random {
         }
     }
 
-    /// Rows, channels and area of what is normalised: features, or planes of up to 320 pixels, often whole fours.
+    /// Rows, channels and area of a batch norm: features, or planes of up to 320 pixels, often a
+    /// multiple of four.
     pub fn normalised(&mut self) -> (usize, usize, usize) {
         let area = match self.below(4) {
             0 => 1,

@@ -1,4 +1,4 @@
-//! The adjoint of [`Im2col`](super::Im2col): each pixel sums the columns that it fed.
+//! The adjoint of [`Im2col`](super::Im2col): each pixel sums the columns that read it.
 
 use rayon::prelude::*;
 
@@ -20,7 +20,7 @@ pub(super) const SHADER: Shader = Shader::new(
 /// read that pixel. The gather form: no two invocations write one element, so no atomics.
 #[derive(Debug, Clone)]
 pub struct Col2im {
-    /// (N·C, H, W) and the window that slides over each plane.
+    /// (N·C, H, W) and the sliding window.
     pub geometry: WindowedPlanes,
 }
 

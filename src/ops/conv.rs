@@ -1,5 +1,5 @@
-//! Convolution and its gradients as matrix products whose im2col columns are read from the image where
-//! they stand, and never written.
+//! Convolution and its gradients as implicit GEMM: im2col's columns are read directly from the
+//! image and never written.
 
 use rayon::prelude::*;
 
@@ -24,11 +24,11 @@ pub(super) const SHADER: Shader = Shader::new(
     include_str!("../../shaders/conv.wgsl"),
 );
 
-/// Rows and columns of the product that one invocation computes; as in the shader.
+/// Rows and columns of the product that one invocation computes; the same as in the shader.
 pub(super) const TILE: usize = 8;
 
-/// `output[n, o] = Σ_c input[n, c] ⋆ weight[o, c]`, plus `bias[o]` with `bias`, then ReLU with `relu`. Without a bias
-/// its binding is the weight again, which is not read for it.
+/// `output[n, o] = Σ_c input[n, c] ⋆ weight[o, c]`, plus `bias[o]` with `bias`, then ReLU with
+/// `relu`. Without a bias, the weight is bound in its place and ignored.
 #[derive(Debug, Clone)]
 pub struct ConvForward {
     /// The sizes.
@@ -40,8 +40,8 @@ pub struct ConvForward {
 }
 
 /// `d_input[n, c] = Σ_o` of `d_output[n, o]` under every position of `weight[o, c]` that covers the
-/// pixel: the adjoint of the forward pass. A weight that no window lays on a pixel adds nothing to it, even
-/// where it is infinite.
+/// pixel: the adjoint of the forward pass. A weight that no window aligns with a pixel adds nothing
+/// to it, even if it is infinite.
 #[derive(Debug, Clone)]
 pub struct ConvBackwardInput {
     /// The sizes.
@@ -56,7 +56,7 @@ impl ConvForward {
     }
 }
 
-/// The loops over channels, rows and columns of the kernel.
+/// Iterations of the loops over channels, rows and columns of the filter.
 fn loops(channels: usize, sizes: &ConvSizes) -> u64 {
     let Size2d { height, width } = sizes.geometry.window.kernel;
     nested_loops(&[channels, height, width])
@@ -248,7 +248,7 @@ impl Op for ConvBackwardInput {
         loops(self.sizes.out_channels, &self.sizes)
     }
 
-    /// The gradient of the columns, and what it adds up to; col2im has loops of its own.
+    /// The gradient of the columns, then col2im, which has loops of its own.
     fn split(&self, longest: u64) -> Option<Split> {
         let (s, geometry) = (&self.sizes, self.sizes.geometry);
         let (area, k) = (geometry.output_area(), s.fan_in());

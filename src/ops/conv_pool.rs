@@ -1,6 +1,6 @@
 //! Convolution, bias, ReLU and 2×2 max-pool in one kernel, and the gradient of its weights: for few
-//! input channels, where the images are read directly; and where the data set's bytes may be read instead of
-//! a batch that was gathered from them.
+//! input channels, where the images are read directly, or the data set's bytes instead of a
+//! gathered batch.
 
 use rayon::prelude::*;
 
@@ -33,22 +33,23 @@ pub const NO_PIXEL: u32 = u32::MAX;
 /// The largest filter: a row fits a `vec4`, the filter a `mat4x4`.
 const LARGEST: usize = 4;
 
-/// Windows in a row that one invocation computes, and their channels; as in the shader.
+/// Adjacent windows per invocation, and their channels; the same as in the shader.
 pub(super) const TILE: usize = 4;
 
-/// `pooled` = the maximum of each 2×2 window of `relu(input ⋆ weight + bias)`, and `indices` = its pixel
-/// on the convolution's plane, or [`NO_PIXEL`] where that maximum is not above zero.
+/// `pooled` = the maximum of each 2×2 window of `relu(input ⋆ weight + bias)`, and `indices` = its
+/// pixel on the convolution's plane, or [`NO_PIXEL`] if that maximum is not above zero.
 #[derive(Debug, Clone)]
 pub struct ConvPoolForward {
     /// The convolution's sizes, of stride 1.
     pub sizes: ConvSizes,
-    /// Samples of the data set whose bytes are read, in its order, as [`Gather`](super::Gather) reads them; otherwise `input`
-    /// is the batch, and `order` is ignored.
+    /// If set, the number of samples in the data set; its bytes are read through `order`, as by
+    /// [`Gather`](super::Gather). Otherwise `input` is the batch, and `order` is ignored.
     pub gathered: Option<usize>,
 }
 
 impl ConvPoolForward {
-    /// Whether the kernels fit: stride 1, a kernel of at most 4×4, an output that has a window.
+    /// Whether the sizes fit: stride 1, a filter of at most 4×4, an output with at least one
+    /// window.
     pub fn fits(sizes: &ConvSizes) -> bool {
         let WindowedPlanes { output, window, .. } = sizes.geometry;
         window.stride == 1.into()
@@ -59,7 +60,7 @@ impl ConvPoolForward {
     }
 }
 
-/// Every plane that the convolution makes, in f64 and without the bias.
+/// Every output plane of the convolution, in f64 and without the bias.
 fn planes_of(sizes: ConvSizes, input: &[f32], weight: &[f32]) -> Vec<Vec<f64>> {
     let (convolution, mut scratch) = (Convolution::new(sizes, weight), Scratch::default());
     let images = (0..sizes.batch).flat_map(|n| {
@@ -70,8 +71,8 @@ fn planes_of(sizes: ConvSizes, input: &[f32], weight: &[f32]) -> Vec<Vec<f64>> {
     images.collect()
 }
 
-/// The bits of the first maximum of a window and its pixel, or 0 and [`NO_PIXEL`] where it is not above
-/// zero. The first NaN is above all.
+/// The bits of the first maximum of a window and its pixel, or 0 and [`NO_PIXEL`] if it is not
+/// above zero. The first NaN is above all.
 fn rectified_maximum(plane: &[f64], window: [usize; 4]) -> (u32, u32) {
     let (mut winner, mut best) = (window[0], plane[window[0]]);
     for pixel in window {
@@ -233,9 +234,8 @@ impl Op for ConvPoolForward {
         Element::AnyOf(words)
     }
 
-    /// The maximum of sums is as right as the sums are. Which pixel has it may differ where two are
-    /// within their errors of each other; and whether one passes ReLU, where it is within its
-    /// error of zero.
+    /// The maximum of sums is as accurate as the sums are. Its pixel may differ if two are within
+    /// their errors of each other, and so may the result of ReLU if it is within its error of zero.
     fn error_bounds(&self, args: &Args<'_>) -> Vec<ErrorBound> {
         let s = self.sizes;
         let n = (s.fan_in() + 3) as f64;
@@ -300,7 +300,7 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
         height: wider(drawn.geometry.input.height),
         width: wider(drawn.geometry.input.width),
     };
-    // A plane larger than the kernel has at least two positions along each axis.
+    // A plane larger than the filter has at least two positions along each axis.
     let output = window.output(input, "").unwrap_or(input);
     let geometry = WindowedPlanes {
         input,

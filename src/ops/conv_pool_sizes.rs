@@ -1,4 +1,5 @@
-//! What the ops of a pooled convolution share: sizes, constants, and inputs that may be a data set's bytes.
+//! Shared by the ops of a pooled convolution: sizes, constants, and inputs that may be a data set's
+//! bytes.
 
 use std::borrow::Cow;
 
@@ -39,7 +40,8 @@ pub(super) fn constants(
     constants
 }
 
-/// The words of `input` and of `order`; the batch stands for an order that is not read.
+/// The words of `input` and of `order`; without gathering, the batch is bound in place of the
+/// order.
 pub(super) fn input_words(sizes: &ConvSizes, gathered: Option<usize>) -> (usize, usize) {
     let batch = sizes.input_len();
     gathered.map_or((batch, batch), |samples| {
@@ -47,7 +49,7 @@ pub(super) fn input_words(sizes: &ConvSizes, gathered: Option<usize>) -> (usize,
     })
 }
 
-/// What inputs hold besides floats: bytes of the data set, and its order.
+/// The content of inputs that are not floats: bytes of the data set, and its order.
 pub(super) fn content(gathered: Option<usize>, input: usize) -> Content {
     match (input, gathered) {
         (0, Some(_)) => Content::Pixels,
@@ -90,7 +92,7 @@ pub(super) fn images<'a>(
     Cow::Owned(batch)
 }
 
-/// Of a data set the batch is read, a byte for each pixel.
+/// When gathering, only the batch is read, one byte per pixel.
 pub(super) fn cost(
     flop: usize,
     sizes: &ConvSizes,

@@ -12,20 +12,20 @@ use super::{
     WORKGROUP_SIZE,
 };
 
-/// Channels whose gradients one workgroup adds up; as in the shader.
+/// Channels per workgroup; the same as in the shader.
 const CHANNELS: usize = 2;
 
-/// The gradient of the convolution's weights and bias, from `indices` and the pooled gradient. The pixels
-/// that won no window have none, whatever the input is; the readable plan multiplies their zero, which is
-/// another result only where the input is not finite, as bytes always are.
+/// The gradient of the convolution's weights and bias, from `indices` and the pooled gradient.
+/// Pixels that won no window are skipped; the readable plan multiplies the input by their zero
+/// gradient, which differs only if the input is not finite. Bytes always are.
 #[derive(Debug, Clone)]
 pub struct ConvPoolBackwardWeight {
     /// The convolution's sizes, of stride 1.
     pub sizes: ConvSizes,
-    /// Samples of the data set whose bytes are read, in its order, as [`Gather`](super::Gather) reads them; otherwise `input`
-    /// is the batch, and `order` is ignored.
+    /// If set, the number of samples in the data set; its bytes are read through `order`, as by
+    /// [`Gather`](super::Gather). Otherwise `input` is the batch, and `order` is ignored.
     pub gathered: Option<usize>,
-    /// Add to what the gradients hold instead of overwriting it.
+    /// Add to the gradients instead of overwriting them.
     pub accumulate: bool,
 }
 
@@ -121,7 +121,7 @@ impl Op for ConvPoolBackwardWeight {
             for (n, planes) in padded.chunks(windows.len()).enumerate() {
                 let at = (n * s.out_channels + o) * area;
                 for (&winner, &gradient) in indices[at..].iter().zip(&d_pooled[at..]).take(area) {
-                    // No pixel's index, no gradient.
+                    // `NO_PIXEL` has no gradient.
                     let Some(&position) = windows.positions.get(winner as usize) else {
                         continue;
                     };

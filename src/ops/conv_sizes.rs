@@ -55,7 +55,7 @@ impl ConvSizes {
         sizes.chain(windows).collect()
     }
 
-    /// Multiply-adds count two.
+    /// Floating-point operations; a multiply-add counts as two.
     pub(super) fn flop(&self) -> usize {
         2 * self.output_len() * self.fan_in()
     }
@@ -74,7 +74,7 @@ impl ConvSizes {
         }
     }
 
-    /// The output [n, o, position] before the bias, where input 1 holds the weight.
+    /// The output [n, o, position] before the bias; input 1 is the weight.
     pub(super) fn output_at(
         &self,
         args: &Elements<'_>,
@@ -97,7 +97,7 @@ impl ConvSizes {
         sum
     }
 
-    /// The planes of image `n`, and what follows.
+    /// The input from image `n` on.
     pub(super) fn image<'a>(&self, input: &'a [f32], n: usize) -> &'a [f32] {
         &input[n * self.in_channels * self.geometry.input_area()..]
     }
@@ -107,7 +107,7 @@ impl ConvSizes {
         Windows::new(self.in_channels, self.geometry)
     }
 
-    /// The fewest images of a task of the reference.
+    /// The minimum number of images per task of the reference.
     pub(super) fn images_of_a_task(&self) -> usize {
         items_of_a_task(self.flop() / (2 * self.batch))
     }

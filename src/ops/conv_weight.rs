@@ -1,4 +1,4 @@
-//! The gradient of a convolution's weights and bias, with the columns read from the image where they stand.
+//! The gradient of a convolution's weights and bias, by implicit GEMM.
 
 use std::ops::Range;
 
@@ -9,14 +9,16 @@ use super::conv::{SHADER, TILE};
 use super::element::tile_edges;
 use super::{Args, Bindings, ConvSizes, Cost, Element, Elements, ErrorBound, Op, Shader, Sum};
 
-/// For each of `parts` runs of output positions, counted through all images, `d_weight[part, o, c, kh, kw] = Σ d_output[n, o, p] ·
-/// input[n, c, pixel under (kh, kw) at p]` and `d_bias[part, o] = Σ d_output[n, o, p]`;
-/// [`ReduceSum`](super::ReduceSum) adds the parts in a fixed order.
+/// For each of `parts` runs of output positions, counted over all images,
+/// `d_weight[part, o, c, kh, kw] = Σ d_output[n, o, p] · input[n, c, pixel under (kh, kw) at p]`
+/// and `d_bias[part, o] = Σ d_output[n, o, p]`; [`ReduceSum`](super::ReduceSum) adds the parts in a
+/// fixed order.
 #[derive(Debug, Clone)]
 pub struct ConvBackwardWeight {
     /// The sizes.
     pub sizes: ConvSizes,
-    /// Runs of N·OH·OW positions of one length; the last may have fewer, or none.
+    /// Runs of equal length into which the N·OH·OW positions are cut; the last ones may have fewer,
+    /// or none.
     pub parts: usize,
 }
 
@@ -30,7 +32,7 @@ impl ConvBackwardWeight {
         self.positions().div_ceil(self.parts)
     }
 
-    /// The output positions of a part, counted through all images.
+    /// The output positions of a part, counted over all images.
     fn positions_of(&self, part: usize) -> Range<usize> {
         let end = |parts: usize| (parts * self.part_len()).min(self.positions());
         end(part)..end(part + 1)

@@ -18,9 +18,9 @@ pub(super) const SHADER: Shader = Shader::new(
 );
 
 /// For each row, `row_loss = −log softmax(logits)[label]` and
-/// `d_logits = (softmax(logits) − t) / rows`, with `t` one at the label and zero elsewhere. The row's
-/// maximum is subtracted first, so that no exponential overflows. A row with NaN or +∞, or of −∞ alone, has
-/// NaN for its loss and for its whole gradient.
+/// `d_logits = (softmax(logits) − t) / rows`, with `t` one at the label and zero elsewhere. The
+/// row's maximum is subtracted first, so that no exponential overflows. If a row has NaN or +∞, or
+/// only −∞, its loss and its whole gradient are NaN.
 #[derive(Debug, Clone)]
 pub struct CrossEntropy {
     /// N.
@@ -30,11 +30,12 @@ pub struct CrossEntropy {
 }
 
 impl CrossEntropy {
-    /// From WGSL's stated accuracy: `exp(x)` errs by 3 + 2|x| ulp, an ulp being at most 2ε, and its
-    /// argument by ε|x|, so with R the spread of a row's logits each exponential errs by
-    /// (6 + 5R)ε relative, and their sum by C more. `log` errs by 2⁻²¹ = 8ε between ½ and 2, else
-    /// by 3 ulp; a division by 2.5 ulp. A logit of −∞ has an exponential of zero, exactly; a row with NaN
-    /// or +∞ has no number as its answer, and no error either. Of a row's loss, and of its gradient.
+    /// The allowed errors of a row's loss, and of its gradient, from WGSL's stated accuracy:
+    /// `exp(x)` has an error of 3 + 2|x| ulp, an ulp being at most 2ε, and its argument one of
+    /// ε|x|, so with R the spread of a row's logits each exponential has a relative error of (6 +
+    /// 5R)ε, and their sum one of Cε more. `log` has an error of 2⁻²¹ = 8ε between ½ and 2, else of
+    /// 3 ulp; a division 2.5 ulp. A logit of −∞ has an exponential of exactly zero; the result of a
+    /// row with NaN or +∞ is NaN, without an error.
     fn errors(&self, spread: f64, step: &Step) -> [f64; 2] {
         let classes = self.classes as f64;
         let loss = 16.0 + 7.0 * classes.ln() + classes + 7.0 * spread;

@@ -20,21 +20,21 @@ pub(super) const SHADER: Shader = Shader::new(
     include_str!("../../shaders/dropout.wgsl"),
 );
 
-/// `output = input / (1 − probability)` where an element is kept, else 0. The same op makes the input's
-/// gradient of the output's, in the same step.
+/// `output = input / (1 − probability)` where an element is kept, else 0. In the same step, the
+/// same op computes the input's gradient from the output's.
 ///
-/// Element i is dropped where word i mod 4 of Philox4x32-10 with the run's seed as key and the counter
-/// (i / 4, stream, step number, epoch) is below `probability`·2³²: no mask is stored, and every adapter and the
-/// reference draw the same.
+/// Element i is dropped if word i mod 4 of Philox4x32-10 with the run's seed as key and the counter
+/// (i / 4, stream, step number, epoch) is below `probability`·2³²: no mask is stored, and every
+/// adapter and the reference draw the same.
 #[derive(Debug, Clone)]
 pub struct Dropout {
     /// N.
     pub rows: usize,
     /// Elements of a row.
     pub len: usize,
-    /// The chance that an element is dropped, at least 0 and below 1.
+    /// The probability that an element is dropped, in [0, 1).
     pub probability: f32,
-    /// A number of its own for each layer, so that no two draw the same.
+    /// A number unique to the layer, so that no two layers draw the same.
     pub stream: u32,
 }
 
@@ -52,12 +52,12 @@ impl Dropout {
         (f64::from(self.probability) * 2f64.powi(32)).round() as u32
     }
 
-    /// What a kept element is divided by.
+    /// The divisor of a kept element.
     fn kept_share(&self) -> f64 {
         1.0 - f64::from(self.probability)
     }
 
-    /// Which of four elements are kept.
+    /// Whether each of four elements is kept.
     fn kept(&self, step: &Step, four: usize) -> [bool; 4] {
         let counter = [four as u32, self.stream, step.number, step.epoch];
         philox(step.seed, counter).map(|word| word >= self.threshold())
@@ -163,12 +163,12 @@ mod tests {
         }
     }
 
-    /// Which elements are kept.
+    /// Whether each element is kept.
     fn mask(op: &Dropout, step: &Step) -> Vec<bool> {
         (0..LEN / 4).flat_map(|four| op.kept(step, four)).collect()
     }
 
-    /// A count of LEN draws has deviation √(LEN·p·(1 − p)); these are five of them.
+    /// A count of LEN draws has a standard deviation of √(LEN·p·(1 − p)); the test allows five.
     #[test]
     fn as_many_are_dropped_as_asked_for() {
         let step = Step::new(0, 1, 0, 0.0).at(3, 1000).seed(7);
@@ -182,8 +182,8 @@ mod tests {
         }
     }
 
-    /// Two masks of p = ½ agree on half of their elements, whichever of the five draws is another; five
-    /// deviations as above.
+    /// Two masks of p = ½ agree on half of their elements, whichever of the five inputs differs;
+    /// five deviations as above.
     #[test]
     fn other_seeds_steps_epochs_and_streams_draw_other_masks() {
         let step = Step::new(0, 1, 0, 0.0);
@@ -202,7 +202,7 @@ mod tests {
         }
     }
 
-    /// A step of another number of rows, slot and place in the epoch draws the same.
+    /// Rows, slot and offset of a step do not change the draw.
     #[test]
     fn a_mask_depends_on_nothing_else() {
         let step = Step::new(0, 1, 0, 0.0).at(2, 5).seed(9);

@@ -1,16 +1,16 @@
-//! Single elements of an op's outputs, by its definition in plain loops: what a spot check computes of a
-//! product that is too large to compute as a whole.
+//! Single elements of an op's outputs, by its definition in plain loops: for spot checks of ops
+//! that are too large for the reference.
 
 use super::Step;
 use super::bound::{EPSILON, ErrorBound, SMALLEST_NORMAL, sum_error};
 
-/// Largest sum of magnitudes up to which sums of integers are exact in f32, in any order.
+/// Sums of integers are exact in f32, in any order, up to this sum of magnitudes.
 const EXACT_INTEGERS: f64 = (1u32 << 24) as f64;
 
 /// A binding's words, by index.
 pub type Words<'a> = &'a (dyn Fn(usize) -> u32 + Sync);
 
-/// What [`Op::element`](super::Op::element) reads.
+/// The inputs of [`Op::element`](super::Op::element).
 pub struct Elements<'a> {
     /// Inputs, in binding order.
     pub inputs: Vec<Words<'a>>,
@@ -42,7 +42,7 @@ impl Elements<'_> {
     }
 }
 
-/// One element of an output, as it should be.
+/// The expected value of one element of an output.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Element {
     /// These bits.
@@ -51,9 +51,9 @@ pub enum Element {
     AnyOf(Vec<u32>),
     /// A float.
     Float {
-        /// The right answer, not rounded.
+        /// The exact value, not rounded.
         value: f64,
-        /// How far from it, once rounded to f32, a correct kernel may be.
+        /// The allowed error of a kernel against the value rounded to f32.
         error: f64,
     },
 }
@@ -64,7 +64,7 @@ impl Element {
         Element::Word((value as f32).to_bits())
     }
 
-    /// The largest error of `found`, in units of what is allowed: right up to 1.
+    /// The error of `found` as a fraction of the bound; ≤ 1 passes.
     pub fn error_ratio(&self, found: u32) -> f64 {
         let right = match self {
             Element::Word(word) => *word == found,
@@ -92,14 +92,14 @@ impl Element {
     }
 }
 
-/// A sum of terms, and what is known of its accuracy.
+/// A sum of terms, with the quantities that bound its error.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Sum {
     /// Σ terms.
     pub value: f64,
     /// Σ |term|.
     magnitude: f64,
-    /// What of the magnitude is lost where subnormal factors are flushed to zero.
+    /// The part of the magnitude that is lost if subnormal factors are flushed to zero.
     flushed: f64,
     has_fractions: bool,
 }
@@ -112,7 +112,7 @@ impl Sum {
         self.has_fractions |= term.fract() != 0.0;
     }
 
-    /// Adds a product, exact in f64, either factor of which may be flushed.
+    /// Adds a product, exact in f64; either factor may be flushed.
     pub fn add_product(&mut self, a: f64, b: f64) {
         self.add(a * b);
         let is_lost = |x: f64| x.abs() < SMALLEST_NORMAL;
@@ -130,13 +130,13 @@ impl Sum {
         self
     }
 
-    /// Whether every kernel gets the same bits, whatever its order: terms that are integers, whose partial
-    /// sums all have 24 bits at most.
+    /// Whether every kernel gets the same bits, in any order: the terms are integers, and all
+    /// partial sums have at most 24 bits.
     pub fn is_exact(&self) -> bool {
         !self.has_fractions && self.magnitude <= EXACT_INTEGERS
     }
 
-    /// How far a sum of at most `terms` terms may be: see [`ErrorBound::Products`].
+    /// The allowed error of a sum of at most `terms` terms: see [`ErrorBound::Products`].
     pub fn error(&self, terms: usize) -> f64 {
         if self.is_exact() {
             return 0.0;
@@ -144,7 +144,7 @@ impl Sum {
         sum_error(terms, self.magnitude) + self.flushed
     }
 
-    /// The sum under a bound of the op's.
+    /// The sum under one of the op's bounds.
     pub fn within(self, bound: &ErrorBound) -> Element {
         let value = self.value;
         let error = match *bound {
@@ -173,7 +173,7 @@ impl Sum {
 }
 
 impl From<f64> for Sum {
-    /// One value that is read.
+    /// A single value.
     fn from(value: f64) -> Self {
         let mut sum = Sum::default();
         sum.add(value);
@@ -186,8 +186,8 @@ pub(super) fn passes(value: f64) -> bool {
     value > 0.0 || value.is_nan()
 }
 
-/// The elements at the corners and on the edges of tiles of a batch of (rows, columns), in the first matrix
-/// and the last: where a kernel that mistakes an edge goes wrong.
+/// The elements at the corners and on the edges of tiles in a batch of (rows, columns), in the
+/// first and the last matrix: those that an error in a kernel's edge handling affects.
 pub(super) fn tile_edges(batch: usize, sizes: [usize; 2], tile: [usize; 2]) -> Vec<usize> {
     let along = |axis: usize| {
         let (size, tile) = (sizes[axis], tile[axis]);
@@ -212,22 +212,22 @@ pub(super) fn tile_edges(batch: usize, sizes: [usize; 2], tile: [usize; 2]) -> V
     edges
 }
 
-/// What an input holds.
+/// The content of an input.
 pub enum Content {
-    /// Floats, of which few values say enough: small integers, whose sums are exact.
+    /// Floats for which few distinct values suffice: small integers, whose sums are exact.
     Floats,
     /// Floats above zero: squares, variances.
     Positive,
-    /// Floats, which it takes many values of to tell apart: what maxima are taken of.
+    /// Floats that need many distinct values: the inputs of maxima.
     Spread,
     /// Pixels, four bytes to a word.
     Pixels,
-    /// Words of which each is made from its index and a random word: indices, labels.
+    /// Words computed from their index and a random word: indices, labels.
     Words(Box<dyn Fn(usize, u32) -> u32 + Send + Sync>),
 }
 
 impl Content {
-    /// Words made by `word` from an index and a random word.
+    /// Words that `word` computes from an index and a random word.
     pub fn words(word: impl Fn(usize, u32) -> u32 + Send + Sync + 'static) -> Self {
         Content::Words(Box::new(word))
     }
@@ -276,7 +276,7 @@ mod tests {
         assert!(sum.error(1) > 0.0);
     }
 
-    /// What makes sums over black and white pixels exact.
+    /// Sums over black and white pixels are exact.
     #[test]
     fn a_white_pixel_is_one() {
         assert_eq!(255f32 * (1.0 / 255.0), 1.0);

@@ -20,15 +20,15 @@ pub(super) const SHADER: Shader = Shader::new(
     include_str!("../../shaders/fused_loss.wgsl"),
 );
 
-/// What [`Mse`] or [`CrossEntropy`] and then [`Metrics`] compute.
+/// [`Mse`] or [`CrossEntropy`], followed by [`Metrics`].
 #[derive(Debug, Clone)]
 pub struct FusedLoss {
     /// The loss of each row, and its gradient.
     pub loss: RowLoss,
-    /// Its sum, and the count of right answers.
+    /// Its sum, and the number of correct predictions.
     pub metrics: Metrics,
-    /// Samples of the data set whose labels are read, in its order, as [`Gather`](super::Gather) reads them;
-    /// else `labels` are the batch's, and `order` of no matter.
+    /// If set, the number of samples in the data set; its labels are read through `order`, as by
+    /// [`Gather`](super::Gather). Otherwise `labels` are the batch's, and `order` is ignored.
     pub gathered: Option<usize>,
 }
 
@@ -51,14 +51,15 @@ impl RowLoss {
 }
 
 impl FusedLoss {
-    /// The words of `labels` and of `order`; the batch's labels stand for an order that is not read.
+    /// The words of `labels` and of `order`; without gathering, the labels are bound in place of
+    /// the order.
     fn label_words(&self) -> (usize, usize) {
         let rows = self.metrics.rows;
         self.gathered
             .map_or((rows, rows), |samples| (samples.div_ceil(4), samples))
     }
 
-    /// The label of a row, which is read where it lies.
+    /// The label of a row.
     fn label_at(&self, args: &Elements<'_>, row: usize) -> u32 {
         if self.gathered.is_none() {
             return args.word(1, row);
@@ -76,7 +77,7 @@ impl FusedLoss {
         Cow::Owned(labels)
     }
 
-    /// The loss of each row by the op that computes nothing else.
+    /// The loss of each row, by the unfused op.
     fn row_losses(&self, args: &Args<'_>, labels: &[u32]) -> (Vec<u32>, Vec<u32>) {
         let mut row_loss = vec![0; self.metrics.rows];
         let mut d_logits = vec![0; self.metrics.rows * self.metrics.classes];
@@ -225,7 +226,7 @@ impl Op for FusedLoss {
         }
     }
 
-    /// The sum errs by what its rows err and by what adding them errs.
+    /// The error of the sum is that of its rows plus that of adding them.
     fn error_bounds(&self, args: &Args<'_>) -> Vec<ErrorBound> {
         let of_rows = self.loss.op().error_bounds(args);
         let rows = self.metrics.rows as f64;

@@ -1,4 +1,4 @@
-//! Picks the rows of a shuffled batch from the byte data set and scales them.
+//! Gathers the rows of a shuffled batch from the byte data set and scales them.
 
 use rayon::prelude::*;
 
@@ -13,11 +13,11 @@ pub(super) const SHADER: Shader = Shader::new(
     include_str!("../../shaders/gather.wgsl"),
 );
 
-/// Turns a byte into [0, 1]. A product, unlike a quotient, is correctly rounded on every adapter.
+/// Scales a byte to [0, 1]. A product, unlike a quotient, is correctly rounded on every adapter.
 const SCALE: f32 = 1.0 / 255.0;
 
 /// `batch[n] = images[order[step.offset + n]] / 255` and its label, for the step's rows; the rows
-/// after them are zero. Bytes lie four to a word, the first in the lowest bits.
+/// after them are zero. Bytes are packed four to a word, the first in the lowest bits.
 #[derive(Debug, Clone)]
 pub struct Gather {
     /// N: rows of the batch.
@@ -28,20 +28,20 @@ pub struct Gather {
     pub samples: usize,
 }
 
-/// The sample of a row of the batch; none past the step's rows.
+/// The sample of a row of the batch; `None` past the step's rows.
 fn sample_at(order: &[u32], step: &Step, row: usize) -> Option<usize> {
     let is_real = row < step.rows as usize;
     is_real.then(|| order[step.offset as usize + row] as usize)
 }
 
-/// The same for single elements, whose input `order` is the order.
+/// [`sample_at`] for single elements; input `order` is the order.
 pub(super) fn sample_of(args: &Elements<'_>, order: usize, row: usize) -> Option<usize> {
     let is_real = row < args.step.rows as usize;
     is_real.then(|| args.word(order, args.step.offset as usize + row) as usize)
 }
 
-/// A pixel of a batch: pixel `at` of `row`, where input 0 holds the bytes of the data set and input `order`
-/// its order.
+/// Pixel `at` of `row` of a batch; input 0 holds the bytes of the data set and input `order` its
+/// order.
 pub(super) fn pixel_of(
     args: &Elements<'_>,
     order: usize,
@@ -55,7 +55,7 @@ pub(super) fn pixel_of(
 }
 
 impl Gather {
-    /// Picks and scales the pixels of the batch.
+    /// Gathers and scales the pixels of the batch.
     pub(super) fn images(&self, images: &[u32], order: &[u32], step: &Step, batch: &mut [f32]) {
         let (bytes, len): (&[u8], _) = (bytemuck::cast_slice(images), self.sample_len);
         batch
@@ -73,7 +73,7 @@ impl Gather {
     }
 }
 
-/// Picks the labels of the batch.
+/// Gathers the labels of the batch.
 pub(super) fn gather_labels(labels: &[u32], order: &[u32], step: &Step, batch: &mut [u32]) {
     let bytes: &[u8] = bytemuck::cast_slice(labels);
     for (row, label) in batch.iter_mut().enumerate() {
@@ -131,7 +131,7 @@ impl Op for Gather {
         self.rows.min(self.samples)
     }
 
-    /// Each batch reads and writes its own rows only.
+    /// A batch reads and writes only its own rows.
     fn cost(&self) -> Cost {
         let pixels = (self.rows * self.sample_len) as u64;
         Cost {

@@ -1,5 +1,5 @@
-//! Matrix multiplication: batched, with either factor transposed or shared by the batch, and with
-//! the inner dimension split into partial products.
+//! Matrix multiplication: batched, with each factor optionally transposed or shared by the batch,
+//! and with the inner dimension split into partial products.
 
 use rayon::prelude::*;
 
@@ -16,26 +16,26 @@ pub(super) const SHADER: Shader = Shader::new(
     include_str!("../../shaders/gemm.wgsl"),
 );
 
-/// The rows and columns of the product that one invocation computes; as in the shader.
+/// The rows and columns of the product that one invocation computes; the same as in the shader.
 const TILE_M: usize = 4;
 const TILE_N: usize = 4;
 
-/// How a factor lies in memory.
+/// The layout of a factor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Operand {
     /// Stored as its transpose.
     pub transposed: bool,
-    /// One matrix for the whole batch, instead of one for each member.
+    /// One matrix for the whole batch, instead of one per member.
     pub shared: bool,
 }
 
 impl Operand {
-    /// Stored as it is used, one for each member of the batch.
+    /// Stored as used, one per member of the batch.
     pub const PLAIN: Operand = Operand {
         transposed: false,
         shared: false,
     };
-    /// Stored transposed, one for each member of the batch.
+    /// Stored transposed, one per member of the batch.
     pub const TRANSPOSED: Operand = Operand {
         transposed: true,
         shared: false,
@@ -70,11 +70,11 @@ impl Operand {
 
 /// `product[n, s] (+)= A[n] (M, Kₛ) × B[n] (Kₛ, N)`, where `Kₛ` is part `s` of the inner dimension.
 ///
-/// With `split_k` above one the product has that many partial sums for each member of the batch,
-/// and [`ReduceSum`](super::ReduceSum) adds them in a fixed order.
+/// With `split_k` above one the product has that many partial sums per member of the batch, and
+/// [`ReduceSum`](super::ReduceSum) adds them in a fixed order.
 #[derive(Debug, Clone)]
 pub struct Gemm {
-    /// How many products.
+    /// Number of products.
     pub batch: usize,
     /// Rows of A and of the product.
     pub m: usize,
@@ -82,19 +82,19 @@ pub struct Gemm {
     pub n: usize,
     /// Columns of A, rows of B.
     pub k: usize,
-    /// How A lies in memory.
+    /// The layout of A.
     pub a: Operand,
-    /// How B lies in memory.
+    /// The layout of B.
     pub b: Operand,
-    /// The parts that K is cut into, each a partial product of its own.
+    /// Number of parts into which K is cut, each a partial product.
     pub split_k: usize,
-    /// Add to what the product holds instead of overwriting it.
+    /// Add to the product instead of overwriting it.
     pub accumulate: bool,
 }
 
 impl Gemm {
-    /// `product[n] = A[n] (m, k) × B[n] (k, n)` for each of `batch`, whole and overwriting; the sizes are
-    /// `[m, n, k]`.
+    /// `product[n] = A[n] (m, k) × B[n] (k, n)` for each of `batch`, whole and overwriting; the
+    /// sizes are `[m, n, k]`.
     pub fn new(batch: usize, [m, n, k]: [usize; 3], a: Operand, b: Operand) -> Self {
         Gemm {
             batch,
@@ -178,7 +178,7 @@ impl Op for Gemm {
 
     /// Partial products, and their sum.
     fn split(&self, longest: u64) -> Option<Split> {
-        // One round of a loop finds its end.
+        // The last iteration of a loop only finds its end.
         let parts = (self.k as u64).div_ceil(longest.max(2) - 1) as usize;
         if self.split_k > 1 || parts < 2 {
             return None;
@@ -300,8 +300,8 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
         shared: false,
         ..operand
     };
-    // The gradient of a shared factor is a sum over the batch, that of a split product one over its
-    // parts: more than one op.
+    // The gradient of a shared factor is a sum over the batch, that of a split product a sum over
+    // its parts: more than one op.
     let plain = Gemm {
         a: own(gemm.a),
         b: own(gemm.b),
@@ -320,7 +320,7 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
 }
 
 impl Gemm {
-    /// `dA = dC × Bᵀ`, or where A is stored transposed `dAᵀ = B × dCᵀ`.
+    /// `dA = dC × Bᵀ`, or `dAᵀ = B × dCᵀ` if A is stored transposed.
     fn gradient_of_a(&self) -> (Gemm, [Read; 2]) {
         let (m, n, k) = (self.m, self.n, self.k);
         if self.a.transposed {
@@ -332,7 +332,7 @@ impl Gemm {
         }
     }
 
-    /// `dB = Aᵀ × dC`, or where B is stored transposed `dBᵀ = dCᵀ × A`.
+    /// `dB = Aᵀ × dC`, or `dBᵀ = dCᵀ × A` if B is stored transposed.
     fn gradient_of_b(&self) -> (Gemm, [Read; 2]) {
         let (m, n, k) = (self.m, self.n, self.k);
         if self.b.transposed {

@@ -1,4 +1,4 @@
-//! A product whose invocations each compute a tile of 4×4 in registers, of any size.
+//! A product of any size; each invocation computes a 4×4 tile in registers.
 
 use super::Shader;
 use super::case::{Case, Random};

@@ -1,4 +1,4 @@
-//! A product whose invocations each compute a tile of 8×8 in registers, four floats a load.
+//! A product; each invocation computes an 8×8 tile in registers, with four floats per load.
 
 use super::case::{Case, Random};
 use super::product::cases_of;

@@ -1,5 +1,5 @@
-//! A product whose invocations each compute a tile of 32×4 in registers, or of 64×4, side by side, so that the
-//! lanes of a subgroup load each row of A once and pass it around.
+//! A product; each invocation computes a 32×4 or 64×4 tile in registers. The tiles of a subgroup
+//! are side by side, so that its lanes load each row of A once and broadcast it.
 
 use super::case::{Case, Random};
 use super::product::cases_of;
@@ -27,7 +27,7 @@ pub(super) const KERNEL: Kernel = Kernel {
     subgroups: true,
 };
 
-/// B is loaded half as often, for twice the time to compile.
+/// Loads B half as often, but takes twice as long to compile.
 pub(super) const TALL: Kernel = Kernel {
     entry_points: ["gemm_broadcast_tall", "gemm_broadcast_tall_sums"],
     tile: [64, 4],

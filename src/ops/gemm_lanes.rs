@@ -1,4 +1,4 @@
-//! A product whose workgroups each compute a tile of 4×4: each lane takes a part of K.
+//! A product; each workgroup computes a 4×4 tile, each lane a part of K.
 
 use super::Shader;
 use super::case::{Case, Random};

@@ -1,4 +1,4 @@
-//! As gemm_lanes, the lanes' parts added by subgroups.
+//! Like `gemm_lanes`, with the lanes' parts added by subgroups.
 
 use super::Shader;
 use super::case::{Case, Random};

@@ -1,4 +1,4 @@
-//! A product whose workgroups each compute a tile of 32×32, staged in workgroup memory.
+//! A product; each workgroup computes a 32×32 tile, with slices staged in workgroup memory.
 
 use super::Shader;
 use super::case::{Case, Random};
@@ -10,7 +10,7 @@ pub(super) const SHADER: Shader = Shader::new(
     include_str!("../../shaders/gemm_workgroup.wgsl"),
 );
 
-/// Rows and columns of a tile, and columns of A staged at once; as in the shader.
+/// Rows and columns of a tile, and columns of A staged at once; the same as in the shader.
 const TILE: u64 = 32;
 const SLICE: u64 = 16;
 

@@ -17,9 +17,9 @@ pub(super) const SHADER: Shader = Shader::new(
 /// the padding. With planes N·C this is `cols[n]` of shape (C·KH·KW, OH·OW) for each image.
 #[derive(Debug, Clone)]
 pub struct Im2col {
-    /// (N·C, H, W) and the window that slides over each plane.
+    /// (N·C, H, W) and the sliding window.
     pub geometry: WindowedPlanes,
-    /// One invocation writes four neighbours; OH·OW must be a multiple of four.
+    /// Each invocation writes four adjacent elements; OH·OW must be a multiple of four.
     pub fours: bool,
 }
 

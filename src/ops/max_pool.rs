@@ -20,16 +20,16 @@ pub(super) const SHADER: Shader = Shader::new(
     include_str!("../../shaders/max_pool.wgsl"),
 );
 
-/// `output` = the window's maximum, `indices` = the pixel of its plane where it stands. The first
-/// maximum in row-major order wins, the first NaN wins over every number; padding never wins.
+/// `output` = the window's maximum, `indices` = its pixel on the plane. The first maximum in
+/// row-major order wins, the first NaN wins over every number; padding never wins.
 ///
-/// With `relu` it is the pool of the input after ReLU: where the maximum is not above zero, `output` is 0
-/// and the index [`NO_PIXEL`], to which no gradient goes.
+/// With `relu`, it pools the input after ReLU: where the maximum is not above zero, `output` is 0
+/// and the index is [`NO_PIXEL`], which receives no gradient.
 #[derive(Debug, Clone)]
 pub struct MaxPoolForward {
     /// (N·C, H, W) and the window.
     pub geometry: WindowedPlanes,
-    /// Whether ReLU comes before.
+    /// Whether ReLU precedes the pool.
     pub relu: bool,
 }
 
@@ -138,7 +138,7 @@ impl Op for MaxPoolForward {
     }
 }
 
-/// What the forward pass makes of `input`: the maxima, and their pixels.
+/// The forward pass of `input`: the maxima, and their pixels.
 fn pooled(op: &MaxPoolForward, input: &[u32]) -> [Vec<u32>; 2] {
     let [mut output, mut indices] = [(); 2].map(|()| vec![0; output_len(&op.geometry)]);
     op.reference(&mut Args {
@@ -176,7 +176,7 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
         padding: 0.into(),
         ..geometry.window
     };
-    // The plane is at least as large as the kernel, so the window fits.
+    // The plane is at least as large as the window, so it fits.
     let apart = window.output(geometry.input, "").unwrap_or(geometry.output);
     let apart = WindowedPlanes {
         output: apart,

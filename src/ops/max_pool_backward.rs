@@ -12,18 +12,19 @@ use super::{
 use crate::shape::WindowedPlanes;
 
 /// `d_input[pixel]` = the sum of `d_output` over the windows whose index is that pixel: PyTorch's
-/// rule. An index past the plane is no pixel's: [`NO_PIXEL`], where ReLU before
-/// the pool let nothing pass.
+/// rule. An index past the plane is no pixel: [`NO_PIXEL`], if ReLU before the pool zeroed the
+/// window's maximum.
 #[derive(Debug, Clone)]
 pub struct MaxPoolBackward {
     /// (N·C, H, W) and the window.
     pub geometry: WindowedPlanes,
-    /// One invocation writes the pixels of a whole window: for windows that [are apart](Self::are_apart).
+    /// Each invocation writes the pixels of a whole window; the windows must [be
+    /// apart](Self::are_apart).
     pub disjoint: bool,
 }
 
 impl MaxPoolBackward {
-    /// Whether windows follow each other without overlap, gap or padding.
+    /// Whether windows tile the plane without overlap, gap or padding.
     pub fn are_apart(geometry: &WindowedPlanes) -> bool {
         let window = geometry.window;
         window.stride == window.kernel && window.padding == 0.into()
@@ -47,7 +48,7 @@ fn covering(g: &WindowedPlanes) -> [usize; 2] {
     ]
 }
 
-/// What the windows that cover a pixel add up to; with one, a gradient is only moved.
+/// The bound of a sum over the windows that cover a pixel; with one, a gradient is only moved.
 fn gradient_bound(g: &WindowedPlanes) -> ErrorBound {
     match covering(g).iter().product() {
         1 => ErrorBound::Relative(0.0),
@@ -120,7 +121,7 @@ impl Op for MaxPoolBackward {
         nested_loops(&[rows, columns])
     }
 
-    /// A pixel of the window, or none.
+    /// A pixel of the window, or [`NO_PIXEL`].
     fn content(&self, input: usize) -> Content {
         if input == 1 {
             return Content::Floats;
@@ -234,9 +235,8 @@ impl Op for MaxPoolBackwardAll {
         sum.within(&gradient_bound(g))
     }
 
-    /// Whether two pixels tie is decided by their signs too, so the magnitudes that a `Sum` bound
-    /// takes from absolute inputs would be those of another question: the gradients of all windows
-    /// of the plane bound them.
+    /// Ties depend on signs, so a `Sum` bound, which takes magnitudes from absolute inputs, does
+    /// not apply: the gradients of all windows of the plane bound them instead.
     fn error_bounds(&self, args: &Args<'_>) -> Vec<ErrorBound> {
         let bound = match gradient_bound(&self.geometry) {
             ErrorBound::Sum { terms } => {

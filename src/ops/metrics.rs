@@ -1,4 +1,4 @@
-//! The metrics of a step: its loss, and how many of its rows it classified right.
+//! The metrics of a step: its loss, and its number of correct predictions.
 
 use super::case::{Case, Random};
 use super::{
@@ -16,11 +16,11 @@ pub(super) const SHADER: Shader = Shader::new(
     include_str!("../../shaders/metrics.wgsl"),
 );
 
-/// Words that one step's metrics take: the loss sum and the count of right answers.
+/// Words per step: the loss sum and the number of correct predictions.
 pub const METRIC_WORDS: usize = 2;
 
-/// Fills slot `step.slot` of two tables: `loss_sum = Σ row_loss`, and `correct` = the rows whose
-/// largest logit (the first, where several tie) is the label's.
+/// Fills slot `step.slot` of two tables: `loss_sum = Σ row_loss`, and `correct` = the number of
+/// rows whose largest logit (the first, if several tie) is the label's.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     /// N.
@@ -116,7 +116,7 @@ impl Op for Metrics {
     }
 }
 
-/// The index of the largest value; the first, where several tie; NaN counts as the largest.
+/// The index of the largest value, the first if several tie; NaN counts as the largest.
 pub(crate) fn first_largest(logits: &[f32]) -> u32 {
     let mut best = 0;
     for (class, &logit) in logits.iter().enumerate() {

@@ -1,9 +1,9 @@
-//! The operations that plans are made of: one small struct each, in a file of its name, beside the
-//! kernel of the same stem in `shaders/`.
+//! The operations of plans: one small struct each, in a file of its name, with the kernel in the
+//! file of the same stem in `shaders/`.
 //!
-//! An op knows its own sizes and nothing of layers, plans or devices. It says which kernel to
-//! launch with which constants, what the kernel costs, what the right answer is (the CPU
-//! reference: f32 in, f64 inside, rounded once to f32), and how far from it a correct GPU may be.
+//! An op knows its own sizes and nothing of layers, plans or devices. It gives the kernel and its
+//! constants, its cost, the CPU reference (f32 in, f64 inside, rounded once to f32), and the error
+//! bound.
 
 mod adam;
 mod add;
@@ -96,17 +96,17 @@ pub use split::{Slot, Split, SplitStep};
 pub use step::{Step, StepMetrics};
 pub use zero::Zero;
 
-/// Lists the families of ops, each of them a file of this folder and one of `shaders/`.
+/// Lists the families of ops, each a file of this folder and one of `shaders/`.
 macro_rules! families {
     ($($together:ident),+; $($apart:ident),+ $(,)?) => {
-        /// Every file of ops: its name, and a source of cases of each of its ops.
+        /// Every family of ops: its name, and a generator of cases of each of its ops.
         pub const FAMILIES: &[(&str, fn(&mut Random) -> Vec<Case>)] = &[
             $((stringify!($together), $together::cases),)+
             $((stringify!($apart), $apart::cases),)+
         ];
 
-        /// How many of them, from the first on, draw their cases from one source. Each of the others has its
-        /// own, so that a new family changes no other's cases.
+        /// The number of families, from the first on, that draw their cases from one random source.
+        /// Each of the others has its own, so that a new family changes no other's cases.
         pub const DRAWN_TOGETHER: usize = [$(stringify!($together)),+].len();
 
         /// The WGSL of every family.
@@ -146,7 +146,7 @@ families!(
     dropout,
 );
 
-/// Invocations of one workgroup, unless an op says otherwise.
+/// Invocations per workgroup, unless an op says otherwise.
 pub const WORKGROUP_SIZE: u64 = 64;
 
 /// One operation over flat arrays of 32-bit words.
@@ -160,53 +160,53 @@ pub trait Op: Any + Debug + Send + Sync + OpClone {
     /// The bindings of group 0, inputs before outputs, with the words that each must hold.
     fn bindings(&self) -> Bindings;
 
-    /// The values of the kernel's `override` constants, but for `WORKGROUP_SIZE`.
+    /// The values of the kernel's `override` constants, except `WORKGROUP_SIZE`.
     fn constants(&self) -> Vec<(&'static str, f64)>;
 
-    /// How many invocations the kernel needs; the executor rounds up to whole workgroups.
+    /// The number of invocations; the executor rounds up to whole workgroups.
     fn invocations(&self) -> u64;
 
-    /// Invocations of one workgroup.
+    /// Invocations per workgroup.
     fn workgroup_size(&self) -> u64 {
         WORKGROUP_SIZE
     }
 
-    /// How often the loops of the longest invocation go round: all of them counted together, nested ones as
-    /// often as they run, and each time with the round that finds its end ([`nested_loops`]). Drivers end
-    /// the loops of an invocation that go round too often, so it must not be less.
+    /// Loop iterations of the longest invocation: the total over all its loops, nested ones each
+    /// time they run, including the last iteration, which only finds the end ([`nested_loops`]).
+    /// Drivers cut loops short, so it must not be too low.
     fn longest_loop(&self) -> u64;
 
-    /// The same in several ops, none of whose invocations loops more than `longest` times, as far as that
-    /// can be done; none where it cannot.
+    /// The op as several ops whose invocations loop at most `longest` times, as far as possible;
+    /// `None` if it cannot be split.
     fn split(&self, longest: u64) -> Option<Split> {
         let _ = longest;
         None
     }
 
-    /// What an input holds: floats, unless the op says otherwise.
+    /// The content of an input: floats, unless the op says otherwise.
     fn content(&self, input: usize) -> Content {
         let _ = input;
         Content::Floats
     }
 
-    /// What an output holds before the op, where that matters: floats, unless the op says otherwise.
+    /// The content of an output before the op, if it matters: floats, unless the op says otherwise.
     fn content_before(&self, output: usize) -> Content {
         let _ = output;
         Content::Floats
     }
 
-    /// The most rows of a step's batch that it takes; one where it does not look at them.
+    /// The maximum number of rows of a step's batch; 1 if the op does not depend on them.
     fn rows(&self) -> usize {
         1
     }
 
-    /// Whether only adapters that have subgroups run it.
+    /// Whether the kernel needs an adapter with subgroups.
     fn needs_subgroups(&self) -> bool {
         false
     }
 
-    /// The same op by each kernel that can compute it, itself among them; none where there is only
-    /// one. All are under the same bound.
+    /// All kernels that implement this op, including the current one; empty if there is no choice.
+    /// All have the same bound.
     fn variants(&self) -> Vec<Variant> {
         Vec::new()
     }
@@ -220,21 +220,20 @@ pub trait Op: Any + Debug + Send + Sync + OpClone {
     /// Floating-point operations and bytes moved.
     fn cost(&self) -> Cost;
 
-    /// Computes the right answer: f32 in, f64 inside, one rounding to f32.
+    /// Computes the reference: f32 in, f64 inside, one rounding to f32.
     fn reference(&self, args: &mut Args<'_>);
 
-    /// Element `index` of one output, by the definition in plain loops, and how far from it a correct kernel
-    /// may be.
+    /// Element `index` of one output, by the definition in plain loops, and its error bound.
     fn element(&self, args: &Elements<'_>, output: usize, index: usize) -> Element;
 
-    /// Elements of an output where a kernel may mistake an edge of its tiles.
+    /// Elements of an output at the edges of the kernel's tiles.
     fn tile_edges(&self, output: usize) -> Vec<usize> {
         let _ = output;
         Vec::new()
     }
 
-    /// How far a correct f32 kernel may be from [`Op::reference`], one bound for each output.
-    /// `args` holds the inputs, and the outputs as they were before the op.
+    /// The error bounds of a kernel against [`Op::reference`], one per output. `args` holds the
+    /// inputs, and the outputs as they were before the op.
     fn error_bounds(&self, args: &Args<'_>) -> Vec<ErrorBound>;
 }
 
@@ -252,9 +251,9 @@ pub(crate) fn identity(op: &dyn Op) -> String {
     text
 }
 
-/// What lets a `Box<dyn Op>` be cloned: every op is `Clone`.
+/// Makes `Box<dyn Op>` cloneable: every op is `Clone`.
 pub trait OpClone {
-    /// The same op, boxed.
+    /// A boxed clone.
     fn boxed(&self) -> Box<dyn Op>;
 }
 
@@ -270,12 +269,12 @@ impl Clone for Box<dyn Op> {
     }
 }
 
-/// One of several kernels that compute the same.
+/// One of several kernels that implement an op.
 #[derive(Debug)]
 pub struct Variant {
-    /// What choices call it.
+    /// Its name in kernel choices.
     pub name: String,
-    /// The op by that kernel.
+    /// The op with that kernel.
     pub op: Box<dyn Op>,
 }
 
@@ -284,11 +283,11 @@ pub struct Variant {
 pub struct Bindings {
     /// Read only.
     pub inputs: Vec<(&'static str, usize)>,
-    /// Written; an op that updates in place reads them too.
+    /// Written; an op that updates in place also reads them.
     pub outputs: Vec<(&'static str, usize)>,
 }
 
-/// What an op costs: the numbers that profiles and benchmarks divide by.
+/// The cost of an op, for profiles and benchmarks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cost {
     /// Floating-point operations.
@@ -298,7 +297,7 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// `flop` operations over each word of `bindings` once.
+    /// `flop` operations, with each word of `bindings` moved once.
     fn new(flop: usize, bindings: &Bindings) -> Self {
         let words = bindings.inputs.iter().chain(&bindings.outputs);
         Cost {
@@ -308,12 +307,12 @@ impl Cost {
     }
 }
 
-/// What [`Op::reference`] works on: the words of each binding.
+/// The arguments of [`Op::reference`]: the words of each binding.
 #[derive(Debug)]
 pub struct Args<'a> {
     /// Inputs, in binding order.
     pub inputs: Vec<&'a [u32]>,
-    /// Outputs, in binding order; they hold what was there before.
+    /// Outputs, in binding order, with their previous contents.
     pub outputs: Vec<&'a mut [u32]>,
     /// The current step.
     pub step: &'a Step,
@@ -347,7 +346,7 @@ impl<'a> Args<'a> {
     }
 }
 
-/// A key that orders floats as integers: numbers by value, both zeros alike, NaN above all.
+/// A key that orders floats as integers: numbers by value, both zeros equal, NaN above all.
 ///
 /// The kernels compare by the same key, because WGSL lets an adapter flush subnormals and assume
 /// that there is no NaN in a float comparison.
@@ -363,8 +362,8 @@ fn ordered_key(value: f32) -> u32 {
     }
 }
 
-/// The rounds of loops in each other, the outermost first, which go round so often: each time that one runs it
-/// takes one more round to find its end.
+/// The total iterations of nested loops, given the count of each, outermost first. Each run of a
+/// loop takes one more iteration to find its end.
 pub fn nested_loops(rounds: &[usize]) -> u64 {
     let mut within = 0;
     for &rounds in rounds.iter().rev() {

@@ -12,7 +12,7 @@ pub(super) const SHADER: Shader = Shader::new(
 );
 
 /// For each row, `row_loss = Σ_c (logit_c − t_c)²` and `d_logits = (logit_c − t_c)·scale / rows`,
-/// with `t` one at the label and zero elsewhere. Rows that are not part of the batch get zeros.
+/// with `t` one at the label and zero elsewhere. Padding rows get zeros.
 #[derive(Debug, Clone)]
 pub struct Mse {
     /// N.

@@ -1,7 +1,8 @@
-//! Philox4x32-10: four random words by a key and a counter, with no state (Salmon, Moraes, Dror and Shaw,
-//! *Parallel random numbers: as easy as 1, 2, 3*, 2011). `shaders/prelude/philox.wgsl` is the same.
+//! Philox4x32-10: four random words from a key and a counter, without state (Salmon, Moraes, Dror
+//! and Shaw, *Parallel random numbers: as easy as 1, 2, 3*, 2011). `shaders/prelude/philox.wgsl` is
+//! the same.
 
-/// How often the words are mixed.
+/// Number of rounds.
 pub(super) const ROUNDS: usize = 10;
 
 /// The random words of `counter` under `key`.
@@ -32,7 +33,7 @@ pub(super) fn philox(mut key: [u32; 2], counter: [u32; 4]) -> [u32; 4] {
 mod tests {
     use super::*;
 
-    /// The vectors that come with Random123, the authors' own implementation.
+    /// The test vectors of Random123, the authors' own implementation.
     #[test]
     fn known_answers() {
         let all = u32::MAX;

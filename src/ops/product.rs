@@ -1,5 +1,5 @@
-//! Products of two matrices with what comes before or after them in the same kernel: a bias and the
-//! ReLU, ReLU's mask, sums of rows. One definition, several kernels to choose from.
+//! Matrix products with a fused epilogue: bias and ReLU, ReLU's mask, or row sums. One definition,
+//! several kernels to choose from.
 
 use rayon::prelude::*;
 
@@ -15,27 +15,27 @@ use super::{
 /// Work fused after a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Epilogue {
-    /// Nothing.
+    /// No epilogue.
     Plain,
     /// Adds `bias[n]`, or with `of_rows` `bias[m]`; with `relu`, then ReLU.
     Bias {
-        /// Whether the bias is one of rows.
+        /// Whether the bias is per row.
         of_rows: bool,
         /// Whether ReLU follows.
         relu: bool,
     },
     /// Zero where `activated[m, n]` is not above zero: ReLU's gradient.
     Masked,
-    /// Beside the product, `row_sums[m] = Σₖ A[m, k]`: a bias's gradient beside its weight's.
+    /// Also computes `row_sums[m] = Σₖ A[m, k]`: the gradient of a bias beside that of its weight.
     Sums,
 }
 
-/// `product[n] (M, N) = epilogue(A[n] (M, K) × B[n] (K, N))` for each of a batch, either factor stored
-/// transposed, A perhaps one for the whole batch. What the epilogue
-/// reads is bound as `extra`; where it reads nothing, that is B again.
+/// `product[n] (M, N) = epilogue(A[n] (M, K) × B[n] (K, N))` for a batch. Each factor may be stored
+/// transposed, and A may be shared by the batch. The epilogue's operand is bound as `extra`; if
+/// there is none, B is bound there as a placeholder.
 #[derive(Debug, Clone)]
 pub struct Product {
-    /// How many products.
+    /// Number of products.
     pub batch: usize,
     /// Rows of A and of the product.
     pub m: usize,
@@ -43,24 +43,24 @@ pub struct Product {
     pub n: usize,
     /// Columns of A, rows of B.
     pub k: usize,
-    /// There is one A for the whole batch.
+    /// One A for the whole batch.
     pub a_shared: bool,
     /// A is stored (K, M).
     pub a_transposed: bool,
     /// B is stored (N, K).
     pub b_transposed: bool,
-    /// What else is computed.
+    /// The fused epilogue.
     pub epilogue: Epilogue,
-    /// Add to what the outputs hold instead of overwriting it; not with a bias or a mask.
+    /// Add to the outputs instead of overwriting them; not with a bias or a mask.
     pub accumulate: bool,
-    /// How.
+    /// The kernel to use.
     pub kernel: &'static Kernel,
-    /// Invocations of a workgroup.
+    /// Invocations per workgroup.
     pub workgroup: u64,
 }
 
 impl Product {
-    /// The product by the kernel that fits everything.
+    /// The product with the kernel that fits all sizes.
     pub fn new([m, n, k]: [usize; 3], transposed: [bool; 2], epilogue: Epilogue) -> Self {
         Product {
             batch: 1,
@@ -81,7 +81,8 @@ impl Product {
         ErrorBound::Products { terms: self.k + 1 }
     }
 
-    /// The same by `kernel`, in workgroups of that size; none where it does not fit the sizes.
+    /// The product with `kernel` and workgroups of size `workgroup`; `None` if the sizes do not
+    /// fit.
     pub(super) fn by(&self, kernel: &'static Kernel, workgroup: u64) -> Option<Self> {
         let fits = [self.m, self.n, self.k]
             .iter()
@@ -184,7 +185,7 @@ impl Op for Product {
         let mut variants = Vec::new();
         for kernel in KERNELS {
             for workgroup in [16, WORKGROUP_SIZE] {
-                // A tile of workgroup memory is made for one size of workgroup.
+                // A tile in workgroup memory fits one size of workgroup.
                 if kernel.worker == Worker::Workgroup && workgroup != WORKGROUP_SIZE {
                     continue;
                 }
@@ -207,7 +208,7 @@ impl Op for Product {
         (self.kernel.longest_loop)(k, self.workgroup, sums)
     }
 
-    /// The plain product in parts, and ops of their own for the epilogue.
+    /// The plain product in parts, and separate ops for the epilogue.
     fn split(&self, longest: u64) -> Option<Split> {
         product_split::split(self, longest)
     }
@@ -339,7 +340,7 @@ impl Op for Product {
         tile_edges(self.batch, [self.m, columns], self.kernel.tile)
     }
 
-    /// The bias is one more product, by one; ReLU and the mask lose nothing.
+    /// The bias is one more product, by one; ReLU and the mask add no error.
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
         let mut bounds = vec![self.bound()];
         if self.epilogue == Epilogue::Sums {

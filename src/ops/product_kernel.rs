@@ -1,11 +1,11 @@
-//! The kernels of a product, to choose from.
+//! The kernels of a product.
 
 use std::fmt;
 
 use super::{Prelude, Shader};
 use super::{gemm_4x4, gemm_8x8, gemm_broadcast, gemm_lanes, gemm_subgroup, gemm_workgroup};
 
-/// What the kernels share that compute a product of any size by tiles of 4×4.
+/// The preludes of the kernels that compute a product of any size in 4×4 tiles.
 pub(super) const TILE_PRELUDES: &[Prelude] = &[
     Prelude::Invocation,
     Prelude::Relu,
@@ -16,22 +16,22 @@ pub(super) const TILE_PRELUDES: &[Prelude] = &[
 
 /// A way to compute a [`Product`](super::Product): a file of `shaders/`, with two entry points.
 pub struct Kernel {
-    /// Its entry points: the product alone, and with the sums of A's rows.
+    /// Its entry points: the product alone, and with row sums of A.
     pub(super) entry_points: [&'static str; 2],
     /// Its WGSL.
     pub(super) shader: Shader,
     /// Rows and columns of the product that one worker computes.
     pub(super) tile: [usize; 2],
-    /// Who works on a tile.
+    /// The unit that computes a tile.
     pub(super) worker: Worker,
     /// M, N and K must be multiples of this.
     pub(super) multiple_of: usize,
-    /// The least M: below it most of a tile would be idle.
+    /// Minimum M; below it most of a tile would be idle.
     pub(super) least_rows: usize,
-    /// How often the loops of an invocation go round, by K and the size of the workgroup; with 1 for the
-    /// last argument, those of the sums of A's rows too.
+    /// Loop iterations of an invocation, from K and the workgroup size; with 1 as the last
+    /// argument, including those of the row sums of A.
     pub(super) longest_loop: fn(u64, u64, u64) -> u64,
-    /// It needs the adapter's subgroups.
+    /// Whether it needs subgroups.
     pub(super) subgroups: bool,
 }
 
@@ -47,19 +47,19 @@ impl fmt::Debug for Kernel {
     }
 }
 
-/// Who computes a tile.
+/// The unit that computes a tile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Worker {
     /// One invocation.
     Invocation,
     /// A whole workgroup.
     Workgroup,
-    /// One invocation, with its workgroup's others in the same row of tiles: of its product, or with a
-    /// shared A of all products.
+    /// One invocation per tile; a workgroup covers one row of tiles (across the whole batch if A is
+    /// shared).
     LaneOfRow,
 }
 
-/// Every kernel; the first fits everything.
+/// All kernels; the first fits all sizes.
 pub(super) const KERNELS: [&Kernel; 7] = [
     &gemm_4x4::KERNEL,
     &gemm_8x8::KERNEL,

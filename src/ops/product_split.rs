@@ -1,14 +1,15 @@
-//! A fused product taken apart again: the plain product in parts, and an op for each piece of its epilogue.
+//! A fused product as separate ops: the plain product in parts, and an op for each piece of its
+//! epilogue.
 
 use super::{
     BiasForward, Epilogue, Gemm, Operand, Product, ReduceSum, ReluBackward, ReluForward, Slot,
     Split,
 };
 
-/// The product's parts, their sum, and what its epilogue computes. None where one part suffices, or where
-/// the sums of A's rows are those of one A for the whole batch, which no op adds.
+/// The product's parts, their sum, and its epilogue. `None` if one part suffices, or if the
+/// epilogue sums the rows of a shared A, for which there is no op.
 pub(super) fn split(product: &Product, longest: u64) -> Option<Split> {
-    // One round of a loop finds its end.
+    // The last iteration of a loop only finds its end.
     let parts = (product.k as u64).div_ceil(longest.max(2) - 1) as usize;
     let has_sums = product.epilogue == Epilogue::Sums;
     if parts < 2 || (has_sums && product.a_shared) {
@@ -83,7 +84,7 @@ pub(super) fn split(product: &Product, longest: u64) -> Option<Split> {
     Some(split)
 }
 
-/// The product without its epilogue, by the readable plan's op.
+/// The product without its epilogue, as the readable plan's op.
 fn plain(product: &Product) -> Gemm {
     let operand = |transposed, shared| Operand { transposed, shared };
     let Product { batch, m, n, k, .. } = *product;

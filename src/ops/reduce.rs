@@ -14,22 +14,22 @@ pub(super) const SHADER: Shader = Shader::new(
     include_str!("../../shaders/reduce.wgsl"),
 );
 
-/// Sums that the reference makes at once.
+/// Sums that the reference computes at once.
 const PIECE: usize = 256;
 
-/// `sum[g, s, i] (+)= Σ partials[g, p, i]` over the parts p of share `s`, from the first to the last,
-/// whatever the adapter. Usually there is one group and one share: all parts are added.
+/// `sum[g, s, i] (+)= Σ partials[g, p, i]` over the parts p of share `s`, from the first to the
+/// last, whatever the adapter. Usually there is one group and one share: all parts are added.
 #[derive(Debug, Clone)]
 pub struct ReduceSum {
-    /// G: arrays of parts, each with sums of its own.
+    /// G: independent arrays of parts.
     pub groups: usize,
     /// P: the parts of each group.
     pub parts: usize,
     /// Elements of each part.
     pub len: usize,
-    /// S: the shares that the parts of a group are cut into, each a partial sum of its own.
+    /// S: the shares into which the parts of a group are cut, each a partial sum.
     pub split: usize,
-    /// Add to what the output holds instead of overwriting it.
+    /// Add to the output instead of overwriting it.
     pub accumulate: bool,
 }
 
@@ -50,7 +50,7 @@ impl ReduceSum {
         }
     }
 
-    /// The parts of a share; the last one may have fewer.
+    /// Parts per share; the last may have fewer.
     fn split_len(&self) -> usize {
         self.parts.div_ceil(self.split)
     }
@@ -97,7 +97,7 @@ impl Op for ReduceSum {
 
     /// Sums of shares, and their sum.
     fn split(&self, longest: u64) -> Option<Split> {
-        // One round of a loop finds its end.
+        // The last iteration of a loop only finds its end.
         let shares = (self.parts as u64).div_ceil(longest.max(2) - 1) as usize;
         if self.split > 1 || shares < 2 || shares >= self.parts {
             return None;
@@ -123,7 +123,7 @@ impl Op for ReduceSum {
         Cost::new(additions, &self.bindings())
     }
 
-    /// In pieces, each of which stays in the cache while part after part is added.
+    /// In pieces that stay in the cache while the parts are added.
     fn reference(&self, args: &mut Args<'_>) {
         let partials = args.input(0);
         let shares = args.output().chunks_mut(self.len).enumerate();

@@ -20,7 +20,7 @@ pub struct Sgd {
     pub weight_decay: f32,
 }
 
-/// `v = momentum·v + g + weight_decay·p; p -= lr·v`: PyTorch's rule, with `v` zero at first.
+/// `v = momentum·v + g + weight_decay·p; p -= lr·v`: PyTorch's rule, with `v` initially zero.
 #[derive(Debug, Clone)]
 pub struct SgdMomentum {
     /// Elements of the arena.
@@ -32,7 +32,7 @@ pub struct SgdMomentum {
 }
 
 impl Sgd {
-    /// Elements that one invocation takes: four where they come in fours, as in every arena.
+    /// Elements per invocation: four if `len` is a multiple of four, as in every arena.
     fn at_once(&self) -> usize {
         if self.len.is_multiple_of(4) { 4 } else { 1 }
     }

@@ -1,4 +1,4 @@
-//! The WGSL of a kernel: its file, after the declarations that it shares with others.
+//! The WGSL of a kernel: the preludes that it shares with others, then its own file.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -10,9 +10,9 @@ pub enum Prelude {
     Invocation,
     /// The uniform `this_step`.
     Step,
-    /// Four floats or two words at a time, by [`Loads`].
+    /// Loads and stores of four floats or two words, by [`Loads`].
     Loads,
-    /// What ReLU passes.
+    /// ReLU's test.
     Relu,
     /// One float at once; needs [`Prelude::Relu`].
     Ones,
@@ -22,30 +22,30 @@ pub enum Prelude {
     Parts,
     /// Sums over the lanes of a workgroup.
     Lanes,
-    /// Floats in their order.
+    /// A total order of floats.
     Order,
     /// The index of a window without a winner.
     Pool,
-    /// Sizes of planes and of the window that slides over them.
+    /// Sizes of planes and of the sliding window.
     Window,
     /// Softmax and the largest logit of a row.
     Logits,
-    /// Random words by key and counter.
+    /// Random words from key and counter.
     Philox,
-    /// Products of vectors.
+    /// Outer products.
     Outer,
     /// Sizes and epilogue of a product.
     Product,
-    /// Tiles of 4×4 of a product.
+    /// 4×4 tiles of a product.
     ProductTile,
 }
 
-/// How kernels load and store four floats or two words at a time: [`Prelude::Loads`].
+/// How kernels load and store four floats or two words at once: [`Prelude::Loads`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loads {
     /// As vectors of 32-bit words.
     Narrow,
-    /// As words of 64 bits, which the adapter must have.
+    /// As 64-bit words, which the adapter must support.
     Wide,
 }
 
@@ -106,7 +106,7 @@ impl Shader {
         Shader { preludes, file }
     }
 
-    /// What stands before the file.
+    /// The preludes, which precede the file.
     pub fn preludes(&self) -> &'static [Prelude] {
         self.preludes
     }
@@ -116,7 +116,7 @@ impl Shader {
         self.file
     }
 
-    /// The text that is compiled.
+    /// The source to compile.
     pub fn source(&self, loads: Loads) -> String {
         let preludes = self.preludes.iter().map(|prelude| prelude.text(loads));
         let parts: Vec<_> = preludes.chain([self.file]).collect();
@@ -124,7 +124,7 @@ impl Shader {
     }
 }
 
-/// By all of its text, so that a prelude that changes changes every kernel that it is part of.
+/// Hashes the whole source, so that a changed prelude changes every kernel that includes it.
 impl Hash for Shader {
     fn hash<H: Hasher>(&self, state: &mut H) {
         for prelude in self.preludes {

@@ -1,11 +1,11 @@
-//! An op in several ops with shorter loops.
+//! An op as several ops with shorter loops.
 
 use super::Op;
 
-/// What one op computes, computed by several: partial results, which others add.
+/// The ops that replace one op: some compute partial results, others add them.
 #[derive(Debug)]
 pub struct Split {
-    /// The lengths of the arrays between them.
+    /// The lengths of the scratch arrays between them.
     pub scratch: Vec<usize>,
     /// The ops, in order.
     pub steps: Vec<SplitStep>,
@@ -16,25 +16,25 @@ pub struct Split {
 pub struct SplitStep {
     /// The op.
     pub op: Box<dyn Op>,
-    /// What it reads.
+    /// Its inputs.
     pub inputs: Vec<Slot>,
-    /// What it writes.
+    /// Its outputs.
     pub outputs: Vec<Slot>,
 }
 
-/// What an op of a [`Split`] reads or writes.
+/// An input or output of an op of a [`Split`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Slot {
-    /// The input of that number of the op that is split.
+    /// Input `i` of the op that is split.
     Input(usize),
-    /// The output of that number.
+    /// Output `i` of the op that is split.
     Output(usize),
-    /// The scratch array of that number.
+    /// Scratch array `i`.
     Scratch(usize),
 }
 
 impl Split {
-    /// Nothing yet.
+    /// An empty split.
     pub(super) fn new() -> Self {
         Split {
             scratch: Vec::new(),
@@ -42,7 +42,7 @@ impl Split {
         }
     }
 
-    /// Another scratch array.
+    /// Adds a scratch array.
     pub(super) fn scratch(&mut self, len: usize) -> Slot {
         self.scratch.push(len);
         Slot::Scratch(self.scratch.len() - 1)

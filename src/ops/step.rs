@@ -1,14 +1,14 @@
-//! What changes from step to step, and the metrics of a step.
+//! The data of one step, and its metrics.
 
 use bytemuck::{Pod, Zeroable};
 
-/// What changes from step to step; kernels see it as the uniform `this_step` (`shaders/prelude/step.wgsl`).
+/// The data of one step; kernels read it as the uniform `this_step` (`shaders/prelude/step.wgsl`).
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
 pub struct Step {
-    /// Where the step's batch begins in the `order` of samples.
+    /// The index of the batch's first sample in the `order` of samples.
     pub offset: u32,
-    /// How many rows of the batch are real; the rest count for nothing.
+    /// The number of real rows in the batch; the rest are padding.
     pub rows: u32,
     /// The slot of the metrics table that the step fills.
     pub slot: u32,
@@ -16,7 +16,7 @@ pub struct Step {
     pub learning_rate: f32,
     /// `1 / rows`, rounded on the host so that every adapter scales by the same bits.
     pub inverse_rows: f32,
-    /// 0, which no compiler knows: the padding's zero, whose product with infinity is NaN.
+    /// 0, unknown at compile time: the padding's zero, whose product with infinity is NaN.
     zero: u32,
     /// The epoch, from 0 on.
     pub epoch: u32,
@@ -24,13 +24,14 @@ pub struct Step {
     pub number: u32,
     /// The run's seed, low word first.
     pub seed: [u32; 2],
-    /// What the optimizer makes of the step's number, computed in f64 on the host: Adam's corrections of its bias.
+    /// The optimizer's functions of the step's number, computed in f64 on the host: Adam's bias
+    /// corrections.
     pub scalars: [f32; 2],
 }
 
 impl Step {
-    /// A step over `rows` samples from `offset` on, filling metrics slot `slot`: the first of its run, whose
-    /// seed is 0.
+    /// A step over `rows` samples from `offset` on, filling metrics slot `slot`: the first of its
+    /// run, whose seed is 0.
     pub fn new(offset: u32, rows: u32, slot: u32, learning_rate: f32) -> Self {
         Step {
             offset,
@@ -46,7 +47,7 @@ impl Step {
         }
     }
 
-    /// The same over `rows` samples.
+    /// This step over `rows` samples.
     #[must_use]
     pub fn with_rows(self, rows: u32) -> Self {
         Step {
@@ -56,7 +57,7 @@ impl Step {
         }
     }
 
-    /// The same in epoch `epoch`, after `number` training steps.
+    /// This step in epoch `epoch`, after `number` training steps.
     #[must_use]
     pub fn at(self, epoch: u32, number: u32) -> Self {
         Step {
@@ -66,7 +67,7 @@ impl Step {
         }
     }
 
-    /// The same in a run of that seed.
+    /// This step in a run with seed `seed`.
     #[must_use]
     pub fn seed(self, seed: u64) -> Self {
         Step {
@@ -75,7 +76,7 @@ impl Step {
         }
     }
 
-    /// The same with the optimizer's scalars.
+    /// This step with the optimizer's scalars.
     #[must_use]
     pub fn scalars(self, scalars: [f32; 2]) -> Self {
         Step { scalars, ..self }
@@ -85,16 +86,16 @@ impl Step {
 /// The metrics of one or more steps.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct StepMetrics {
-    /// Rows that count.
+    /// Number of real rows.
     pub rows: u64,
-    /// Σ of their losses, as [`Loss::of_sum`](crate::loss::Loss::of_sum) wants it.
+    /// Σ of their losses, for [`Loss::of_sum`](crate::loss::Loss::of_sum).
     pub loss_sum: f64,
-    /// Rows classified right.
+    /// Number of correct predictions.
     pub correct: u64,
 }
 
 impl StepMetrics {
-    /// The step's slot of the two tables.
+    /// Reads the step's slot of the two tables.
     pub(crate) fn from_words(step: &Step, loss_sums: &[u32], correct: &[u32]) -> Self {
         let slot = step.slot as usize;
         StepMetrics {
@@ -104,7 +105,7 @@ impl StepMetrics {
         }
     }
 
-    /// The share of rows classified right, 0 to 1.
+    /// The fraction of correct predictions, 0 to 1.
     pub fn accuracy(&self) -> f64 {
         self.correct as f64 / self.rows as f64
     }

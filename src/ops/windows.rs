@@ -1,23 +1,24 @@
-//! The windows that a convolution slides over an image, as a matrix that is never written down.
+//! The sliding windows of a convolution, as a matrix that is never materialised.
 
 use super::arithmetic::{COLUMNS, Factor, RowPanels, Sums, tables};
 use super::conv_sizes::ConvSizes;
 use crate::shape::{Window, WindowedPlanes};
 
 /// Tables by which padded planes are the matrix (C·KH·KW, OH·OW) of the unrolled windows of C
-/// planes: under cell f at position p lies the value `cells[f] + positions[p]`. Of the padded
-/// planes only what windows see is there, so that they are never larger than that matrix.
+/// planes: cell f at position p reads the value at `cells[f] + positions[p]`. The padded planes
+/// hold only the elements that windows read, so that they are never larger than that matrix.
 #[derive(Debug)]
 pub(super) struct Windows {
     len: usize,
     pieces: Vec<Piece>,
-    /// Where each cell of the kernels lies in the window at the first position.
+    /// The offset of each cell of the filters in the window at the first position.
     pub cells: Vec<usize>,
-    /// Where each window begins.
+    /// The offset of each window.
     pub positions: Vec<usize>,
 }
 
-/// Neighbours on a plane that are neighbours on the padded plane: a part of a row, or of an axis.
+/// A contiguous run on a plane that is also contiguous on the padded plane: part of a row, or of an
+/// axis.
 #[derive(Debug, Clone, Copy)]
 struct Piece {
     padded: usize,
@@ -25,14 +26,13 @@ struct Piece {
     len: usize,
 }
 
-/// Rows or columns of a padded plane. Where the stride leaves gaps between windows, the gaps are
-/// left out.
+/// Rows or columns of a padded plane, without the gaps that the stride leaves between windows.
 #[derive(Debug)]
 struct Axis {
     /// From one window to the next.
     step: usize,
     len: usize,
-    /// The parts that are no padding.
+    /// The parts that are not padding.
     pieces: Vec<Piece>,
 }
 
@@ -119,7 +119,7 @@ impl Windows {
         }
     }
 
-    /// Rounds the padded planes into planes without the padding; zero where no window was.
+    /// Rounds the padded planes into planes without the padding; zero where no window reads.
     pub fn crop(&self, padded: &[f64], planes: &mut [f32]) {
         planes.fill(0.0);
         for piece in &self.pieces {
@@ -130,7 +130,7 @@ impl Windows {
         }
     }
 
-    /// Adds each element of an unrolled matrix to the value that it stands for.
+    /// Adds each element of an unrolled matrix to the value that it was read from.
     pub fn scatter(&self, unrolled: &Sums, padded: &mut [f64]) {
         for (f, &cell) in self.cells.iter().enumerate() {
             let padded = &mut padded[cell..];
@@ -160,7 +160,7 @@ pub(super) struct Convolution {
     weight: RowPanels,
 }
 
-/// Memory that one image after the other uses.
+/// Memory reused from image to image.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     padded: Vec<f64>,

@@ -7,8 +7,8 @@ use crate::error::{Error, Result};
 use crate::ops;
 use crate::plan::{Builder, Element, Phase, Role, TensorId};
 
-/// Adam (Kingma and Ba, 2015, arXiv:1412.6980) as PyTorch computes it, or AdamW (Loshchilov and Hutter, 2019,
-/// arXiv:1711.05101), whose weight decay is no part of the gradient.
+/// Adam (Kingma and Ba, 2015, arXiv:1412.6980) as in PyTorch, or AdamW (Loshchilov and Hutter,
+/// 2019, arXiv:1711.05101), whose weight decay is not part of the gradient.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Adam {
     learning_rate: f32,
@@ -30,7 +30,7 @@ impl Adam {
         }
     }
 
-    /// AdamW with PyTorch's defaults: as [`Adam::new`], weight decay 0.01.
+    /// AdamW with PyTorch's defaults: like [`Adam::new`], with weight decay 0.01.
     pub fn decoupled(learning_rate: f32) -> Self {
         Adam {
             weight_decay: 0.01,
@@ -39,28 +39,29 @@ impl Adam {
         }
     }
 
-    /// How much of the averages of the gradient and of its square each step keeps.
+    /// Sets the decay rates of the averages of the gradient and of its square.
     #[must_use]
     pub fn betas(mut self, first: f32, second: f32) -> Self {
         self.betas = [first, second];
         self
     }
 
-    /// What is added to the root of the averaged square.
+    /// Sets the value added to the root of the averaged square.
     #[must_use]
     pub fn eps(mut self, eps: f32) -> Self {
         self.eps = eps;
         self
     }
 
-    /// Adds `weight_decay·p` to each gradient; decoupled, takes the learning rate times that from `p`.
+    /// Sets the weight decay: adds `weight_decay·p` to each gradient; if decoupled, subtracts the
+    /// learning rate times that from `p`.
     #[must_use]
     pub fn weight_decay(mut self, weight_decay: f32) -> Self {
         self.weight_decay = weight_decay;
         self
     }
 
-    /// The learning rate that steps start with.
+    /// The initial learning rate.
     pub fn learning_rate(&self) -> f32 {
         self.learning_rate
     }
@@ -73,7 +74,7 @@ impl Adam {
     /// Appends the update of the whole arena to the update phase.
     ///
     /// # Errors
-    /// A rate that is not finite and at least zero, an eps that is not above it, a beta that is not from 0 to below 1.
+    /// A rate is negative or not finite, eps is not above zero, or a beta is not in [0, 1).
     pub(super) fn lower(
         &self,
         plan: &mut Builder,

@@ -1,4 +1,4 @@
-//! Optimizers, and schedules of their learning rate.
+//! Optimizers, and learning-rate schedules.
 
 mod adam;
 mod schedule;
@@ -13,7 +13,7 @@ pub use sgd::Sgd;
 use crate::error::{Error, Result};
 use crate::plan::{Builder, TensorId};
 
-/// What minimises a loss.
+/// An optimizer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Optimizer {
     /// Stochastic gradient descent.
@@ -44,7 +44,7 @@ impl fmt::Display for Optimizer {
 }
 
 impl Optimizer {
-    /// The learning rate that steps start with.
+    /// The initial learning rate.
     pub fn learning_rate(&self) -> f32 {
         match self {
             Optimizer::Sgd(sgd) => sgd.learning_rate(),
@@ -52,7 +52,7 @@ impl Optimizer {
         }
     }
 
-    /// What the kernel is told of step `number`, counted from 0, besides its rate.
+    /// The kernel's scalars for step `number`, counted from 0, besides the rate.
     pub fn scalars(&self, number: u64) -> [f32; 2] {
         match self {
             Optimizer::Sgd(_) => [0.0; 2],
@@ -63,7 +63,7 @@ impl Optimizer {
     /// Appends the update of the whole arena to the update phase.
     ///
     /// # Errors
-    /// An option out of range.
+    /// An option is out of range.
     pub(crate) fn lower(
         &self,
         plan: &mut Builder,
@@ -77,10 +77,10 @@ impl Optimizer {
     }
 }
 
-/// A rate or factor of an optimizer.
+/// Checks a rate or factor of an optimizer.
 ///
 /// # Errors
-/// One that is not finite and at least zero.
+/// It is negative or not finite.
 pub(crate) fn check_rate(what: &str, value: f32) -> Result<()> {
     if value.is_finite() && value >= 0.0 {
         return Ok(());

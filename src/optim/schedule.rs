@@ -1,11 +1,11 @@
-//! How the learning rate changes from step to step.
+//! Learning-rate schedules.
 
 use std::fmt;
 
 use crate::error::{Error, Result};
 
-/// A factor of the learning rate for each training step: a function of the step's number alone, so that a resumed
-/// run continues it.
+/// A factor of the learning rate per training step: a function of only the step's number, so that a
+/// resumed run continues it.
 ///
 /// ```
 /// use wgrad::Schedule;
@@ -42,7 +42,8 @@ impl Schedule {
         }
     }
 
-    /// `factor` times the rate after each `every` steps: PyTorch's `StepLR`, counted in steps.
+    /// Multiplies the rate by `factor` after every `every` steps: PyTorch's `StepLR`, counted in
+    /// steps.
     pub fn step(every: u64, factor: f64) -> Self {
         Schedule {
             shape: Shape::Step { every, factor },
@@ -50,7 +51,7 @@ impl Schedule {
         }
     }
 
-    /// Half a cosine from 1 to 0 at step `steps`, and 0 from there on (Loshchilov and Hutter, 2017,
+    /// Half a cosine from 1 to 0 at step `steps`, and 0 afterwards (Loshchilov and Hutter, 2017,
     /// arXiv:1608.03983).
     pub fn cosine(steps: u64) -> Self {
         Schedule {
@@ -59,8 +60,8 @@ impl Schedule {
         }
     }
 
-    /// The first `steps` steps rise to the full rate in equal parts, `1/steps` in the first of them; the rest follows as if
-    /// counted from where that ends, and a cosine still ends at its step.
+    /// Adds a linear warm-up: the first `steps` steps rise to the full rate, from `1/steps` in the
+    /// first. The schedule then counts from its end; a cosine still ends at its step.
     #[must_use]
     pub fn warm_up(mut self, steps: u64) -> Self {
         self.warm_up = steps;
@@ -89,7 +90,7 @@ impl Schedule {
     }
 
     /// # Errors
-    /// A factor that is not from 0 to 1, no steps between drops, a warm-up that does not end before the cosine.
+    /// The factor is not in [0, 1], `every` is zero, or the warm-up does not end before the cosine.
     pub(crate) fn check(&self) -> Result<()> {
         match self.shape {
             Shape::Step { every: 0, .. } => Err(Error::value(

@@ -30,7 +30,7 @@ impl fmt::Display for Sgd {
 }
 
 impl Sgd {
-    /// Plain descent.
+    /// SGD without momentum and weight decay.
     pub fn new(learning_rate: f32) -> Self {
         Sgd {
             learning_rate,
@@ -39,21 +39,21 @@ impl Sgd {
         }
     }
 
-    /// `v = momentum·v + g; p -= lr·v`.
+    /// Sets the momentum: `v = momentum·v + g; p -= lr·v`.
     #[must_use]
     pub fn momentum(mut self, momentum: f32) -> Self {
         self.momentum = momentum;
         self
     }
 
-    /// Adds `weight_decay·p` to each gradient.
+    /// Sets the weight decay: adds `weight_decay·p` to each gradient.
     #[must_use]
     pub fn weight_decay(mut self, weight_decay: f32) -> Self {
         self.weight_decay = weight_decay;
         self
     }
 
-    /// The learning rate that steps start with.
+    /// The initial learning rate.
     pub fn learning_rate(&self) -> f32 {
         self.learning_rate
     }
@@ -61,7 +61,7 @@ impl Sgd {
     /// Appends the update of the whole arena to the update phase.
     ///
     /// # Errors
-    /// A rate that is not finite and at least zero.
+    /// A rate is negative or not finite.
     pub(super) fn lower(
         &self,
         plan: &mut Builder,

@@ -1,4 +1,4 @@
-//! Makes plans: layers ask it for tensors and append ops.
+//! Builds plans: layers create tensors and append ops.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -15,7 +15,7 @@ const PARAMETERS: BufferId = BufferId(0);
 /// The arena of gradients.
 const GRADIENTS: BufferId = BufferId(1);
 
-/// A plan in the making.
+/// A plan under construction.
 #[derive(Debug)]
 pub struct Builder {
     plan: Plan,
@@ -26,8 +26,8 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// An empty plan. With `accumulate`, backward adds to the gradients, as PyTorch's does, and
-    /// someone must clear them; otherwise it overwrites them.
+    /// An empty plan. With `accumulate`, backward adds to the gradients, as in PyTorch, and the
+    /// caller must clear them; otherwise it overwrites them.
     pub fn new(accumulate: bool) -> Self {
         let arena = |name: &str| Buffer {
             name: name.to_owned(),
@@ -63,20 +63,20 @@ impl Builder {
         self.accumulate
     }
 
-    /// The names of the tensors made from here on begin with `scope` and a dot.
+    /// Prefixes the names of later tensors with `scope` and a dot.
     pub fn set_scope(&mut self, scope: &str) {
         scope.clone_into(&mut self.scope);
     }
 
-    /// What the names of new tensors begin with.
+    /// The prefix of the names of new tensors.
     pub fn scope(&self) -> &str {
         &self.scope
     }
 
-    /// A new tensor in a buffer of its own.
+    /// A new tensor in its own buffer.
     ///
     /// # Errors
-    /// A size that 32-bit indices cannot address, a size of zero, or a name that is taken.
+    /// The size is zero or exceeds 32-bit indices, or the name is taken.
     pub fn tensor(
         &mut self,
         name: &str,
@@ -116,7 +116,7 @@ impl Builder {
         self.tensor(name, shape, Element::F32, Role::Scratch)
     }
 
-    /// A new tensor for each binding of `op`, for one that stands by itself: its inputs, its outputs.
+    /// New tensors for the inputs and outputs of an isolated `op`.
     ///
     /// # Errors
     /// As [`Builder::tensor`].
@@ -142,7 +142,7 @@ impl Builder {
     /// The same memory under another name and shape.
     ///
     /// # Errors
-    /// A shape of another number of elements, or a name that is taken.
+    /// The shape has another number of elements, or the name is taken.
     pub fn view(&mut self, of: TensorId, name: &str, shape: impl Into<Shape>) -> Result<TensorId> {
         let (shape, tensor) = (shape.into(), self.plan.tensor(of));
         if shape.elements() != tensor.shape.elements() {
@@ -160,7 +160,7 @@ impl Builder {
         self.push(view)
     }
 
-    /// A new parameter `name` in the arena; and its gradient `d_name` at the same place of the
+    /// A new parameter `name` in the arena, and its gradient `d_name` at the same offset in the
     /// arena of gradients.
     ///
     /// # Errors
@@ -203,7 +203,7 @@ impl Builder {
     /// The gradient of a parameter.
     ///
     /// # Errors
-    /// A tensor that is no parameter.
+    /// The tensor is not a parameter.
     pub fn gradient_of(&self, parameter: TensorId) -> Result<TensorId> {
         let Tensor { name, offset, .. } = self.plan.tensor(parameter);
         let mut tensors = self.plan.tensors.iter();
@@ -213,7 +213,7 @@ impl Builder {
         gradient.ok_or_else(|| Error::value("gradient", "that of a parameter", name))
     }
 
-    /// A new tensor that forward passes of training update and that stays from step to step.
+    /// A new tensor that training's forward passes update and that persists from step to step.
     ///
     /// # Errors
     /// As [`Builder::tensor`].
@@ -232,7 +232,7 @@ impl Builder {
     /// Whole arenas as tensors: the parameters and the gradients, once every layer is lowered.
     ///
     /// # Errors
-    /// A model without parameters, or more of them than one tensor holds.
+    /// The model has no parameters, or more than one tensor can hold.
     pub fn arenas(&mut self) -> Result<(TensorId, TensorId)> {
         let words = self.plan.buffers[PARAMETERS.0].words;
         if words == 0 {
@@ -259,7 +259,7 @@ impl Builder {
         Ok(arenas)
     }
 
-    /// Makes `tensor` what the host finds as `port`.
+    /// Makes `tensor` the one that the host finds as `port`.
     pub fn set_port(&mut self, port: Port, tensor: TensorId) {
         self.plan.ports.insert(port, tensor);
     }
@@ -267,30 +267,30 @@ impl Builder {
     /// The tensor that the host finds as `port`.
     ///
     /// # Errors
-    /// There is none yet.
+    /// The port is not set yet.
     pub fn port(&self, port: Port) -> Result<TensorId> {
         self.plan.port(port)
     }
 
-    /// The tables that the loss phase fills, and hosts read while training goes on.
+    /// Sets the tables that the loss phase fills and the host reads during training.
     pub fn set_metrics(&mut self, metrics: MetricTables) {
         self.plan.metrics = Some(metrics);
     }
 
-    /// Says which layers the plan is made of.
+    /// Sets the summaries of the plan's layers.
     pub fn set_layers(&mut self, layers: Vec<LayerSummary>) {
         self.plan.layers = layers;
     }
 
-    /// The tensor of that id.
+    /// The tensor with id `id`.
     pub fn get(&self, id: TensorId) -> &Tensor {
         self.plan.tensor(id)
     }
 
-    /// The tensor that this layer made under that name.
+    /// The tensor called `name` of the current layer.
     ///
     /// # Errors
-    /// No tensor of this layer has it.
+    /// No such tensor.
     pub fn own(&self, name: &str) -> Result<TensorId> {
         self.plan.find(&self.full_name(name))
     }
@@ -298,8 +298,8 @@ impl Builder {
     /// Appends `op` to `phase`.
     ///
     /// # Errors
-    /// Tensors whose number or lengths are not those that the op asks for, or that one op would
-    /// both read and write: WebGPU lets no dispatch do that to a buffer.
+    /// The number or lengths of the tensors do not match the op's bindings, or the op would both
+    /// read and write a buffer, which WebGPU forbids within a dispatch.
     pub fn op(
         &mut self,
         phase: Phase,
@@ -332,8 +332,7 @@ impl Builder {
         Ok(())
     }
 
-    /// As [`Builder::op`], of an op whose type is not known here; returns its place in
-    /// [`Plan::nodes`].
+    /// Like [`Builder::op`], for an op of dynamic type; returns its index in [`Plan::nodes`].
     ///
     /// # Errors
     /// As [`Builder::op`].
@@ -376,7 +375,7 @@ impl Builder {
 }
 
 impl Plan {
-    /// Whether `op` may work on those tensors; `at` names it.
+    /// Checks the tensors of `op`; `at` names it in errors.
     ///
     /// # Errors
     /// As [`Builder::op`].

@@ -5,7 +5,7 @@ use std::fmt;
 use super::{Phase, Plan, TensorId};
 
 impl fmt::Display for Plan {
-    /// One line for each op: phase, name, what it reads and what it writes, with shapes.
+    /// One line per op: phase, name, inputs and outputs, with shapes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let list = |ids: &[TensorId]| -> String {
             let tensors = ids.iter().map(|&id| self.tensor(id));

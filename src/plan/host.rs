@@ -1,14 +1,14 @@
-//! What the host may write into a tensor.
+//! Checks of the host's writes to tensors.
 
 use super::{Element, Plan, Port, Role, TensorId};
 use crate::error::{Error, Result};
 
 impl Plan {
-    /// Whether the host may write those words into a tensor.
+    /// Checks that the host may write `words` to a tensor.
     ///
     /// # Errors
-    /// Another number of words than the tensor's; integers that only kernels write; a label that is
-    /// no class, or a number in the order of samples that is no sample: kernels index by them.
+    /// The number of words differs from the tensor's; the tensor holds integers that only kernels
+    /// write; or an index that kernels would use is out of range: a label or a sample number.
     pub(crate) fn check_words(&self, tensor: TensorId, words: &[u32]) -> Result<()> {
         let target = self.tensor(tensor);
         let what = || format!("writing {}", target.name);
@@ -48,7 +48,7 @@ impl Plan {
         }
     }
 
-    /// Whether a tensor holds floats.
+    /// Checks that a tensor holds floats.
     ///
     /// # Errors
     /// It holds integers.
@@ -66,7 +66,7 @@ impl Plan {
         ))
     }
 
-    /// What the integers of a tensor lie below, where kernels index by them.
+    /// The exclusive upper bound of a tensor's integers, if kernels use them as indices.
     fn bound_of(&self, id: TensorId) -> Option<u64> {
         let (port, _) = self.ports.iter().find(|(_, tensor)| **tensor == id)?;
         match port {

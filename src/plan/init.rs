@@ -8,11 +8,11 @@ use super::{ARENA_ALIGNMENT, Init, Plan, Role, TensorId};
 use crate::error::Result;
 use crate::memory;
 
-/// The arena of parameters before training. Parameter number `i` draws from stream `i` of a ChaCha
-/// generator, in f64, so that a layer's weights do not depend on the sizes of those before it.
+/// The arena of parameters before training. Parameter `i` is drawn from stream `i` of a ChaCha
+/// generator, in f64, so that a layer's weights do not depend on the sizes of earlier layers.
 ///
 /// # Errors
-/// Memory that runs out.
+/// Memory ran out.
 pub fn initial_parameters(plan: &Plan, seed: u64) -> Result<Vec<f32>> {
     let end = plan.parameters().map(|(_, t)| t.offset + t.words()).max();
     let len = end.unwrap_or(0).next_multiple_of(ARENA_ALIGNMENT);
@@ -38,7 +38,7 @@ pub fn initial_parameters(plan: &Plan, seed: u64) -> Result<Vec<f32>> {
     Ok(arena)
 }
 
-/// The states that do not begin as zeros, and their values.
+/// The states whose initial values are not zero, and these values.
 pub(crate) fn initial_states(plan: &Plan) -> Vec<(TensorId, Vec<f32>)> {
     let states = plan.tensors_of(Role::State);
     let ones = states.filter(|(_, tensor)| tensor.init == Some(Init::Ones));

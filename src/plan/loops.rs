@@ -1,19 +1,19 @@
-//! Loops that are too long for an adapter: computed by another kernel, or in parts.
+//! Replaces ops whose loops are too long for an adapter: by another kernel, or in parts.
 
 use super::{Buffer, BufferId, Element, Node, Plan, Role, Tensor, TensorId};
 use crate::ops::{Op, Slot, Split};
 
 impl Plan {
-    /// The same plan with loops of at most `longest` iterations, as far as that can be done: an op whose
-    /// longest invocation loops more often is computed by the first of its kernels that does not and that
-    /// `can_run`, or is split. Tensors keep their ids; what is between the parts of an op comes after them.
+    /// The plan with loops of at most `longest` iterations, as far as possible: an op that exceeds
+    /// them is computed by the first of its kernels that does not and that `can_run`, or is split.
+    /// Tensors keep their ids; new ones between the parts of an op come after them.
     pub(crate) fn with_loops_up_to(
         mut self,
         longest: u64,
         can_run: impl Fn(&dyn Op) -> bool,
     ) -> Plan {
         let mut nodes = Vec::with_capacity(self.nodes.len());
-        // The next op is on top.
+        // A stack, with the next op on top.
         let mut left: Vec<Node> = std::mem::take(&mut self.nodes);
         left.reverse();
         while let Some(mut node) = left.pop() {
@@ -35,7 +35,7 @@ impl Plan {
         Plan { nodes, ..self }
     }
 
-    /// The ops that compute what `node` does, and new tensors between them.
+    /// The ops that replace `node`; creates the tensors between them.
     fn parts_of(&mut self, node: &Node, split: Split) -> Vec<Node> {
         let scratch: Vec<TensorId> = (split.scratch.iter())
             .map(|&len| self.scratch_beside(node, len))

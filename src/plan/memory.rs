@@ -1,10 +1,11 @@
-//! Which tensors share memory: those whose lives within a step do not overlap.
+//! Lets tensors share memory if their lives within a step do not overlap.
 
 use std::collections::HashMap;
 
 use super::{Buffer, BufferId, Plan, Role, TensorId};
 
-/// From the first op that writes a buffer to the last that reads it, as places in [`Plan::nodes`].
+/// The life of a buffer: from the first op that uses it to the last, as indices into
+/// [`Plan::nodes`].
 #[derive(Debug, Clone, Copy)]
 struct Life {
     first: usize,
@@ -12,7 +13,8 @@ struct Life {
 }
 
 impl Plan {
-    /// Whether a buffer holds only what a step makes and uses up, and no host reads.
+    /// Whether a buffer holds only data that a step produces and consumes, and that the host never
+    /// reads.
     fn is_transient(&self, buffer: BufferId) -> bool {
         let mut ports = self.ports.values();
         let mut tensors = self.tensors.iter().filter(|tensor| tensor.buffer == buffer);
@@ -37,8 +39,8 @@ impl Plan {
     }
 }
 
-/// Drops the tensors that no op uses any more, and lets the others' buffers be used again where their
-/// contents are no longer needed: the largest first, each in the first buffer that is free all its life.
+/// Drops tensors that no op uses, and reuses buffers whose contents are dead: the largest first,
+/// each in the first buffer that is free for its whole life.
 pub(crate) fn share(mut plan: Plan) -> Plan {
     let lives = plan.lives();
     let transient: Vec<BufferId> = (0..plan.buffers.len())

@@ -1,5 +1,5 @@
-//! What a model is lowered to: ops over named tensors, in phases. Plain data, which executors
-//! replay, verification checks and profiles time.
+//! Plans, to which models are lowered: ops over named tensors, in phases. Plain data, which
+//! executors replay, verification checks and profiles time.
 
 mod builder;
 mod display;
@@ -21,8 +21,8 @@ use crate::error::{Error, Result};
 use crate::ops::Op;
 use crate::shape::Shape;
 
-/// Elements between the beginnings of two tensors of an arena: WebGPU's largest alignment of a
-/// storage binding, 256 bytes.
+/// Alignment of the tensors of an arena, in elements: WebGPU's largest alignment of a storage
+/// binding, 256 bytes.
 pub const ARENA_ALIGNMENT: usize = 64;
 
 /// A tensor of a [`Plan`].
@@ -34,50 +34,51 @@ pub struct TensorId(usize);
 pub struct BufferId(usize);
 
 impl BufferId {
-    /// Its place in [`Plan::buffers`].
+    /// Its index in [`Plan::buffers`].
     pub fn index(self) -> usize {
         self.0
     }
 }
 
-/// What a tensor is for.
+/// The role of a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
     /// The data set and the order of its samples, written by the host.
     Dataset,
     /// The batch: gathered from the data set or written by the host.
     Input,
-    /// Trained; lives in the arena of parameters.
+    /// A trained parameter, in the arena of parameters.
     Parameter,
-    /// Of the parameter of the same layout; lives in the arena of gradients.
+    /// The gradient of a parameter, in the arena of gradients.
     Gradient,
     /// All parameters or all gradients as one array, for the optimizer.
     Arena,
-    /// The optimizer's, of the arena's layout.
+    /// State of the optimizer, in the arena's layout.
     OptimizerState,
     /// Written by the forward phase.
     Activation,
-    /// Written and read within a step, of no interest to anyone else.
+    /// Written and read only within a step.
     Scratch,
-    /// Neither trained nor of one step: running statistics, counters. Forward passes of training update it.
+    /// Not trained, but persistent: running statistics, counters. Training's forward passes update
+    /// it.
     State,
-    /// Read by the host while training goes on.
+    /// Read by the host during training.
     Metric,
 }
 
-/// How the elements of a tensor lie in 32-bit words.
+/// The layout of a tensor's elements in 32-bit words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Element {
-    /// An f32 a word.
+    /// One f32 per word.
     F32,
-    /// A u32 a word.
+    /// One u32 per word.
     U32,
-    /// Four bytes a word, the first in the lowest bits.
+    /// Four bytes per word, the first in the lowest bits.
     U8,
 }
 
 impl Element {
-    /// Words that `elements` of this kind take.
+    /// The number of words for `elements` elements.
     pub fn words(self, elements: usize) -> usize {
         match self {
             Element::F32 | Element::U32 => elements,
@@ -86,10 +87,10 @@ impl Element {
     }
 }
 
-/// The most steps that one run of an executor takes, and the slots of the metrics' tables.
+/// Maximum steps per run of an executor, and the number of slots in the tables of metrics.
 pub const STEPS_PER_RUN: usize = 256;
 
-/// How a parameter's values are drawn before training.
+/// The initial values of a parameter or state.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Init {
     /// All zero.
@@ -98,7 +99,7 @@ pub enum Init {
     Ones,
     /// Normal, mean 0, standard deviation `√(2 / fan_in)` (He et al., 2015, arXiv:1502.01852).
     HeNormal {
-        /// Inputs that feed one output.
+        /// Inputs per output.
         fan_in: usize,
     },
 }
@@ -106,50 +107,50 @@ pub enum Init {
 /// A named array of a plan.
 #[derive(Debug, Clone)]
 pub struct Tensor {
-    /// `0.weight`, `0.d_weight`, `0.columns`, …, after the layer.
+    /// `0.weight`, `0.d_weight`, `0.columns`, …, prefixed with the layer.
     pub name: String,
     /// Its extents.
     pub shape: Shape,
-    /// What its words hold.
+    /// The layout of its words.
     pub element: Element,
-    /// What it is for.
+    /// Its role.
     pub role: Role,
-    /// The buffer that it lies in.
+    /// Its buffer.
     pub buffer: BufferId,
-    /// Where in that buffer it begins, in words.
+    /// Its offset in that buffer, in words.
     pub offset: usize,
-    /// How it starts, if it is a parameter or a state.
+    /// Its initial values, if it is a parameter or a state.
     pub init: Option<Init>,
 }
 
 impl Tensor {
-    /// 32-bit words that it takes.
+    /// Its length in 32-bit words.
     pub fn words(&self) -> usize {
         self.element.words(self.shape.elements())
     }
 }
 
-/// A stretch of memory: one tensor and its views, or an arena.
+/// A region of memory: one tensor and its views, or an arena.
 #[derive(Debug, Clone)]
 pub struct Buffer {
-    /// Its tensor's name, or the arena's.
+    /// The name of its tensor, or of the arena.
     pub name: String,
     /// Its length in 32-bit words.
     pub words: usize,
 }
 
-/// A stage of a training step, run on its own or in this order.
+/// A stage of a training step, run alone or in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Phase {
-    /// Picks the batch from the data set.
+    /// Gathers the batch from the data set.
     Gather,
     /// From the batch to the logits, in training.
     Forward,
-    /// From the batch to the logits, as a trained model computes them.
+    /// From the batch to the logits, in inference.
     Infer,
     /// The loss, its gradient and the metrics.
     Loss,
-    /// From the loss's gradient to every parameter's.
+    /// From the gradient of the logits to those of all parameters.
     Backward,
     /// The optimizer's step.
     Update,
@@ -158,9 +159,9 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// What evaluation runs.
+    /// The phases of evaluation.
     pub const EVALUATE: [Phase; 3] = [Phase::Gather, Phase::Infer, Phase::Loss];
-    /// What training runs, where gradients are overwritten.
+    /// The phases of training, if gradients are overwritten.
     pub const TRAIN: [Phase; 5] = [
         Phase::Gather,
         Phase::Forward,
@@ -168,7 +169,7 @@ impl Phase {
         Phase::Backward,
         Phase::Update,
     ];
-    /// Where ops stand that compute the same in training and in inference.
+    /// The phases of ops that are the same in training and inference.
     pub const FORWARD: &[Phase] = &[Phase::Forward, Phase::Infer];
 
     /// This phase alone.
@@ -188,9 +189,9 @@ impl Phase {
 /// One op, and the tensors that it works on.
 #[derive(Debug, Clone)]
 pub struct Node {
-    /// When it runs: in one phase, or in [`Phase::FORWARD`].
+    /// The phases that run it: one, or [`Phase::FORWARD`].
     pub phases: &'static [Phase],
-    /// What runs.
+    /// The op.
     pub op: Box<dyn Op>,
     /// Read, in binding order.
     pub inputs: Vec<TensorId>,
@@ -203,11 +204,11 @@ pub struct Node {
 pub struct MetricTables {
     /// Σ of the rows' losses.
     pub loss_sum: TensorId,
-    /// Rows classified right.
+    /// Number of correct predictions.
     pub correct: TensorId,
 }
 
-/// What a layer was lowered to, for tables and summaries.
+/// A summary of a layer, for tables.
 #[derive(Debug, Clone)]
 pub struct LayerSummary {
     /// `0`, or `layer1.0.conv1`.
@@ -216,7 +217,7 @@ pub struct LayerSummary {
     pub layer: String,
     /// The shape of its output, with the batch first.
     pub output: Shape,
-    /// How many numbers it trains.
+    /// Number of trained values.
     pub parameters: usize,
 }
 
@@ -233,22 +234,22 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Every tensor, in the order in which it was made.
+    /// All tensors, in order of creation.
     pub fn tensors(&self) -> &[Tensor] {
         &self.tensors
     }
 
-    /// Every buffer.
+    /// All buffers.
     pub fn buffers(&self) -> &[Buffer] {
         &self.buffers
     }
 
-    /// Every op, in the order in which phases run it.
+    /// All ops, in the order in which phases run them.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }
 
-    /// The places, in [`Plan::nodes`], of the ops that `phases` run, phase by phase.
+    /// The indices, in [`Plan::nodes`], of the ops of `phases`, phase by phase.
     pub fn nodes_of<'a>(&'a self, phases: &'a [Phase]) -> impl Iterator<Item = usize> + 'a {
         phases.iter().flat_map(move |&phase| {
             let nodes = self.nodes.iter().enumerate();
@@ -261,12 +262,12 @@ impl Plan {
         self.metrics
     }
 
-    /// The model's layers, in the order in which the batch meets them.
+    /// The model's layers, in forward order.
     pub fn layers(&self) -> &[LayerSummary] {
         &self.layers
     }
 
-    /// The nodes of the graph for which a fast plan has no ops but the readable ones.
+    /// The graph's nodes for which a fast plan has only the readable ops.
     pub fn written_readably(&self) -> &[String] {
         &self.written_readably
     }
@@ -275,15 +276,15 @@ impl Plan {
         self.written_readably = nodes;
     }
 
-    /// The tensor of that id.
+    /// The tensor with id `id`.
     pub fn tensor(&self, id: TensorId) -> &Tensor {
         &self.tensors[id.0]
     }
 
-    /// The tensor of that name.
+    /// The tensor called `name`.
     ///
     /// # Errors
-    /// No tensor has it.
+    /// No such tensor.
     pub fn find(&self, name: &str) -> Result<TensorId> {
         let place = self.tensors.iter().position(|tensor| tensor.name == name);
         place.map(TensorId).ok_or_else(|| {
@@ -298,13 +299,13 @@ impl Plan {
         self.tensors_of(Role::Parameter)
     }
 
-    /// The tensors of one role, in the order in which they were made.
+    /// The tensors of one role, in order of creation.
     pub fn tensors_of(&self, role: Role) -> impl Iterator<Item = (TensorId, &Tensor)> {
         let tensors = self.tensors.iter().enumerate();
         tensors.filter_map(move |(i, t)| (t.role == role).then_some((TensorId(i), t)))
     }
 
-    /// Puts another op in the place of each for which `other` has one: one that reads and writes the same.
+    /// Replaces each op for which `other` returns one, which must have the same bindings.
     pub(crate) fn replace_ops(&mut self, other: impl Fn(&dyn Op) -> Option<Box<dyn Op>>) {
         for node in &mut self.nodes {
             if let Some(op) = other(node.op.as_ref()) {
@@ -313,7 +314,7 @@ impl Plan {
         }
     }
 
-    /// The words that all buffers take together.
+    /// The total words of all buffers.
     pub fn words(&self) -> usize {
         self.buffers.iter().map(|buffer| buffer.words).sum()
     }

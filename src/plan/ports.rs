@@ -1,16 +1,16 @@
-//! The tensors that a host writes and reads, found by what they are and not by their names.
+//! The tensors that a host writes and reads, found by role instead of by name.
 
 use std::fmt;
 
 use super::{Plan, TensorId};
 use crate::error::{Error, Result};
 
-/// What a tensor is to the host.
+/// The role of a tensor to the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Port {
-    /// The batch: (N, sample). Plans that read the data set where it lies have none.
+    /// The batch: (N, sample). Plans that read the data set directly have none.
     Images,
-    /// The class of each row of the batch. As [`Port::Images`].
+    /// The class of each row of the batch. Plans that read the data set directly have none.
     Labels,
     /// The model's output, (N, classes).
     Logits,
@@ -22,7 +22,7 @@ pub enum Port {
     DatasetImages,
     /// The data set's classes, in bytes.
     DatasetLabels,
-    /// The order in which batches take the data set's samples.
+    /// The order of the data set's samples.
     Order,
 }
 
@@ -46,7 +46,7 @@ impl Plan {
     /// The tensor of a port.
     ///
     /// # Errors
-    /// A plan without it.
+    /// The plan does not have it.
     pub fn port(&self, port: Port) -> Result<TensorId> {
         let found = self.ports.get(&port).copied();
         found.ok_or_else(|| Error::value("plan", port.to_string(), "none"))

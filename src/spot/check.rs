@@ -11,13 +11,14 @@ use crate::gpu::{self, Workbench};
 use crate::ops::{Content, Element, Elements, Op, Step, Words};
 use crate::plan::{self, Builder, Phase, Plan, Role, TensorId};
 
-/// Elements that are looked at besides those at tiles' edges, unless each takes too long to compute.
+/// Random elements checked per output, besides those at tiles' edges, unless they take too long to
+/// compute.
 const RANDOM: usize = 64;
 
-/// The fewest elements of an output.
+/// Minimum elements checked per output.
 const FEWEST: usize = 8;
 
-/// The multiply-adds that the reference of one output may take.
+/// Maximum multiply-adds for the reference of one output.
 const WORK: u64 = 1 << 21;
 
 /// Distance between the seeds of two tensors.
@@ -30,16 +31,16 @@ pub(crate) struct Wrong {
     pub output: &'static str,
     /// Its flat index.
     pub index: usize,
-    /// What the adapter wrote.
+    /// The adapter's value.
     pub got: f32,
-    /// The right answer.
+    /// The reference's value.
     pub expected: f32,
 }
 
-/// What one op was seen to do at its own size.
+/// The result of checking one op at its own size.
 #[derive(Debug, Clone)]
 pub(crate) struct Verdict {
-    /// The worst element of each output: its error in units of what is allowed, and the element.
+    /// The worst element of each output: its error as a fraction of the bound, and the element.
     pub outputs: Vec<(f64, Wrong)>,
 }
 
@@ -51,12 +52,12 @@ impl Verdict {
     }
 }
 
-/// A plan of one op, what fills its tensors, and what is looked at.
+/// A plan of one op, the contents of its tensors, and the elements to check.
 struct Probe {
     plan: Plan,
     inputs: Vec<Filled>,
     outputs: Vec<Filled>,
-    /// The elements of each output that are looked at.
+    /// The elements of each output to check.
     places: Vec<Vec<usize>>,
 }
 
@@ -96,7 +97,7 @@ impl Probe {
         })
     }
 
-    /// The worst of the elements that were picked of an output.
+    /// The worst of the checked elements of an output.
     fn compare(&self, op: &dyn Op, output: usize, found: &[u32], step: &Step) -> (f64, Wrong) {
         let all = self.inputs.iter().chain(&self.outputs);
         let words: Vec<_> = all.map(|filled| |index| filled.word(index)).collect();
@@ -132,7 +133,7 @@ impl Probe {
     }
 }
 
-/// The elements of an output that are looked at: fewer where each takes long to compute.
+/// The elements of an output to check: fewer if each takes long to compute.
 fn places(op: &dyn Op, output: usize, len: usize) -> Vec<usize> {
     let work = (op.cost().flop / 2 / len as u64).max(1);
     let most = usize::try_from(WORK / work)
@@ -144,7 +145,7 @@ fn places(op: &dyn Op, output: usize, len: usize) -> Vec<usize> {
         let random = (0..RANDOM).map(|i| random(NEXT_SEED, i) as usize % len);
         random.chain(op.tile_edges(output)).collect()
     };
-    // In an order that looks random, so that what is left of them is of every kind.
+    // In pseudo-random order, so that truncation leaves elements of every kind.
     places.sort_unstable();
     places.dedup();
     places.sort_by_key(|&place| random(1, place));
@@ -155,7 +156,7 @@ fn places(op: &dyn Op, output: usize, len: usize) -> Vec<usize> {
     places
 }
 
-/// An op alone in an adapter's memory, with inputs that fill its tensors.
+/// A single op on an adapter, with filled tensors.
 pub(crate) struct Trial {
     probe: Arc<Probe>,
     op: Box<dyn Op>,
@@ -164,10 +165,10 @@ pub(crate) struct Trial {
 }
 
 impl Trial {
-    /// Loads `op`, and what its tensors hold.
+    /// Loads `op`, and fills its tensors.
     ///
     /// # Errors
-    /// Memory that runs out, a kernel that the driver refuses, a device that is lost.
+    /// Memory ran out, the driver refused the kernel, or the device was lost.
     pub async fn load(bench: &mut Workbench, op: &dyn Op) -> Result<Self> {
         let probe = Arc::new(Probe::new(op)?);
         let executor = bench.load(probe.plan.clone()).await?;
@@ -181,13 +182,14 @@ impl Trial {
                 .scalars([2.0, 1.5]),
         };
         trial.fill(bench, |probe| &probe.inputs).await?;
-        // What drivers compile at first use is not to be timed; and some ops change what their outputs hold.
+        // Exclude compilation at first use from the timing; some ops accumulate, so outputs are
+        // filled last.
         trial.executor.touch_node(0, &trial.step)?;
         trial.fill(bench, |probe| &probe.outputs).await?;
         Ok(trial)
     }
 
-    /// Writes what the tensors hold.
+    /// Fills `tensors`.
     async fn fill(
         &mut self,
         bench: &Workbench,
@@ -204,11 +206,11 @@ impl Trial {
         self.executor.repeat(repeated)
     }
 
-    /// Runs the op, and compares some elements of each output: random ones, those at the edges of tiles, the
-    /// first and the last. Also tells how long that run took.
+    /// Runs the op, and compares some elements of each output: random ones, those at the edges of
+    /// tiles, the first and the last. Also returns the time of that run.
     ///
     /// # Errors
-    /// A device that is lost or reports a fault.
+    /// The device was lost or reported a fault.
     pub async fn run(&mut self, bench: &mut Workbench) -> Result<(Verdict, Duration)> {
         let step = self.step;
         let output = self.probe.outputs[0].tensor;
@@ -219,26 +221,26 @@ impl Trial {
             let tensor = self.probe.outputs[output].tensor;
             let found = self.executor.pick(tensor, places).await?;
             let (probe, op) = (self.probe.clone(), self.op.boxed());
-            // The reference takes long, and whoever awaits this may have more to do.
+            // The reference takes long and must not block the caller's thread.
             let compare = move || probe.compare(op.as_ref(), output, &found, &step);
             outputs.push(bench.run(compare).await?);
         }
         Ok((Verdict { outputs }, took))
     }
 
-    /// How long one dispatch of the op takes, of which a run took `once`; as [`Workbench::time`].
+    /// The time of one dispatch of the op, whose earlier run took `once`; like [`Workbench::time`].
     ///
     /// # Errors
-    /// A device that is lost or reports a fault.
+    /// The device was lost or reported a fault.
     pub async fn time(&mut self, once: Duration, run: Duration) -> Result<Duration> {
         self.executor.time_again(0, &self.step, once, run).await
     }
 }
 
-/// What `op` computes on an adapter; as [`Trial::run`].
+/// Loads `op` and checks it, as [`Trial::run`] does.
 ///
 /// # Errors
-/// Memory that runs out, a kernel that the driver refuses, a device that is lost.
+/// Memory ran out, the driver refused the kernel, or the device was lost.
 pub(crate) async fn check(bench: &mut Workbench, op: &dyn Op) -> Result<Verdict> {
     let mut trial = Trial::load(bench, op).await?;
     Ok(trial.run(bench).await?.0)

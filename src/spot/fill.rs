@@ -1,14 +1,16 @@
-//! What the tensors of an op hold while it is checked.
+//! The contents of an op's tensors during its check.
 //!
-//! Tensors may be large, and a check must take little time: so most repeat a pattern, which the device copies.
+//! Tensors may be large, and a check must be fast: so most repeat a pattern, which the device
+//! copies.
 
 use crate::ops::Content;
 use crate::plan::TensorId;
 
-/// Words of a pattern. As a prime it is in step with nothing: a wrong index meets another word.
+/// Words of a pattern: a prime, so that no stride is a multiple of it and a wrong index reads
+/// another word.
 pub(super) const PATTERN: usize = 65_521;
 
-/// A word that looks random: the output function of PCG (O'Neill, 2014) at a counter.
+/// A pseudo-random word: the output function of PCG (O'Neill, 2014) of a counter.
 pub(super) fn random(seed: u32, index: usize) -> u32 {
     let counter = (index as u32).wrapping_add(seed);
     let state = counter
@@ -18,7 +20,7 @@ pub(super) fn random(seed: u32, index: usize) -> u32 {
     word >> 22 ^ word
 }
 
-/// A tensor while its op runs, and what it holds.
+/// A tensor and its contents.
 pub(super) struct Filled {
     pub tensor: TensorId,
     /// The tensor whose words it repeats, if it is longer than a pattern.
@@ -29,7 +31,7 @@ pub(super) struct Filled {
 }
 
 impl Filled {
-    /// Whether content of so many words repeats a pattern. What indexes other tensors does not.
+    /// Whether `len` words of `content` repeat a pattern. Indices into other tensors do not.
     pub fn repeats(content: &Content, len: usize) -> bool {
         len > PATTERN && !matches!(content, Content::Words(_))
     }
@@ -42,21 +44,21 @@ impl Filled {
         };
         let word = random(self.seed, place);
         match &self.content {
-            // −2, −1, 1 and 2: none is lost in a product, and sums of many products are exact.
+            // −2, −1, 1 and 2: no product is zero, and sums of many products are exact.
             Content::Floats => {
                 let magnitude = 1.0 + (word >> 1 & 1) as f32;
                 (if word & 1 == 1 { -magnitude } else { magnitude }).to_bits()
             }
             Content::Positive => (1.0 + (word & 1) as f32).to_bits(),
-            // From −1 to 1; of 24 bits, so that nothing is rounded.
+            // In [−1, 1), with 24 bits, so that nothing is rounded.
             Content::Spread => ((word >> 8) as f32 / (1u32 << 23) as f32 - 1.0).to_bits(),
-            // Black and white: as floats they are 0 and 1, whose sums are exact.
+            // Black and white: as floats 0 and 1, whose sums are exact.
             Content::Pixels => (word & 0x0101_0101) * 0xff,
             Content::Words(make) => make(index, word),
         }
     }
 
-    /// What the host writes, and where: the pattern, or all words.
+    /// The words that the host writes, and their tensor: the pattern, or all words.
     pub fn written(&self) -> (TensorId, Vec<u8>) {
         let (tensor, len) = match self.pattern {
             Some(pattern) => (pattern, PATTERN),

@@ -1,9 +1,10 @@
-//! Spot checks: every kernel that will run is checked at the size at which it will run.
+//! Spot checks: every kernel is checked at the size at which it will run.
 //!
-//! Verification draws small sizes. Some faults need large ones: llvmpipe ends loops after 65,535 iterations,
-//! and other drivers have limits of their own. So before an op of some size runs on an adapter for the first
-//! time, it runs once on made-up inputs, and some elements of what it writes are compared with the reference.
-//! The inputs are small integers, so that most sums are exact and one missing term shows.
+//! Verification uses small sizes. Some faults need large ones: llvmpipe ends loops after 65,535
+//! iterations, and other drivers have limits of their own. So before an op first runs on an adapter
+//! at some size, it runs once on synthetic inputs, and some elements of its outputs are compared
+//! with the reference. The inputs are small integers, so that most sums are exact and one missing
+//! term shows.
 
 mod check;
 mod fill;
@@ -21,7 +22,7 @@ use crate::plan::Plan;
 pub(crate) use check::check;
 use check::{Trial, Verdict};
 
-/// What a kernel that passed is remembered by: its op and size, and this version of its shader.
+/// The cache key of a passed check: op, sizes, and a hash of the shader.
 fn key(op: &dyn Op) -> String {
     let mut hasher = DefaultHasher::new();
     identity(op).hash(&mut hasher);
@@ -29,11 +30,11 @@ fn key(op: &dyn Op) -> String {
     format!("{:016x}", hasher.finish())
 }
 
-/// An adapter's checks: what passed before, and what is wrong.
+/// An adapter's checks: kernels known to pass, and those known to be wrong.
 #[derive(Debug)]
 pub(crate) struct Checks<'a> {
     adapter: &'a Adapter,
-    /// What was seen of those that are.
+    /// The errors of the wrong kernels.
     wrong: BTreeMap<String, String>,
 }
 
@@ -45,7 +46,7 @@ impl<'a> Checks<'a> {
         }
     }
 
-    /// Whether `op` computes the right thing at its size; checked unless it passed before. A wrong one is a
+    /// Whether `op` is correct at its size; checked unless it passed before. A failure gives a
     /// notice.
     ///
     /// # Errors
@@ -64,8 +65,8 @@ impl<'a> Checks<'a> {
         Ok(self.note(cache, op, &verdict, notices))
     }
 
-    /// How long a dispatch of `op` takes, as [`Workbench::time`], or none where it computes the wrong thing. The
-    /// run that is checked is also timed, so that a check costs little.
+    /// The time of a dispatch of `op`, like [`Workbench::time`]; `None` if its check fails. The
+    /// checked run is also timed, so that a check costs little.
     ///
     /// # Errors
     /// As [`check`].
@@ -91,7 +92,7 @@ impl<'a> Checks<'a> {
         }
     }
 
-    /// What was seen of `op` before.
+    /// The result of an earlier check of `op`.
     fn known(&self, cache: &Cache, op: &dyn Op) -> Option<bool> {
         let key = key(op);
         match cache.has_passed(&key) {
@@ -100,7 +101,7 @@ impl<'a> Checks<'a> {
         }
     }
 
-    /// Remembers what was seen of `op`: whether it passed.
+    /// Records whether `op` passed.
     fn note(
         &mut self,
         cache: &mut Cache,
@@ -120,7 +121,7 @@ impl<'a> Checks<'a> {
         false
     }
 
-    /// What was seen of a wrong `op`.
+    /// The error for a wrong `op`.
     fn error(&self, op: &dyn Op) -> Error {
         let found = self.wrong.get(&key(op)).map_or("", String::as_str);
         Error::WrongKernel {
@@ -131,10 +132,10 @@ impl<'a> Checks<'a> {
     }
 }
 
-/// How often the adapter lets the loops of an invocation go round: remembered, or measured.
+/// The adapter's loop limit, cached or measured.
 ///
 /// # Errors
-/// A device that cannot be opened, is lost or reports a fault.
+/// The device could not be opened, was lost or reported a fault.
 pub(crate) async fn longest_loop(
     adapter: &Adapter,
     bench: &mut Option<Workbench>,
@@ -152,7 +153,7 @@ pub(crate) async fn longest_loop(
     Ok(adapter.longest_loop().unwrap_or(measured))
 }
 
-/// The bench, opened where it is not.
+/// The bench, opened on first use.
 pub(crate) async fn opened<'a>(
     adapter: &Adapter,
     bench: &'a mut Option<Workbench>,
@@ -166,11 +167,11 @@ pub(crate) async fn opened<'a>(
     })
 }
 
-/// The plan as `adapter` can run it: no loop longer than it grants and, with `checked`, every kernel one that
-/// passed its spot check; where one does not, another of its op is taken.
+/// The plan as `adapter` can run it: no loop exceeds its limit and, with `checked`, every kernel
+/// has passed its spot check; a kernel that fails is replaced by another of its op.
 ///
 /// # Errors
-/// A limit that the plan exceeds; an op without a kernel that passes; a device that is lost or reports a fault.
+/// The plan exceeds a limit, no kernel of an op passes, or the device was lost or reported a fault.
 pub(crate) async fn prepare(
     adapter: &Adapter,
     plan: Plan,

@@ -1,4 +1,4 @@
-//! Many steps a submit: as many as keep the adapter busy for a while, and no more.
+//! Batches steps into submits: enough to keep the adapter busy for a while, and no more.
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -11,25 +11,26 @@ use crate::executor::{Executor, Pending, others_first};
 use crate::ops::{Step, StepMetrics};
 use crate::plan::{Phase, STEPS_PER_RUN};
 
-/// What one submit should take: far below the seconds after which drivers give up, far above the
+/// The target time of a submit: far below the seconds after which drivers time out, far above the
 /// cost of a submit.
 const TARGET: Duration = Duration::from_millis(50);
 
-/// Submits under way at once: while one runs, the next waits in the queue.
+/// Submits in flight: while one runs, the next waits in the queue.
 const IN_FLIGHT: usize = 2;
 
-/// Steps of the first submit, when nothing has been measured: one may take longer than all should.
+/// Steps of the first submit: before any timing exists, a single step could already exceed the
+/// target.
 const FIRST: usize = 1;
 
 /// Feeds steps to an executor in bursts of about 50 ms.
 #[derive(Debug)]
 pub(super) struct Bursts {
     len: usize,
-    /// Whether a step panicked, so that nobody knows which tensors it wrote.
+    /// Whether a step panicked, leaving tensors in an unknown state.
     pub is_torn: bool,
 }
 
-/// Notes a panic while a burst is handed over, unless it is forgotten before.
+/// Records a panic while a burst is submitted; forgotten on success.
 struct Handover<'a>(&'a mut bool);
 
 impl Drop for Handover<'_> {
@@ -46,13 +47,13 @@ impl Bursts {
         }
     }
 
-    /// Runs `phases` for every step, and calls `on_done` with the metrics of each burst. Where that
-    /// breaks, no other burst is begun, and those under way are waited for. After each burst the
-    /// task yields, so that a timeout or another task gets its turn on any device.
+    /// Runs `phases` for every step, and calls `on_done` with the metrics of each burst. If that
+    /// breaks, no further burst is begun, and those in flight are awaited. After each burst the
+    /// task yields, so that a timeout or another task can run on any device.
     ///
-    /// `on_begun` is told of the steps of each burst before it is begun. What is begun comes to its end, even
-    /// where the future is dropped or `on_done` panics: so that is where training stands, for whatever is
-    /// done next comes after it.
+    /// `on_begun` is called with the number of steps of each burst before it begins. A burst that
+    /// has begun always completes, even if the future is dropped or `on_done` panics: so the
+    /// position of training includes it, and later work is ordered after it.
     ///
     /// # Errors
     /// As [`Executor::run`] and [`Pending::wait`].
@@ -97,7 +98,7 @@ impl Bursts {
         }
     }
 
-    /// Halfway from the present length to the one that would have taken [`TARGET`].
+    /// Moves the burst length halfway to the one that would have taken [`TARGET`].
     fn adapt(&mut self, steps: usize, took: Duration) {
         let ideal = steps as f64 * TARGET.as_secs_f64() / took.as_secs_f64().max(1e-6);
         let ideal = ideal.min(STEPS_PER_RUN as f64) as usize;

@@ -1,4 +1,4 @@
-//! Checkpoints: safetensors files that say what they hold, replaced in one step and checked by sum.
+//! Checkpoints: self-describing safetensors files, replaced atomically and protected by a checksum.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
@@ -14,18 +14,18 @@ use crate::files;
 use crate::notices::Notices;
 use crate::shape::Shape;
 
-/// The metadata key of the checksum of everything else. Other programs have no keys that begin so.
+/// The metadata key of the checksum of everything else. The prefix is reserved for this crate.
 const CHECKSUM: &str = "wgrad.crc32";
 
-/// The metadata key and name of the format: a file that carries it must carry a checksum too.
+/// The metadata key and name of the format: a file with it must have a checksum too.
 const FORMAT: (&str, &str) = ("wgrad.format", "wgrad checkpoint 1");
 
 /// The largest file read: far above any model that fits an adapter's default limits.
 const LARGEST: u64 = 4 << 30;
 
-/// Named arrays, and what they belong to.
+/// Named arrays, with metadata of the training that they belong to.
 ///
-/// Parameters carry PyTorch's names and layouts for the same `nn.Sequential`: `0.weight`, `0.bias`,
+/// Parameters have PyTorch's names and layouts for the same `nn.Sequential`: `0.weight`, `0.bias`,
 /// `4.weight`, …, so that `load_state_dict` takes them as they are. The state of the optimizer is
 /// named `optimizer.velocity.0.weight` and so on.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -33,17 +33,17 @@ pub struct Checkpoint {
     /// The arrays, by name.
     pub tensors: BTreeMap<String, (Shape, Vec<f32>)>,
     /// Arrays of integers, by name: counters that PyTorch keeps among a model's weights, such as
-    /// `1.num_batches_tracked`. No layer reads them; they are kept for those who do.
+    /// `1.num_batches_tracked`. No layer reads them; they are kept for other programs.
     pub integers: BTreeMap<String, (Shape, Vec<i64>)>,
-    /// What a trainer writes beside them: model, training options, seed, epoch, step. In files of other
-    /// programs, what these wrote; they may use any key that does not begin with `wgrad.`.
+    /// The trainer's metadata: model, training options, seed, epoch, step. In files of other
+    /// programs, their metadata, under any key that does not begin with `wgrad.`.
     pub metadata: BTreeMap<String, String>,
-    /// What loading changed: arrays of F64 that were rounded. It is not saved.
+    /// The changes made by loading: arrays of F64 that were rounded. Not saved.
     pub notices: Notices,
 }
 
 impl Checkpoint {
-    /// The first value that is infinite or NaN: its array, its place in it, and the value.
+    /// The first value that is infinite or NaN: its array, its flat index, and the value.
     pub fn first_not_finite(&self) -> Option<(&str, usize, f32)> {
         self.tensors.iter().find_map(|(name, (_, values))| {
             let at = values.iter().position(|value| !value.is_finite())?;
@@ -51,13 +51,13 @@ impl Checkpoint {
         })
     }
 
-    /// Writes the file under a temporary name beside `path`, has it on the disk, and renames it: at
-    /// any moment `path` is the old file or the new one, whole. Values that are not finite are
-    /// refused: nothing continues from them, and the old file may be the last good one.
+    /// Writes the file under a temporary name beside `path`, syncs it, and renames it: at any
+    /// moment `path` is the complete old or new file. Values that are not finite are refused:
+    /// training cannot continue from them, and the old file may be the last good one.
     ///
     /// # Errors
-    /// The disk's, or the format's where a name or a size does not fit it; more than the 4 GiB that
-    /// [`Checkpoint::load`] reads; a value that is infinite or NaN; something at `path` that is no file.
+    /// The file cannot be written, a name or size is invalid in the format, the content exceeds the
+    /// 4 GiB that [`Checkpoint::load`] reads, a value is infinite or NaN, or `path` is not a file.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let refuse = |expected: &str, got: String| Error::Data {
@@ -69,7 +69,7 @@ impl Checkpoint {
             let got = format!("{value} at {at} of {name}");
             return Err(refuse("finite values to save", got));
         }
-        // A rename would take a device such as /dev/null away from everyone.
+        // A rename would replace a device such as /dev/null.
         if fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
             return Err(refuse("a file to write", "a device or a pipe".to_owned()));
         }
@@ -115,11 +115,11 @@ impl Checkpoint {
         })
     }
 
-    /// Reads a file, and checks its sum where it has one.
+    /// Reads a file, and verifies its checksum if it has one.
     ///
     /// # Errors
-    /// A file that cannot be read, is no safetensors file, or whose content is not what was written;
-    /// arrays of other elements than F32, F64, F16, BF16 and I64.
+    /// The file cannot be read, is not a safetensors file or is damaged, or an array has elements
+    /// other than F32, F64, F16, BF16 and I64.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let io = |source| Error::Io {
@@ -140,7 +140,7 @@ impl Checkpoint {
         Checkpoint::from_bytes(&bytes).map_err(|(expected, got)| wrong(expected, got))
     }
 
-    /// What `bytes` hold, or what they were expected to hold and what they do.
+    /// Parses `bytes`; the error is what was expected and what was found.
     fn from_bytes(bytes: &[u8]) -> std::result::Result<Self, (&'static str, String)> {
         let format = "a safetensors file";
         let file = SafeTensors::deserialize(bytes).map_err(|error| (format, error.to_string()))?;
@@ -164,7 +164,7 @@ impl Checkpoint {
         let format = checkpoint.metadata.remove(FORMAT.0);
         let written = checkpoint.metadata.remove(CHECKSUM);
         match format {
-            // Either key without the other is a file of ours that was damaged.
+            // Either key without the other means that one of our files was damaged.
             None if written.is_none() => return Ok(checkpoint),
             Some(format) if format == FORMAT.1 => {}
             other => return Err((FORMAT.1, other.unwrap_or_else(|| "no format".to_owned()))),
@@ -178,8 +178,8 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    /// CRC-32 of the metadata, but for the keys that [`Checkpoint::save`] writes itself, and of the
-    /// tensors, in the order of their names.
+    /// CRC-32 of the metadata, except the keys that [`Checkpoint::save`] adds, and of the tensors,
+    /// in the order of their names.
     fn checksum(&self) -> String {
         let mut crc = flate2::Crc::new();
         let mut update = |bytes: &[u8]| {
@@ -206,8 +206,8 @@ impl Checkpoint {
     }
 }
 
-/// Sorts the names in the header of a file, so that equal checkpoints are equal files: safetensors writes the
-/// metadata as a hash map has them. No byte of the data moves.
+/// Sorts the names in the header of a file, so that equal checkpoints are equal files: safetensors
+/// writes the metadata in the order of a hash map. The data does not move.
 fn sort_header(file: &mut [u8]) {
     let Some((len, rest)) = file.split_first_chunk_mut::<8>() else {
         return;

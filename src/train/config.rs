@@ -1,10 +1,10 @@
-//! How to train.
+//! Training options.
 
 use super::Planning;
 use crate::loss::Loss;
 use crate::optim::{Optimizer, Schedule};
 
-/// How to train.
+/// Training options.
 ///
 /// ```
 /// use wgrad::{Config, Loss, Sgd};
@@ -15,19 +15,19 @@ use crate::optim::{Optimizer, Schedule};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Config {
-    /// What is minimised.
+    /// The loss to minimise.
     pub loss: Loss,
-    /// What minimises it.
+    /// The optimizer.
     pub optimizer: Optimizer,
-    /// How its learning rate changes from step to step.
+    /// The schedule of its learning rate.
     pub schedule: Schedule,
-    /// Rows of a batch; the last batch of an epoch holds what is left.
+    /// Rows per batch; the last batch of an epoch holds the remaining samples.
     pub batch_size: usize,
-    /// Draws the initial parameters and the order of the samples.
+    /// Seed of the initial parameters and the order of the samples.
     pub seed: u64,
-    /// Whether each epoch visits the samples in an order of its own, or as they are stored.
+    /// Whether each epoch visits the samples in a new random order, or in stored order.
     pub shuffle: bool,
-    /// The plan that trains.
+    /// The plan to train with.
     pub planning: Planning,
 }
 
@@ -45,31 +45,31 @@ impl Config {
         }
     }
 
-    /// The same with batches of `rows`.
+    /// Sets the batch size.
     pub fn batch_size(mut self, rows: usize) -> Self {
         self.batch_size = rows;
         self
     }
 
-    /// The same with a learning rate that changes by `schedule`.
+    /// Sets the schedule of the learning rate.
     pub fn schedule(mut self, schedule: Schedule) -> Self {
         self.schedule = schedule;
         self
     }
 
-    /// The same with another seed.
+    /// Sets the seed.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// The same with or without shuffling.
+    /// Enables or disables shuffling.
     pub fn shuffle(mut self, shuffle: bool) -> Self {
         self.shuffle = shuffle;
         self
     }
 
-    /// The same with another plan.
+    /// Sets the plan to train with.
     pub fn planning(mut self, planning: Planning) -> Self {
         self.planning = planning;
         self

@@ -1,16 +1,16 @@
-//! Tensors of other programs as f32.
+//! Converts tensors of other programs to f32.
 
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, TensorView};
 
 use crate::notices::Notices;
 
-/// The values of a tensor of floats as f32; `notices` says where that rounds.
+/// The values of a tensor of floats as f32; rounding gives a notice.
 ///
-/// F16 and BF16 are parts of f32, so that nothing of theirs is lost.
+/// F16 and BF16 are subsets of f32, so their conversion is exact.
 ///
 /// # Errors
-/// What was expected and what was found: another kind of element, a number that no f32 is near.
+/// The element type is not a float, or a value is out of f32's range: what was expected and found.
 pub(super) fn floats(
     name: &str,
     view: &TensorView<'_>,

@@ -1,4 +1,4 @@
-//! A folder that one training has to itself.
+//! An exclusive lock on a run's folder.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -6,16 +6,15 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::files::{self, Lock, NoLock};
 
-/// The file of a folder that is locked. It stays, empty but for the number of the process that had
-/// it last.
+/// The lock file of a folder. It is kept, and holds only the id of the last process that locked it.
 const NAME: &str = ".lock";
 
-/// Holds a folder, such as that of a run's checkpoints: another [`FolderLock`] of the same folder,
-/// in this process or in another, is refused until this one is dropped or its process has ended,
-/// however it ended.
+/// Locks a folder, such as that of a run's checkpoints: another [`FolderLock`] of the same folder,
+/// in this process or another, is refused until this one is dropped or its process ends, in any
+/// way.
 ///
-/// It keeps nobody from reading or writing the folder who does not ask for it. On a file system
-/// without locks it holds nothing.
+/// The lock is advisory: it does not prevent reading or writing the folder. On a file system
+/// without locks it has no effect.
 #[derive(Debug)]
 pub struct FolderLock {
     folder: PathBuf,
@@ -23,15 +22,15 @@ pub struct FolderLock {
 }
 
 impl FolderLock {
-    /// The file that is locked where `folder` is taken.
+    /// The lock file of `folder`.
     pub fn file(folder: impl AsRef<Path>) -> PathBuf {
         folder.as_ref().join(NAME)
     }
 
-    /// Takes `folder`, which is made where there is none.
+    /// Locks `folder`, which is created if it does not exist.
     ///
     /// # Errors
-    /// [`Error::InUse`] where another has it; a folder that cannot be made or written.
+    /// [`Error::InUse`] if another holds the lock; or the folder cannot be created or written.
     pub fn take(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
         match files::lock(&FolderLock::file(folder), Duration::ZERO) {

@@ -1,4 +1,4 @@
-//! Whose weights are whose: names of a checkpoint's tensors that are not this model's.
+//! Matches a checkpoint's tensors with a model's when their names differ.
 
 use std::collections::BTreeMap;
 
@@ -8,18 +8,19 @@ use crate::shape::Shape;
 /// A tensor's name and shape.
 pub(super) type Named<'a> = (&'a str, &'a Shape);
 
-/// For each of our tensors the name of theirs:
+/// For each of our tensors, the name of theirs:
 ///
-/// 1. by name, where all names are the same;
-/// 2. by what is left of the names, where all of theirs begin with the same module (`module.`, `net.`);
-/// 3. layer by layer, a layer being the tensors whose names differ only after the last dot, where each
-///    of our layers has the same last parts and shapes as exactly one of theirs, and no other of ours.
+/// 1. by name, if all names are equal;
+/// 2. by the rest of the names, if all of theirs begin with the same module (`module.`, `net.`);
+/// 3. layer by layer, a layer being the tensors whose names differ only after the last dot, if the
+///    last
+///    parts and shapes of each of our layers match exactly one of theirs, and no other of ours.
 ///
-/// Neither the order of a file, which is sorted, nor numbers within names say in which order layers are
-/// run. So two layers of equal shapes are never told apart but by equal names.
+/// Neither the order of a file, which is sorted, nor numbers within names give the order in which
+/// layers run. So two layers of equal shapes are matched only by equal names.
 ///
 /// # Errors
-/// None of the three does it; the error lists both sides.
+/// None of the three rules applies; the error lists both sides.
 pub(super) fn matching<'a>(ours: &[Named<'_>], theirs: &[Named<'a>]) -> Result<Vec<&'a str>> {
     by_name(ours, theirs)
         .or_else(|| by_layer(ours, theirs))
@@ -63,7 +64,7 @@ fn by_name<'a>(ours: &[Named<'_>], theirs: &[Named<'a>]) -> Option<Vec<&'a str>>
     }
 }
 
-/// What a layer is told apart by: the last parts of its tensors' names, and their shapes.
+/// The signature that identifies a layer: the last parts of its tensors' names, and their shapes.
 type Signature<'a> = Vec<(&'a str, &'a Shape)>;
 
 fn by_layer<'a>(ours: &[Named<'_>], theirs: &[Named<'a>]) -> Option<Vec<&'a str>> {

@@ -1,4 +1,4 @@
-//! Which plan a model is trained by.
+//! The choice of a model's plan.
 
 use crate::device::Device;
 use crate::error::Result;
@@ -7,14 +7,14 @@ use crate::notices::Notices;
 use crate::plan::Plan;
 use crate::tune::{self, Choices, Effort};
 
-/// Which plan a model is trained by.
+/// The plan to train a model with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Planning {
-    /// The readable one: an op for each step of the mathematics, a buffer for each tensor.
+    /// The readable plan: an op for each step of the mathematics, a buffer for each tensor.
     Unfused,
-    /// Fused ops, by kernels chosen on the device.
+    /// Fused ops, with kernels chosen on the device.
     Fused(Effort),
-    /// Fused ops, by kernels that were chosen before.
+    /// Fused ops, with kernels chosen earlier.
     Chosen(Choices),
 }
 

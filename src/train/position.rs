@@ -1,6 +1,6 @@
-//! Where training stands.
+//! The position of training.
 
-/// Where training stands: complete epochs, and steps of the one begun.
+/// The position of training: complete epochs, and steps of the current one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Position {
     pub epoch: u64,
@@ -8,7 +8,7 @@ pub(super) struct Position {
 }
 
 impl Position {
-    /// So many steps further, within an epoch of `per_epoch`.
+    /// Advances by `steps` steps, within an epoch of `per_epoch`.
     pub fn advance(&mut self, steps: u64, per_epoch: u64) {
         self.step += steps;
         if self.step >= per_epoch {

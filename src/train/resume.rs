@@ -1,4 +1,4 @@
-//! From a trainer to a checkpoint, and back.
+//! Saves a trainer to a checkpoint, and restores it.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -14,19 +14,19 @@ use crate::plan::{Element, Plan, Role, Tensor, TensorId};
 use crate::shape::Shape;
 use crate::tune::Choices;
 
-/// What the names of the optimizer's arrays begin with.
+/// The prefix of the optimizer's arrays.
 const OPTIMIZER: &str = "optimizer.";
 
-/// Under what a checkpoint says by which kernels it was trained, and what it says of the readable plan.
+/// Metadata key for the kernel choices; its value for the unfused plan.
 const KERNELS: &str = "kernels";
 const UNFUSED: &str = "unfused";
 
 impl Checkpoint {
-    /// The plan that this was trained by: a trainer that resumes with it gives the same bits as one that
-    /// was never stopped.
+    /// The plan of the training: a trainer that resumes with it gives the same bits as an
+    /// uninterrupted one.
     ///
     /// # Errors
-    /// Kernels that are not written as a trainer writes them.
+    /// The kernel choices cannot be parsed.
     pub fn planning(&self) -> Result<Planning> {
         match self.metadata.get(KERNELS).map(String::as_str) {
             None | Some(UNFUSED) => Ok(Planning::Unfused),
@@ -36,11 +36,11 @@ impl Checkpoint {
 }
 
 impl Trainer {
-    /// Everything that training continues from: parameters, optimizer state, epoch and step, and what
-    /// they belong to. It waits for the device.
+    /// The state needed to continue training: parameters, optimizer state, epoch and step, and the
+    /// options that they belong to. Waits for the device.
     ///
     /// # Errors
-    /// A device that is lost or reports a fault; training that was cut off within a step.
+    /// The device was lost or reported a fault, or training was cut off within a step.
     pub async fn checkpoint(&self) -> Result<Checkpoint> {
         self.check_whole()?;
         let plan = self.executor.plan();
@@ -60,7 +60,7 @@ impl Trainer {
                     let tensor = (state.shape.clone(), bytemuck::cast_vec(words));
                     tensors.insert(state.name.clone(), tensor);
                 }
-                // PyTorch's counters have no extents.
+                // PyTorch's counters are scalars.
                 Element::U32 | Element::U8 => {
                     let counts = words.into_iter().map(i64::from).collect();
                     integers.insert(state.name.clone(), (Shape::new([]), counts));
@@ -83,12 +83,12 @@ impl Trainer {
         })
     }
 
-    /// Goes back to where `checkpoint` was taken, or forward: the steps to come give the same bits as
-    /// they did then on the same adapter, at the learning rate of then.
+    /// Restores the state of `checkpoint`, earlier or later: on the same adapter, the next steps
+    /// give the same bits as they did then, at the learning rate of the checkpoint.
     ///
     /// # Errors
-    /// A checkpoint of another model, other training options or another data set, by name; a device that
-    /// is lost or reports a fault.
+    /// The checkpoint belongs to another model, other training options or another data set, which
+    /// the error names; or the device was lost or reported a fault.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         self.executor.check()?;
         for (key, ours) in self.options() {
@@ -96,7 +96,7 @@ impl Trainer {
                 .metadata
                 .get(&key)
                 .map_or("nothing", String::as_str);
-            // The rate may change from step to step; the checkpoint says what it is now.
+            // The rate may change from step to step; the checkpoint holds the current one.
             if without_rate(theirs) != without_rate(&ours) {
                 let on_one_line = |text: &str| text.replace('\n', "; ");
                 let what = format!("checkpoint's {key}");
@@ -119,7 +119,7 @@ impl Trainer {
         check_rate("checkpoint's learning rate", learning_rate)?;
         let arenas = arenas(self.executor.plan()).into_iter();
         let arenas = arenas.map(|(prefix, arena)| self.read_arena(checkpoint, &prefix, &arena));
-        // All are read before one is written: a checkpoint that is refused changes nothing.
+        // Read all before writing any: a refused checkpoint changes nothing.
         let arenas = arenas.collect::<Result<Vec<_>>>()?;
         let states = self.read_states(checkpoint)?;
         for (arena, values) in arenas {
@@ -134,18 +134,18 @@ impl Trainer {
         Ok(())
     }
 
-    /// Takes the parameters of a checkpoint, and nothing else of it. They may come from PyTorch: the
-    /// `state_dict` of the same network, saved by its safetensors package. Returns what a user should
-    /// know: arrays that were rounded when they were loaded, and names that are not this model's.
+    /// Loads only the parameters of a checkpoint. They may come from PyTorch: the `state_dict` of
+    /// the same network, saved by its safetensors package. Returns notices for the user: arrays
+    /// that were rounded when loaded, and names that differ from this model's.
     ///
-    /// Names are those of the same `nn.Sequential` (`0.weight`, `4.bias`); or these after a module that
-    /// all share (`module.0.weight`, as `DataParallel` writes); or any others, if each layer is told
-    /// apart from all the others by the shapes and last parts of its names (`conv1.weight`,
-    /// `fc1.bias`). Two layers of equal shapes need equal names, since no file says which is run first.
+    /// Names are those of the same `nn.Sequential` (`0.weight`, `4.bias`); or these with a module
+    /// prefix that all share (`module.0.weight`, as `DataParallel` writes); or any others, if each
+    /// layer is unique by the shapes and last parts of its names (`conv1.weight`, `fc1.bias`). Two
+    /// layers of equal shapes need equal names, since a file does not tell which runs first.
     ///
     /// # Errors
-    /// Parameters that are not this model's, with the names and shapes of both; a device that is lost or
-    /// reports a fault.
+    /// The parameters do not match this model's: the error lists the names and shapes of both. Or
+    /// the device was lost or reported a fault.
     pub fn load_parameters(&mut self, checkpoint: &Checkpoint) -> Result<Notices> {
         self.check_whole()?;
         self.executor.check()?;
@@ -169,7 +169,7 @@ impl Trainer {
             }
             let tensor = checkpoint.tensors[theirs].clone();
             renamed.tensors.insert(name.clone(), tensor);
-            // The counters of a layer go with its other tensors.
+            // The counters of a layer are matched with its other tensors.
             let layers = (name.rsplit_once('.'), theirs.rsplit_once('.'));
             let (Some((our_layer, _)), Some((their_layer, _))) = layers else {
                 continue;
@@ -195,7 +195,7 @@ impl Trainer {
         Ok(notices)
     }
 
-    /// The states, and what the checkpoint makes of them. A counter that it lacks begins at zero.
+    /// The states, with their values in the checkpoint. A missing counter starts at zero.
     fn read_states(&self, checkpoint: &Checkpoint) -> Result<Vec<(TensorId, Vec<u32>)>> {
         let states = self.executor.plan().tensors_of(Role::State);
         let read = states.map(|(id, state)| {
@@ -234,7 +234,7 @@ impl Trainer {
         read.collect()
     }
 
-    /// An arena, and what the arrays of the checkpoint whose names begin with `prefix` make of it.
+    /// An arena, with its values from the arrays of the checkpoint whose names begin with `prefix`.
     fn read_arena(
         &self,
         checkpoint: &Checkpoint,
@@ -280,7 +280,7 @@ impl Trainer {
         Ok((arena, values))
     }
 
-    /// What must be the same for a checkpoint to be of this training.
+    /// The options that must equal the checkpoint's.
     fn options(&self) -> BTreeMap<String, String> {
         let config = &self.config;
         let entries = [
@@ -313,7 +313,7 @@ fn arenas(plan: &Plan) -> Vec<(String, String)> {
         .collect()
 }
 
-/// What a model's weights are: its parameters, and the states that are floats.
+/// A model's weights: its parameters, and the states that are floats.
 fn weights(plan: &Plan) -> Vec<&Tensor> {
     let states = plan.tensors_of(Role::State);
     let floats = states.filter(|(_, state)| state.element == Element::F32);
@@ -331,7 +331,7 @@ fn parameters(plan: &Plan) -> Vec<(String, &Tensor)> {
         .collect()
 }
 
-/// What an optimizer's text says, but for its learning rate.
+/// The text of an optimizer without its learning rate.
 fn without_rate(text: &str) -> Vec<&str> {
     let parts = text.split(", ");
     let is_rate = |part: &&str| part.starts_with("learning rate ");

@@ -94,7 +94,7 @@ impl Session {
         self.executor.plan()
     }
 
-    /// Where the model lives; its tensors are read and written through it.
+    /// The executor that holds the model; reads and writes its tensors.
     pub fn executor(&mut self) -> &mut Executor {
         &mut self.executor
     }
@@ -103,8 +103,8 @@ impl Session {
     /// batch size are a smaller batch, computed exactly.
     ///
     /// # Errors
-    /// No row, more rows than the batch size, images that do not fit the labels, a label that is no
-    /// class.
+    /// There are no rows or more than the batch size, images and labels differ in number, or a
+    /// label is not a class.
     pub fn set_batch(&mut self, images: &[f32], labels: &[u32]) -> Result<()> {
         let shape = &self.plan().tensor(self.images).shape;
         let (batch, len) = (shape.dims()[0], shape.elements() / shape.dims()[0]);
@@ -133,10 +133,10 @@ impl Session {
         Ok(())
     }
 
-    /// The learning rate of the steps to come.
+    /// Sets the learning rate of later steps.
     ///
     /// # Errors
-    /// A rate that is not finite and at least zero; a device that was lost or reported a fault.
+    /// The rate is negative or not finite, or the device was lost or reported a fault.
     pub fn set_learning_rate(&mut self, learning_rate: f32) -> Result<()> {
         self.executor.check()?;
         check_rate("learning rate", learning_rate)?;
@@ -144,7 +144,7 @@ impl Session {
         Ok(())
     }
 
-    /// From the batch to the logits, as a trained model computes them: by running statistics, without dropout.
+    /// The forward pass in inference: with running statistics, without dropout.
     ///
     /// # Errors
     /// As [`Session::forward`].
@@ -152,10 +152,10 @@ impl Session {
         self.run(Phase::Infer)
     }
 
-    /// From the batch to the logits, in training.
+    /// The forward pass in training.
     ///
     /// # Errors
-    /// A device that was lost or reported a fault; so for each phase.
+    /// The device was lost or reported a fault.
     pub fn forward(&mut self) -> Result<()> {
         self.run(Phase::Forward)
     }
@@ -171,7 +171,7 @@ impl Session {
             .of_sum(metrics.loss_sum, metrics.rows, self.classes))
     }
 
-    /// As [`Session::loss`], with the count of rows classified right.
+    /// Like [`Session::loss`], with the number of correct predictions.
     ///
     /// # Errors
     /// As [`Session::forward`].
@@ -180,7 +180,7 @@ impl Session {
         Ok(pending.wait().await?[0])
     }
 
-    /// From the loss's gradient to every parameter's.
+    /// The backward pass: the gradients of all parameters.
     ///
     /// # Errors
     /// As [`Session::forward`].
@@ -213,8 +213,8 @@ impl Session {
     /// The values of a tensor of the plan: `logits`, `0.weight`, `0.d_weight`, ….
     ///
     /// # Errors
-    /// No tensor of that name, or one of integers, which [`Executor::read_words`] reads; as
-    /// [`Session::forward`].
+    /// There is no such tensor, or it holds integers, which [`Executor::read_words`] reads; or an
+    /// error of [`Session::forward`].
     pub async fn read(&self, name: &str) -> Result<Vec<f32>> {
         self.executor.read(self.plan().find(name)?).await
     }
@@ -222,7 +222,7 @@ impl Session {
     /// Overwrites the values of a tensor of the plan.
     ///
     /// # Errors
-    /// No tensor of that name, one of integers, or another number of values.
+    /// There is no such tensor, it holds integers, or its length differs from that of `values`.
     pub fn write(&mut self, name: &str, values: &[f32]) -> Result<()> {
         let tensor = self.plan().find(name)?;
         self.executor.write(tensor, values)

@@ -25,33 +25,33 @@ use crate::tune::Choices;
 /// A part of the data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Split {
-    /// Trained on.
+    /// The training set.
     Train,
-    /// Tested on.
+    /// The test set.
     Test,
 }
 
-/// How far an epoch has come, a few times a second.
+/// The progress of an epoch, reported a few times a second.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress {
     /// Samples seen.
     pub samples: u64,
     /// Samples of the epoch.
     pub total: u64,
-    /// The mean loss of the samples since the last report, as reports print it.
+    /// The mean loss of the samples since the last report, as reported.
     pub loss: f64,
     /// Samples seen, over the seconds since the epoch began.
     pub samples_per_second: f64,
 }
 
-/// What training for an epoch, or an evaluation, came to.
+/// The result of an epoch of training, or of an evaluation.
 #[derive(Debug, Clone, Copy)]
 pub struct EpochReport {
-    /// The mean loss, as reports print it: for MSE over all elements, whatever trains.
+    /// The mean loss as reported: for MSE over all elements, whatever the reduction of training.
     pub loss: f64,
-    /// The share of samples classified right, 0 to 1.
+    /// The fraction of correct predictions, 0 to 1.
     pub accuracy: f64,
-    /// Samples over seconds.
+    /// Samples per second.
     pub samples_per_second: f64,
     /// The first step, counted from 1 at the epoch's beginning, whose loss was infinite or NaN.
     pub first_not_finite: Option<u64>,
@@ -60,11 +60,11 @@ pub struct EpochReport {
 /// Trains a model on a data set. The host only submits: batches are gathered, metrics summed and
 /// parameters updated on the device, and no step is waited for.
 ///
-/// A step counts as soon as it is submitted, since the device runs all that was submitted, in
-/// order. So a trainer whose `on_progress` panicked, or whose future was dropped, stands where its
-/// parameters are: the next call continues after the steps that are under way, and only their
-/// metrics are lost. Where a step itself panicked, nobody can tell which parameters it moved: then
-/// every call is [`Error::CutOff`] until [`Trainer::restore`].
+/// A step counts as soon as it is submitted, since the device runs all submitted work, in order. So
+/// the position of a trainer whose `on_progress` panicked, or whose future was dropped, matches its
+/// parameters: the next call continues after the steps in flight, and only their metrics are lost.
+/// If a step itself panicked, the parameters are in an unknown state: every call returns
+/// [`Error::CutOff`] until [`Trainer::restore`].
 #[derive(Debug)]
 pub struct Trainer {
     pub(super) graph: Graph,
@@ -85,11 +85,12 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// Lowers `model`, loads it and the whole data set into the device, and draws the parameters.
+    /// Lowers `model`, loads it and the whole data set onto the device, and initialises the
+    /// parameters.
     ///
     /// # Errors
-    /// A model that does not fit the data, a data set or a model that does not fit the device, an
-    /// option out of range.
+    /// The model does not fit the data, the data set or the model does not fit the device, or an
+    /// option is out of range.
     pub async fn new(
         device: &Device,
         model: &dyn Module,
@@ -160,7 +161,7 @@ impl Trainer {
         Ok(trainer)
     }
 
-    /// What the model means.
+    /// The model's graph.
     pub fn graph(&self) -> &Graph {
         &self.graph
     }
@@ -170,27 +171,27 @@ impl Trainer {
         self.executor.plan()
     }
 
-    /// The kernels that were chosen, unless the plan is the readable one. A trainer with these same choices
-    /// gives the same bits on the same adapter.
+    /// The chosen kernels; `None` for the readable plan. A trainer with the same choices gives the
+    /// same bits on the same adapter.
     pub fn choices(&self) -> Option<&Choices> {
         self.choices.as_ref()
     }
 
-    /// What came up while the trainer was made that a user should know and that is no error: a line
-    /// each. Kernels that were chosen on another adapter and cannot run on this one are such a line.
+    /// Notices for the user from creating the trainer, one line each: for example, kernels chosen
+    /// on another adapter that cannot run on this one.
     pub fn notices(&self) -> &[String] {
         &self.notices
     }
 
-    /// Where the model lives; its tensors are read and written through it.
+    /// The executor that holds the model; reads and writes its tensors.
     pub fn executor(&mut self) -> &mut Executor {
         &mut self.executor
     }
 
-    /// The learning rate of the steps to come.
+    /// Sets the learning rate of later steps.
     ///
     /// # Errors
-    /// A rate that is not finite and at least zero; a device that is lost or reports a fault.
+    /// The rate is negative or not finite, or the device was lost or reported a fault.
     pub fn set_learning_rate(&mut self, learning_rate: f32) -> Result<()> {
         self.executor.check()?;
         check_rate("learning rate", learning_rate)?;
@@ -198,31 +199,31 @@ impl Trainer {
         Ok(())
     }
 
-    /// Whether training continues after a loss that is infinite or NaN. At first it does not: it
-    /// ends in [`Error::NotFinite`].
+    /// Whether training continues after a loss that is infinite or NaN. By default it does not: it
+    /// ends with [`Error::NotFinite`].
     pub fn set_allow_not_finite(&mut self, allow: bool) {
         self.allow_not_finite = allow;
     }
 
-    /// How many epochs are complete.
+    /// Number of completed epochs.
     pub fn epochs(&self) -> u64 {
         self.position.epoch
     }
 
-    /// Whether an epoch was begun and not completed.
+    /// Whether an epoch has begun and is not complete.
     pub fn is_within_epoch(&self) -> bool {
         self.position.step > 0
     }
 
-    /// Trains on every training sample once, or on those that are left of an epoch that was stopped.
-    /// The report is of these samples as it went: each batch before the update that it led to.
+    /// Trains on every training sample once, or on the rest of a stopped epoch. The report covers
+    /// these samples, each batch evaluated before its update.
     ///
-    /// The future may be dropped at any moment, as a timeout does: then the steps that are under way come to
-    /// their end, and the next call goes on after them.
+    /// The future may be dropped at any moment, as a timeout does: the steps in flight complete,
+    /// and the next call continues after them.
     ///
     /// # Errors
-    /// A device that is lost or reports a fault; a loss that is not finite, after which no
-    /// parameter is worth keeping: go back to a checkpoint.
+    /// The device was lost or reported a fault; or the loss is not finite, after which no parameter
+    /// is worth keeping: restore a checkpoint.
     pub async fn train_epoch(
         &mut self,
         mut on_progress: impl FnMut(&Progress),
@@ -234,8 +235,8 @@ impl Trainer {
         .await
     }
 
-    /// As [`Trainer::train_epoch`], but where `on_progress` breaks, training stops after the steps
-    /// that are under way. [`Trainer::is_within_epoch`] tells if any are left; the next call goes on
+    /// Like [`Trainer::train_epoch`], but if `on_progress` breaks, training stops after the steps
+    /// in flight. [`Trainer::is_within_epoch`] tells if any steps are left; the next call continues
     /// with them.
     ///
     /// # Errors
@@ -263,7 +264,7 @@ impl Trainer {
     }
 
     /// # Errors
-    /// A step that panicked.
+    /// A step panicked.
     pub(super) fn check_whole(&self) -> Result<()> {
         match self.bursts.is_torn {
             true => Err(Error::CutOff),
@@ -351,7 +352,7 @@ impl Trainer {
         }
         if shuffle {
             let mut generator = ChaCha8Rng::seed_from_u64(self.config.seed);
-            // Stream 0 and those after it draw parameters; the orders count from the other end.
+            // Parameters use streams from 0 up; the orders use streams from the other end.
             generator.set_stream(u64::MAX - self.position.epoch);
             order[..self.train_len].shuffle(&mut generator);
         }

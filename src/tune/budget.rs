@@ -1,19 +1,19 @@
-//! What measuring may take in all.
+//! The time budget of tuning.
 
 use std::time::Duration;
 
 use web_time::Instant;
 
-/// The time that is left to measure in.
+/// The time left for measuring.
 #[derive(Debug)]
 pub(super) struct Budget {
-    /// None is never.
+    /// `None`: no limit.
     end: Option<Instant>,
     longest: Duration,
 }
 
 impl Budget {
-    /// So much time from now on.
+    /// `budget` from now on.
     pub fn new(budget: Duration) -> Self {
         Budget {
             end: Instant::now().checked_add(budget),
@@ -21,13 +21,13 @@ impl Budget {
         }
     }
 
-    /// Whether one more measurement ends in time, even if it takes twice as long as the longest before it.
+    /// Whether one more measurement fits, even if it takes twice as long as the longest so far.
     pub fn is_left(&self) -> bool {
         let ends_in_time = |end| Instant::now() + 2 * self.longest < end;
         self.end.is_none_or(ends_in_time)
     }
 
-    /// Remembers how long something took that began at `begun`.
+    /// Records a measurement that began at `begun`.
     pub fn count(&mut self, begun: Instant) {
         self.longest = self.longest.max(begun.elapsed());
     }

@@ -6,14 +6,14 @@ use super::Effort;
 use crate::gpu::Adapter;
 use crate::ops::{ConvForward, ConvPoolForward, ConvSizes, Op, Variant};
 
-/// The kernels of an op that are measured, unless all are.
+/// Maximum kernels measured per op, unless all are.
 const MOST: usize = 3;
 
-/// FLOP from which on an op is a large one.
+/// Ops from this many FLOP on are large.
 const LARGE: u64 = 1 << 24;
 
-/// On software adapters barriers and loads are expensive, and few invocations cost nothing. Where
-/// subgroups pass A's rows around, the others take two to five times as long.
+/// On software adapters barriers and loads are expensive; low occupancy is free. Without
+/// broadcasting A's rows within subgroups, kernels take two to five times as long.
 const SOFTWARE: &[&[&str]] = &[
     &["gemm_broadcast_tall/16", "gemm_broadcast/16"],
     &["gemm_8x8/16", "gemm_8x8/64", "gemm_4x4/16", "gemm_4x4/64"],
@@ -47,8 +47,8 @@ pub(super) fn is_worthwhile(op: &dyn Op, adapter: &Adapter, effort: Effort) -> b
     effort == Effort::Full || !is_slow
 }
 
-/// The kernels to choose from, the one that suits adapters of this kind first; with full effort also
-/// those that do not: one of them can take a hundred times as long, and the whole budget.
+/// The kernels to choose from, the default for this kind of adapter first. Only with full effort
+/// those that do not suit it: one of them can take a hundred times as long, and the whole budget.
 pub(super) fn candidates(op: &dyn Op, adapter: &Adapter, effort: Effort) -> Vec<Variant> {
     let families: &[&[&str]] = match adapter.is_software() {
         true => SOFTWARE,

@@ -1,4 +1,4 @@
-//! Which kernel computes what, as text and as a plan.
+//! Kernel choices, as text and applied to a plan.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,17 +12,17 @@ use crate::graph::Graph;
 use crate::notices::Notices;
 use crate::plan::Plan;
 
-/// Which kernel computes what.
+/// The kernel of each op.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Choices {
-    /// How each convolution is computed, by its layer's name.
+    /// The strategy of each convolution, by its layer's name.
     pub convs: ConvKernels,
     /// The variant of each op that has several, by [`Op::choice`](crate::ops::Op::choice).
     pub ops: BTreeMap<String, String>,
 }
 
 impl fmt::Display for Choices {
-    /// One line for each: `conv2: columns`, `product of 1 32×676 by 676×32: gemm_8x8/16`.
+    /// One line per choice: `conv2: columns`, `product of 1 32×676 by 676×32: gemm_8x8/16`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (layer, kernel) in &self.convs {
             writeln!(f, "{layer}: {kernel}")?;
@@ -59,9 +59,10 @@ impl FromStr for Choices {
 }
 
 impl Choices {
-    /// The fast plan of `graph` for `device`, by these kernels; ops that they do not name keep
-    /// their own. A choice that the device cannot run gives way to one that it can, and one that names
-    /// nothing of the plan goes: `notices` says so, and what is left is what the plan runs.
+    /// The fast plan of `graph` for `device`, with these kernels; ops that they do not name keep
+    /// their defaults. A choice that the device cannot run is replaced, and one for an op that is
+    /// not in the plan is removed, each with a notice; afterwards the choices are those that the
+    /// plan runs.
     ///
     /// # Errors
     /// As [`Graph::fast`].

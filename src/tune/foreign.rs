@@ -1,4 +1,4 @@
-//! Choices that were made elsewhere: on another adapter, for another model, by another version.
+//! Choices made elsewhere: on another adapter, for another model, by another version.
 
 use std::collections::BTreeSet;
 
@@ -13,8 +13,8 @@ use crate::notices::Notices;
 use crate::ops::Op;
 use crate::plan::Plan;
 
-/// Leaves of `choices` what names an op of the fast plan of `graph` and runs on `device`; puts what suits
-/// the device in the place of what does not run there.
+/// Removes `choices` for ops that are not in the fast plan of `graph`, and replaces those that do
+/// not run on `device` by the device's defaults.
 ///
 /// # Errors
 /// As [`Graph::fast`].
@@ -65,8 +65,8 @@ pub(super) fn adapt(
     Ok(())
 }
 
-/// The plan by the chosen ways to compute convolutions; by the usual ones, where only those fit the
-/// adapter's limits.
+/// The plan with the chosen convolution strategies, or with the default ones if only those are
+/// within the adapter's limits.
 fn fitting(
     choices: &mut Choices,
     device: &Device,
@@ -79,7 +79,7 @@ fn fitting(
     };
     let usual = graph.fast(&ConvKernels::new())?;
     if !adapter.fits(&usual) {
-        // Loading says what does not fit.
+        // Loading reports the limit that it exceeds.
         return Ok(plan);
     }
     for (layer, kernel) in std::mem::take(&mut choices.convs) {
@@ -88,7 +88,7 @@ fn fitting(
     Ok(usual)
 }
 
-/// Whether `op` has a kernel of that name, and the device can run it.
+/// Whether `op` has a kernel called `name`, and the device can run it.
 fn runs(op: &dyn Op, name: &str, device: &Device) -> bool {
     let mut variants = op.variants().into_iter();
     let named = variants.find(|variant| variant.name == name);
@@ -98,7 +98,7 @@ fn runs(op: &dyn Op, name: &str, device: &Device) -> bool {
     })
 }
 
-/// The kernel of `op` that suits the device; the reference computes all alike.
+/// The default kernel of `op` on the device; to the CPU reference all are the same.
 fn substitute(op: &dyn Op, device: &Device) -> Option<String> {
     let variants = match device.adapter() {
         Some(adapter) => candidates(op, adapter, Effort::Off),

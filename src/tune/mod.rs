@@ -1,9 +1,9 @@
 //! Chooses kernels by measuring them: on the adapter at hand, for a plan's shapes.
 //!
-//! All kernels of an op are under the same error bound, so a choice may change the last bits of a result
-//! and nothing else. What was measured and chosen is remembered on disk, so that the same adapter chooses
-//! alike the next time, at once; [`Choices`] says what was chosen, and a plan lowered with the same choices gives the same
-//! bits.
+//! All kernels of an op have the same error bound, so a choice may change only the last bits of a
+//! result. Times and choices are cached on disk, so that the same adapter makes the same choices
+//! the next time, at once. [`Choices`] holds them; a plan lowered with the same choices gives the
+//! same bits.
 
 mod budget;
 mod candidates;
@@ -30,20 +30,20 @@ use budget::Budget;
 use candidates::{candidates, is_worthwhile};
 pub use choices::Choices;
 
-/// Ways to compute a convolution within this factor of the fastest are measured again, since a machine's speed
+/// Convolution strategies within this factor of the fastest are measured again, since machine speed
 /// fluctuates.
 const CLOSE: f64 = 1.5;
 
 /// How much to measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Effort {
-    /// Nothing: the kernels that suit adapters of this kind.
+    /// Nothing: use the defaults for this kind of adapter.
     Off,
-    /// For two seconds at most, the kernels that suit adapters of this kind, the costliest ops first; or what
-    /// was chosen before.
+    /// For at most two seconds, the kernels that suit this kind of adapter, the costliest ops
+    /// first; or reuse cached choices.
     #[default]
     Quick,
-    /// Every kernel of every op, and anew what was measured before.
+    /// Every kernel of every op, ignoring cached times.
     Full,
 }
 
@@ -56,7 +56,7 @@ impl Effort {
         }
     }
 
-    /// Of one run of one kernel.
+    /// The duration of one run of one kernel.
     fn run(self) -> Duration {
         match self {
             Effort::Off | Effort::Quick => Duration::from_millis(2),
@@ -65,11 +65,11 @@ impl Effort {
     }
 }
 
-/// Chooses the kernels for the fast plan of `graph` on `device`. `notices` takes what a user
-/// should know of it.
+/// Chooses the kernels for the fast plan of `graph` on `device`. `notices` receives messages for
+/// the user.
 ///
 /// # Errors
-/// A device that is lost or reports a fault.
+/// The device was lost or reported a fault.
 pub async fn choose(
     device: &Device,
     graph: &Graph,
@@ -116,7 +116,7 @@ pub async fn choose(
     for op in nodes {
         if let Some(key) = op.choice().filter(|key| !choices.ops.contains_key(key)) {
             let best = tuner.best(op).await?;
-            // Without a name no kernel of the op has loops as short as they must be: the plan is split.
+            // No name: every kernel of the op exceeds the loop limit, so the plan will be split.
             if !best.0.is_empty() {
                 choices.ops.insert(key, best.0);
             }
@@ -132,7 +132,8 @@ pub async fn choose(
     Ok(choices)
 }
 
-/// The reference has one way to compute an op; of convolution's it takes the one that writes no columns.
+/// The choices for the CPU reference, which has one way to compute an op: convolutions without
+/// columns.
 fn on_the_reference(graph: &Graph) -> Choices {
     let layers = graph.convolutions().into_iter();
     Choices {
@@ -141,7 +142,7 @@ fn on_the_reference(graph: &Graph) -> Choices {
     }
 }
 
-/// Tells models, and versions of the kernels, apart.
+/// A checksum that identifies the model and the version of the kernels.
 ///
 /// # Errors
 /// As [`Graph::fast`].
@@ -156,11 +157,11 @@ fn checksum(graph: &Graph) -> Result<String> {
 
 struct Tuner<'a> {
     adapter: &'a Adapter,
-    /// How often the loops of an invocation may go round.
+    /// The adapter's loop limit.
     longest: u64,
     bench: Option<Workbench>,
     cache: Cache,
-    /// None where kernels are taken for right.
+    /// `None` if kernels are not checked.
     checks: Option<Checks<'a>>,
     notices: &'a mut Notices,
     effort: Effort,
@@ -168,8 +169,8 @@ struct Tuner<'a> {
 }
 
 impl Tuner<'_> {
-    /// For each convolution the kernel whose ops take least time together; those whose time the budget
-    /// does not allow to measure do not count.
+    /// For each convolution, the strategy with the least total time of its ops; strategies that the
+    /// budget leaves unmeasured are ignored.
     async fn convolutions(&mut self, graph: &Graph) -> Result<ConvKernels> {
         let mut chosen = ConvKernels::new();
         for layer in graph.convolutions() {
@@ -223,7 +224,7 @@ impl Tuner<'_> {
         Ok(chosen)
     }
 
-    /// Measures a plan's ops that `counts` once more, each by its best kernel.
+    /// Measures the plan's ops selected by `counts` once more, each with its best kernel.
     async fn measure_again(
         &mut self,
         plan: &Plan,
@@ -242,8 +243,8 @@ impl Tuner<'_> {
         Ok(())
     }
 
-    /// The time of a training step's ops that `counts`, each by its best kernel; none once it is clear that
-    /// it reaches `limit`.
+    /// The total time of the ops selected by `counts` in a training step, each with its best
+    /// kernel; `None` once it reaches `limit`.
     async fn time_of(
         &mut self,
         plan: &Plan,
@@ -267,7 +268,7 @@ impl Tuner<'_> {
         Ok(Some(total))
     }
 
-    /// The name and the time of an op's best kernel; without a time, the one that suits such adapters.
+    /// The name and the time of an op's best kernel; without a time, the default for the adapter.
     async fn best(&mut self, op: &dyn Op) -> Result<(String, Option<Duration>)> {
         let mut candidates = candidates(op, self.adapter, self.effort);
         candidates.retain(|variant| variant.op.longest_loop() <= self.longest);
@@ -290,7 +291,7 @@ impl Tuner<'_> {
         })
     }
 
-    /// The time of one dispatch, remembered or measured; none when the budget is spent.
+    /// The time of one dispatch, cached or measured; `None` if the budget is spent.
     async fn time(&mut self, op: &dyn Op, variant: &str) -> Result<Option<Duration>> {
         match self.known(op, variant) {
             Some(time) => Ok(Some(time)),
@@ -303,7 +304,7 @@ impl Tuner<'_> {
         time.filter(|_| self.effort != Effort::Off)
     }
 
-    /// Compiles what is to be measured of an op's kernels, all at once.
+    /// Compiles the candidates of an op that are to be measured, in parallel.
     async fn compile(&mut self, candidates: &[Variant]) -> Result<()> {
         let ops = candidates.iter().filter_map(|Variant { name, op }| {
             let op = op.as_ref();
@@ -322,7 +323,7 @@ impl Tuner<'_> {
         spot::opened(self.adapter, &mut self.bench).await
     }
 
-    /// Measures one dispatch and remembers the shortest time that it ever took.
+    /// Measures one dispatch and caches the shortest time so far.
     async fn measure(&mut self, op: &dyn Op, variant: &str) -> Result<Option<Duration>> {
         if !self.budget.is_left() || op.longest_loop() > self.longest {
             return Ok(None);
@@ -346,8 +347,8 @@ impl Tuner<'_> {
                 self.cache.insert_time(key, shortest);
                 Ok(Some(shortest))
             }
-            // What does not fit the adapter, or its driver refuses, is not chosen; memory that ran out may
-            // have cost the device.
+            // A kernel that exceeds a limit, or that the driver refuses, is not chosen; the device
+            // may have been lost when memory ran out.
             Err(_) => {
                 self.bench = None;
                 Ok(None)
@@ -356,14 +357,14 @@ impl Tuner<'_> {
     }
 }
 
-/// What a kernel of an op is called where its time is remembered, and this version of its shader.
+/// The cache key of a kernel's time: op, variant, and a hash of the shader.
 fn kernel_key(op: &dyn Op, variant: &str) -> String {
     let mut shader = DefaultHasher::new();
     op.shader().hash(&mut shader);
     format!("{} {variant} {:016x}", identity(op), shader.finish())
 }
 
-/// How often each op stands in a plan.
+/// The number of occurrences of each op in a plan.
 fn count(plan: &Plan) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for node in plan.nodes() {

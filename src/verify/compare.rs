@@ -6,21 +6,21 @@ use crate::gpu;
 use crate::ops::{Args, ErrorBound, Op, Step};
 use crate::plan::{Phase, TensorId};
 
-/// How one output of one op compares with the reference.
+/// The comparison of one output of one op with the reference.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OutputReport {
     /// The op.
     pub op: &'static str,
     /// The tensor that it wrote.
     pub tensor: String,
-    /// Its shape, or for an op by itself its sizes.
+    /// Its shape, or the op's sizes if checked in isolation.
     pub shape: String,
-    /// The largest error in units in the last place of the expected value; infinite where an output
+    /// The largest error in units in the last place of the expected value; infinite if an output
     /// that must be equal is not.
     pub ulp: f64,
-    /// The largest error in units of what the op's bound allows there: right up to 1.
+    /// Largest error as a fraction of the bound; ≤ 1 passes.
     pub of_bound: f64,
-    /// Where that is: flat index, the adapter's value, the reference's.
+    /// Its element: flat index, the adapter's value, the reference's.
     pub at: (usize, f32, f32),
 }
 
@@ -34,7 +34,7 @@ impl OutputReport {
 /// Runs `phases` for one step, op by op, on the adapter, and compares each output.
 ///
 /// # Errors
-/// A device that is lost or reports a fault; a wrong result is no error but a report.
+/// The device was lost or reported a fault. A wrong result is not an error but a report.
 pub async fn lockstep(
     executor: &mut gpu::Executor,
     phases: &[Phase],
@@ -95,7 +95,7 @@ pub(super) async fn check_node(
     Ok(reports)
 }
 
-/// The reference's answer of an op, and how far from it each element of output `index` may be.
+/// The reference's result of an op, and the allowed error of each element of output `index`.
 pub(super) fn expect(
     op: &dyn Op,
     inputs: &[Vec<u32>],
@@ -112,7 +112,7 @@ pub(super) fn expect(
     (expected, allowed)
 }
 
-/// The adapter's executor, or the error that there is none to verify.
+/// The adapter's executor, or an error if there is none to verify.
 pub(super) fn on_gpu(executor: &mut Executor) -> Result<&mut gpu::Executor> {
     match executor {
         Executor::Gpu(gpu) => Ok(gpu),
@@ -149,7 +149,7 @@ struct Worst {
 }
 
 impl Worst {
-    /// Infinite if any word is not right.
+    /// Infinite if any word is wrong.
     fn of_words(got: &[u32], is_right: impl Fn(usize, u32) -> bool) -> Self {
         let wrong = (0..got.len()).find(|&at| !is_right(at, got[at]));
         wrong.map_or_else(Worst::default, |at| Worst {
@@ -167,7 +167,7 @@ impl Worst {
             if same {
                 continue;
             }
-            // An error that is not a number counts as an infinite one.
+            // A NaN error counts as infinite.
             let finite = |x: f64| if x.is_nan() { f64::INFINITY } else { x };
             let error = (f64::from(got) - f64::from(expected)).abs();
             worst.ulp = worst.ulp.max(finite(error / ulp(expected)));

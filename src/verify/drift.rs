@@ -1,4 +1,4 @@
-//! How far the adapter and the reference come apart when both train freely from one state.
+//! The drift between the adapter and the reference when both train freely from one state.
 
 use super::models::Subject;
 use crate::device::Device;
@@ -18,14 +18,14 @@ pub struct Drift {
     pub loss: f64,
     /// The largest difference of a parameter after the last step.
     pub parameters: f64,
-    /// The largest parameter then, to compare with.
+    /// The largest parameter then, for comparison.
     pub largest_parameter: f64,
 }
 
-/// Trains `subject` for so many steps on random images, on `device` and on the CPU reference.
+/// Trains `subject` for `steps` steps on random images, on `device` and on the CPU reference.
 ///
 /// # Errors
-/// A device that is lost or reports a fault, or that the plan does not fit.
+/// The device was lost or reported a fault, or the plan exceeds its limits.
 pub async fn drift(device: &Device, subject: &Subject, seed: u64, steps: usize) -> Result<Drift> {
     let ours = train(device, subject, seed, steps).await?;
     let reference = train(&Device::cpu(), subject, seed, steps).await?;
@@ -44,7 +44,7 @@ pub async fn drift(device: &Device, subject: &Subject, seed: u64, steps: usize) 
     })
 }
 
-/// The largest of `values`; infinite if one is no number, which `f64::max` would pass over.
+/// The largest of `values`; infinite if one is NaN, which `f64::max` would ignore.
 fn largest(values: impl Iterator<Item = f64>) -> f64 {
     values.fold(0.0, |largest, value| match value.is_nan() {
         true => f64::INFINITY,
@@ -85,7 +85,7 @@ async fn train(
 }
 
 /// The model with its initial parameters and a data set of `samples` random images, a third of
-/// whose pixels are black, in an order drawn at random.
+/// whose pixels are black, in random order.
 pub(super) async fn load(
     device: &Device,
     subject: &Subject,

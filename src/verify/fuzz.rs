@@ -1,4 +1,4 @@
-//! Every op by itself, over random sizes and hostile inputs.
+//! Every op in isolation, over random sizes and hostile inputs.
 
 use super::compare::{OutputReport, check_node, on_gpu};
 use super::lanes;
@@ -9,8 +9,8 @@ use crate::ops::case::{Case, Floats, Random};
 use crate::ops::{DRAWN_TOGETHER, FAMILIES};
 use crate::plan::{Builder, Phase};
 
-/// `rounds` random cases of every op, named `gemm.3.0`: family, round, number. The same seed gives the
-/// same cases on every machine.
+/// `rounds` random cases of every op, named `gemm.3.0`: family, round, number. The same seed gives
+/// the same cases on every machine.
 pub fn cases(seed: u64, rounds: u32, floats: Floats) -> Vec<(String, Case)> {
     let mut together = Random::new(seed, floats);
     let apart = &FAMILIES[DRAWN_TOGETHER..];
@@ -33,7 +33,8 @@ pub fn cases(seed: u64, rounds: u32, floats: Floats) -> Vec<(String, Case)> {
 /// Runs `rounds` random cases of every op that the adapter can run, and compares each output.
 ///
 /// # Errors
-/// A device that is no adapter, is lost or reports a fault; a wrong result is no error but a report.
+/// The device is not an adapter, was lost or reported a fault. A wrong result is not an error but a
+/// report.
 pub async fn fuzz(device: &Device, seed: u64, rounds: u32) -> Result<Vec<OutputReport>> {
     let subgroups = device.adapter().is_some_and(Adapter::has_subgroups);
     let mut cases = cases(seed, rounds, Floats::Hostile);

@@ -1,13 +1,13 @@
 //! Every op that has a gradient, against central differences, both on the adapter.
 //!
 //! For an op `f`, weights `w` on its output and a direction `v` of its input, the gradient `g` of
-//! `Σ wⱼ fⱼ` must satisfy `Σ gᵢ vᵢ = Σ wⱼ (fⱼ(x + hv) − fⱼ(x − hv)) / 2h`. All numbers are chosen so
-//! that the right side is nearly exact: `x` lies on a grid of odd multiples of [`SPACING`], each
-//! entry of `v` is ±1 and `h` is half of it, so that `x ± hv` is exact in f32 and passes no kink of
-//! ReLU and no tie of max-pool. Between kinks every op is a polynomial of degree two at most in the
-//! input that moves, for which central differences have no error of their own, but for
-//! cross-entropy, whose third derivative along `v` is below 0.77 (the third central moment of ±1).
-//! What remains is the rounding of `f` and `g`, which the ops' own bounds state.
+//! `Σ wⱼ fⱼ` must satisfy `Σ gᵢ vᵢ = Σ wⱼ (fⱼ(x + hv) − fⱼ(x − hv)) / 2h`. All numbers are chosen
+//! so that the right side is nearly exact: `x` lies on a grid of odd multiples of [`SPACING`], each
+//! entry of `v` is ±1 and `h` is half of it, so that `x ± hv` is exact in f32 and crosses no kink
+//! of ReLU and no tie of max-pool. Between kinks every op is a polynomial of degree at most two in
+//! the moving input, for which central differences are exact, except for cross-entropy, whose third
+//! derivative along `v` is below 0.77 (the third central moment of ±1). The remaining error is the
+//! rounding of `f` and `g`, which the ops' own bounds cover.
 
 use super::compare::{expect, on_gpu};
 use super::fuzz::cases;
@@ -19,35 +19,35 @@ use crate::ops::case::{Case, Floats, Gradient, Random, Read, SPACING};
 use crate::ops::{Op, Step};
 use crate::plan::{Builder, Element, Phase, Role, TensorId};
 
-/// Half of [`SPACING`]: the length of a difference to either side.
+/// The step of the difference, to either side.
 const H: f32 = SPACING / 2.0;
 
 /// The largest third derivative of an op's output along a direction of ±1, cross-entropy's:
 /// `8·p·q·|p − q|` with p + q = 1.
 const THIRD_DERIVATIVE: f64 = 0.77;
 
-/// Directions tried for each gradient.
+/// Directions per gradient.
 const DIRECTIONS: usize = 3;
 
-/// How the gradient of an op, along one direction, compares with the central difference.
+/// The comparison of an op's gradient, along one direction, with the central difference.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GradientReport {
     /// The op that computes the gradient.
     pub op: &'static str,
-    /// The op that is differentiated, with its sizes.
+    /// The differentiated op, with its sizes.
     pub of: String,
-    /// The name of the input that it is differentiated by.
+    /// The name of the input with respect to which it is differentiated.
     pub by: &'static str,
     /// The gradient along the direction, as the op computes it.
     pub gradient: f64,
     /// The central difference along the direction.
     pub difference: f64,
-    /// How far the two may be apart.
+    /// The allowed difference of the two.
     pub allowed: f64,
 }
 
 impl GradientReport {
-    /// The error in units of what is allowed: right up to 1.
+    /// The error as a fraction of the bound; ≤ 1 passes.
     pub fn of_bound(&self) -> f64 {
         let error = (self.gradient - self.difference).abs();
         let ratio = error / self.allowed;
@@ -67,10 +67,11 @@ impl GradientReport {
 /// Differentiates `rounds` random cases of every op that has a gradient.
 ///
 /// # Errors
-/// A device that is no adapter, is lost or reports a fault; a wrong gradient is no error but a report.
+/// The device is not an adapter, was lost or reported a fault. A wrong gradient is not an error but
+/// a report.
 pub async fn differentiate(device: &Device, seed: u64, rounds: u32) -> Result<Vec<GradientReport>> {
     let cases = cases(seed, rounds, Floats::Spaced).into_iter();
-    // Each draws its directions by itself, whichever device it comes to.
+    // Each case has its own seed of directions, so that they do not depend on the device.
     let seeds = (0..).map(|number| seed.wrapping_add(number));
     let cases = seeds.zip(cases);
     let cases = cases.filter(|(_, (_, case))| !case.gradients.is_empty());
@@ -79,7 +80,7 @@ pub async fn differentiate(device: &Device, seed: u64, rounds: u32) -> Result<Ve
     Ok(reports.into_iter().flatten().collect())
 }
 
-/// Differentiates some cases, in one plan; a seed of the directions stands before each.
+/// Differentiates cases, each with a seed of its directions, in one plan.
 async fn run(device: &Device, cases: Vec<(u64, (String, Case))>) -> Result<Vec<GradientReport>> {
     let mut plan = Builder::new(false);
     let mut checks = Vec::new();
@@ -111,7 +112,7 @@ struct Check {
     gradients: Vec<LoweredGradient>,
 }
 
-/// Where a gradient is found.
+/// The location of a gradient.
 enum LoweredGradient {
     By {
         input: usize,
@@ -238,7 +239,7 @@ impl Check {
         Ok(())
     }
 
-    /// Who computes the gradient, of which input, its values, and how far each may be off.
+    /// The op that computes the gradient, the input, the values, and their error bounds.
     async fn gradient(
         &self,
         executor: &mut Executor,

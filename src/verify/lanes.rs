@@ -1,21 +1,21 @@
-//! Several devices of one adapter at work at a time.
+//! Verification on several devices of one adapter in parallel.
 //!
-//! Most of the time of a verification goes into compiling: each case has sizes of its own, which are constants of
-//! its kernel. llvmpipe compiles a kernel when it first runs, on one thread for each device.
+//! Verification spends most of its time compiling: the sizes of each case are constants of its
+//! kernel. llvmpipe compiles a kernel when it first runs, on one thread per device.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::device::Device;
 use crate::error::Result;
 
-/// The most devices: each has memory of its own.
+/// Maximum number of devices: each has its own memory.
 const MOST: usize = 4;
 
-/// Parts of the work for each of several devices.
+/// Parts of the work per device.
 const PARTS: usize = 4;
 
-/// How many devices work at a time: as many as there are processors, where a processor plays the GPU. GL has
-/// one context for all of them.
+/// The number of devices to use: the number of processors on a software adapter, else one. GL has
+/// one context for all devices.
 fn count(device: &Device) -> usize {
     let adapter = device.adapter();
     if !adapter.is_some_and(|adapter| adapter.is_software() && adapter.backend() != "gl") {
@@ -24,10 +24,10 @@ fn count(device: &Device) -> usize {
     std::thread::available_parallelism().map_or(1, |processors| processors.get().min(MOST))
 }
 
-/// What comes of `work` with each of `jobs`, in their order; as many at a time as devices work.
+/// The results of `work` for each of `jobs`, in their order, with one job per device at a time.
 ///
 /// # Errors
-/// The first of a job.
+/// The first error of a job.
 pub(super) async fn each<T, R, F: Future<Output = Result<R>>>(
     device: &Device,
     jobs: impl IntoIterator<Item = T>,
@@ -45,8 +45,7 @@ async fn numbered<R>((at, job): (usize, impl Future<Output = Result<R>>)) -> Res
     Ok((at, job.await?))
 }
 
-/// `items` in parts, each for a device of its own: several for each of those that work at a time, since some take
-/// longer than others.
+/// `items` in parts, several per device to balance the load.
 pub(super) fn parts<T>(device: &Device, items: Vec<T>) -> Vec<Vec<T>> {
     let parts = match count(device) {
         1 => 1,

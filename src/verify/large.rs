@@ -1,4 +1,5 @@
-//! Every op at sizes where drivers cut loops and counters run over: single elements against the reference.
+//! Every op at sizes where drivers cut loops short and counters overflow: single elements against
+//! the reference.
 
 use super::{OutputReport, lanes};
 use crate::cache::Cache;
@@ -18,7 +19,7 @@ use crate::plan::{Builder, Phase, Plan};
 use crate::shape::{Window, WindowedPlanes};
 use crate::spot;
 
-/// K of the large products; kernels of four take it too.
+/// K of the large products: a multiple of four, for vectorised kernels.
 const K: usize = (1 << 20) + 8;
 
 /// Elements of the large arrays.
@@ -28,11 +29,12 @@ const LEN: usize = (1 << 22) + 4;
 const ROWS: usize = 2100;
 const CLASSES: usize = 37;
 
-/// Checks every op at large sizes, by every kernel that the adapter can run: K past 2²⁰ or as long as a
-/// loop may be, planes past 2¹⁸ pixels, batches past 2,048.
+/// Checks every op at large sizes, with every kernel that the adapter can run: K past 2²⁰ or up to
+/// the loop limit, planes past 2¹⁸ pixels, batches past 2,048.
 ///
 /// # Errors
-/// A device that is no adapter, is lost or reports a fault; a wrong result is no error but a report.
+/// The device is not an adapter, was lost or reported a fault. A wrong result is not an error but a
+/// report.
 pub async fn large(device: &Device) -> Result<Vec<OutputReport>> {
     let longest = Checker::new(device).await?.longest;
     let parts = lanes::parts(device, ops(longest)?);
@@ -40,7 +42,7 @@ pub async fn large(device: &Device) -> Result<Vec<OutputReport>> {
     Ok(reports.into_iter().flatten().collect())
 }
 
-/// Checks some ops, each by itself.
+/// Checks `ops`, each in isolation.
 async fn check(device: &Device, ops: Vec<Box<dyn Op>>) -> Result<Vec<OutputReport>> {
     let mut checker = Checker::new(device).await?;
     let mut reports = Vec::new();
@@ -53,7 +55,7 @@ async fn check(device: &Device, ops: Vec<Box<dyn Op>>) -> Result<Vec<OutputRepor
     Ok(reports)
 }
 
-/// An adapter on which ops of plans are checked at their own sizes.
+/// An adapter that checks the ops of plans at their own sizes.
 pub(super) struct Checker<'a> {
     adapter: &'a Adapter,
     bench: Workbench,
@@ -75,10 +77,10 @@ impl<'a> Checker<'a> {
         })
     }
 
-    /// Every op of `plan` as this adapter would run it.
+    /// Checks every op of `plan` as this adapter would run it.
     ///
     /// # Errors
-    /// A loop that is too long and cannot be split; memory that runs out; a device that is lost.
+    /// A loop is too long and cannot be split, memory ran out, or the device was lost.
     pub async fn check(&mut self, plan: Plan) -> Result<Vec<OutputReport>> {
         let adapter = self.adapter;
         let plan = plan.with_loops_up_to(self.longest, |op| adapter.runs(op));
@@ -114,7 +116,8 @@ fn ops(longest: u64) -> Result<Vec<Box<dyn Op>>> {
     Ok(ops)
 }
 
-/// The readable product past any loop, and each kernel of the fused one with loops as long as they may be.
+/// The readable product beyond any loop limit, and each kernel of the fused one with loops up to
+/// the limit.
 fn products(longest: u64) -> Vec<Box<dyn Op>> {
     let mut ops: Vec<Box<dyn Op>> = vec![Box::new(Gemm::new(
         2,
@@ -123,7 +126,7 @@ fn products(longest: u64) -> Vec<Box<dyn Op>> {
         Operand::TRANSPOSED,
     ))];
     for epilogue in [Epilogue::Masked, Epilogue::Sums] {
-        // Tall tiles have 64 rows: of a shorter K, since an adapter may bind no more than 128 MiB.
+        // Tall tiles have 64 rows: with a shorter K, since an adapter may bind at most 128 MiB.
         let of = |m: usize, k: usize| {
             let product = Product::new([m, 4, k], [epilogue == Epilogue::Sums, true], epilogue);
             product.variants()
@@ -166,7 +169,7 @@ fn windows() -> Result<Vec<Box<dyn Op>>> {
             })
         };
     let mut ops: Vec<Box<dyn Op>> = Vec::new();
-    // A plane past 2¹⁸ pixels, a batch past 2,048, a kernel past 65,535 weights.
+    // A plane past 2¹⁸ pixels, a batch past 2,048, a filter past 65,535 weights.
     for sizes in [
         sizes(2, [2, 3], 521, 3)?,
         sizes(ROWS, [3, 5], 10, 4)?,

@@ -1,15 +1,15 @@
-//! Proof, on the adapter at hand, that every kernel is right.
+//! Verifies every kernel on the adapter at hand.
 //!
 //! - [`lockstep`]: the ops of a plan one by one, each on the adapter's own inputs, against the CPU
 //!   reference and the op's error bound;
-//! - [`fuzz`]: every op there is, alone, over random sizes and hostile inputs;
+//! - [`fuzz`]: every op in isolation, over random sizes and hostile inputs;
 //! - [`differentiate`]: every op that has a gradient, against central differences on the adapter;
 //! - [`large`]: every op at sizes where drivers cut loops short, by single elements;
 //! - [`networks`]: random networks of large sizes, every op by single elements;
-//! - [`cases`]: the cases of both, for other programs to compute;
-//! - [`drift`]: how far the adapter and the reference come apart when both train freely.
+//! - [`cases`]: the cases of `fuzz` and `differentiate`, for other programs to compute;
+//! - [`drift`]: the drift between the adapter and the reference when both train freely.
 //!
-//! [`adapter`] does all of it for the built-in models and returns a typed [`Report`].
+//! [`adapter`] runs all of these, with the built-in models, and returns a typed [`Report`].
 
 mod compare;
 mod drift;

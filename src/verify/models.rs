@@ -1,4 +1,4 @@
-//! The models that verification goes through: together they use every layer, loss and option.
+//! The models of verification: together they use every layer, loss and option.
 
 use crate::error::Result;
 use crate::expand::ConvKernel;
@@ -12,18 +12,18 @@ use crate::plan::Plan;
 /// A model to verify: one of [`built_in`], or your own.
 #[derive(Debug)]
 pub struct Subject {
-    /// What reports call it.
+    /// Its name in reports.
     pub name: String,
     /// The model.
     pub model: Box<dyn Module>,
-    /// How it is trained.
+    /// The training options.
     pub training: Training,
-    /// Run its fused plan, every convolution by this kernel; or the readable one.
+    /// If set, run its fused plan with this strategy for every convolution; else the readable plan.
     pub fused: Option<ConvKernel>,
 }
 
 impl Subject {
-    /// The plan that is verified.
+    /// The plan to verify.
     ///
     /// # Errors
     /// As [`Graph::training`] and [`Graph::readable`].
@@ -37,8 +37,8 @@ impl Subject {
     }
 }
 
-/// The tutorial's network, a larger one, a residual one with batch norm, and two that use what those leave out; then the same in fused
-/// plans, with every kernel of convolution.
+/// The tutorial's network, a larger one, a residual one with batch norm, and two that use the
+/// remaining options; then the same in fused plans, with every convolution strategy.
 pub fn built_in() -> Vec<Subject> {
     let mut subjects = models(None);
     for kernel in ConvKernel::ALL {
@@ -107,7 +107,7 @@ fn training(
     }
 }
 
-/// Uneven kernels, strides and paddings, overlapping pools, layers without bias, dropout.
+/// Non-square filters, strides and paddings, overlapping pools, layers without bias, dropout.
 fn uneven(ties: Ties) -> Sequential {
     Sequential::new()
         .with(Conv2d::new(2, 5, (3, 2)).padding((1, 1)))

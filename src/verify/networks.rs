@@ -12,18 +12,18 @@ use crate::ops::case::{Floats, Random};
 use crate::optim::Sgd;
 use crate::plan::Plan;
 
-/// Floating-point operations of a training step, so that a network takes seconds on a processor.
+/// Maximum floating-point operations per training step, so that a network takes seconds on a CPU.
 const MOST_FLOP: u64 = 2_000_000_000;
 
-/// Words of all buffers together: 1.5 GiB.
+/// Maximum words of all buffers: 1.5 GiB.
 const MOST_WORDS: usize = 400 << 20;
 
-/// A random network, and what each of its ops computed.
+/// A random network, and the reports of its ops.
 #[derive(Debug, Clone)]
 pub struct NetworkReport {
-    /// The layers, the shape of a sample, the batch, and how convolutions are computed.
+    /// The layers, the shape of a sample, the batch, and the convolution strategies.
     pub network: String,
-    /// Each output of each op; or why the adapter cannot run the network.
+    /// Each output of each op, or the reason why the adapter cannot run the network.
     pub outputs: Result<Vec<OutputReport>, String>,
 }
 
@@ -35,11 +35,12 @@ impl NetworkReport {
     }
 }
 
-/// Draws `count` networks whose dimensions reach up to the adapter's limits, one of them large at a time, and
-/// checks every op of each at its own size. The same seed draws the same networks on every machine.
+/// Draws `count` networks, each with one dimension up to the adapter's limits, and checks every op
+/// of each at its own size. The same seed draws the same networks on every machine.
 ///
 /// # Errors
-/// A device that is no adapter, is lost or reports a fault; a wrong result is no error but a report.
+/// The device is not an adapter, was lost or reported a fault. A wrong result is not an error but a
+/// report.
 pub async fn networks(device: &Device, seed: u64, count: usize) -> Result<Vec<NetworkReport>> {
     let mut random = Random::new(seed, Floats::Hostile);
     let mut drawn = Vec::new();
@@ -65,7 +66,7 @@ async fn check(device: &Device, networks: Vec<(String, Plan)>) -> Result<Vec<Net
     Ok(reports)
 }
 
-/// A size up to `largest`, each order of magnitude as likely as another: of all of them, or of the upper half.
+/// A size up to `largest`, log-uniform over the whole range or, with `upper`, over its upper half.
 fn spread(random: &mut Random, largest: usize, upper: bool) -> usize {
     let all = largest.ilog2() as usize + 1;
     let lowest = if upper { all / 2 } else { 0 };
@@ -73,9 +74,9 @@ fn spread(random: &mut Random, largest: usize, upper: bool) -> usize {
     ((1 << bits) + random.below(1 << bits)).min(largest)
 }
 
-/// A network and its plan, unless it is too much, or no network.
+/// A network and its plan; `None` if it is too large or invalid.
 fn draw(random: &mut Random) -> Option<(String, Plan)> {
-    // Which dimension may be large: batch, height, width, channels, kernel, features, classes.
+    // The dimension that may be large: batch, height, width, channels, filter, features, classes.
     let large = random.below(7);
     let mut size = |place: usize, small: usize, largest: usize| match place == large {
         true => spread(random, largest, true),
@@ -137,7 +138,7 @@ fn draw(random: &mut Random) -> Option<(String, Plan)> {
     Some((network.replace('\n', "; "), plan))
 }
 
-/// The plan, each product of it by a random kernel.
+/// The plan, with a random kernel for each product.
 fn lower(
     model: &Sequential,
     training: &Training,

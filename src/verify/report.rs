@@ -15,7 +15,7 @@ use crate::plan::{Phase, Port};
 /// How much to verify.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Draws sizes, inputs and parameters.
+    /// Seed of sizes, inputs and parameters.
     pub seed: u64,
     /// Random cases of each op.
     pub rounds: u32,
@@ -26,7 +26,7 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// As much as a software adapter does in about a minute on two cores.
+    /// About a minute's work for a software adapter on two cores.
     fn default() -> Self {
         Options {
             seed: 0,
@@ -38,7 +38,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// More cases, other sizes among them, which take minutes there.
+    /// More cases, including other sizes, which take minutes there.
     pub fn thorough() -> Self {
         Options {
             rounds: 12,
@@ -49,14 +49,14 @@ impl Options {
     }
 }
 
-/// A model's ops on an adapter.
+/// The report of a model on an adapter.
 #[derive(Debug, Clone)]
 pub struct ModelReport {
     /// The model's name.
     pub name: String,
     /// Each output of each op, on digits-like and on hostile inputs.
     pub outputs: Vec<OutputReport>,
-    /// How far the free-running trajectories came apart.
+    /// The drift of the free-running trajectories.
     pub drift: Drift,
 }
 
@@ -65,13 +65,13 @@ pub struct ModelReport {
 pub struct Report {
     /// The adapter: name, backend, driver, kind.
     pub adapter: String,
-    /// Every op by itself, over random sizes.
+    /// Every op in isolation, over random sizes.
     pub ops: Vec<OutputReport>,
     /// Every gradient against central differences.
     pub gradients: Vec<GradientReport>,
     /// The built-in models, op by op.
     pub models: Vec<ModelReport>,
-    /// Every op at sizes where drivers cut loops short, single elements.
+    /// Every op at sizes where drivers cut loops short, by single elements.
     pub large: Vec<OutputReport>,
     /// Random networks of large sizes, every op by single elements.
     pub networks: Vec<NetworkReport>,
@@ -91,10 +91,11 @@ impl Report {
     }
 }
 
-/// Verifies every op by itself, every gradient, and every op of the built-in models.
+/// Verifies every op in isolation, every gradient, and every op of the built-in models.
 ///
 /// # Errors
-/// A device that is no adapter, is lost or reports a fault; a wrong result is no error but a report.
+/// The device is not an adapter, was lost or reported a fault. A wrong result is not an error but a
+/// report.
 pub async fn adapter(device: &Device, options: &Options) -> Result<Report> {
     let verify = |subject: Subject| async move { model(device, &subject, options).await };
     let models = lanes::each(device, built_in(), verify).await?;
@@ -108,9 +109,9 @@ pub async fn adapter(device: &Device, options: &Options) -> Result<Report> {
     })
 }
 
-/// Verifies a model op by op over two steps: one on a gathered batch that is not full, one on a full
-/// batch with hostile parameters among its own and, where the plan has a batch of floats, hostile images. Then
-/// lets it train.
+/// Verifies a model op by op over two steps: one on a partial gathered batch, one on a full batch
+/// with some hostile parameters and, if the plan has a batch of floats, hostile images. Then trains
+/// it to measure the drift.
 ///
 /// # Errors
 /// As [`adapter`].
@@ -130,13 +131,13 @@ pub async fn model(device: &Device, subject: &Subject, options: &Options) -> Res
     let (images, arena) = (plan.port(Port::Images).ok(), plan.port(Port::Parameters)?);
     if let Some(images) = images {
         executor.write_words(images, &random.floats(plan.tensor(images).words()))?;
-        // The gather would write others.
+        // The gather would overwrite them.
         phases.retain(|&phase| phase != Phase::Gather);
     }
     let mut parameters = executor.read_words(arena).await?;
     let hostile = random.floats(parameters.len());
     for (parameter, hostile) in parameters.iter_mut().zip(hostile).step_by(3) {
-        // Larger ones would grow with every layer, beyond f32 in a deep model; `fuzz` has them.
+        // Larger values would grow with every layer, beyond f32 in a deep model; `fuzz` has them.
         *parameter = f32::from_bits(hostile).clamp(-1.0, 1.0).to_bits();
     }
     executor.write_words(arena, &parameters)?;

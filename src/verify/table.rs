@@ -6,8 +6,8 @@ use std::fmt;
 use super::{Drift, GradientReport, ModelReport, NetworkReport, OutputReport, Report};
 
 impl fmt::Display for Report {
-    /// For each model each op's outputs, the worse of the two steps; for each op and each gradient
-    /// the worst of its random cases.
+    /// For each model, each op's outputs, the worse of the two steps; for each op and each
+    /// gradient, the worst of its random cases.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}\n", self.adapter)?;
         for model in &self.models {
@@ -112,10 +112,10 @@ fn write_gradients(f: &mut fmt::Formatter<'_>, reports: &[GradientReport]) -> fm
     writeln!(f)
 }
 
-/// What was checked, in numbers.
+/// The numbers of checked cases and elements.
 fn write_counts(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
     let kernels: BTreeSet<&str> = report.ops.iter().map(|output| output.op).collect();
-    // Outputs of one case differ in what follows the last dot.
+    // The outputs of one case differ only after the last dot.
     let case = |output: &OutputReport| {
         output
             .tensor
@@ -140,7 +140,7 @@ fn heading(f: &mut fmt::Formatter<'_>, first: &str, second: &str) -> fmt::Result
     writeln!(f, "{first:<22} {second:<48} {:>8} {:>9}", "ulp", "of bound")
 }
 
-/// A line of a table; an error in ulp that is not a number is left out.
+/// A line of a table; a NaN error in ulp is left out.
 fn line(f: &mut fmt::Formatter<'_>, op: &str, what: &str, ulp: f64, of_bound: f64) -> fmt::Result {
     let verdict = if of_bound <= 1.0 { "right" } else { "WRONG" };
     let ulp = match ulp.is_nan() {
@@ -163,7 +163,7 @@ fn write_fault(f: &mut fmt::Formatter<'_>, report: &OutputReport) -> fmt::Result
     )
 }
 
-/// The items of each key together, in the order in which keys appear.
+/// Groups items by key, in the order of the keys' first appearance.
 fn groups<T, K: PartialEq>(items: &[T], key: impl Fn(&T) -> K) -> Vec<Vec<&T>> {
     let mut groups: Vec<(K, Vec<&T>)> = Vec::new();
     for item in items {
@@ -176,7 +176,7 @@ fn groups<T, K: PartialEq>(items: &[T], key: impl Fn(&T) -> K) -> Vec<Vec<&T>> {
     groups.into_iter().map(|(_, group)| group).collect()
 }
 
-/// The item of the largest value, of a group that is not empty.
+/// The item with the largest value in a non-empty group.
 fn worst<'a, T>(group: &[&'a T], value: impl Fn(&T) -> f64) -> &'a T {
     let mut worst = group[0];
     for item in &group[1..] {
