@@ -4,7 +4,7 @@
 
 use rayon::prelude::*;
 
-use super::bound::{EPSILON, SMALLEST_NORMAL};
+use super::bound::sum_error;
 use super::case::{Case, Random};
 use super::conv_pool_sizes::{
     constants, content, cost, images, input_words, pooled_len, pooled_size, value_at, windows,
@@ -197,7 +197,7 @@ impl Op for ConvPoolForward {
                 value_at(s, self.gathered, args, at)
             });
             sum.add(args.float(2, o));
-            (sum, sum.error(s.fan_in() + 3))
+            (sum, sum.error(s.fan_in() + 1))
         });
         if output == 0 {
             let largest = |a: Sum, b: Sum| if b.value > a.value { b } else { a };
@@ -238,7 +238,6 @@ impl Op for ConvPoolForward {
     /// their errors of each other, and so may the result of ReLU if it is within its error of zero.
     fn error_bounds(&self, args: &Args<'_>) -> Vec<ErrorBound> {
         let s = self.sizes;
-        let n = (s.fan_in() + 3) as f64;
         let flushed = |x: f32| if x.is_subnormal() { 0.0 } else { x.abs() };
         let input = images(&s, self.gathered, args);
         let magnitudes_by = |magnitude: fn(f32) -> f32| {
@@ -255,9 +254,8 @@ impl Op for ConvPoolForward {
         {
             let bias = f64::from(args.input(2)[plane % s.out_channels]);
             let error = |pixel: usize| {
-                n * EPSILON * (magnitudes[pixel] + bias.abs()) + magnitudes[pixel]
+                sum_error(s.fan_in() + 1, magnitudes[pixel] + bias.abs()) + magnitudes[pixel]
                     - unflushed[pixel]
-                    + n * SMALLEST_NORMAL
             };
             choices.extend(windows(&s).map(|window| {
                 let lowest = |pixel: usize| sums[pixel] + bias - error(pixel);
