@@ -410,7 +410,7 @@ def sgd_momentum(c, step, x):
 
 @op
 def adam(c, step, x):
-    """lr, eps and the decay that lr scales compensate the host's roundings of both corrections."""
+    """PyTorch's Adam, with lr, eps and decay adjusted to the host's rounded corrections."""
     parameter = torch.nn.Parameter(x("parameters"))
     parameter.grad = x("gradients")
     number = step["number"] + 1

@@ -1,4 +1,4 @@
-//! Holds a plan's memory and runs its phases. It has no idea what a convolution is.
+//! Holds a plan's memory and runs its phases. It knows nothing of convolutions or layers.
 
 use std::ops::Range;
 use std::sync::Arc;

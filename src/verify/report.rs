@@ -60,7 +60,7 @@ pub struct ModelReport {
     pub drift: Drift,
 }
 
-/// What verification found on one adapter.
+/// The results of verification on one adapter.
 #[derive(Debug, Clone)]
 pub struct Report {
     /// The adapter: name, backend, driver, kind.
