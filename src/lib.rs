@@ -1,8 +1,9 @@
 //! Trains convolutional networks with WGSL compute shaders on any GPU that wgpu reaches, with a CPU
 //! reference that checks every kernel.
 //!
-//! A model is lowered once to a [`plan`]: ops over named tensors, in phases. The [`gpu`] replays
-//! the plan, the [`cpu`] runs the same plan as the reference, [`verify`] compares the two op by op.
+//! A model records itself as a [`graph`] of what it means, which [`expand`] writes once as a [`plan`]:
+//! ops over named tensors, in phases. The [`gpu`] replays the plan, the [`cpu`] runs the same plan as
+//! the reference, [`verify`] compares the two op by op.
 //!
 //! ```no_run
 //! use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential};

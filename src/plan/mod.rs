@@ -2,6 +2,7 @@
 //! executors replay, verification checks and profiles time.
 
 mod builder;
+mod check;
 mod display;
 mod host;
 mod init;
