@@ -278,7 +278,7 @@ pub struct Cost {
 
 impl Cost {
     /// `flop` operations over each word of `bindings` once.
-    fn new(flop: usize, bindings: &Bindings) -> Self {
+    pub fn new(flop: usize, bindings: &Bindings) -> Self {
         let words = bindings.inputs.iter().chain(&bindings.outputs);
         Cost {
             flop: flop as u64,

@@ -69,7 +69,15 @@ impl GradientReport {
 /// # Errors
 /// A device that is no adapter, is lost or reports a fault; a wrong gradient is no error but a report.
 pub async fn differentiate(device: &Device, seed: u64, rounds: u32) -> Result<Vec<GradientReport>> {
-    let cases = cases(seed, rounds, Floats::Spaced).into_iter();
+    compare(device, seed, cases(seed, rounds, Floats::Spaced)).await
+}
+
+/// Differentiates those of `cases` that have gradients.
+pub(super) async fn compare(
+    device: &Device,
+    seed: u64,
+    cases: Vec<(String, Case)>,
+) -> Result<Vec<GradientReport>> {
     // Each draws its directions by itself, whichever device it comes to.
     let seeds = (0..).map(|number| seed.wrapping_add(number));
     let cases = seeds.zip(cases);
