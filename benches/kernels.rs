@@ -86,7 +86,7 @@ impl Kernels<'_> {
                 outputs,
                 ..
             } = &plan.nodes()[number];
-            let wanted = model.name == "big" || !op.variants().is_empty();
+            let wanted = model.name == "larger" || !op.variants().is_empty();
             if wanted && self.seen.insert(format!("{op:?}")) {
                 let read = inputs.iter().map(|&id| block_on(executor.read_words(id)));
                 let read = read.collect::<Result<Vec<_>>>()?;

@@ -23,7 +23,7 @@ fn training_steps(criterion: &mut Criterion) {
     }
     for model in workload::models(1) {
         for device in &devices {
-            if device.adapter().is_none() && model.name != "seed" {
+            if device.adapter().is_none() && model.name != "tutorial" {
                 continue;
             }
             let mut group = criterion.benchmark_group(format!("{}, {device}", model.name));

@@ -30,7 +30,7 @@ fn every_step_and_kernel_is_measured() {
     let file = |name: &str| Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let (json, svg) = (file("adapters.json"), file("adapters.svg"));
     let wide = ["--tune", "off", "--width", "2"];
-    for (flags, width, wider, seed_dispatches) in
+    for (flags, width, wider, tutorial_dispatches) in
         [(&wide[..], 2, " ×2", 10), (&["--unfused"], 1, "", 27)]
     {
         let mut flags = flags.to_vec();
@@ -45,8 +45,8 @@ fn every_step_and_kernel_is_measured() {
         let text = String::from_utf8(output.stdout).unwrap();
         for line in [
             format!("# {device}"),
-            format!("## seed{wider}, batch 32: kernels"),
-            format!("## big{wider}, batch 32: kernels"),
+            format!("## tutorial{wider}, batch 32: kernels"),
+            format!("## larger{wider}, batch 32: kernels"),
         ] {
             assert!(
                 text.lines().any(|printed| printed == line),
@@ -65,7 +65,7 @@ fn every_step_and_kernel_is_measured() {
         }
         let runs = written[0]["runs"].as_array().unwrap();
         assert_eq!(runs.len(), 2);
-        assert_eq!(runs[0]["dispatches"], seed_dispatches);
+        assert_eq!(runs[0]["dispatches"], tutorial_dispatches);
         for run in runs {
             assert_eq!(run["width"], width);
             let images = positive(&run["step_seconds"]) * positive(&run["images_per_second"]);

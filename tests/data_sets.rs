@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use wgrad::data::{IdxOptions, load_idx, load_mnist};
+use wgrad::data::{IdxOptions, Samples, load_idx, load_mnist};
 
 /// Debian's package `dataset-fashion-mnist`.
 const FASHION: &str = "/usr/share/datasets/fashion-mnist";
@@ -323,6 +323,27 @@ fn the_example_trains_on_other_sets() {
         text.contains("expected emnist-letters-train-images-idx3-ubyte or"),
         "{text}"
     );
+}
+
+#[test]
+fn samples_as_floats_are_whole_images() {
+    let samples = Samples {
+        images: vec![0, 51, 255, 102],
+        labels: vec![0, 1],
+    };
+    let close = |found: Vec<f32>, expected: &[f32]| {
+        found.len() == expected.len()
+            && found
+                .iter()
+                .zip(expected)
+                .all(|(a, b)| (a - b).abs() < 1e-6)
+    };
+    assert!(close(samples.floats(0..2).unwrap(), &[0.0, 0.2, 1.0, 0.4]));
+    assert!(close(samples.floats(1..2).unwrap(), &[1.0, 0.4]));
+    assert!(samples.floats(2..2).unwrap().is_empty());
+    let error = samples.floats(1..3).unwrap_err().to_string();
+    assert_eq!(error, "samples: expected within 0..2, got 1..3");
+    assert!(Samples::default().floats(0..1).is_err());
 }
 
 /// Another reader of the same files sees the same.

@@ -29,18 +29,18 @@ pub struct Model {
     loss: Loss,
 }
 
-/// The tutorial's network and the larger one, as in `examples/peer.rs`, that many times as wide.
+/// The tutorial's network and the larger one, as in `benches/peer.rs`, that many times as wide.
 pub fn models(width: usize) -> [Model; 2] {
     [
         Model {
-            name: "seed",
+            name: "tutorial",
             width,
             batch: 32,
             network: models::tutorial(width),
             loss: Loss::Mse(Reduction::Mean),
         },
         Model {
-            name: "big",
+            name: "larger",
             width,
             batch: 64,
             network: models::larger(width),

@@ -40,8 +40,8 @@ class Peer:
 
 
 MODELS = {
-    "seed": Model("the tutorial's network, MSE, batch 32", 32, (0.329609, 0.304844, 0.278125)),
-    "big": Model("two wide convolutions, cross-entropy, batch 64", 64, (2.746789, 3.569275, 3.107888)),
+    "tutorial": Model("the tutorial's network, MSE, batch 32", 32, (0.329609, 0.304844, 0.278125)),
+    "larger": Model("two wide convolutions, cross-entropy, batch 64", 64, (2.746789, 3.569275, 3.107888)),
 }
 DAWN = ("tinygrad", "dawn-python", "numpy")
 PEERS = {

@@ -17,6 +17,12 @@ const STDOUT: &str = "standard output";
 /// number, as a shell reports it of most tools.
 const BROKEN_PIPE: u8 = 141;
 
+/// Runs an example: exit status 0, or 1 with the error on one line.
+pub fn run(example: impl Future<Output = Result<()>>) -> ExitCode {
+    quiet_drivers();
+    exit(wgrad::block_on(example))
+}
+
 /// Mesa's drivers look for a desktop, and complain on the terminal where the variable that would
 /// lead them to it is missing. Call it before anything else.
 pub fn quiet_drivers() {

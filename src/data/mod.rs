@@ -7,6 +7,8 @@ mod mnist;
 pub use folder::{IdxOptions, load_idx};
 pub use mnist::{CLASSES, load_mnist};
 
+use std::ops::Range;
+
 use crate::error::{Error, Result};
 use crate::shape::Shape;
 
@@ -28,6 +30,24 @@ impl Samples {
     /// Whether there are no samples.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
+    }
+
+    /// The images of these samples, their bytes over 255 as training sees them: what a [`Session`](crate::Session) and a
+    /// [`Predictor`](crate::Predictor) take.
+    ///
+    /// # Errors
+    /// Samples that there are none of.
+    pub fn floats(&self, samples: Range<usize>) -> Result<Vec<f32>> {
+        let len = self.images.len() / self.len().max(1);
+        if samples.start > samples.end || samples.end > self.len() {
+            let expected = format!("within 0..{}", self.len());
+            return Err(Error::value("samples", expected, format!("{samples:?}")));
+        }
+        let images = self.images[samples.start * len..samples.end * len].iter();
+        // The product that the gather computes.
+        Ok(images
+            .map(|&byte| f32::from(byte) * (1.0 / 255.0))
+            .collect())
     }
 
     /// CRC-32 of images and labels.

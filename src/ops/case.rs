@@ -60,14 +60,14 @@ pub enum Read {
 
 impl Case {
     /// A case whose inputs are all floats.
-    pub(super) fn of_floats(op: impl Op + 'static, random: &mut Random) -> Self {
+    pub fn of_floats(op: impl Op + 'static, random: &mut Random) -> Self {
         let inputs = op.bindings().inputs;
         let inputs = inputs.iter().map(|(_, len)| random.floats(*len)).collect();
         Case::of(op, inputs, random)
     }
 
     /// A case with those inputs.
-    pub(super) fn of(op: impl Op + 'static, inputs: Vec<Vec<u32>>, random: &mut Random) -> Self {
+    pub fn of(op: impl Op + 'static, inputs: Vec<Vec<u32>>, random: &mut Random) -> Self {
         let outputs = op.bindings().outputs;
         let outputs = outputs.iter().map(|(_, len)| random.floats(*len)).collect();
         Case {
@@ -81,20 +81,20 @@ impl Case {
 
     /// The case in another step.
     #[must_use]
-    pub(super) fn in_step(mut self, step: Step) -> Self {
+    pub fn in_step(mut self, step: Step) -> Self {
         self.step = step;
         self
     }
 
     /// Adds the gradient with respect to `input`: the first output of `op`.
     #[must_use]
-    pub(super) fn with_gradient(self, input: usize, op: impl Op + 'static, reads: &[Read]) -> Self {
+    pub fn with_gradient(self, input: usize, op: impl Op + 'static, reads: &[Read]) -> Self {
         self.with_gradient_in(input, op, 0, reads)
     }
 
     /// Adds the gradient with respect to `input`: output `output` of `op`.
     #[must_use]
-    pub(super) fn with_gradient_in(
+    pub fn with_gradient_in(
         mut self,
         input: usize,
         op: impl Op + 'static,

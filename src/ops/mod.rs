@@ -298,7 +298,7 @@ pub struct Cost {
 
 impl Cost {
     /// `flop` operations, with each word of `bindings` moved once.
-    fn new(flop: usize, bindings: &Bindings) -> Self {
+    pub fn new(flop: usize, bindings: &Bindings) -> Self {
         let words = bindings.inputs.iter().chain(&bindings.outputs);
         Cost {
             flop: flop as u64,

@@ -36,8 +36,15 @@ pub fn cases(seed: u64, rounds: u32, floats: Floats) -> Vec<(String, Case)> {
 /// The device is not an adapter, was lost or reported a fault. A wrong result is not an error but a
 /// report.
 pub async fn fuzz(device: &Device, seed: u64, rounds: u32) -> Result<Vec<OutputReport>> {
+    compare(device, cases(seed, rounds, Floats::Hostile)).await
+}
+
+/// Runs those of `cases` that the adapter can run, and compares each output.
+pub(super) async fn compare(
+    device: &Device,
+    mut cases: Vec<(String, Case)>,
+) -> Result<Vec<OutputReport>> {
     let subgroups = device.adapter().is_some_and(Adapter::has_subgroups);
-    let mut cases = cases(seed, rounds, Floats::Hostile);
     cases.retain(|(_, case)| subgroups || !case.op.needs_subgroups());
     let parts = lanes::parts(device, cases);
     let reports = lanes::each(device, parts, |part| run(device, part)).await?;

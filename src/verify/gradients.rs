@@ -70,7 +70,15 @@ impl GradientReport {
 /// The device is not an adapter, was lost or reported a fault. A wrong gradient is not an error but
 /// a report.
 pub async fn differentiate(device: &Device, seed: u64, rounds: u32) -> Result<Vec<GradientReport>> {
-    let cases = cases(seed, rounds, Floats::Spaced).into_iter();
+    compare(device, seed, cases(seed, rounds, Floats::Spaced)).await
+}
+
+/// Differentiates those of `cases` that have gradients.
+pub(super) async fn compare(
+    device: &Device,
+    seed: u64,
+    cases: Vec<(String, Case)>,
+) -> Result<Vec<GradientReport>> {
     // Each case has its own seed of directions, so that they do not depend on the device.
     let seeds = (0..).map(|number| seed.wrapping_add(number));
     let cases = seeds.zip(cases);

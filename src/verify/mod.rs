@@ -4,6 +4,7 @@
 //!   reference and the op's error bound;
 //! - [`fuzz`]: every op in isolation, over random sizes and hostile inputs;
 //! - [`differentiate`]: every op that has a gradient, against central differences on the adapter;
+//! - [`ops`]: the same two of ops of your own;
 //! - [`large`]: every op at sizes where drivers cut loops short, by single elements;
 //! - [`networks`]: random networks of large sizes, every op by single elements;
 //! - [`cases`]: the cases of `fuzz` and `differentiate`, for other programs to compute;
@@ -19,6 +20,7 @@ mod lanes;
 mod large;
 mod models;
 mod networks;
+mod own;
 mod report;
 mod table;
 
@@ -29,4 +31,5 @@ pub use gradients::{GradientReport, differentiate};
 pub use large::large;
 pub use models::{Subject, built_in};
 pub use networks::{NetworkReport, networks};
+pub use own::{OpsReport, ops};
 pub use report::{ModelReport, Options, Report, adapter, model};

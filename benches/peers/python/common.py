@@ -28,14 +28,14 @@ class Model:
 
 
 MODELS = {
-    "seed": Model(32, "mse", 0.01, 0, ((4, 1, 3, 3), (32, 676), (10, 32))),
-    "big": Model(64, "cross-entropy", 0.05, 1, ((32, 1, 3, 3), (64, 32, 3, 3), (128, 3136), (10, 128))),
+    "tutorial": Model(32, "mse", 0.01, 0, ((4, 1, 3, 3), (32, 676), (10, 32))),
+    "larger": Model(64, "cross-entropy", 0.05, 1, ((32, 1, 3, 3), (64, 32, 3, 3), (128, 3136), (10, 128))),
 }
 
 
 def parse_options():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--model", choices=MODELS, default="seed")
+    parser.add_argument("--model", choices=MODELS, default="tutorial")
     parser.add_argument("--steps", type=int, default=0, help="steps of each timed repetition")
     parser.add_argument("--warmup", type=int, default=20, help="steps before the timed ones")
     parser.add_argument("--repetitions", type=int, default=3)

@@ -10,7 +10,7 @@ model = common.MODELS[options.model]
 torch.set_num_threads(common.CORES)
 torch.set_num_interop_threads(1)
 
-if options.model == "seed":
+if options.model == "tutorial":
     net = nn.Sequential(
         nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2),
         nn.Flatten(), nn.Linear(676, 32), nn.ReLU(), nn.Linear(32, 10),

@@ -22,13 +22,13 @@ struct Network {
 }
 
 impl Network {
-    fn new(big: bool, device: &Device) -> Self {
+    fn new(is_larger: bool, device: &Device) -> Self {
         let convolution = |channels: [usize; 2]| Conv2dConfig::new(channels, [3, 3]);
         let padded = |channels| {
             let padding = PaddingConfig2d::Explicit(1, 1, 1, 1);
             convolution(channels).with_padding(padding).init(device)
         };
-        let (convolutions, features, hidden) = if big {
+        let (convolutions, features, hidden) = if is_larger {
             (vec![padded([1, 32]), padded([32, 64])], 3136, 128)
         } else {
             (vec![convolution([1, 4]).init(device)], 676, 32)
@@ -67,7 +67,7 @@ type Loss = Box<dyn Fn(Tensor<2>) -> Tensor<1>>;
 fn losses(split: &Split, options: &Options, device: &Device) -> Vec<Loss> {
     let batches = split.batches(options.batch());
     let losses = batches.map(|(_, y)| -> Loss {
-        if options.big {
+        if options.is_larger {
             let labels: Vec<i32> = y.iter().map(|&label| label.into()).collect();
             let data = TensorData::new(labels, [y.len()]);
             let labels: Tensor<1, Int> = Tensor::from_data(data, device);
@@ -116,7 +116,7 @@ fn main() {
     let train = Split::load("train", options.images);
     let images = images(&train, options.batch(), &device);
     let losses = losses(&train, &options, &device);
-    let mut network = Network::new(options.big, &device);
+    let mut network = Network::new(options.is_larger, &device);
     let mut optimizer = SgdConfig::new().init();
     device.sync().expect("a healthy device");
     for number in 1..=options.epochs {

@@ -16,12 +16,12 @@ struct Network {
 }
 
 impl Network {
-    fn new(big: bool, vb: VarBuilder) -> Result<Self> {
+    fn new(is_larger: bool, vb: VarBuilder) -> Result<Self> {
         let padded = Conv2dConfig {
             padding: 1,
             ..Default::default()
         };
-        let (convolutions, features, hidden) = if big {
+        let (convolutions, features, hidden) = if is_larger {
             let first = conv2d(1, 32, 3, padded, vb.pp("conv1"))?;
             let second = conv2d(32, 64, 3, padded, vb.pp("conv2"))?;
             (vec![first, second], 3136, 128)
@@ -57,7 +57,7 @@ fn images(split: &Split, batch: usize) -> Result<Vec<Tensor>> {
 fn targets(split: &Split, options: &Options) -> Result<Vec<Tensor>> {
     let batches = split.batches(options.batch());
     let tensors = batches.map(|(_, y)| {
-        if options.big {
+        if options.is_larger {
             let labels: Vec<u32> = y.iter().map(|&label| label.into()).collect();
             Tensor::from_vec(labels, y.len(), &Device::Cpu)
         } else {
@@ -92,14 +92,14 @@ fn main() -> Result<()> {
     let targets = targets(&train, &options)?;
     let variables = VarMap::new();
     let vb = VarBuilder::from_varmap(&variables, DType::F32, &Device::Cpu);
-    let network = Network::new(options.big, vb)?;
+    let network = Network::new(options.is_larger, vb)?;
     let mut optimizer = SGD::new(variables.all_vars(), options.learning_rate())?;
     for number in 1..=options.epochs {
         let epoch = Epoch::start(number);
         let mut total = 0.0;
         for (step, (x, y)) in images.iter().zip(&targets).enumerate() {
             let logits = network.forward(x)?;
-            let loss = if options.big {
+            let loss = if options.is_larger {
                 loss::cross_entropy(&logits, y)?
             } else {
                 loss::mse(&logits, y)?

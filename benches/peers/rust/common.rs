@@ -3,10 +3,10 @@
 use std::fs;
 use std::time::Instant;
 
-/// `--model seed|big`, `--device NAME`, `--n` images, `--epochs`, `--steps-log N` (says when each of
+/// `--model tutorial|larger`, `--device NAME`, `--n` images, `--epochs`, `--steps-log N` (says when each of
 /// the first N steps of an epoch ends), `--no-eval` (no test accuracy).
 pub struct Options {
-    pub big: bool,
+    pub is_larger: bool,
     pub device: String,
     pub images: usize,
     pub epochs: usize,
@@ -17,7 +17,7 @@ pub struct Options {
 impl Options {
     pub fn parse() -> Self {
         let mut options = Self {
-            big: false,
+            is_larger: false,
             device: String::new(),
             images: 60000,
             epochs: 1,
@@ -35,7 +35,13 @@ impl Options {
             };
             let number = || value.parse().expect("a whole number");
             match name.as_str() {
-                "--model" => options.big = value == "big",
+                "--model" => {
+                    options.is_larger = match value.as_str() {
+                        "tutorial" => false,
+                        "larger" => true,
+                        _ => panic!("unknown model {value}"),
+                    }
+                }
                 "--device" => options.device = value,
                 "--n" => options.images = number(),
                 "--epochs" => options.epochs = number(),
@@ -47,11 +53,11 @@ impl Options {
     }
 
     pub fn batch(&self) -> usize {
-        if self.big { 64 } else { 32 }
+        if self.is_larger { 64 } else { 32 }
     }
 
     pub fn learning_rate(&self) -> f64 {
-        if self.big { 0.05 } else { 0.01 }
+        if self.is_larger { 0.05 } else { 0.01 }
     }
 }
 

@@ -2,6 +2,7 @@
 //! and prints one line of JSON.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+#[path = "../examples/common/mod.rs"]
 mod common;
 
 use std::ops::ControlFlow;
@@ -21,7 +22,7 @@ const RUNS: usize = 3;
 #[derive(Debug, Parser)]
 struct Args {
     /// The tutorial's network, or a larger one
-    #[arg(long, value_enum, default_value_t = Model::Seed)]
+    #[arg(long, value_enum, default_value_t = Model::Tutorial)]
     model: Model,
     /// Steps of each of three runs, which also end with an epoch
     #[arg(long, value_name = "N", default_value_t = 1000)]
@@ -42,8 +43,11 @@ struct Args {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Model {
-    Seed,
-    Big,
+    // The aliases are what the networks were called before.
+    #[value(alias = "seed")]
+    Tutorial,
+    #[value(alias = "big")]
+    Larger,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -72,11 +76,11 @@ async fn run(args: &Args, begun: Instant) -> Result<()> {
         Where::Cpu => Device::cpu(),
     };
     let (model, mut config) = match args.model {
-        Model::Seed => (
+        Model::Tutorial => (
             models::tutorial(1),
             config(Loss::Mse(Reduction::Mean), 0.01, 32),
         ),
-        Model::Big => (models::larger(1), config(Loss::CrossEntropy, 0.05, 64)),
+        Model::Larger => (models::larger(1), config(Loss::CrossEntropy, 0.05, 64)),
     };
     if args.unfused {
         config.planning = Planning::Unfused;

@@ -12,12 +12,12 @@ use wgrad::{Device, Error, Result};
 
 mod ceilings;
 mod chart;
-#[path = "../common/mod.rs"]
+#[path = "../../examples/common/mod.rs"]
 mod common;
 mod json;
 mod markdown;
 mod measure;
-#[path = "../../benches/common/mod.rs"]
+#[path = "../common/mod.rs"]
 mod workload;
 
 use ceilings::Ceilings;
