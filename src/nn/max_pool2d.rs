@@ -19,9 +19,8 @@ impl MaxPool2d {
         let kernel = kernel.into();
         MaxPool2d {
             window: Window {
-                kernel,
                 stride: kernel,
-                padding: 0.into(),
+                ..Window::new(kernel)
             },
             ties: Ties::First,
         }
@@ -55,6 +54,7 @@ impl fmt::Display for MaxPool2d {
             kernel,
             stride,
             padding,
+            ..
         } = self.window;
         write!(f, "MaxPool2d({kernel}")?;
         if stride != kernel {

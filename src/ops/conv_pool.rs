@@ -40,7 +40,7 @@ pub(super) const TILE: usize = 4;
 /// on the convolution's plane, or [`NO_PIXEL`] where that maximum is not above zero.
 #[derive(Debug, Clone)]
 pub struct ConvPoolForward {
-    /// The convolution's sizes, of stride 1.
+    /// The convolution's sizes, of stride 1 and dilation 1.
     pub sizes: ConvSizes,
     /// Samples of the data set whose bytes are read, in its order, as [`Gather`](super::Gather) reads them; otherwise `input`
     /// is the batch, and `order` is ignored.
@@ -48,10 +48,11 @@ pub struct ConvPoolForward {
 }
 
 impl ConvPoolForward {
-    /// Whether the kernels fit: stride 1, a kernel of at most 4×4, an output that has a window.
+    /// Whether the kernels fit: stride 1, dilation 1, a kernel of at most 4×4, an output that has a window.
     pub fn fits(sizes: &ConvSizes) -> bool {
         let WindowedPlanes { output, window, .. } = sizes.geometry;
         window.stride == 1.into()
+            && window.dilation == 1.into()
             && window.kernel.height <= LARGEST
             && window.kernel.width <= LARGEST
             && output.height >= 2

@@ -20,7 +20,7 @@ const CHANNELS: usize = 2;
 /// another result only where the input is not finite, as bytes always are.
 #[derive(Debug, Clone)]
 pub struct ConvPoolBackwardWeight {
-    /// The convolution's sizes, of stride 1.
+    /// The convolution's sizes, of stride 1 and dilation 1.
     pub sizes: ConvSizes,
     /// Samples of the data set whose bytes are read, in its order, as [`Gather`](super::Gather) reads them; otherwise `input`
     /// is the batch, and `order` is ignored.
