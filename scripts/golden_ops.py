@@ -34,6 +34,7 @@ def window(c):
         kernel_size=(c["KH"], c["KW"]),
         stride=(c["STRIDE_H"], c["STRIDE_W"]),
         padding=(c["PAD_H"], c["PAD_W"]),
+        dilation=(c["DILATION_H"], c["DILATION_W"]),
     )
 
 
@@ -122,7 +123,8 @@ def conv_shapes(c):
 
 def conv_options(c):
     stride = (c.get("STRIDE_H", 1), c.get("STRIDE_W", 1))
-    return dict(stride=stride, padding=(c["PAD_H"], c["PAD_W"]))
+    dilation = (c["DILATION_H"], c["DILATION_W"])
+    return dict(stride=stride, padding=(c["PAD_H"], c["PAD_W"]), dilation=dilation)
 
 
 def samples_of(step, x):

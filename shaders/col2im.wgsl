@@ -20,16 +20,19 @@ fn col2im(
     let w = index % W + PAD_W;
     let plane = index / (H * W);
 
-    // Cell (kh, kw) read this pixel from position (h − kh, w − kw) / stride, if that is an integer.
+    // Cell (kh, kw) read this pixel from position ((h, w) − dilation · (kh, kw)) / stride, if that is
+    // an integer.
     var sum = 0.0;
     for (var kh = 0u; kh < KH; kh++) {
-        let oh = (h - kh) / STRIDE_H;
-        if h < kh || (h - kh) % STRIDE_H != 0u || oh >= OH {
+        let cell_h = kh * DILATION_H;
+        let oh = (h - cell_h) / STRIDE_H;
+        if h < cell_h || (h - cell_h) % STRIDE_H != 0u || oh >= OH {
             continue;
         }
         for (var kw = 0u; kw < KW; kw++) {
-            let ow = (w - kw) / STRIDE_W;
-            if w < kw || (w - kw) % STRIDE_W != 0u || ow >= OW {
+            let cell_w = kw * DILATION_W;
+            let ow = (w - cell_w) / STRIDE_W;
+            if w < cell_w || (w - cell_w) % STRIDE_W != 0u || ow >= OW {
                 continue;
             }
             sum += d_columns[((plane * KH + kh) * KW + kw) * OH * OW + oh * OW + ow];

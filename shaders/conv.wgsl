@@ -106,8 +106,10 @@ fn conv_forward(
     for (var c = 0u; c < C; c++) {
         for (var kh = 0u; kh < KH; kh++) {
             for (var kw = 0u; kw < KW; kw++) {
-                let x0 = input_at(left.plane + c, left.h * STRIDE_H + kh - PAD_H, left.w * STRIDE_W + kw - PAD_W);
-                let x1 = input_at(right.plane + c, right.h * STRIDE_H + kh - PAD_H, right.w * STRIDE_W + kw - PAD_W);
+                let h = kh * DILATION_H - PAD_H;
+                let w = kw * DILATION_W - PAD_W;
+                let x0 = input_at(left.plane + c, left.h * STRIDE_H + h, left.w * STRIDE_W + w);
+                let x1 = input_at(right.plane + c, right.h * STRIDE_H + h, right.w * STRIDE_W + w);
                 let at0 = top_row + ((c * KH + kh) * KW + kw);
                 let at1 = bottom_row + ((c * KH + kh) * KW + kw);
                 let w0 = vec4<f32>(weight[at0.x], weight[at0.y], weight[at0.z], weight[at0.w]);
@@ -132,8 +134,8 @@ struct Over {
 }
 
 fn d_output_over(pixels: Pixels, o: u32, kh: u32, kw: u32) -> Over {
-    let h = pixels.h + PAD_H - kh;
-    let w = pixels.w + PAD_W - kw;
+    let h = pixels.h + PAD_H - kh * DILATION_H;
+    let w = pixels.w + PAD_W - kw * DILATION_W;
     let oh = h / STRIDE_H;
     let ow = w / STRIDE_W;
     let covered = (oh < vec4<u32>(OH)) & (ow < vec4<u32>(OW)) & (oh * STRIDE_H == h) & (ow * STRIDE_W == w);
@@ -217,7 +219,7 @@ fn conv_backward_input(
 // The positions on the input of four of the C·KH·KW weights of an output channel: channel and cell.
 fn cells_from(first: u32) -> Pixels {
     let index = min(first + FOUR, vec4<u32>(C * KH * KW - 1u));
-    return Pixels(index / (KH * KW), index / KW % KH, index % KW);
+    return Pixels(index / (KH * KW), index / KW % KH * DILATION_H, index % KW * DILATION_W);
 }
 
 fn store_d_weight(part: u32, o: u32, k: u32, sum: f32) {

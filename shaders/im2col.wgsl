@@ -23,8 +23,8 @@ fn im2col(
     let plane = index / (OH * OW * KH * KW);
 
     // Negative indices wrap past H and W, so one comparison finds the padding on both sides.
-    let h = position / OW * STRIDE_H + cell / KW - PAD_H;
-    let w = position % OW * STRIDE_W + cell % KW - PAD_W;
+    let h = position / OW * STRIDE_H + cell / KW * DILATION_H - PAD_H;
+    let w = position % OW * STRIDE_W + cell % KW * DILATION_W - PAD_W;
     var value = 0.0;
     if h < H && w < W {
         value = input[(plane * H + h) * W + w];
@@ -45,8 +45,8 @@ fn im2col_4(
     let position = index % quads * 4u + vec4<u32>(0u, 1u, 2u, 3u);
     let cell = index / quads % (KH * KW);
     let plane = index / (quads * KH * KW);
-    let h = position / OW * STRIDE_H + cell / KW - PAD_H;
-    let w = position % OW * STRIDE_W + cell % KW - PAD_W;
+    let h = position / OW * STRIDE_H + cell / KW * DILATION_H - PAD_H;
+    let w = position % OW * STRIDE_W + cell % KW * DILATION_W - PAD_W;
     let inside = (h < vec4<u32>(H)) & (w < vec4<u32>(W));
     let at = select(vec4<u32>(), (plane * H + h) * W + w, inside);
     let values = vec4<f32>(input[at.x], input[at.y], input[at.z], input[at.w]);

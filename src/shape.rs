@@ -117,6 +117,8 @@ pub struct Window {
     pub stride: Size2d,
     /// Rows and columns added on each side of the plane.
     pub padding: Size2d,
+    /// Distance between two neighbouring cells of the kernel.
+    pub dilation: Size2d,
 }
 
 impl fmt::Display for Window {
@@ -125,26 +127,60 @@ impl fmt::Display for Window {
             kernel,
             stride,
             padding,
-        } = self;
-        write!(f, "kernel {kernel}, stride {stride}, padding {padding}")
+            dilation,
+        } = *self;
+        write!(f, "kernel {kernel}, stride {stride}, padding {padding}")?;
+        if dilation != 1.into() {
+            write!(f, ", dilation {dilation}")?;
+        }
+        Ok(())
     }
 }
 
 impl Window {
-    /// The number of positions on a plane of size `input`: `(in + 2·padding − kernel) / stride + 1`
-    /// per axis, rounded down.
+    /// A kernel of that extent that moves by one pixel, without padding, its cells side by side.
+    pub fn new(kernel: impl Into<Size2d>) -> Self {
+        Window {
+            kernel: kernel.into(),
+            stride: 1.into(),
+            padding: 0.into(),
+            dilation: 1.into(),
+        }
+    }
+
+    /// What the kernel covers, from its first cell to its last: `dilation·(kernel − 1) + 1` per axis.
+    fn extent(&self) -> Size2d {
+        let along = |kernel: usize, dilation: usize| {
+            let gaps = kernel.saturating_sub(1);
+            dilation.saturating_mul(gaps).saturating_add(1)
+        };
+        let (k, d) = (self.kernel, self.dilation);
+        Size2d {
+            height: along(k.height, d.height),
+            width: along(k.width, d.width),
+        }
+    }
+
+    /// The number of positions on a plane of size `input`:
+    /// `(in + 2·padding − dilation·(kernel − 1) − 1) / stride + 1` per axis, rounded down.
     ///
     /// # Errors
-    /// The window or the stride is zero, the stride or the padded plane exceeds the kernels'
-    /// indices, or the window is larger than the padded plane. `at` names the layer.
+    /// A kernel, a stride or a dilation of zero, one or a padded plane of more rows or columns than kernels
+    /// can count, or a kernel that covers more than the padded plane. `at` names the layer.
     pub fn output(&self, input: Size2d, at: &str) -> Result<Size2d> {
-        let (k, s, p) = (self.kernel, self.stride, self.padding);
+        let (k, s, p, d) = (self.kernel, self.stride, self.padding, self.dilation);
         let padded = |input: usize, padding: usize| padding.saturating_mul(2).saturating_add(input);
         let plane = Size2d {
             height: padded(input.height, p.height),
             width: padded(input.width, p.width),
         };
-        for (what, size) in [("kernel", k), ("stride", s), ("padded plane", plane)] {
+        let sizes = [
+            ("kernel", k),
+            ("stride", s),
+            ("dilation", d),
+            ("padded plane", plane),
+        ];
+        for (what, size) in sizes {
             if size.height == 0 || size.width == 0 {
                 return Err(Error::value(format!("{at}: {what}"), "at least 1×1", size));
             }
@@ -153,16 +189,19 @@ impl Window {
                 return Err(Error::value(format!("{at}: {what}"), expected, size));
             }
         }
-        let along = |padded: usize, kernel: usize, stride: usize| {
-            Some(padded.checked_sub(kernel)? / stride + 1)
+        let extent = self.extent();
+        let along = |padded: usize, extent: usize, stride: usize| {
+            Some(padded.checked_sub(extent)? / stride + 1)
         };
-        let height = along(plane.height, k.height, s.height);
-        let width = along(plane.width, k.width, s.width);
+        let height = along(plane.height, extent.height, s.height);
+        let width = along(plane.width, extent.width, s.width);
         match (height, width) {
             (Some(height), Some(width)) => Ok(Size2d { height, width }),
             _ => Err(Error::Shape {
                 at: at.to_owned(),
-                expected: format!("a plane of at least {k} with a padding of {p} on each side"),
+                expected: format!(
+                    "a plane of at least {extent} with a padding of {p} on each side"
+                ),
                 got: format!("a plane of {input}"),
             }),
         }
@@ -228,6 +267,8 @@ impl WindowedPlanes {
             ("STRIDE_W", w.stride.width),
             ("PAD_H", w.padding.height),
             ("PAD_W", w.padding.width),
+            ("DILATION_H", w.dilation.height),
+            ("DILATION_W", w.dilation.width),
         ]
         .map(|(name, value)| (name, value as f64))
         .to_vec()
@@ -237,8 +278,9 @@ impl WindowedPlanes {
     /// or `None` if that cell is on the padding.
     pub fn pixel(&self, (oh, ow): (usize, usize), (kh, kw): (usize, usize)) -> Option<usize> {
         let w = &self.window;
-        let y = (oh * w.stride.height + kh).checked_sub(w.padding.height)?;
-        let x = (ow * w.stride.width + kw).checked_sub(w.padding.width)?;
+        let (y, x) = (oh * w.stride.height, ow * w.stride.width);
+        let y = (y + kh * w.dilation.height).checked_sub(w.padding.height)?;
+        let x = (x + kw * w.dilation.width).checked_sub(w.padding.width)?;
         (y < self.input.height && x < self.input.width).then_some(y * self.input.width + x)
     }
 
@@ -253,6 +295,7 @@ impl WindowedPlanes {
         };
         let (y, x) = (pixel / self.input.width, pixel % self.input.width);
         let (stride, padding, output) = (w.stride, w.padding, self.output);
+        let (kh, kw) = (kh * w.dilation.height, kw * w.dilation.width);
         let oh = along(y, padding.height, kh, stride.height, output.height)?;
         let ow = along(x, padding.width, kw, stride.width, output.width)?;
         Some(oh * output.width + ow)
@@ -277,10 +320,28 @@ mod tests {
 
     fn window(kernel: (usize, usize), stride: (usize, usize), padding: (usize, usize)) -> Window {
         Window {
-            kernel: kernel.into(),
             stride: stride.into(),
             padding: padding.into(),
+            ..Window::new(kernel)
         }
+    }
+
+    #[test]
+    fn dilated_kernels_cover_more_and_saturate() {
+        let dilated = |dilation: (usize, usize)| Window {
+            dilation: dilation.into(),
+            ..window((3, 2), (2, 1), (1, 0))
+        };
+        let out = dilated((2, 3)).output((7, 9).into(), "t").unwrap();
+        assert_eq!(out, (3, 6).into());
+        let error = |dilation| dilated(dilation).output((7, 9).into(), "t").unwrap_err();
+        assert_eq!(
+            error((5, 1)).to_string(),
+            "t: expected a plane of at least 11×2 with a padding of 1×0 on each side, got a plane of 7×9"
+        );
+        assert!(error((0, 1)).to_string().contains("dilation"));
+        assert!(error((1, usize::MAX)).to_string().contains("dilation"));
+        assert_eq!(dilated((usize::MAX, 1)).extent().height, usize::MAX);
     }
 
     #[test]

@@ -318,11 +318,11 @@ proptest! {
     }
 
     #[test]
-    fn models_print_and_parse(c in 1usize..99, o in 1usize..99, k in (1usize..9, 1usize..9), s in (1usize..5, 1usize..5), p in (0usize..3, 0usize..3), flag in any::<bool>()) {
+    fn models_print_and_parse(c in 1usize..99, o in 1usize..99, k in (1usize..9, 1usize..9), s in (1usize..5, 1usize..5), p in (0usize..3, 0usize..3), d in (1usize..4, 1usize..4), flag in any::<bool>()) {
         let ties = if flag { Ties::All } else { Ties::First };
         let linear = if flag { Linear::new(o).in_features(c) } else { Linear::new(o) };
         let model = Sequential::new()
-            .with(Conv2d::new(c, o, k).stride(s).padding(p).bias(flag))
+            .with(Conv2d::new(c, o, k).stride(s).padding(p).dilation(d).bias(flag))
             .with(ReLU)
             .with(MaxPool2d::new(k).stride(s).padding(p).ties(ties))
             .with(Flatten)

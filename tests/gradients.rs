@@ -89,6 +89,17 @@ fn networks() -> Vec<(&'static str, Sequential)> {
             around(one(Conv2d::new(3, 2, 3).stride((3, 2)).padding((1, 2)))),
         ),
         (
+            "dilation",
+            around(one(Conv2d::new(3, 2, (3, 2)).dilation((2, 3)))),
+        ),
+        (
+            "dilation, stride and padding",
+            around(one(Conv2d::new(3, 2, 3)
+                .stride((2, 3))
+                .padding((2, 1))
+                .dilation((3, 2)))),
+        ),
+        (
             "no bias",
             around(one(Conv2d::new(3, 2, (1, 3)).bias(false))),
         ),

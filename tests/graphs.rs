@@ -275,6 +275,36 @@ fn inference_is_not_training() {
 }
 
 /// What a graph prints is read again, and a checkpoint's model needs no program that knows it.
+/// Texts say nothing of dilations of 1, as those that are older than dilation do; pools have none.
+#[test]
+fn dilations_are_text() {
+    let shape_of = |_: &str| Some(([4, 1, 3, 3].into(), Element::F32));
+    let read = |options: &str| {
+        let function = options.replacen(' ', "(images, weight) ", 1);
+        Graph::read(&format!("images (1, 9, 8)\n0 = {function}"), 2, shape_of)
+    };
+    for (dilation, output) in [
+        ("", [2, 4, 9, 6]),
+        (", dilation 3×1", [2, 4, 5, 6]),
+        (", dilation 1×2", [2, 4, 9, 4]),
+    ] {
+        let text = format!("convolution kernel 3×3, stride 1×1, padding 1×0{dilation}");
+        let graph = read(&text).unwrap();
+        assert!(graph.to_string().ends_with(&text[12..]), "{graph}");
+        assert_eq!(graph.value(graph.logits()).shape, output.into());
+    }
+    let of = |options: &str| read(options).unwrap_err().to_string();
+    assert_eq!(
+        of("convolution kernel 3×3, stride 1×1, padding 0×0, dilation 0×1"),
+        "0: convolution: dilation: expected at least 1×1, got 0×1"
+    );
+    assert!(of("convolution kernel 3×3, stride 1×1, padding 0×0, dilation").contains("line 2"));
+    assert_eq!(
+        of("max_pool kernel 2×2, stride 1×1, padding 0×0, dilation 2×1, ties first"),
+        "0: max_pool: dilation: expected 1×1, got 2×1"
+    );
+}
+
 #[test]
 fn a_graph_is_text_and_a_checkpoint_predicts_by_itself() {
     let data = data([3, 8, 8], 10);

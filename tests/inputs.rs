@@ -51,6 +51,17 @@ fn shapes_that_do_not_fit_name_the_layer_and_both_shapes() {
             "0: Conv2d(1 → 4, 3×3, stride 1×0): stride: expected at least 1×1, got 1×0",
         ),
         (
+            classify(Sequential::new().with(Conv2d::new(1, 4, 3).dilation((0, 1)))),
+            "0: Conv2d(1 → 4, 3×3, dilation 0×1): dilation: expected at least 1×1, got 0×1",
+        ),
+        (
+            classify(
+                Sequential::new().with(Conv2d::new(1, 4, 3).dilation((2, 15)).padding((0, 1))),
+            ),
+            "0: Conv2d(1 → 4, 3×3, padding 0×1, dilation 2×15): expected a plane of at least 5×31 with a \
+             padding of 0×1 on each side, got a plane of 28×28",
+        ),
+        (
             classify(Sequential::new().with(Conv2d::new(1, 4, HUGE).padding(HUGE))),
             "0: Conv2d(1 → 4, 10000000000×10000000000, padding 10000000000×10000000000): kernel: \
              expected at most 2147483648×2147483648, got 10000000000×10000000000",

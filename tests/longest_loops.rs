@@ -42,11 +42,7 @@ fn conv(
     plane: (usize, usize),
     kernel: (usize, usize),
 ) -> ConvSizes {
-    let window = Window {
-        kernel: kernel.into(),
-        stride: 1.into(),
-        padding: 0.into(),
-    };
+    let window = Window::new(kernel);
     let [in_channels, out_channels] = channels;
     let planes = batch * in_channels;
     let geometry = WindowedPlanes::new(planes, plane.into(), window, "conv").unwrap();

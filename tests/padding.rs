@@ -70,11 +70,12 @@ const CHANNELS: usize = 2;
 const OUT: usize = 3;
 
 /// With stride 9 there is one window, whose every place is known when the kernel is compiled.
-fn sizes(stride: usize) -> ConvSizes {
+fn sizes(stride: usize, dilation: usize) -> ConvSizes {
     let window = Window {
-        kernel: (3, 2).into(),
         stride: stride.into(),
         padding: (2, 1).into(),
+        dilation: dilation.into(),
+        ..Window::new((3, 2))
     };
     let planes = BATCH * CHANNELS;
     let geometry = WindowedPlanes::new(planes, (5, 6).into(), window, "test").unwrap();
@@ -153,13 +154,13 @@ fn readable_weight_gradient(s: &ConvSizes, input: &Words, d_output: &Words) -> W
 
 #[test]
 fn forward_multiplies_the_zeros_of_the_padding() {
-    for stride in [1, 2, 9] {
-        let s = sizes(stride);
+    for (stride, dilation) in [(1, 1), (2, 1), (9, 1), (2, 3)] {
+        let s = sizes(stride, dilation);
         let bias = integers(OUT);
         for [input, weight] in factors(s.input_len(), s.weight_len()) {
             let expected = readable_forward(&s, &input, &weight, &bias);
             for device in devices() {
-                let what = format!("{device}, stride {stride}");
+                let what = format!("{device}, stride {stride}, dilation {dilation}");
                 let im2col = Im2col {
                     geometry: s.geometry,
                     fours: false,
@@ -189,15 +190,14 @@ fn forward_multiplies_the_zeros_of_the_padding() {
 
 #[test]
 fn a_pooled_convolution_multiplies_the_zeros_of_the_padding() {
-    let s = sizes(1);
+    let s = sizes(1, 1);
     let bias = integers(OUT);
     let planes = WindowedPlanes::new(
         BATCH * OUT,
         s.geometry.output,
         Window {
-            kernel: 2.into(),
             stride: 2.into(),
-            padding: 0.into(),
+            ..Window::new(2)
         },
         "test",
     );
@@ -222,8 +222,8 @@ fn a_pooled_convolution_multiplies_the_zeros_of_the_padding() {
 
 #[test]
 fn the_weights_gradient_multiplies_the_zeros_of_the_padding() {
-    for stride in [1, 2, 9] {
-        let s = sizes(stride);
+    for (stride, dilation) in [(1, 1), (2, 1), (9, 1), (2, 3)] {
+        let s = sizes(stride, dilation);
         for [input, d_output] in factors(s.input_len(), s.output_len()) {
             let expected = readable_weight_gradient(&s, &input, &d_output);
             for device in devices() {
@@ -232,7 +232,7 @@ fn the_weights_gradient_multiplies_the_zeros_of_the_padding() {
                 assert_same(
                     &found,
                     &expected,
-                    &format!("implicit, {device}, stride {stride}"),
+                    &format!("implicit, {device}, stride {stride}, dilation {dilation}"),
                 );
             }
         }
@@ -242,15 +242,14 @@ fn the_weights_gradient_multiplies_the_zeros_of_the_padding() {
 /// Its input is bytes of a data set, which are finite.
 #[test]
 fn the_pooled_weights_gradient_multiplies_the_zeros_of_the_padding() {
-    let s = sizes(1);
+    let s = sizes(1, 1);
     let input = integers(s.input_len());
     let planes = WindowedPlanes::new(
         BATCH * OUT,
         s.geometry.output,
         Window {
-            kernel: 2.into(),
             stride: 2.into(),
-            padding: 0.into(),
+            ..Window::new(2)
         },
         "test",
     );
@@ -283,8 +282,8 @@ fn the_pooled_weights_gradient_multiplies_the_zeros_of_the_padding() {
 
 #[test]
 fn the_inputs_gradient_has_no_terms_where_no_window_is() {
-    for stride in [1, 2, 9] {
-        let s = sizes(stride);
+    for (stride, dilation) in [(1, 1), (2, 1), (9, 1), (2, 3)] {
+        let s = sizes(stride, dilation);
         let (cpu, area) = (Device::cpu(), s.geometry.output_area());
         for [weight, d_output] in factors(s.weight_len(), s.output_len()) {
             let sizes = [s.fan_in(), area, OUT];
@@ -295,7 +294,7 @@ fn the_inputs_gradient_has_no_terms_where_no_window_is() {
             };
             let expected = run(&cpu, col2im.clone(), &[&d_columns]).remove(0);
             for device in devices() {
-                let what = format!("{device}, stride {stride}");
+                let what = format!("{device}, stride {stride}, dilation {dilation}");
                 let found = run(&device, col2im.clone(), &[&d_columns]).remove(0);
                 assert_same(&found, &expected, &format!("columns, {what}"));
                 let implicit = ConvBackwardInput { sizes: s };

@@ -68,6 +68,18 @@ fn sizes_past_what_kernels_count_are_refused_by_name() {
              2147483648×2147483648, got 18446744073709551615×28",
         ),
         (
+            conv(Conv2d::new(1, 4, 3).dilation((1, most + 1))),
+            &image,
+            "0: Conv2d(1 → 4, 3×3, dilation 1×2147483649): dilation: expected at most \
+             2147483648×2147483648, got 1×2147483649",
+        ),
+        (
+            conv(Conv2d::new(1, 4, (3, 1 << 31)).padding(1).dilation(most)),
+            &image,
+            "0: Conv2d(1 → 4, 3×2147483648, padding 1×1, dilation 2147483648×2147483648): expected a plane of \
+             at least 4294967297×4611686016279904257 with a padding of 1×1 on each side, got a plane of 28×28",
+        ),
+        (
             classify(Sequential::new().with(MaxPool2d::new(2).stride((usize::MAX, 1)))),
             &image,
             "0: MaxPool2d(2×2, stride 18446744073709551615×1): stride: expected at most \
@@ -138,6 +150,10 @@ fn windows_far_apart_are_computed_alike() {
         far(5, 7),
         far(13, 13),
         far(3, 40),
+        far(1 << 29, 1 << 29).dilation(1 << 29),
+        far(1, 1 << 14).stride(1 << 12).dilation((1 << 14, 1 << 13)),
+        far(7, 100).dilation((60, 90)),
+        far(6, 9).dilation(4),
     ] {
         let name = layer.to_string();
         let model = classify(Sequential::new().with(layer));

@@ -10,3 +10,5 @@ override STRIDE_H: u32;
 override STRIDE_W: u32;
 override PAD_H: u32;
 override PAD_W: u32;
+override DILATION_H: u32; // 1 for pools
+override DILATION_W: u32;

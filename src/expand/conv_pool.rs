@@ -30,9 +30,8 @@ pub(super) fn find(graph: &Graph, conv: &Conv, kernel: ConvKernel) -> Option<Gro
     let relu = graph.next::<Relu>(conv.node)?;
     let (pool, geometry) = relu_pool::pool_after(graph, relu)?;
     let halves = Window {
-        kernel: 2.into(),
         stride: 2.into(),
-        padding: 0.into(),
+        ..Window::new(2)
     };
     if geometry.window != halves {
         return None;

@@ -20,7 +20,7 @@ pub enum Ties {
 /// The maximum of each window of each channel. (N, C, H, W) to (N, C, OH, OW).
 #[derive(Debug, Clone)]
 pub struct MaxPool {
-    /// The window.
+    /// The window, of dilation 1.
     pub window: Window,
     /// The rule for ties.
     pub ties: Ties,
@@ -50,8 +50,14 @@ impl MaxPool {
             });
         };
         let Window {
-            kernel, padding, ..
+            kernel,
+            padding,
+            dilation,
+            ..
         } = self.window;
+        if dilation != 1.into() {
+            return Err(Error::value(format!("{at}: dilation"), "1×1", dilation));
+        }
         // With a larger padding a window could contain no pixel.
         if padding.height > kernel.height / 2 || padding.width > kernel.width / 2 {
             let expected = format!("at most half the kernel of {kernel}");

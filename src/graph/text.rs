@@ -17,7 +17,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 use crate::plan::{Element, Init};
-use crate::shape::{Shape, Window};
+use crate::shape::{Shape, Size2d, Window};
 
 /// Parses the options of a function, written by [`Function::options`].
 type Read = fn(&Options<'_>) -> Option<Box<dyn Function>>;
@@ -53,11 +53,15 @@ impl<'a> Options<'a> {
 
     /// The options of a [`Window`].
     pub fn window(&self) -> Option<Window> {
-        Some(Window {
-            kernel: self.get("kernel")?,
+        let mut window = Window {
             stride: self.get("stride")?,
             padding: self.get("padding")?,
-        })
+            ..Window::new(self.get::<Size2d>("kernel")?)
+        };
+        if let Some(dilation) = self.0.get("dilation") {
+            window.dilation = dilation.parse().ok()?;
+        }
+        Some(window)
     }
 }
 

@@ -14,6 +14,8 @@ use crate::shape::{Shape, Size2d, Window};
 /// use wgrad::nn::Conv2d;
 /// let layer = Conv2d::new(3, 8, 3).stride((1, 2)).padding(1).bias(false);
 /// assert_eq!(layer.to_string(), "Conv2d(3 → 8, 3×3, stride 1×2, padding 1×1, no bias)");
+/// let layer = Conv2d::new(3, 8, 3).padding(2).dilation(2);
+/// assert_eq!(layer.to_string(), "Conv2d(3 → 8, 3×3, padding 2×2, dilation 2×2)");
 /// ```
 #[derive(Debug, Clone)]
 pub struct Conv2d {
@@ -24,16 +26,12 @@ pub struct Conv2d {
 }
 
 impl Conv2d {
-    /// A convolution of stride 1 without padding, with a bias.
+    /// A convolution of stride 1 and dilation 1 without padding, with a bias.
     pub fn new(in_channels: usize, out_channels: usize, kernel: impl Into<Size2d>) -> Self {
         Conv2d {
             in_channels,
             out_channels,
-            window: Window {
-                kernel: kernel.into(),
-                stride: 1.into(),
-                padding: 0.into(),
-            },
+            window: Window::new(kernel),
             bias: true,
         }
     }
@@ -52,6 +50,14 @@ impl Conv2d {
         self
     }
 
+    /// Sets the distance between two neighbouring cells of the filter: one number, or (height,
+    /// width). The filter covers `dilation·(kernel − 1) + 1` pixels.
+    #[must_use]
+    pub fn dilation(mut self, dilation: impl Into<Size2d>) -> Self {
+        self.window.dilation = dilation.into();
+        self
+    }
+
     /// Sets whether a bias is added to each output channel.
     #[must_use]
     pub fn bias(mut self, bias: bool) -> Self {
@@ -66,6 +72,7 @@ impl fmt::Display for Conv2d {
             kernel,
             stride,
             padding,
+            dilation,
         } = self.window;
         write!(
             f,
@@ -77,6 +84,9 @@ impl fmt::Display for Conv2d {
         }
         if padding != 0.into() {
             write!(f, ", padding {padding}")?;
+        }
+        if dilation != 1.into() {
+            write!(f, ", dilation {dilation}")?;
         }
         if !self.bias {
             write!(f, ", no bias")?;

@@ -72,6 +72,7 @@ fn add(model: Sequential, line: &str) -> Option<Sequential> {
                 layer = match option.split_once(' ')? {
                     ("stride", value) => layer.stride(value.parse::<Size2d>().ok()?),
                     ("padding", value) => layer.padding(value.parse::<Size2d>().ok()?),
+                    ("dilation", value) => layer.dilation(value.parse::<Size2d>().ok()?),
                     ("no", "bias") => layer.bias(false),
                     _ => return None,
                 };

@@ -20,9 +20,8 @@ impl MaxPool2d {
         let kernel = kernel.into();
         MaxPool2d {
             window: Window {
-                kernel,
                 stride: kernel,
-                padding: 0.into(),
+                ..Window::new(kernel)
             },
             ties: Ties::First,
         }
@@ -56,6 +55,7 @@ impl fmt::Display for MaxPool2d {
             kernel,
             stride,
             padding,
+            ..
         } = self.window;
         write!(f, "MaxPool2d({kernel}")?;
         if stride != kernel {

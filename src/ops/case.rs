@@ -125,11 +125,16 @@ pub enum Floats {
 /// are exact.
 pub const SPACING: f32 = 1.0 / 64.0;
 
+/// The stream that cases of dilated windows are drawn from: no family's, whose streams are hashes of their names.
+const DILATED: u64 = 1;
+
 /// A portable source of sizes and inputs.
 #[derive(Debug)]
 pub struct Random {
     generator: ChaCha8Rng,
     floats: Floats,
+    /// Whether windows are dilated.
+    dilates: bool,
 }
 
 impl Random {
@@ -138,7 +143,22 @@ impl Random {
         Random {
             generator: ChaCha8Rng::seed_from_u64(seed),
             floats,
+            dilates: false,
         }
+    }
+
+    /// What `draw` draws, then the same with dilated windows; these come from a source of their own, so that
+    /// they change nothing that is drawn later.
+    pub(super) fn with_dilated(&mut self, draw: fn(&mut Random) -> Vec<Case>) -> Vec<Case> {
+        let mut cases = draw(self);
+        let mut aside = Random {
+            generator: self.generator.clone(),
+            dilates: true,
+            ..*self
+        };
+        aside.generator.set_stream(DILATED);
+        cases.extend(draw(&mut aside));
+        cases
     }
 
     /// Like [`Random::new`], with different draws per family of ops.
@@ -217,16 +237,20 @@ impl Random {
             let kernel = self.size(4);
             let padding = self.below(kernel / 2 + 1);
             let input = kernel + self.below(10);
-            [input, kernel, self.size(3), padding]
+            let stride = self.size(3);
+            let dilation = if self.dilates { self.size(3) } else { 1 };
+            let gaps = (dilation - 1) * (kernel - 1);
+            [input + gaps, kernel, stride, padding, dilation]
         };
-        let ([h, kh, sh, ph], [w, kw, sw, pw]) = (axis(), axis());
+        let ([h, kh, sh, ph, dh], [w, kw, sw, pw, dw]) = (axis(), axis());
         let window = Window {
             kernel: (kh, kw).into(),
             stride: (sh, sw).into(),
             padding: (ph, pw).into(),
+            dilation: (dh, dw).into(),
         };
         let input = Size2d::from((h, w));
-        // The plane is at least as large as the window, so it fits.
+        // The plane is at least as large as what the kernel covers, so the window fits.
         let output = window.output(input, "").unwrap_or(input);
         WindowedPlanes {
             planes: self.size(7),

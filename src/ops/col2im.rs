@@ -103,6 +103,10 @@ impl Op for Col2im {
 }
 
 pub(super) fn cases(random: &mut Random) -> Vec<Case> {
+    random.with_dilated(draw)
+}
+
+fn draw(random: &mut Random) -> Vec<Case> {
     let geometry = random.geometry();
     let case = Case::of_floats(Col2im { geometry }, random);
     vec![case.with_gradient(

@@ -341,6 +341,10 @@ impl Op for ConvBackwardInput {
 }
 
 pub(super) fn cases(random: &mut Random) -> Vec<Case> {
+    random.with_dilated(draw)
+}
+
+fn draw(random: &mut Random) -> Vec<Case> {
     let sizes = ConvSizes::random(random);
     let op = |bias, relu| ConvForward { sizes, bias, relu };
     let forward = Case::of_floats(op(true, false), random);

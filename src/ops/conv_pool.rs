@@ -40,7 +40,7 @@ pub(super) const TILE: usize = 4;
 /// pixel on the convolution's plane, or [`NO_PIXEL`] if that maximum is not above zero.
 #[derive(Debug, Clone)]
 pub struct ConvPoolForward {
-    /// The convolution's sizes, of stride 1.
+    /// The convolution's sizes, of stride 1 and dilation 1.
     pub sizes: ConvSizes,
     /// If set, the number of samples in the data set; its bytes are read through `order`, as by
     /// [`Gather`](super::Gather). Otherwise `input` is the batch, and `order` is ignored.
@@ -48,11 +48,12 @@ pub struct ConvPoolForward {
 }
 
 impl ConvPoolForward {
-    /// Whether the sizes fit: stride 1, a filter of at most 4×4, an output with at least one
-    /// window.
+    /// Whether the sizes fit: stride 1, dilation 1, a filter of at most 4×4, an output
+    /// with at least one window.
     pub fn fits(sizes: &ConvSizes) -> bool {
         let WindowedPlanes { output, window, .. } = sizes.geometry;
         window.stride == 1.into()
+            && window.dilation == 1.into()
             && window.kernel.height <= LARGEST
             && window.kernel.width <= LARGEST
             && output.height >= 2

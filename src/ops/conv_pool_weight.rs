@@ -20,7 +20,7 @@ const CHANNELS: usize = 2;
 /// gradient, which differs only if the input is not finite. Bytes always are.
 #[derive(Debug, Clone)]
 pub struct ConvPoolBackwardWeight {
-    /// The convolution's sizes, of stride 1.
+    /// The convolution's sizes, of stride 1 and dilation 1.
     pub sizes: ConvSizes,
     /// If set, the number of samples in the data set; its bytes are read through `order`, as by
     /// [`Gather`](super::Gather). Otherwise `input` is the batch, and `order` is ignored.

@@ -96,6 +96,10 @@ impl Op for Im2col {
 }
 
 pub(super) fn cases(random: &mut Random) -> Vec<Case> {
+    random.with_dilated(draw)
+}
+
+fn draw(random: &mut Random) -> Vec<Case> {
     let geometry = random.geometry();
     let fours = geometry.output_area().is_multiple_of(4);
     let fast = Case::of_floats(Im2col { geometry, fours }, random);

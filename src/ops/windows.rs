@@ -5,8 +5,8 @@ use super::conv_sizes::ConvSizes;
 use crate::shape::{Window, WindowedPlanes};
 
 /// Tables by which padded planes are the matrix (C·KH·KW, OH·OW) of the unrolled windows of C
-/// planes: cell f at position p reads the value at `cells[f] + positions[p]`. The padded planes
-/// hold only the elements that windows read, so that they are never larger than that matrix.
+/// planes: under cell f at position p lies the value `cells[f] + positions[p]`. Of the padded
+/// planes little is there but what windows see, so that they are at most four times as large as that matrix.
 #[derive(Debug)]
 pub(super) struct Windows {
     len: usize,
@@ -26,39 +26,68 @@ struct Piece {
     len: usize,
 }
 
-/// Rows or columns of a padded plane, without the gaps that the stride leaves between windows.
+/// Rows or columns of a padded plane. Where no two windows see the same row, each has its own rows and the
+/// gaps are left out.
 #[derive(Debug)]
 struct Axis {
     /// From one window to the next.
     step: usize,
+    /// From one cell of the kernel to the next.
+    cell: usize,
     len: usize,
     /// The parts that are not padding.
     pieces: Vec<Piece>,
 }
 
 impl Axis {
-    fn new([input, output]: [usize; 2], kernel: usize, stride: usize, padding: usize) -> Self {
-        let step = stride.min(kernel);
-        let len = (output - 1) * step + kernel;
-        // Windows that touch or overlap are one stretch.
-        let stretches = if stride > kernel { output } else { 1 };
-        let seen = if stride > kernel { kernel } else { len };
-        let pieces = (0..stretches).filter_map(|at| {
-            let first = at * stride;
-            let begin = first.max(padding);
-            let end = (first + seen).min(padding + input);
-            (begin < end).then(|| Piece {
-                padded: at * step + begin - first,
-                plane: begin - padding,
-                len: end - begin,
-            })
-        });
+    fn new([input, output]: [usize; 2], kernel: usize, steps: [usize; 2], padding: usize) -> Self {
+        let [stride, dilation] = steps;
+        let unit = greatest_common_divisor(stride, dilation);
+        let [step, cell] = [stride / unit, dilation / unit];
+        // One window's cell k and another's cell k' see one row only if k − k' is a multiple of `step`, and
+        // the number of windows between them one of `cell`. Then `len` is below 2·output·kernel.
+        let share_rows = output > cell && kernel > step;
+        let (step, cell, len) = match share_rows {
+            true => (step, cell, (output - 1) * step + (kernel - 1) * cell + 1),
+            false => (kernel, 1, output * kernel),
+        };
+        let row_at = |padded: usize| match share_rows {
+            true => padded * unit,
+            false => padded / kernel * stride + padded % kernel * dilation,
+        };
+        let mut pieces: Vec<Piece> = Vec::new();
+        for padded in 0..len {
+            let row = row_at(padded).checked_sub(padding);
+            let Some(plane) = row.filter(|&row| row < input) else {
+                continue;
+            };
+            match pieces.last_mut() {
+                Some(last)
+                    if [last.padded + last.len, last.plane + last.len] == [padded, plane] =>
+                {
+                    last.len += 1;
+                }
+                _ => pieces.push(Piece {
+                    padded,
+                    plane,
+                    len: 1,
+                }),
+            }
+        }
         Axis {
             step,
+            cell,
             len,
-            pieces: pieces.collect(),
+            pieces,
         }
     }
+}
+
+fn greatest_common_divisor(mut a: usize, mut b: usize) -> usize {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
 }
 
 impl Windows {
@@ -74,11 +103,15 @@ impl Windows {
             kernel,
             stride,
             padding,
+            dilation,
         } = window;
-        let rows = [input.height, output.height];
-        let rows = Axis::new(rows, kernel.height, stride.height, padding.height);
-        let columns = [input.width, output.width];
-        let columns = Axis::new(columns, kernel.width, stride.width, padding.width);
+        let (sizes, steps) = (
+            [input.height, output.height],
+            [stride.height, dilation.height],
+        );
+        let rows = Axis::new(sizes, kernel.height, steps, padding.height);
+        let (sizes, steps) = ([input.width, output.width], [stride.width, dilation.width]);
+        let columns = Axis::new(sizes, kernel.width, steps, padding.width);
         let at = |c: usize, y: usize, x: usize| (c * rows.len + y) * columns.len + x;
         let mut pieces = Vec::new();
         for c in 0..channels {
@@ -94,7 +127,8 @@ impl Windows {
                 }
             }
         }
-        let cells_of = |c| geometry.cells().map(move |(y, x)| at(c, y, x));
+        let cell = |c, (y, x)| at(c, y * rows.cell, x * columns.cell);
+        let cells_of = |c| geometry.cells().map(move |place| cell(c, place));
         let first = |(y, x)| at(0, y * rows.step, x * columns.step);
         Windows {
             len: at(channels, 0, 0),

@@ -155,9 +155,8 @@ fn windows() -> Result<Vec<Box<dyn Op>>> {
     let sizes =
         |batch: usize, [in_channels, out_channels]: [usize; 2], plane: usize, kernel: usize| {
             let window = Window {
-                kernel: kernel.into(),
-                stride: 1.into(),
                 padding: (kernel / 2).into(),
+                ..Window::new(kernel)
             };
             let planes = batch * in_channels;
             let geometry = WindowedPlanes::new(planes, plane.into(), window, "sizes")?;

@@ -107,7 +107,7 @@ fn training(
     }
 }
 
-/// Non-square filters, strides and paddings, overlapping pools, layers without bias, dropout.
+/// Non-square filters, strides, paddings and dilations, overlapping pools, layers without bias, dropout.
 fn uneven(ties: Ties) -> Sequential {
     Sequential::new()
         .with(Conv2d::new(2, 5, (3, 2)).padding((1, 1)))
@@ -117,6 +117,7 @@ fn uneven(ties: Ties) -> Sequential {
             Conv2d::new(5, 3, 3)
                 .stride((1, 2))
                 .padding((0, 2))
+                .dilation((1, 2))
                 .bias(false),
         )
         .with(ReLU)

@@ -9,11 +9,20 @@ use wgrad::shape::{Window, WindowedPlanes};
 
 pub fn geometry() -> WindowedPlanes {
     let window = Window {
-        kernel: (3, 2).into(),
         stride: (2, 1).into(),
         padding: (1, 1).into(),
+        ..Window::new((3, 2))
     };
     WindowedPlanes::new(4, (8, 9).into(), window, "mutant").unwrap()
+}
+
+/// Planes of whole fours, under kernels that leave rows and columns out.
+fn dilated() -> WindowedPlanes {
+    let window = Window {
+        dilation: (2, 3).into(),
+        ..geometry().window
+    };
+    WindowedPlanes::new(4, (9, 9).into(), window, "mutant").unwrap()
 }
 
 fn gemm() -> Box<dyn Op> {
@@ -31,7 +40,7 @@ fn gemm() -> Box<dyn Op> {
 
 /// Each wrong kernel: what was done to it, the op, the text and its replacement.
 pub fn mutants() -> Vec<(&'static str, Box<dyn Op>, &'static str, &'static str)> {
-    let geometry = geometry();
+    let (geometry, dilated) = (geometry(), dilated());
     let (rows, classes) = (70, 5);
     let relu = || Box::new(ReluForward { len: 70 });
     let reduce = || {
@@ -126,7 +135,7 @@ pub fn mutants() -> Vec<(&'static str, Box<dyn Op>, &'static str, &'static str)>
         (
             "stride ignored",
             Box::new(Col2im { geometry }),
-            "|| (h - kh) % STRIDE_H != 0u",
+            "|| (h - cell_h) % STRIDE_H != 0u",
             "",
         ),
         (
@@ -134,6 +143,45 @@ pub fn mutants() -> Vec<(&'static str, Box<dyn Op>, &'static str, &'static str)>
             Box::new(Col2im { geometry }),
             "|| oh >= OH",
             "",
+        ),
+        (
+            "dilation of the rows ignored",
+            Box::new(Im2col {
+                geometry: dilated,
+                fours: false,
+            }),
+            "cell / KW * DILATION_H",
+            "cell / KW",
+        ),
+        (
+            "dilation of the columns ignored",
+            Box::new(Im2col {
+                geometry: dilated,
+                fours: false,
+            }),
+            "cell % KW * DILATION_W",
+            "cell % KW",
+        ),
+        (
+            "dilation of the rows ignored",
+            Box::new(Im2col {
+                geometry: dilated,
+                fours: true,
+            }),
+            "(quads * KH * KW);\n    let h = position / OW * STRIDE_H + cell / KW * DILATION_H",
+            "(quads * KH * KW);\n    let h = position / OW * STRIDE_H + cell / KW",
+        ),
+        (
+            "dilation of the rows ignored",
+            Box::new(Col2im { geometry: dilated }),
+            "kh * DILATION_H",
+            "kh",
+        ),
+        (
+            "dilation of the columns ignored",
+            Box::new(Col2im { geometry: dilated }),
+            "kw * DILATION_W",
+            "kw",
         ),
         (
             "last maximum wins",

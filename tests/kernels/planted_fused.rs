@@ -28,9 +28,9 @@ fn product(kernel: &str, epilogue: Epilogue) -> Box<dyn Op> {
 /// Three images of two channels, nine output channels.
 pub fn sizes(stride: (usize, usize)) -> ConvSizes {
     let window = Window {
-        kernel: (3, 2).into(),
         stride: stride.into(),
         padding: (1, 1).into(),
+        ..Window::new((3, 2))
     };
     ConvSizes {
         batch: 3,
@@ -40,12 +40,24 @@ pub fn sizes(stride: (usize, usize)) -> ConvSizes {
     }
 }
 
+/// The same whose kernels leave rows and columns out.
+fn dilated() -> ConvSizes {
+    let sizes = sizes((2, 1));
+    let window = Window {
+        dilation: (2, 3).into(),
+        ..sizes.geometry.window
+    };
+    ConvSizes {
+        geometry: WindowedPlanes::new(6, (8, 9).into(), window, "mutant").unwrap(),
+        ..sizes
+    }
+}
+
 /// Windows side by side, and a row and a column that none covers.
 pub fn apart() -> WindowedPlanes {
     let window = Window {
-        kernel: (3, 2).into(),
         stride: (3, 2).into(),
-        padding: 0.into(),
+        ..Window::new((3, 2))
     };
     WindowedPlanes::new(4, (10, 9).into(), window, "mutant").unwrap()
 }
@@ -102,6 +114,20 @@ pub fn mutants() -> Vec<Planted> {
     let backward_weight = || {
         Box::new(ConvBackwardWeight {
             sizes: sizes((2, 1)),
+            parts: 2,
+        })
+    };
+    let dilated_forward = || {
+        Box::new(ConvForward {
+            sizes: dilated(),
+            bias: true,
+            relu: false,
+        })
+    };
+    let dilated_input = || Box::new(ConvBackwardInput { sizes: dilated() });
+    let dilated_weight = || {
+        Box::new(ConvBackwardWeight {
+            sizes: dilated(),
             parts: 2,
         })
     };
@@ -211,20 +237,51 @@ pub fn mutants() -> Vec<Planted> {
         (
             "stride forgotten",
             forward(),
-            "left.h * STRIDE_H + kh",
-            "left.h + kh",
+            "left.h * STRIDE_H + h",
+            "left.h + h",
         ),
-        (
-            "bias forgotten",
-            forward(),
-            "var value = sum + bias[o];",
-            "var value = sum;",
-        ),
+        ("bias forgotten", forward(), "value += bias[o];", ""),
         (
             "kernel rotated",
             backward_input(),
             "h = pixels.h + PAD_H - kh",
             "h = pixels.h + PAD_H - (KH - 1u - kh)",
+        ),
+        (
+            "dilation of the rows ignored",
+            dilated_forward(),
+            "kh * DILATION_H",
+            "kh",
+        ),
+        (
+            "dilation of the columns ignored",
+            dilated_forward(),
+            "kw * DILATION_W",
+            "kw",
+        ),
+        (
+            "dilation of the rows ignored",
+            dilated_input(),
+            "PAD_H - kh * DILATION_H",
+            "PAD_H - kh",
+        ),
+        (
+            "dilation of the columns ignored",
+            dilated_input(),
+            "PAD_W - kw * DILATION_W",
+            "PAD_W - kw",
+        ),
+        (
+            "dilation of the rows ignored",
+            dilated_weight(),
+            "% KH * DILATION_H",
+            "% KH",
+        ),
+        (
+            "dilation of the columns ignored",
+            dilated_weight(),
+            "% KW * DILATION_W",
+            "% KW",
         ),
         (
             "remainder of the stride ignored",

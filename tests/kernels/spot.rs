@@ -52,9 +52,8 @@ fn products() -> Vec<Fault> {
 
 fn sizes(batch: usize, channels: [usize; 2], plane: (usize, usize), kernel: usize) -> ConvSizes {
     let window = Window {
-        kernel: kernel.into(),
-        stride: 1.into(),
         padding: (kernel / 2).into(),
+        ..Window::new(kernel)
     };
     let geometry = WindowedPlanes::new(batch * channels[0], plane.into(), window, "sizes").unwrap();
     let [in_channels, out_channels] = channels;

@@ -1,9 +1,9 @@
-//! im2col, col2im and max-pool over odd, prime, tiny and large planes, uneven strides and paddings,
+//! im2col, col2im and max-pool over odd, prime, tiny and large planes, uneven strides, paddings and dilations,
 //! overlapping and tied windows.
 
 use wgrad::ops::{
-    Col2im, ConvPoolBackwardWeight, ConvPoolForward, ConvSizes, Im2col, MaxPoolBackward,
-    MaxPoolBackwardAll, MaxPoolForward, Step,
+    Col2im, ConvBackwardInput, ConvBackwardWeight, ConvForward, ConvPoolBackwardWeight,
+    ConvPoolForward, ConvSizes, Im2col, MaxPoolBackward, MaxPoolBackwardAll, MaxPoolForward, Step,
 };
 use wgrad::shape::{Size2d, Window, WindowedPlanes};
 
@@ -17,9 +17,9 @@ fn geometry(
     padding: (usize, usize),
 ) -> WindowedPlanes {
     let window = Window {
-        kernel: kernel.into(),
         stride: stride.into(),
         padding: padding.into(),
+        ..Window::new(kernel)
     };
     WindowedPlanes::new(planes, Size2d::from(input), window, "test").unwrap()
 }
@@ -46,6 +46,28 @@ fn wide_padding() -> WindowedPlanes {
     geometry(2, (5, 6), (2, 3), (1, 2), (3, 4))
 }
 
+/// Kernels with gaps, which convolution allows: that share rows with each other or none, that cover the plane or
+/// little but the padding.
+fn dilated() -> Vec<WindowedPlanes> {
+    let dilated = |input, kernel, stride, padding, dilation: (usize, usize)| {
+        let window = Window {
+            dilation: dilation.into(),
+            ..geometry(3, (99, 99), kernel, stride, padding).window
+        };
+        WindowedPlanes::new(3, Size2d::from(input), window, "test").unwrap()
+    };
+    vec![
+        dilated((13, 11), (3, 3), (1, 1), (0, 0), (2, 2)),
+        dilated((12, 10), (3, 3), (1, 1), (2, 2), (2, 2)),
+        dilated((11, 17), (3, 2), (2, 3), (1, 0), (2, 3)),
+        dilated((17, 13), (2, 4), (3, 1), (0, 5), (5, 2)),
+        dilated((16, 15), (4, 3), (2, 4), (3, 1), (3, 6)),
+        dilated((5, 5), (3, 3), (1, 2), (7, 8), (6, 7)),
+        dilated((9, 9), (1, 1), (2, 2), (0, 0), (4, 3)),
+        dilated((7, 7), (2, 2), (1, 1), (0, 0), (6, 6)),
+    ]
+}
+
 /// More than 65,535 workgroups of 64, on both sides of the window.
 fn large() -> WindowedPlanes {
     geometry(67, (257, 251), (1, 1), (1, 1), (0, 0))
@@ -54,22 +76,46 @@ fn large() -> WindowedPlanes {
 #[test]
 fn im2col() {
     let Some(device) = common::gpu() else { return };
-    for geometry in geometries().into_iter().chain([wide_padding(), large()]) {
-        check_random(
-            &device,
-            Im2col {
-                geometry,
-                fours: false,
-            },
-        );
+    let all = geometries().into_iter().chain([wide_padding(), large()]);
+    for geometry in all.chain(dilated()) {
+        let kernels = match geometry.output_area() % 4 {
+            0 => &[false, true][..],
+            _ => &[false],
+        };
+        for &fours in kernels {
+            check_random(&device, Im2col { geometry, fours });
+        }
     }
 }
 
 #[test]
 fn col2im() {
     let Some(device) = common::gpu() else { return };
-    for geometry in geometries().into_iter().chain([wide_padding(), large()]) {
+    let all = geometries().into_iter().chain([wide_padding(), large()]);
+    for geometry in all.chain(dilated()) {
         check_random(&device, Col2im { geometry });
+    }
+}
+
+#[test]
+fn dilated_convolution() {
+    let Some(device) = common::gpu() else { return };
+    for geometry in dilated() {
+        let sizes = ConvSizes {
+            batch: 3,
+            in_channels: 1,
+            out_channels: 9,
+            geometry,
+        };
+        let forward = ConvForward {
+            sizes,
+            bias: true,
+            relu: true,
+        };
+        check_random(&device, forward);
+        check_random(&device, ConvBackwardInput { sizes });
+        check_random(&device, ConvBackwardWeight { sizes, parts: 2 });
+        assert!(!ConvPoolForward::fits(&sizes));
     }
 }
 
@@ -173,9 +219,8 @@ fn convolution_with_its_pool_and_padding_wider_than_the_kernel() {
     let Some(device) = common::gpu() else { return };
     for padding in 1..=6 {
         let window = Window {
-            kernel: (3, 2).into(),
-            stride: 1.into(),
             padding: (padding, padding).into(),
+            ..Window::new((3, 2))
         };
         let sizes = ConvSizes {
             batch: 2,
