@@ -9,10 +9,11 @@ use wgrad::ops::{FAMILIES, Loads, Prelude, SHADERS, Shader};
 use wgrad::verify::cases;
 
 /// Files of `src/ops/` that are no op.
-const NO_OPS: [&str; 17] = [
+const NO_OPS: [&str; 18] = [
     "mod",
     "arithmetic",
     "batch_norm_sizes",
+    "bindings",
     "bound",
     "case",
     "conv_pool_sizes",
