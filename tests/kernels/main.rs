@@ -3,8 +3,12 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod known_issues;
+mod longest_loops;
+mod loops;
 mod losses;
 mod mutants;
+mod padding;
 mod planted;
 mod planted_fused;
 mod planted_gathered;

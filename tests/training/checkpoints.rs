@@ -1,10 +1,9 @@
 //! Checkpoints: what is saved comes back, training continues with the same bits, damage is noticed.
 
-mod common;
-
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use crate::common;
 use proptest::prelude::*;
 use wgrad::executor::Executor;
 use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Ties};

@@ -1,7 +1,6 @@
 //! The example as a user runs it: its lines, its files, its errors and exit status.
 
-mod common;
-
+use crate::common;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

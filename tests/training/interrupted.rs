@@ -1,8 +1,7 @@
 //! Training that is cut off by a panic, a dropped future, a lost device or a loss that is not
 //! finite: a trainer continues with the bits of a run that nothing disturbed, or says what is wrong.
 
-mod common;
-#[path = "common/fragile.rs"]
+#[path = "../common/fragile.rs"]
 mod fragile;
 
 use std::future::Future;
@@ -12,6 +11,7 @@ use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
+use crate::common;
 use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential};
 use wgrad::{Checkpoint, Config, Device, Error, Loss, Result, Sgd, Split, Trainer};
 

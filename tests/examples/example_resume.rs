@@ -1,11 +1,10 @@
 //! `mnist_gpu` that goes on: from a checkpoint with other options, after a loss that is not finite,
 //! after a device that was lost.
 
-mod common;
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use crate::common;
 use wgrad::Checkpoint;
 
 const SHORT: [&str; 4] = ["--device", "cpu", "--train-images", "640"];

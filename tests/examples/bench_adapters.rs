@@ -1,7 +1,6 @@
 //! The benchmark of adapters as a user runs it: what it prints and writes, not how fast anything is.
 
-mod common;
-
+use crate::common;
 use std::path::Path;
 use std::process::{Command, Output};
 

@@ -1,7 +1,6 @@
 //! Ops whose loops are as long as they may be: what they say of their loops is not too little.
 
-mod common;
-
+use crate::common;
 use wgrad::ops::{
     BiasBackward, Col2im, ConvBackwardInput, ConvBackwardWeight, ConvForward, ConvPoolForward,
     ConvSizes, CrossEntropy, Epilogue, FusedLoss, Gemm, MaxPoolBackward, MaxPoolBackwardAll,

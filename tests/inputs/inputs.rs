@@ -1,7 +1,6 @@
 //! Whatever a user gets wrong is said in one line: what, where, expected, got.
 
-mod common;
-
+use crate::common;
 use wgrad::data::{Dataset, Samples};
 use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Training};
 use wgrad::{Config, Device, Loss, Reduction, Session, Sgd, Trainer};

@@ -1,10 +1,9 @@
 //! Folders of IDX files of any size: what each name and option means, and what is refused.
 
-mod common;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::common;
 use wgrad::data::{IdxOptions, load_idx, load_mnist};
 
 /// Debian's package `dataset-fashion-mnist`.

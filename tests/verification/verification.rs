@@ -1,11 +1,10 @@
 //! Verification as a user runs it: a right adapter passes, a wrong kernel is named.
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::OnceLock;
 
+use crate::common;
 use wgrad::nn::{Around, Conv2d, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential};
 use wgrad::ops::case::Floats;
 use wgrad::ops::{
@@ -16,7 +15,7 @@ use wgrad::verify::{self, Options, Report, Subject, built_in};
 use wgrad::{Device, Result};
 
 /// Other cases than the example's, as many of each op as `WGRAD_VERIFY_ROUNDS` says. Random networks are in
-/// `tests/large.rs`.
+/// `tests/verification/large.rs`.
 fn options() -> Options {
     let rounds = std::env::var("WGRAD_VERIFY_ROUNDS").ok();
     let rounds = rounds.map(|text| text.parse().expect("a number of rounds"));

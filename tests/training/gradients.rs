@@ -7,8 +7,7 @@
 //! across a kink says nothing of the gradient: there h is halved until both ends lie between the same
 //! kinks, which the ReLU masks and the pools' indices tell.
 
-mod common;
-
+use crate::common;
 use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Ties, Training};
 use wgrad::{Loss, Reduction, Session, Sgd};
 

@@ -1,8 +1,7 @@
 //! Sizes that no kernel can count, memory that runs out, integers that kernels cannot index by:
 //! refused in the same line wherever a plan runs.
 
-mod common;
-
+use crate::common;
 use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Training};
 use wgrad::plan::{Builder, Element, Role};
 use wgrad::{Device, Loss, Session, Sgd, Trainer};
@@ -273,7 +272,7 @@ fn memory_that_runs_out_on_the_reference_is_an_error() {
         }
         return;
     }
-    let test = "memory_that_runs_out_on_the_reference_is_an_error";
+    let test = "sizes::memory_that_runs_out_on_the_reference_is_an_error";
     let run = format!("ulimit -v 3000000; exec \"$0\" --exact {test} --nocapture");
     let output = std::process::Command::new("sh")
         .args(["-c", &run])

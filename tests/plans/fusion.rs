@@ -1,9 +1,8 @@
 //! Fused plans: the same training in fewer ops and less memory, and a step that makes nothing.
 
-mod common;
-
 use std::collections::HashMap;
 
+use crate::common;
 use wgrad::data::Dataset;
 use wgrad::executor::Executor;
 use wgrad::nn::{Sequential, Training, initial_parameters};

@@ -1,11 +1,10 @@
 //! Data files: what is read, and the one line that says what is wrong with them.
 
-mod common;
-
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use crate::common;
 use flate2::{Compression, write::GzEncoder};
 use proptest::prelude::*;
 use wgrad::data::idx::{Expected, Extents, Idx, parse, read};

@@ -5,8 +5,7 @@
 //! multiplied like any pixel, so that an infinite factor makes them NaN. For the input's gradient,
 //! a cell of the kernel that no window lays on a pixel adds nothing to it, whatever its weight is.
 
-mod common;
-
+use crate::common;
 use wgrad::executor::Executor;
 use wgrad::ops::{
     BiasForward, Col2im, ConvBackwardInput, ConvBackwardWeight, ConvForward,

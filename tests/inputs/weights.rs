@@ -1,10 +1,9 @@
 //! Weights that other programs wrote: their kinds of numbers, their names, their metadata.
 
-mod common;
-
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
+use crate::common;
 use safetensors::tensor::{Dtype, TensorView};
 use wgrad::nn::{Conv2d, Flatten, Linear, ReLU, Sequential};
 use wgrad::{Checkpoint, Config, Device, Loss, Sgd, Trainer};

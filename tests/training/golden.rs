@@ -1,8 +1,7 @@
 //! Every op, and 200 training steps of three networks, against PyTorch in double precision
 //! (`scripts/golden.py` made the values).
 
-mod common;
-
+use crate::common;
 use safetensors::SafeTensors;
 use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Training};
 use wgrad::ops::Args;

@@ -1,7 +1,6 @@
 //! What is measured once is remembered, and a spoilt memory costs nothing but measuring again.
 
-mod common;
-
+use crate::common;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -1,7 +1,6 @@
 //! Sizes that no other test reaches, by single elements: random networks.
 
-mod common;
-
+use crate::common;
 use wgrad::verify::{self, OutputReport};
 
 /// As many networks as `WGRAD_LARGE_NETWORKS` says, else a few: each takes seconds on a processor.

@@ -10,8 +10,7 @@
 //! llvmpipe's GL ends it with a segmentation fault when memory runs out; lavapipe reports it, and so the
 //! error names the buffer (`tests/faults.rs`).
 
-mod common;
-
+use crate::common;
 use wgrad::Device;
 use wgrad::ops::{
     Args, Bindings, Cost, Elements, ErrorBound, Gemm, Op, Operand, ReduceSum, Shader, Step,

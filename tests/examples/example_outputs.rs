@@ -1,12 +1,11 @@
 //! What the examples write, and what becomes of it where it cannot be written: streams that nobody
 //! reads, full disks, files that are refused.
 
-mod common;
-
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use crate::common;
 use wgrad::Checkpoint;
 
 const PROGRAMS: [&str; 5] = ["mnist_gpu", "adapters", "bench_adapters", "verify", "peer"];

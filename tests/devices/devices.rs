@@ -1,9 +1,8 @@
 //! Which adapter is meant, and what was chosen on another one.
 
-mod common;
-
 use std::process::Command;
 
+use crate::common;
 use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential};
 use wgrad::tune::{Choices, Effort};
 use wgrad::{Checkpoint, Config, Device, Loss, Notices, Planning, Sgd, Trainer, block_on};

@@ -1,7 +1,6 @@
 //! Whole training steps and epochs: the GPU against the CPU, against itself, and on real digits.
 
-mod common;
-
+use crate::common;
 use wgrad::data::Dataset;
 use wgrad::executor::Executor;
 use wgrad::nn::{Sequential, Ties, Training, initial_parameters};

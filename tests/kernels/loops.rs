@@ -1,9 +1,8 @@
 //! Loops past every number of iterations that a driver might end them at: the right value, or a refusal.
 
-mod common;
-
 use std::collections::BTreeMap;
 
+use crate::common;
 use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Training};
 use wgrad::ops::{BiasBackward, Epilogue, Gemm, Op, Operand, Product, ReduceSum, Step};
 use wgrad::plan::{Builder, ConvKernel, Element, Phase, Plan, Role};

@@ -1,9 +1,8 @@
 //! After a device is lost every call says so.
 
-mod common;
-
 use std::ops::ControlFlow;
 
+use crate::common;
 use wgrad::executor::Executor;
 use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Training};
 use wgrad::ops::Step;
