@@ -1,0 +1,174 @@
+//! After a device is lost every call says so.
+
+use std::ops::ControlFlow;
+
+use crate::common;
+use wgrad::executor::Executor;
+use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Training};
+use wgrad::ops::Step;
+use wgrad::plan::Phase;
+use wgrad::tune::Effort;
+use wgrad::{
+    Config, Device, Error, Loss, Planning, Progress, Session, Sgd, Split, Trainer, block_on,
+};
+
+fn model() -> Sequential {
+    Sequential::new()
+        .with(Conv2d::new(2, 4, 3))
+        .with(ReLU)
+        .with(MaxPool2d::new(2))
+        .with(Flatten)
+        .with(Linear::new(16))
+        .with(ReLU)
+        .with(Linear::new(4).in_features(16))
+}
+
+fn config(planning: Planning) -> Config {
+    Config::new(Loss::CrossEntropy, Sgd::new(0.05))
+        .batch_size(16)
+        .seed(1)
+        .planning(planning)
+}
+
+async fn trainer(device: &Device, planning: Planning) -> wgrad::Result<Trainer> {
+    let data = common::random_data(160, 16);
+    Trainer::new(device, &model(), &data, config(planning)).await
+}
+
+fn is_lost<T>(call: &str, result: wgrad::Result<T>) {
+    match result {
+        Err(Error::DeviceLost(_)) => {}
+        Err(error) => panic!("{call}: {error}"),
+        Ok(_) => panic!("{call}: Ok"),
+    }
+}
+
+/// Gives the device up as the library does it, or behind its back, as a driver does.
+fn lose(executor: &Executor, behind_its_back: bool) {
+    let Executor::Gpu(gpu) = executor else {
+        panic!("the device is no adapter");
+    };
+    match behind_its_back {
+        false => gpu.destroy_device(),
+        true => {
+            gpu.device().destroy();
+            // The driver says so at its next word.
+            let lost = block_on(executor.read_words(executor.plan().find("logits").unwrap()));
+            is_lost("the first call", lost);
+        }
+    }
+}
+
+/// Once the device is lost, every call of a trainer says so, and none that it is something else or nothing:
+/// of one that has trained and of one that has not.
+#[test]
+fn every_call_of_a_trainer_says_that_the_device_is_lost() {
+    let Some(device) = common::gpu() else { return };
+    for (has_trained, behind) in [(false, false), (true, false), (false, true), (true, true)] {
+        for planning in [Planning::Unfused, Planning::Fused(Effort::Off)] {
+            block_on(async {
+                let mut trainer = trainer(&device, planning).await.unwrap();
+                if has_trained {
+                    trainer.train_epoch(|_| {}).await.unwrap();
+                }
+                let checkpoint = trainer.checkpoint().await.unwrap();
+                lose(trainer.executor(), behind);
+                is_lost("train_epoch", trainer.train_epoch(|_| {}).await);
+                let go_on = |_: &Progress| ControlFlow::Continue(());
+                is_lost("train_until", trainer.train_until(go_on).await);
+                is_lost("evaluate", trainer.evaluate(Split::Test).await);
+                is_lost("checkpoint", trainer.checkpoint().await);
+                is_lost("restore", trainer.restore(&checkpoint));
+                is_lost("load_parameters", trainer.load_parameters(&checkpoint));
+                is_lost("set_learning_rate", trainer.set_learning_rate(0.5));
+                lost_executor(trainer.executor()).await;
+            });
+        }
+    }
+}
+
+/// The same of each call first: none needs another before it to notice.
+#[test]
+fn the_first_call_after_the_loss_says_so() {
+    let Some(device) = common::gpu() else { return };
+    block_on(async {
+        for call in 0..8 {
+            let mut trainer = trainer(&device, Planning::Fused(Effort::Off))
+                .await
+                .unwrap();
+            let checkpoint = trainer.checkpoint().await.unwrap();
+            lose(trainer.executor(), false);
+            match call {
+                0 => is_lost("train_epoch", trainer.train_epoch(|_| {}).await),
+                1 => is_lost("evaluate", trainer.evaluate(Split::Test).await),
+                2 => is_lost("checkpoint", trainer.checkpoint().await),
+                3 => is_lost("restore", trainer.restore(&checkpoint)),
+                4 => is_lost("load_parameters", trainer.load_parameters(&checkpoint)),
+                5 => lost_executor(trainer.executor()).await,
+                _ => is_lost("a second device", second_use(&device, call == 6).await),
+            }
+        }
+    });
+}
+
+/// Another trainer of the same `Device` opens the adapter anew; lost while it measures, it says so too.
+async fn second_use(device: &Device, loses: bool) -> wgrad::Result<()> {
+    let mut other = trainer(device, Planning::Fused(Effort::Quick)).await?;
+    if loses {
+        lose(other.executor(), false);
+    }
+    other.train_epoch(|_| {}).await?;
+    Err(Error::DeviceLost("not this time".to_owned()))
+}
+
+async fn lost_executor(executor: &mut Executor) {
+    let step = Step::new(0, 1, 0, 0.1);
+    let tensor = executor.plan().find("parameters").unwrap();
+    let words = executor.plan().tensor(tensor).words();
+    is_lost("read", executor.read(tensor).await);
+    is_lost("read_words", executor.read_words(tensor).await);
+    is_lost("write", executor.write(tensor, &vec![0.0; words]));
+    is_lost("write_words", executor.write_words(tensor, &vec![0; words]));
+    is_lost("run", executor.run(&Phase::TRAIN, &[step]));
+    is_lost("run of nothing", executor.run(&[], &[]));
+    let Executor::Gpu(gpu) = executor else { return };
+    is_lost("run_node", gpu.run_node(0, &step));
+    is_lost("profile", gpu.profile(&Phase::TRAIN, &step).await);
+    is_lost("time_ops", gpu.time_ops(&Phase::TRAIN, &step).await);
+    is_lost(
+        "lockstep",
+        wgrad::verify::lockstep(gpu, &Phase::TRAIN, &step).await,
+    );
+}
+
+#[test]
+fn every_call_of_a_session_says_that_the_device_is_lost() {
+    let Some(device) = common::gpu() else { return };
+    let training = Training {
+        sample: [2, 12, 11].into(),
+        batch_size: 4,
+        loss: Loss::CrossEntropy,
+        optimizer: Sgd::new(0.1).into(),
+        dataset: None,
+        accumulate: true,
+    };
+    block_on(async {
+        for behind in [false, true] {
+            let mut session = Session::new(&device, &model(), &training, 0).await.unwrap();
+            let (images, labels) = (vec![0.5; 4 * 2 * 12 * 11], [0, 1, 2, 3]);
+            session.set_batch(&images, &labels).unwrap();
+            session.forward().unwrap();
+            lose(session.executor(), behind);
+            is_lost("set_batch", session.set_batch(&images, &labels));
+            is_lost("set_learning_rate", session.set_learning_rate(0.5));
+            is_lost("forward", session.forward());
+            is_lost("loss", session.loss().await);
+            is_lost("metrics", session.metrics().await);
+            is_lost("backward", session.backward());
+            is_lost("step", session.step());
+            is_lost("zero_grad", session.zero_grad());
+            is_lost("read", session.read("logits").await);
+            is_lost("write", session.write("images", &images));
+        }
+    });
+}

@@ -1,0 +1,7 @@
+//! Finding devices, and losing them.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod devices;
+mod lost;

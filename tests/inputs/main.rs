@@ -1,0 +1,10 @@
+//! What comes from outside: arguments, sizes, data sets, weights.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod data_files;
+mod data_sets;
+mod inputs;
+mod sizes;
+mod weights;

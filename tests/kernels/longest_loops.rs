@@ -1,0 +1,195 @@
+//! Ops whose loops are as long as they may be: what they say of their loops is not too little.
+
+use crate::common;
+use wgrad::ops::{
+    AvgPoolForward, BatchNormBackwardReduce, BatchNormStatistics, BiasBackward, Col2im,
+    ConvBackwardInput, ConvBackwardWeight, ConvForward, ConvPoolForward, ConvSizes, CrossEntropy,
+    Epilogue, FusedLoss, Gemm, MaxPoolBackward, MaxPoolBackwardAll, MaxPoolForward, Metrics, Mse,
+    Op, Operand, Product, ReduceSum, RowLoss,
+};
+use wgrad::plan::{Builder, Phase};
+use wgrad::shape::{Window, WindowedPlanes};
+use wgrad::{Device, Result};
+
+/// What loading a plan of one op says.
+fn load(device: &Device, op: Box<dyn Op>) -> Result<()> {
+    let mut plan = Builder::new(false);
+    let (inputs, outputs) = plan.tensors_of(op.as_ref())?;
+    plan.boxed_op(Phase::Forward, op, &inputs, &outputs)?;
+    wgrad::block_on(device.load(plan.finish())).map(drop)
+}
+
+/// An op of some size.
+type BySize = Box<dyn Fn(usize) -> Box<dyn Op>>;
+
+/// The largest size whose op has no longer loop than `limit`.
+fn longest(limit: u64, op: &dyn Fn(usize) -> Box<dyn Op>) -> Box<dyn Op> {
+    let (mut fits, mut exceeds) = (1, 1 << 22);
+    while exceeds - fits > 1 {
+        let size = (fits + exceeds) / 2;
+        match op(size).longest_loop() <= limit {
+            true => fits = size,
+            false => exceeds = size,
+        }
+    }
+    op(fits)
+}
+
+fn conv(
+    batch: usize,
+    channels: [usize; 2],
+    plane: (usize, usize),
+    kernel: (usize, usize),
+) -> ConvSizes {
+    let window = Window::new(kernel);
+    let [in_channels, out_channels] = channels;
+    let planes = batch * in_channels;
+    let geometry = WindowedPlanes::new(planes, plane.into(), window, "conv").unwrap();
+    ConvSizes {
+        batch,
+        in_channels,
+        out_channels,
+        geometry,
+    }
+}
+
+/// An op whose loops are as long as they may be is right: what it says of them is not too little.
+#[test]
+fn loops_as_long_as_they_may_be_are_whole() {
+    let Some(device) = common::gpu() else { return };
+    let rows = 200;
+    let metrics = move |classes| Metrics {
+        rows,
+        classes,
+        slots: 1,
+    };
+    let mse = move |classes| Mse {
+        rows,
+        classes,
+        scale: 1.0,
+    };
+    let pool = |size: usize| conv(1, [1, 1], (size, 7), (size, 5)).geometry;
+    let column = |size: usize| conv(1, [1, 2], (size, 2), (1, 2));
+    let ops: Vec<BySize> = vec![
+        Box::new(|size| {
+            Box::new(BatchNormStatistics {
+                rows: size,
+                channels: 1,
+                area: 1,
+                eps: 0.125,
+                momentum: 0.5,
+            })
+        }),
+        Box::new(|size| {
+            Box::new(BatchNormBackwardReduce {
+                rows: size,
+                channels: 1,
+                area: 1,
+                accumulate: false,
+            })
+        }),
+        Box::new(|size| {
+            Box::new(BiasBackward {
+                rows: 3,
+                area: size,
+            })
+        }),
+        Box::new(|size| {
+            Box::new(AvgPoolForward {
+                planes: 3,
+                area: size,
+            })
+        }),
+        Box::new(|size| Box::new(ReduceSum::new(size, 3))),
+        Box::new(|size| Box::new(Gemm::new(1, [5, 3, size], Operand::PLAIN, Operand::PLAIN))),
+        Box::new(|size| {
+            Box::new(ConvForward {
+                sizes: conv(1, [size, 3], (4, 5), (3, 2)),
+                bias: true,
+                relu: true,
+            })
+        }),
+        Box::new(|size| {
+            Box::new(ConvBackwardInput {
+                sizes: conv(1, [3, size], (4, 5), (3, 2)),
+            })
+        }),
+        Box::new(move |size| {
+            Box::new(ConvBackwardWeight {
+                sizes: column(size),
+                parts: 1,
+            })
+        }),
+        Box::new(|size| {
+            let sizes = conv(1, [size, 2], (5, 5), (3, 2));
+            Box::new(ConvPoolForward {
+                sizes,
+                gathered: None,
+            })
+        }),
+        Box::new(move |size| {
+            Box::new(Col2im {
+                geometry: pool(size),
+            })
+        }),
+        Box::new(move |size| {
+            Box::new(MaxPoolForward {
+                geometry: pool(size),
+                relu: false,
+            })
+        }),
+        Box::new(move |size| {
+            Box::new(MaxPoolBackward {
+                geometry: pool(size),
+                disjoint: false,
+            })
+        }),
+        Box::new(move |size| {
+            Box::new(MaxPoolBackwardAll {
+                geometry: pool(size),
+            })
+        }),
+        Box::new(|classes| Box::new(CrossEntropy { rows: 3, classes })),
+        Box::new(move |classes| Box::new(mse(classes))),
+        Box::new(move |classes| Box::new(metrics(classes))),
+        Box::new(move |classes| {
+            let loss = RowLoss::Mse(mse(classes));
+            Box::new(FusedLoss {
+                loss,
+                metrics: metrics(classes),
+                gathered: None,
+            })
+        }),
+    ];
+    // What the device grants is known once something was loaded.
+    load(&device, Box::new(ReduceSum::new(1, 1))).unwrap();
+    let granted = device
+        .adapter()
+        .and_then(|adapter| adapter.longest_loop())
+        .unwrap();
+    let mut all: Vec<_> = ops
+        .iter()
+        .map(|op| longest(granted.min(65_535), op))
+        .collect();
+    let product = |size: usize| Product::new([64, 4, 4 * size], [false, true], Epilogue::Sums);
+    for kernel in product(1).variants() {
+        let named = |size: usize| {
+            let mut variants = product(size).variants().into_iter();
+            variants
+                .find(|variant| variant.name == kernel.name)
+                .unwrap()
+                .op
+        };
+        // Those that share K among lanes would need more memory than adapters bind.
+        let op = longest(granted.min(65_535), &named);
+        if device.adapter().is_some_and(|a| a.has_subgroups()) || !op.needs_subgroups() {
+            all.extend((op.cost().bytes < 256 << 20).then_some(op));
+        }
+    }
+    for op in all {
+        let name = format!("{op:?}");
+        let rounds = op.longest_loop();
+        println!("{rounds} rounds: {name}");
+        load(&device, op).unwrap_or_else(|error| panic!("{error}"));
+    }
+}

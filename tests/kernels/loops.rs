@@ -1,0 +1,357 @@
+//! Loops past every number of iterations that a driver might end them at: the right value, or a refusal.
+
+use std::collections::BTreeMap;
+
+use crate::common;
+use wgrad::expand::ConvKernel;
+use wgrad::graph::Graph;
+use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Training};
+use wgrad::ops::{BiasBackward, Epilogue, Gemm, Op, Operand, Product, ReduceSum, Step};
+use wgrad::plan::{Builder, Element, Phase, Plan, Role};
+use wgrad::tune::Choices;
+use wgrad::verify::lockstep;
+use wgrad::{Device, Loss, Notices, Session, Sgd};
+
+/// One past the iterations after which llvmpipe ends the loops of an invocation.
+const CUT: usize = 65_536;
+
+fn training(features: usize) -> Training {
+    Training {
+        sample: [features].into(),
+        batch_size: 1,
+        loss: Loss::CrossEntropy,
+        optimizer: Sgd::new(0.1).into(),
+        dataset: None,
+        accumulate: false,
+    }
+}
+
+#[test]
+fn a_linear_layer_counts_all_its_ones() {
+    let Some(device) = common::gpu() else { return };
+    for features in [CUT - 1, CUT, 600_000, (1 << 20) + 3] {
+        let model = Sequential::new().with(Linear::new(1));
+        let logits = wgrad::block_on(async {
+            let mut session = Session::new(&device, &model, &training(features), 1).await?;
+            session.write("0.weight", &vec![1.0; features])?;
+            session.set_batch(&vec![1.0; features], &[0])?;
+            session.forward()?;
+            session.read("logits").await
+        })
+        .unwrap();
+        println!("{device}: {features} ones: {}", logits[0]);
+        assert_eq!(logits, [features as f32]);
+    }
+}
+
+/// One op alone, on ones; what it writes, as floats.
+fn on_ones(device: &Device, op: Box<dyn Op>) -> Vec<Vec<f32>> {
+    let mut plan = Builder::new(false);
+    let bindings = op.bindings();
+    let mut tensors = |list: &[(&str, usize)]| -> Vec<_> {
+        let tensor = |(name, len): &(&str, usize)| {
+            plan.tensor(name, [*len], Element::F32, Role::Input)
+                .unwrap()
+        };
+        list.iter().map(tensor).collect()
+    };
+    let (inputs, outputs) = (tensors(&bindings.inputs), tensors(&bindings.outputs));
+    plan.boxed_op(Phase::Forward, op, &inputs, &outputs)
+        .unwrap();
+    wgrad::block_on(async {
+        let mut executor = device.load(plan.finish()).await?;
+        for (&tensor, (_, len)) in inputs.iter().zip(&bindings.inputs) {
+            executor.write(tensor, &vec![1.0; *len])?;
+        }
+        executor.run(&[Phase::Forward], &[Step::new(0, 1, 0, 0.0)])?;
+        let mut written = Vec::new();
+        for &output in &outputs {
+            written.push(executor.read(output).await?);
+        }
+        Ok::<_, wgrad::Error>(written)
+    })
+    .unwrap()
+}
+
+/// Whatever kernel is asked for, and whatever is split: a product of ones counts them, and its epilogue follows.
+#[test]
+fn every_kernel_of_a_product_counts_all_its_ones() {
+    let Some(device) = common::gpu() else { return };
+    let k = 4 * CUT + 8;
+    let epilogues = [
+        (Epilogue::Plain, 0.0),
+        (
+            Epilogue::Bias {
+                of_rows: true,
+                relu: true,
+            },
+            1.0,
+        ),
+        (
+            Epilogue::Bias {
+                of_rows: false,
+                relu: false,
+            },
+            1.0,
+        ),
+        (Epilogue::Masked, 0.0),
+        (Epilogue::Sums, 0.0),
+    ];
+    let subgroups = device
+        .adapter()
+        .is_some_and(|adapter| adapter.has_subgroups());
+    for (epilogue, added) in epilogues {
+        for transposed in [[false, true], [true, false]] {
+            // The longest K for two epilogues, one past the plainest kernel's loop for the others.
+            let is_plain = matches!(epilogue, Epilogue::Plain | Epilogue::Sums);
+            let k = if is_plain { k } else { CUT + 8 };
+            let product = Product::new([64, 4, k], transposed, epilogue);
+            for variant in product.variants() {
+                if variant.op.needs_subgroups() && !subgroups {
+                    continue;
+                }
+                let name = format!("{} {epilogue:?}", variant.name);
+                let written = on_ones(&device, variant.op);
+                let expected = k as f32 + added;
+                assert!(
+                    written[0].iter().all(|&x| x == expected),
+                    "{name}: {:?}",
+                    &written[0][..4]
+                );
+                if let Some(sums) = written.get(1) {
+                    assert!(
+                        sums.iter().all(|&x| x == k as f32),
+                        "{name}: {:?}",
+                        &sums[..4]
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn long_sums_are_whole() {
+    let Some(device) = common::gpu() else { return };
+    let long = CUT + 4464;
+    let ops: [(Box<dyn Op>, usize); 5] = [
+        (
+            Box::new(BiasBackward {
+                rows: 3,
+                area: long,
+            }),
+            long,
+        ),
+        (Box::new(ReduceSum::new(long, 3)), long),
+        (Box::new(ReduceSum::of_groups(2, long, 3)), long),
+        (
+            Box::new(Gemm::new(
+                2,
+                [5, 3, long],
+                Operand::PLAIN,
+                Operand::TRANSPOSED,
+            )),
+            long,
+        ),
+        // More parts than one more sum could add, were they as short as the first.
+        (Box::new(ReduceSum::new(5_000_000, 1)), 5_000_000),
+    ];
+    for (op, expected) in ops {
+        let name = format!("{op:?}");
+        let written = on_ones(&device, op);
+        assert!(
+            written[0].iter().all(|&x| x == expected as f32),
+            "{name}: {:?}",
+            &written[0][..1]
+        );
+    }
+}
+
+/// Convolution, pool and Linear on images, the network by which the cut was found.
+fn network(channels: usize) -> Sequential {
+    Sequential::new()
+        .with(Conv2d::new(channels, 6, 5).padding(2))
+        .with(ReLU)
+        .with(MaxPool2d::new(2))
+        .with(Flatten)
+        .with(Linear::new(10))
+}
+
+fn training_on(sample: [usize; 3], batch_size: usize) -> Training {
+    Training {
+        sample: sample.into(),
+        batch_size,
+        loss: Loss::CrossEntropy,
+        optimizer: Sgd::new(0.01).into(),
+        dataset: Some(batch_size),
+        accumulate: false,
+    }
+}
+
+/// Every op of a training step within its bound, the whole of what it writes. Whether the plan ran: one that
+/// needs more than the adapter binds is refused.
+fn check(device: &Device, name: &str, plan: Plan) -> bool {
+    let ran = wgrad::block_on(async {
+        let mut generator = common::generator(5);
+        let parameters = wgrad::nn::initial_parameters(&plan, 3)?;
+        let (arena, images) = (plan.find("parameters")?, plan.find("dataset.images")?);
+        let (labels, order) = (plan.find("dataset.labels")?, plan.find("dataset.order")?);
+        let samples = plan.tensor(order).words();
+        let bytes = |len: usize, below: u32, generator: &mut _| -> Vec<u32> {
+            use rand::RngExt;
+            let generator: &mut rand_chacha::ChaCha8Rng = generator;
+            let mut byte = || generator.random_range(0..below) as u8;
+            (0..len)
+                .map(|_| u32::from_le_bytes([byte(), byte(), byte(), byte()]))
+                .collect()
+        };
+        let pixels = bytes(plan.tensor(images).words(), 256, &mut generator);
+        let classes = bytes(plan.tensor(labels).words(), 10, &mut generator);
+        let mut executor = device.load(plan).await?;
+        executor.write(arena, &parameters)?;
+        executor.write_words(images, &pixels)?;
+        executor.write_words(labels, &classes)?;
+        executor.write_words(order, &(0..samples as u32).collect::<Vec<_>>())?;
+        let wgrad::executor::Executor::Gpu(gpu) = &mut executor else {
+            panic!("no adapter")
+        };
+        let step = Step::new(0, samples as u32, 0, 0.01);
+        for report in lockstep(gpu, &Phase::TRAIN, &step).await? {
+            assert!(report.is_right(), "{name}: {report:?}");
+        }
+        Ok::<_, wgrad::Error>(())
+    });
+    match ran {
+        Err(wgrad::Error::Limit { name: limit, .. }) => {
+            println!("{name}: refused by {limit}");
+            false
+        }
+        ran => {
+            ran.unwrap();
+            println!("{name}: right");
+            true
+        }
+    }
+}
+
+/// For each kernel of a product that a plan could run by: `choices` and that kernel, wherever there is one.
+fn products(plan: &Plan, choices: &Choices) -> BTreeMap<String, Choices> {
+    let mut each = BTreeMap::new();
+    for node in plan.nodes() {
+        let variants = node.op.variants();
+        for variant in &variants {
+            let choices = each
+                .entry(variant.name.clone())
+                .or_insert_with(|| choices.clone());
+            let key = format!("{:?}", variants[0].op);
+            choices.ops.insert(key, variant.name.clone());
+        }
+    }
+    each
+}
+
+/// Batches past the cut, by the readable plan and by every way to compute a convolution. All batches of the
+/// list, and every kernel of a product, with `WGRAD_LARGE=1`.
+#[test]
+fn large_batches_and_images_are_right_in_lockstep() {
+    let Some(device) = common::gpu() else { return };
+    let all = std::env::var_os("WGRAD_LARGE").is_some();
+    let batches: &[usize] = if all { &[512, 1024, 4096] } else { &[1024] };
+    let mut sizes: Vec<_> = batches.iter().map(|&batch| ([1, 28, 28], batch)).collect();
+    sizes.push(([3, 224, 224], if all { 8 } else { 4 }));
+    // Verification compares all that the kernels write.
+    let device = device.without_spot_checks();
+    for (sample, batch) in sizes {
+        let model = network(sample[0]);
+        let graph = Graph::training(&model, &training_on(sample, batch)).unwrap();
+        let size = format!("{sample:?} × {batch}");
+        // What writes no columns fits any adapter.
+        let must_run = |kernel| batch < 4096 || kernel == Some(ConvKernel::Implicit);
+        let ran = check(
+            &device,
+            &format!("{size}, readable"),
+            graph.readable().unwrap(),
+        );
+        assert!(ran || !must_run(None));
+        for kernel in ConvKernel::ALL {
+            let kernels = graph
+                .convolutions()
+                .into_iter()
+                .map(|layer| (layer, kernel))
+                .collect();
+            let choices = Choices {
+                convs: kernels,
+                ..Choices::default()
+            };
+            let fused = graph.fast(&choices.convs).unwrap();
+            for (name, choices) in products(&fused, &choices).into_iter().filter(|_| all) {
+                let mut choices = choices;
+                let fused = choices.apply(&device, &graph, &mut Notices::default());
+                let ran = check(
+                    &device,
+                    &format!("{size}, {kernel}, {name}"),
+                    fused.unwrap(),
+                );
+                assert!(ran || !must_run(Some(kernel)));
+            }
+            let ran = check(&device, &format!("{size}, {kernel}"), fused);
+            assert!(ran || !must_run(Some(kernel)));
+        }
+    }
+}
+
+/// However little an adapter grants, the answer is right or refused, by op, size and limit.
+#[test]
+fn a_shorter_limit_gives_the_same_or_is_refused() {
+    let Some(device) = common::gpu() else { return };
+    for longest in [200, 1000, 5000] {
+        let short = device
+            .clone()
+            .with_longest_loop(longest)
+            .without_spot_checks();
+        let graph = Graph::training(&network(1), &training_on([1, 28, 28], 48));
+        let plan = graph.unwrap().readable().unwrap();
+        assert!(check(
+            &short,
+            &format!("at most {longest} iterations"),
+            plan
+        ));
+    }
+    let short = device.with_longest_loop(3);
+    let error = wgrad::block_on(async {
+        let plan = Graph::training(&network(1), &training_on([1, 28, 28], 8))?.readable()?;
+        short.load(plan).await.map(drop)
+    })
+    .unwrap_err()
+    .to_string();
+    println!("{error}");
+    assert!(
+        error.contains("iterations of an invocation's loops, but "),
+        "{error}"
+    );
+    assert!(
+        error.ends_with("offers 3 (longest loop, as measured)"),
+        "{error}"
+    );
+}
+
+/// A batch may hold more rows than the data set has samples.
+#[test]
+fn batches_larger_than_the_data_set_pass_their_checks() {
+    let Some(device) = common::gpu() else { return };
+    let training = Training {
+        dataset: Some(5),
+        ..training_on([1, 28, 28], 64)
+    };
+    let mut model = network(1);
+    for kernel in [ConvKernel::Gathered, ConvKernel::Columns] {
+        let graph = Graph::training(&model, &training).unwrap();
+        let layers = graph.convolutions().into_iter();
+        let convs = layers.map(|layer| (layer, kernel)).collect();
+        for plan in [graph.readable(), graph.fast(&convs)] {
+            let plan = plan.unwrap();
+            wgrad::block_on(device.load(plan)).unwrap();
+        }
+        model = common::tutorial_model();
+    }
+}

@@ -1,0 +1,4 @@
+//! What must hold of every op without an adapter.
+
+mod elements;
+mod shaders;

@@ -1,0 +1,315 @@
+//! Fused plans: the same training in fewer ops and less memory, and a step that makes nothing.
+
+use std::collections::HashMap;
+
+use crate::common;
+use wgrad::data::Dataset;
+use wgrad::executor::Executor;
+use wgrad::expand::{ConvKernel, ConvKernels};
+use wgrad::graph::Graph;
+use wgrad::nn::{Module, Training, initial_parameters};
+use wgrad::ops::Step;
+use wgrad::plan::{Phase, Plan, Role, STEPS_PER_RUN};
+use wgrad::tune::{Choices, Effort};
+use wgrad::verify::{Subject, built_in};
+use wgrad::{Config, Device, Planning, Trainer, block_on};
+
+fn graph(subject: &Subject) -> Graph {
+    let training = Training {
+        dataset: Some(4 * subject.training.batch_size),
+        ..subject.training.clone()
+    };
+    Graph::training(subject.model.as_ref(), &training).unwrap()
+}
+
+fn by(graph: &Graph, kernel: ConvKernel) -> ConvKernels {
+    let layers = graph.convolutions().into_iter();
+    layers.map(|layer| (layer, kernel)).collect()
+}
+
+fn ops(plan: &Plan) -> Vec<&'static str> {
+    let nodes = plan.nodes_of(&Phase::TRAIN);
+    nodes.map(|node| plan.nodes()[node].op.name()).collect()
+}
+
+/// The four models, in their readable plans.
+fn subjects() -> Vec<Subject> {
+    let all = built_in().into_iter();
+    all.filter(|subject| subject.fused.is_none()).collect()
+}
+
+/// What the passes make of the tutorial's network: at most 12 dispatches a step.
+#[test]
+fn a_step_of_the_tutorials_network_is_ten_ops() {
+    let graph = graph(&subjects()[0]);
+    assert_eq!(ops(&graph.readable().unwrap()).len(), 27);
+    let plan = graph.fast(&ConvKernels::new()).unwrap();
+    let expected = [
+        "conv_pool_forward",
+        "gemm_4x4",
+        "gemm_4x4",
+        "mse_metrics",
+        "gemm_4x4_sums",
+        "gemm_4x4",
+        "gemm_4x4_sums",
+        "gemm_4x4",
+        "conv_pool_backward_weight",
+        "sgd_4",
+    ];
+    assert_eq!(ops(&plan), expected);
+}
+
+/// Each kernel of convolution leaves no trace of what it replaces.
+#[test]
+fn fused_convolutions_write_no_columns() {
+    for subject in subjects() {
+        let graph = graph(&subject);
+        for kernel in [
+            ConvKernel::Implicit,
+            ConvKernel::Pooled,
+            ConvKernel::Gathered,
+        ] {
+            let convs = by(&graph, kernel);
+            let fused = graph.fast(&convs).unwrap();
+            let columns = ops(&fused)
+                .into_iter()
+                .filter(|op| op.starts_with("im2col"));
+            assert_eq!(columns.count(), 0, "{}: {kernel}", subject.name);
+        }
+    }
+}
+
+/// Steps on random images by each plan, on the CPU reference: f64 inside, so that parameters may differ
+/// by a few roundings of f32 a step.
+#[test]
+fn fused_plans_train_as_the_readable_one_does() {
+    for subject in subjects() {
+        let graph = graph(&subject);
+        let expected = train(&Device::cpu(), graph.readable().unwrap(), &subject);
+        let largest = expected.iter().fold(0f32, |max, p| max.max(p.abs()));
+        for kernel in ConvKernel::ALL {
+            let fused = graph.fast(&by(&graph, kernel)).unwrap();
+            let got = train(&Device::cpu(), fused, &subject);
+            for (got, expected) in got.iter().zip(&expected) {
+                let error = (got - expected).abs();
+                assert!(
+                    error <= 2e-6 * largest,
+                    "{}, {kernel}: {got} {expected}",
+                    subject.name
+                );
+            }
+        }
+    }
+}
+
+fn train(device: &Device, plan: Plan, subject: &Subject) -> Vec<f32> {
+    let batch = subject.training.batch_size;
+    let parameters = initial_parameters(&plan, 5).unwrap();
+    block_on(async {
+        let mut executor = device.load(plan).await.unwrap();
+        let plan = executor.plan().clone();
+        let classes = plan.tensor(plan.find("logits").unwrap()).shape.dims()[1];
+        let arena = plan.find("parameters").unwrap();
+        executor.write(arena, &parameters).unwrap();
+        let random = common::random_data(4 * batch, 0).train;
+        for (name, bytes) in [
+            ("dataset.images", random.images),
+            ("dataset.labels", random.labels),
+        ] {
+            let tensor = plan.find(name).unwrap();
+            let cycled = bytes.into_iter().cycle();
+            let modulus = if name.ends_with("labels") {
+                classes as u8
+            } else {
+                255
+            };
+            let mut bytes = cycled.map(|byte| byte % modulus);
+            let words = (0..plan.tensor(tensor).words())
+                .map(|_| u32::from_le_bytes([(); 4].map(|()| bytes.next().unwrap_or(0))))
+                .collect::<Vec<_>>();
+            executor.write_words(tensor, &words).unwrap();
+        }
+        let order: Vec<u32> = (0..4 * batch as u32).collect();
+        executor
+            .write_words(plan.find("dataset.order").unwrap(), &order)
+            .unwrap();
+        let rate = subject.training.optimizer.learning_rate();
+        let mut phases = Phase::TRAIN.to_vec();
+        phases.push(Phase::ZeroGrad);
+        // The last batch is not full.
+        let steps: Vec<Step> = (0..8usize)
+            .map(|i| {
+                Step::new(
+                    (i % 4 * batch) as u32,
+                    (batch - i % 2) as u32,
+                    i as u32,
+                    rate,
+                )
+            })
+            .collect();
+        executor.run(&phases, &steps).unwrap().wait().await.unwrap();
+        executor.read(arena).await.unwrap()
+    })
+}
+
+/// No two tensors that are needed at once share memory, and what is not needed is dropped.
+#[test]
+fn tensors_share_memory_only_after_each_other() {
+    for subject in subjects() {
+        let graph = graph(&subject);
+        let before = graph.readable().unwrap().words();
+        for kernel in ConvKernel::ALL {
+            let plan = graph.fast(&by(&graph, kernel)).unwrap();
+            assert!(plan.words() < before, "{}, {kernel}", subject.name);
+            // Whose contents each buffer holds, as the step goes on.
+            let mut holds = HashMap::new();
+            for node in plan.nodes() {
+                for &id in &node.inputs {
+                    let tensor = plan.tensor(id);
+                    let is_transient = matches!(tensor.role, Role::Activation | Role::Scratch);
+                    let at = (tensor.buffer, tensor.words());
+                    if is_transient && tensor.name != "logits" {
+                        let layer = |name: &str| name.split('.').next().map(str::to_owned);
+                        let held: &String = &holds[&tensor.buffer];
+                        let mut flattens = plan.layers().iter();
+                        let view = flattens
+                            .any(|l| l.layer == "Flatten" && layer(&l.name) == layer(&tensor.name))
+                            || layer(held) == layer(&tensor.name);
+                        assert!(
+                            view,
+                            "{}: {held} in the place of {} {at:?}",
+                            subject.name, tensor.name
+                        );
+                    }
+                }
+                for &id in &node.outputs {
+                    let tensor = plan.tensor(id);
+                    holds.insert(tensor.buffer, tensor.name.clone());
+                }
+            }
+        }
+    }
+}
+
+fn trainer(device: &Device, model: &dyn Module, data: &Dataset, planning: Planning) -> Trainer {
+    let tutorial = &subjects()[0];
+    let config = Config::new(tutorial.training.loss, tutorial.training.optimizer)
+        .seed(1)
+        .planning(planning);
+    block_on(Trainer::new(device, model, data, config)).unwrap()
+}
+
+fn digits(train: usize) -> Dataset {
+    let data = wgrad::data::load_mnist(common::MNIST).unwrap();
+    data.with_train_len(train).unwrap()
+}
+
+fn gpu_device(trainer: &mut Trainer) -> wgrad::wgpu::Device {
+    match trainer.executor() {
+        Executor::Gpu(gpu) => gpu.device().clone(),
+        Executor::Cpu(_) => panic!("the device is no adapter"),
+    }
+}
+
+/// wgpu's own counts: after the first epoch no buffer, bind group, pipeline or module is made, and what a
+/// plan says that it takes is what wgpu has allocated.
+#[test]
+fn a_step_makes_nothing_and_memory_is_what_the_plan_says() {
+    let Some(device) = common::gpu() else { return };
+    let data = digits(960);
+    for planning in [Planning::Unfused, Planning::Fused(Effort::Off)] {
+        let mut trainer = trainer(&device, &common::tutorial_model(), &data, planning);
+        let wgpu = gpu_device(&mut trainer);
+        let counts = || {
+            let hal = wgpu.get_internal_counters().hal;
+            let made = [
+                &hal.buffers,
+                &hal.bind_groups,
+                &hal.bind_group_layouts,
+                &hal.compute_pipelines,
+                &hal.pipeline_layouts,
+                &hal.shader_modules,
+            ];
+            (made.map(|counter| counter.read()), hal.buffer_memory.read())
+        };
+        block_on(trainer.train_epoch(|_| {})).unwrap();
+        let (after_first, measured) = counts();
+        let step_table = 256 * STEPS_PER_RUN as isize;
+        let planned = trainer.plan().words() as isize * 4 + step_table;
+        // What a driver adds to each buffer, and wgpu's own: zeros to copy from, staging.
+        let allowed = 4096 * trainer.plan().buffers().len() as isize + (1 << 20);
+        println!("{planned} bytes planned, {measured} measured");
+        // wgpu counts no bytes on GL.
+        let is_counted = device
+            .adapter()
+            .is_some_and(|adapter| adapter.backend() != "gl");
+        assert!(
+            !is_counted || (planned..=planned + allowed).contains(&measured),
+            "{planned} planned, {measured} measured"
+        );
+        assert!(after_first[0] > 0, "wgpu counts nothing");
+        for _ in 0..3 {
+            block_on(trainer.train_epoch(|_| {})).unwrap();
+            assert_eq!(counts().0, after_first);
+        }
+    }
+}
+
+/// A trainer with the choices of another gives the same bits; written and read they are the same.
+#[test]
+fn the_same_choices_give_the_same_bits() {
+    let Some(device) = common::gpu() else { return };
+    let data = digits(320);
+    let model = common::tutorial_model();
+    let train = |planning| {
+        let mut trainer = trainer(&device, &model, &data, planning);
+        block_on(async {
+            trainer.train_epoch(|_| {}).await.unwrap();
+            let arena = trainer.plan().find("parameters").unwrap();
+            let choices = trainer.choices().cloned().unwrap();
+            let words = trainer.executor().read_words(arena).await.unwrap();
+            (words, choices)
+        })
+    };
+    let (words, choices) = train(Planning::Fused(Effort::Quick));
+    let written: Choices = choices.to_string().parse().unwrap();
+    assert_eq!(written, choices);
+    assert!(
+        choices.ops.values().any(|name| name.starts_with("gemm_")),
+        "{choices}"
+    );
+    assert_eq!(train(Planning::Chosen(written)).0, words);
+}
+
+#[test]
+fn choices_that_are_none_are_refused() {
+    let error = "conv1".parse::<Choices>().unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "choices: expected lines of `op: kernel`, got `conv1`"
+    );
+}
+
+/// The adapter's clock, where it has one, times every op of a step.
+#[test]
+fn every_op_of_a_step_is_timed() {
+    let Some(device) = common::gpu() else { return };
+    let mut trainer = trainer(
+        &device,
+        &common::tutorial_model(),
+        &digits(64),
+        Planning::Fused(Effort::Off),
+    );
+    let count = trainer.plan().nodes_of(&Phase::TRAIN).count();
+    let Executor::Gpu(gpu) = trainer.executor() else {
+        panic!("the device is no adapter")
+    };
+    let step = Step::new(0, 32, 0, 0.0);
+    let walls = block_on(gpu.profile(&Phase::TRAIN, &step)).unwrap();
+    assert_eq!(walls.len(), count);
+    assert!(walls.iter().all(|(_, time)| !time.is_zero()));
+    match block_on(gpu.time_ops(&Phase::TRAIN, &step)).unwrap() {
+        Some(times) => assert_eq!(times.len(), count),
+        None => eprintln!("SKIPPED: {device} has no clock"),
+    }
+}

@@ -1,0 +1,7 @@
+//! Fused plans, and the kernels that are chosen for them.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod fusion;
+mod tuning;

@@ -1,0 +1,280 @@
+//! Gradients of whole networks against central differences, both on the GPU, with each layer and each
+//! of its options in the middle of a network, under every loss.
+//!
+//! Between two kinks of ReLU and max-pool a network is linear in any one weight, so its MSE is a
+//! parabola in it, for which central differences have no error of their own; cross-entropy's third
+//! derivative is below one where logits move at most at unit speed, which leaves h²/6. Batch norm bends
+//! every loss: there the difference over half the distance says how much, since the error of a central
+//! difference falls with the square of the distance. A difference
+//! across a kink says nothing of the gradient: there h is halved until both ends lie between the same
+//! kinks, which the ReLU masks and the pools' indices tell.
+
+use crate::common;
+use wgrad::nn::{
+    BatchNorm2d, Conv2d, Dropout, Flatten, GlobalAvgPool2d, Linear, MaxPool2d, ReLU, Residual,
+    Sequential, Ties, Training,
+};
+use wgrad::{Loss, Reduction, Session, Sgd};
+
+/// The first step tried: large, because a loss is rounded and a small step blows its rounding up.
+const FIRST_H: f32 = 1.0 / 128.0;
+/// Below this the rounding of the losses would hide a gradient that is wrong.
+const LAST_H: f32 = 1.0 / 16384.0;
+/// ε: the relative error of one rounding.
+const EPSILON: f64 = f32::EPSILON as f64 / 2.0;
+/// How many roundings of a value of magnitude 1 + loss a loss may be off by: it has passed five ops
+/// that sum at most 54 terms of mixed sign, whose errors add like noise to some √54.
+const ROUNDINGS: f64 = 8.0;
+/// The same with batch norm in between, whose quotient by the deviation adds as many.
+const CURVED_ROUNDINGS: f64 = 2.0 * ROUNDINGS;
+/// Weights of each parameter that are tried, evenly spread.
+const TRIED: usize = 24;
+
+const BATCH: usize = 3;
+const SAMPLE: [usize; 3] = [2, 6, 7];
+
+/// `middle` between a convolution, whose gradient passes through it, and a Linear layer.
+fn around(middle: Sequential) -> Sequential {
+    let before = Sequential::new().with(Conv2d::new(2, 3, (2, 3)).padding((1, 1)));
+    before.then(middle).with(Flatten).with(Linear::new(5))
+}
+
+/// Networks that are no parabola in a weight.
+fn curved_networks() -> Vec<(&'static str, Sequential)> {
+    let norm = || {
+        Sequential::new()
+            .with(Conv2d::new(3, 3, 3).padding(1).bias(false))
+            .with(BatchNorm2d::new(3))
+    };
+    let projection = Sequential::new()
+        .with(Conv2d::new(3, 2, 1).stride(2).bias(false))
+        .with(BatchNorm2d::new(2));
+    let halved = Sequential::new()
+        .with(Conv2d::new(3, 2, 3).stride(2).padding(1))
+        .with(ReLU);
+    vec![
+        ("batch norm", around(norm())),
+        ("batch norm, ReLU", around(norm().with(ReLU))),
+        (
+            "shortcut",
+            around(Sequential::new().with(Residual::new(norm())).with(ReLU)),
+        ),
+        (
+            "projection",
+            around(Sequential::new().with(Residual::new(halved).projection(projection))),
+        ),
+        (
+            "global average pool",
+            around(norm().with(ReLU).with(GlobalAvgPool2d)),
+        ),
+        ("dropout", around(norm().with(Dropout::new(0.3)))),
+    ]
+}
+
+fn networks() -> Vec<(&'static str, Sequential)> {
+    let one = |layer: Conv2d| Sequential::new().with(layer);
+    let pool = |layer: MaxPool2d| Sequential::new().with(layer);
+    vec![
+        ("nothing", around(Sequential::new())),
+        ("ReLU", around(Sequential::new().with(ReLU))),
+        ("convolution", around(one(Conv2d::new(3, 2, 3)))),
+        ("stride", around(one(Conv2d::new(3, 2, 2).stride((2, 3))))),
+        (
+            "padding",
+            around(one(Conv2d::new(3, 2, (3, 2)).padding((2, 1)))),
+        ),
+        (
+            "stride and padding",
+            around(one(Conv2d::new(3, 2, 3).stride((3, 2)).padding((1, 2)))),
+        ),
+        (
+            "dilation",
+            around(one(Conv2d::new(3, 2, (3, 2)).dilation((2, 3)))),
+        ),
+        (
+            "dilation, stride and padding",
+            around(one(Conv2d::new(3, 2, 3)
+                .stride((2, 3))
+                .padding((2, 1))
+                .dilation((3, 2)))),
+        ),
+        (
+            "no bias",
+            around(one(Conv2d::new(3, 2, (1, 3)).bias(false))),
+        ),
+        ("pool", around(pool(MaxPool2d::new(2)))),
+        (
+            "overlapping pool",
+            around(pool(MaxPool2d::new(3).stride((1, 2)).padding((1, 0)))),
+        ),
+        (
+            "pool with gaps",
+            around(pool(MaxPool2d::new((1, 2)).stride((2, 3)))),
+        ),
+        (
+            "pool, all ties",
+            around(pool(MaxPool2d::new((2, 3)).stride(1).ties(Ties::All))),
+        ),
+        (
+            "Linear layers",
+            around(
+                Sequential::new()
+                    .with(ReLU)
+                    .with(Flatten)
+                    .with(Linear::new(6))
+                    .with(ReLU),
+            ),
+        ),
+        (
+            "Linear without bias",
+            around(
+                Sequential::new()
+                    .with(Flatten)
+                    .with(Linear::new(6).bias(false))
+                    .with(ReLU),
+            ),
+        ),
+    ]
+}
+
+/// The loss, and which side of its kinks each unit is on.
+async fn loss_and_sides(session: &mut Session, units: &[String]) -> (f64, Vec<u32>) {
+    session.forward().unwrap();
+    let loss = session.loss().await.unwrap();
+    let mut sides = Vec::new();
+    for unit in units {
+        let tensor = session.plan().find(unit).unwrap();
+        let words = session.executor().read_words(tensor).await.unwrap();
+        let is_index = unit.ends_with("indices");
+        let side = |word: u32| match is_index {
+            true => word,
+            false => u32::from(f32::from_bits(word) > 0.0),
+        };
+        sides.extend(words.into_iter().map(side));
+    }
+    (loss, sides)
+}
+
+/// Checks the gradient of every parameter of `model`; returns how many weights were tried, and the
+/// largest error in units of what is allowed.
+async fn check(
+    device: &wgrad::Device,
+    name: &str,
+    model: &Sequential,
+    loss: Loss,
+    is_curved: bool,
+) -> (usize, f64) {
+    let training = Training {
+        sample: SAMPLE.into(),
+        batch_size: BATCH,
+        loss,
+        optimizer: Sgd::new(0.0).into(),
+        dataset: None,
+        accumulate: false,
+    };
+    let mut session = Session::new(device, model, &training, 1).await.unwrap();
+    let plan = session.plan();
+    let parameters: Vec<(String, usize)> = plan
+        .parameters()
+        .map(|(_, t)| (t.name.clone(), t.shape.elements()))
+        .collect();
+    let relus = plan
+        .nodes()
+        .iter()
+        .filter(|node| node.op.name() == "relu_forward");
+    let relus = relus.map(|node| plan.tensor(node.outputs[0]).name.clone());
+    let indices = plan
+        .tensors()
+        .iter()
+        .filter(|t| t.name.ends_with(".indices"));
+    let units: Vec<String> = indices.map(|t| t.name.clone()).chain(relus).collect();
+    // Pixels that no two share: nothing ties.
+    let len = BATCH * SAMPLE.iter().product::<usize>();
+    let images: Vec<f32> = (0..len)
+        .map(|i| (i * 97 % len) as f32 / len as f32 - 0.4)
+        .collect();
+    session.set_batch(&images, &[0, 3, 4]).unwrap();
+    session.forward().unwrap();
+    session.loss().await.unwrap();
+    session.backward().unwrap();
+
+    let (mut tried, mut worst) = (0, 0f64);
+    for (parameter, len) in parameters {
+        let (layer, kind) = parameter.rsplit_once('.').unwrap();
+        let gradient = session.read(&format!("{layer}.d_{kind}")).await.unwrap();
+        let values = session.read(&parameter).await.unwrap();
+        for at in (0..len).step_by(len.div_ceil(TRIED)) {
+            let mut h = FIRST_H;
+            loop {
+                assert!(
+                    h >= LAST_H,
+                    "{name}: {parameter}[{at}]: a kink at every step"
+                );
+                let mut ends = Vec::new();
+                let sides = [h, -h, h / 2.0, -h / 2.0];
+                for side in sides.into_iter().take(if is_curved { 4 } else { 2 }) {
+                    let mut moved = values.clone();
+                    moved[at] += side;
+                    session.write(&parameter, &moved).unwrap();
+                    let (loss, sides) = loss_and_sides(&mut session, &units).await;
+                    ends.push((f64::from(moved[at]), loss, sides));
+                }
+                if ends.iter().any(|end| end.2 != ends[0].2) {
+                    h /= 2.0;
+                    continue;
+                }
+                let differences: Vec<f64> = ends
+                    .chunks(2)
+                    .map(|ends| (ends[0].1 - ends[1].1) / (ends[0].0 - ends[1].0))
+                    .collect();
+                let last = &ends[ends.len() - 2..];
+                let distance = last[0].0 - last[1].0;
+                let difference = differences[differences.len() - 1];
+                let roundings = if is_curved {
+                    CURVED_ROUNDINGS
+                } else {
+                    ROUNDINGS
+                };
+                let rounding = roundings * EPSILON * (1.0 + last[0].1) * 2.0 / distance;
+                // Over the whole distance the error is four times as large: a third of the change is what is left.
+                let curvature = match is_curved {
+                    true => (differences[0] - difference).abs(),
+                    false => distance * distance / 24.0,
+                };
+                let allowed = rounding + curvature;
+                let error = (difference - f64::from(gradient[at])).abs() / allowed;
+                assert!(
+                    error <= 1.0,
+                    "{name}, {loss}: {parameter}[{at}]: gradient {}, difference {difference}, \
+                     {error:.1} times what is allowed",
+                    gradient[at]
+                );
+                (tried, worst) = (tried + 1, worst.max(error));
+                break;
+            }
+        }
+        session.write(&parameter, &values).unwrap();
+    }
+    (tried, worst)
+}
+
+#[test]
+fn every_layer_option_and_loss_agrees_with_central_differences() {
+    let Some(device) = common::gpu() else { return };
+    let curved = curved_networks().into_iter();
+    let networks = networks()
+        .into_iter()
+        .map(|(name, model)| (name, model, false));
+    for (name, model, is_curved) in networks.chain(curved.map(|(name, model)| (name, model, true)))
+    {
+        for loss in [
+            Loss::Mse(Reduction::Mean),
+            Loss::Mse(Reduction::BatchMean),
+            Loss::CrossEntropy,
+        ] {
+            let (tried, worst) = wgrad::block_on(check(&device, name, &model, loss, is_curved));
+            println!("{name}, {loss}: {tried} weights, at most {worst:.2} of what is allowed");
+            assert!(tried > 40);
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Training that is cut off by a panic, a dropped future, a lost device or a loss that is not
+//! finite: a trainer continues with the bits of a run that nothing disturbed, or says what is wrong.
+
+#[path = "../common/fragile.rs"]
+mod fragile;
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::pin::pin;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
+
+use crate::common;
+use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential};
+use wgrad::{Checkpoint, Config, Device, Error, Loss, Result, Sgd, Split, Trainer};
+
+const SAMPLES: usize = 2003;
+const EPOCHS: u64 = 2;
+
+fn config() -> Config {
+    Config::new(Loss::CrossEntropy, Sgd::new(0.05).momentum(0.9))
+        .batch_size(8)
+        .seed(5)
+        .planning(wgrad::Planning::Fused(wgrad::tune::Effort::Off))
+}
+
+fn trainer(device: &Device, config: Config) -> Trainer {
+    let model = Sequential::new()
+        .with(Conv2d::new(2, 3, (3, 2)).padding(1))
+        .with(ReLU)
+        .with(MaxPool2d::new(2))
+        .with(Flatten)
+        .with(Linear::new(4));
+    trainer_of(device, &model, config)
+}
+
+fn trainer_of(device: &Device, model: &Sequential, config: Config) -> Trainer {
+    let data = common::random_data(SAMPLES, 8);
+    wgrad::block_on(Trainer::new(device, model, &data, config)).unwrap()
+}
+
+fn devices() -> Vec<Device> {
+    common::gpu().into_iter().chain([Device::cpu()]).collect()
+}
+
+fn checkpoint(trainer: &Trainer) -> Result<Checkpoint> {
+    wgrad::block_on(trainer.checkpoint())
+}
+
+/// Where a trainer stands after all epochs.
+fn finish(mut trainer: Trainer) -> Checkpoint {
+    wgrad::block_on(async {
+        while trainer.epochs() < EPOCHS {
+            trainer.train_epoch(|_| {}).await.unwrap();
+        }
+        trainer.checkpoint().await.unwrap()
+    })
+}
+
+/// Panics in `on_progress` of its `call`th call, if there is one.
+fn panic_at(trainer: &mut Trainer, call: usize) -> bool {
+    let mut calls = 0;
+    let cut = catch_unwind(AssertUnwindSafe(|| {
+        let on_progress = |_: &wgrad::Progress| {
+            calls += 1;
+            assert!(calls < call, "rehearsed");
+        };
+        wgrad::block_on(trainer.train_epoch(on_progress)).map(drop)
+    }));
+    cut.is_err()
+}
+
+/// Polls the future of an epoch so often and drops it; whether the epoch was not yet over.
+fn drop_after(trainer: &mut Trainer, polls: usize) -> bool {
+    let mut epoch = pin!(trainer.train_epoch(|_| {}));
+    let mut context = Context::from_waker(Waker::noop());
+    (0..polls).all(|_| matches!(epoch.as_mut().poll(&mut context), Poll::Pending))
+}
+
+/// What a trainer says of itself is where its parameters are, wherever it was cut off: it goes on
+/// to the bits of a run that was left alone, and so does another that begins with its checkpoint.
+fn continues_after(cut: impl Fn(&mut Trainer, usize) -> bool) {
+    for device in devices() {
+        let expected = finish(trainer(&device, config()));
+        for at in [1, 2, 3] {
+            let mut first = trainer(&device, config());
+            assert!(
+                cut(&mut first, at),
+                "{device}: the epoch was over before {at}"
+            );
+            let left = checkpoint(&first).unwrap();
+            let position = (&left.metadata["epoch"], &left.metadata["step"]);
+            println!("{device}: cut off at {at}, epoch and step {position:?}");
+            let mut second = trainer(&device, config());
+            second.restore(&left).unwrap();
+            assert!(finish(first) == expected, "{device}: goes on to other bits");
+            assert!(
+                finish(second) == expected,
+                "{device}: resumes to other bits"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_panic_in_the_callback_leaves_a_trainer_that_goes_on_with_the_same_bits() {
+    continues_after(panic_at);
+}
+
+#[test]
+fn a_dropped_future_leaves_a_trainer_that_goes_on_with_the_same_bits() {
+    continues_after(drop_after);
+}
+
+/// A step that panics may have moved some parameters and not others: nothing but a restore helps.
+#[test]
+fn a_panic_within_a_step_is_an_error_until_a_restore() {
+    let made = || {
+        let model = Sequential::new()
+            .with(Flatten)
+            .with(Linear::new(8))
+            .with(fragile::Fragile)
+            .with(Linear::new(4));
+        trainer_of(&Device::cpu(), &model, config())
+    };
+    let mut trainer = made();
+    let good = checkpoint(&trainer).unwrap();
+    let expected = finish(made());
+    fragile::BREAKS.store(true, Ordering::Relaxed);
+    let cut = catch_unwind(AssertUnwindSafe(|| {
+        wgrad::block_on(trainer.train_epoch(|_| {})).map(drop)
+    }));
+    assert!(cut.is_err(), "no kernel panicked");
+
+    let cut_off =
+        "trainer: expected a restored checkpoint, since training was cut off within a step";
+    let refused = |result: Result<()>| assert_eq!(result.unwrap_err().to_string(), cut_off);
+    refused(checkpoint(&trainer).map(drop));
+    refused(wgrad::block_on(trainer.train_epoch(|_| {})).map(drop));
+    refused(wgrad::block_on(trainer.evaluate(Split::Test)).map(drop));
+    refused(trainer.load_parameters(&good).map(drop));
+
+    fragile::BREAKS.store(false, Ordering::Relaxed);
+    trainer.restore(&good).unwrap();
+    assert!(finish(trainer) == expected, "other bits after a restore");
+}
+
+/// The first step's update is too large for a float; the second step's loss shows it.
+#[test]
+fn a_loss_that_is_not_finite_is_an_error_that_names_the_step() {
+    for device in devices() {
+        let mut config = config();
+        config.optimizer = Sgd::new(1e38).into();
+        let mut trainer = trainer(&device, config);
+        let good = checkpoint(&trainer).unwrap();
+        let train = |trainer: &mut Trainer| wgrad::block_on(trainer.train_epoch(|_| {}));
+        let error = train(&mut trainer).unwrap_err();
+        println!("{device}: {error}");
+        let Error::NotFinite {
+            epoch: 1,
+            step,
+            loss,
+        } = error
+        else {
+            panic!("{device}: {error}");
+        };
+        assert!(step > 1 && step < 10 && !loss.is_finite(), "{step} {loss}");
+
+        // What it left is refused by the file, which stays what it was.
+        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("good.safetensors");
+        good.save(&file).unwrap();
+        let bad = checkpoint(&trainer).unwrap();
+        let (name, at, value) = bad.first_not_finite().unwrap();
+        let got = format!("{value} at {at} of {name}");
+        let refused = bad.save(&file).unwrap_err().to_string();
+        let file_name = file.display();
+        assert_eq!(
+            refused,
+            format!("{file_name}: expected finite values to save, got {got}")
+        );
+        assert_eq!(Checkpoint::load(&file).unwrap(), good);
+
+        // Where it is allowed, the epoch goes on to its end and says the same step.
+        trainer.restore(&good).unwrap();
+        trainer.set_allow_not_finite(true);
+        let report = train(&mut trainer).unwrap();
+        assert_eq!(report.first_not_finite, Some(step));
+        assert!(!report.loss.is_finite() && trainer.epochs() == 1);
+
+        // And from the good checkpoint, at a good rate, all is well.
+        trainer.restore(&good).unwrap();
+        trainer.set_allow_not_finite(false);
+        trainer.set_learning_rate(0.01).unwrap();
+        assert_eq!(train(&mut trainer).unwrap().first_not_finite, None);
+    }
+}

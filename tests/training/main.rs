@@ -1,0 +1,13 @@
+//! Training: the same results as PyTorch, as central differences, and as a run that nothing cut off.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod batch_norm;
+mod checkpoints;
+mod example;
+mod golden;
+mod gradients;
+mod graphs;
+mod interrupted;
+mod training;

@@ -1,0 +1,34 @@
+//! Sizes that no other test reaches, by single elements: random networks.
+
+use crate::common;
+use wgrad::verify::{self, OutputReport};
+
+/// As many networks as `WGRAD_LARGE_NETWORKS` says, else a few: each takes seconds on a processor.
+#[test]
+fn random_large_networks_are_right() {
+    let Some(device) = common::gpu() else { return };
+    let count = std::env::var("WGRAD_LARGE_NETWORKS").ok();
+    let count: usize = count.map_or(4, |text| text.parse().expect("a number of networks"));
+    let reports = wgrad::block_on(verify::networks(&device, 1, count)).unwrap();
+    let mut refused = 0;
+    for report in &reports {
+        match &report.outputs {
+            Ok(outputs) => println!("{} outputs right: {}", outputs.len(), report.network),
+            Err(why) => {
+                refused += 1;
+                println!("refused: {}: {why}", report.network);
+            }
+        }
+        let wrong = report
+            .outputs
+            .iter()
+            .flatten()
+            .find(|output| !OutputReport::is_right(output));
+        assert!(wrong.is_none(), "{}: {wrong:?}", report.network);
+    }
+    println!(
+        "{device}: {} networks, {refused} of them refused",
+        reports.len()
+    );
+    assert!(2 * refused <= reports.len());
+}

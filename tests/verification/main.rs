@@ -1,0 +1,7 @@
+//! Verification of the adapter under test, and random networks of sizes that no other test reaches.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod large;
+mod verification;
