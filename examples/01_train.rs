@@ -1,4 +1,4 @@
-//! 1. Trains a network on a data set in memory, and tests it.
+//! Trains a network on a data set in memory, and tests it.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! 2. Trains phase by phase, as PyTorch's loops do: forward, loss, backward, step, zero_grad.
+//! Trains phase by phase, as PyTorch's loops do: forward, loss, backward, step, zero_grad.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! 3. Saves a trained model to a file, and predicts by the file alone: classes and probabilities.
+//! Saves a trained model to a file, and predicts by the file alone: classes and probabilities.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! 4. A model of your own: a struct of layers, whose `forward` says how they are joined.
+//! A model of your own: a struct of layers, whose `forward` says how they are joined.
 
 mod common;
 

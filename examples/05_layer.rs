@@ -1,4 +1,4 @@
-//! 5. A layer of your own, with its gradient, made of the library's ops.
+//! A layer of your own, with its gradient, made of the library's ops.
 
 mod common;
 

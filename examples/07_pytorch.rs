@@ -1,4 +1,4 @@
-//! 7. Weights from PyTorch: `safetensors.torch.save_file(net.state_dict(), …)` there, a `Predictor` here.
+//! Weights from PyTorch: `safetensors.torch.save_file(net.state_dict(), …)` there, a `Predictor` here.
 
 mod common;
 

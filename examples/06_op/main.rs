@@ -1,4 +1,4 @@
-//! 6. An op of your own: `leak.wgsl` is its kernel, `leak.rs` says how that is launched and what the right answer is.
+//! An op of your own: `leak.wgsl` is its kernel, `leak.rs` says how that is launched and what the right answer is.
 //! Here a layer uses it, and both are verified on this adapter.
 
 #[path = "../common/mod.rs"]
