@@ -1,12 +1,11 @@
 //! Faults planted in the kernels of fused plans.
 
+use super::planted::geometry;
 use wgrad::ops::{
     ConvBackwardInput, ConvBackwardWeight, ConvForward, ConvSizes, CrossEntropy, Epilogue,
     FusedLoss, MaxPoolBackward, MaxPoolForward, Metrics, Mse, Op, Product, RowLoss,
 };
 use wgrad::shape::{Window, WindowedPlanes};
-
-use super::planted::geometry;
 
 /// What was done to the kernel, the op, the text and its replacement.
 type Planted = (&'static str, Box<dyn Op>, &'static str, &'static str);
