@@ -275,6 +275,10 @@ impl<'g> Var<'g> {
     ///
     /// # Errors
     /// The shapes differ.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an operator cannot return an error"
+    )]
     pub fn add(self, other: Var<'g>) -> Result<Var<'g>> {
         self.function(Add, &[other])
     }

@@ -28,7 +28,7 @@ fn tutorial() -> Golden {
         is_coloured: false,
         batch_size: 32,
         loss: Loss::Mse(Reduction::Mean),
-        optimizer: Sgd::new(0.01).into(),
+        optimizer: Sgd::new(0.01),
     }
 }
 
@@ -57,7 +57,7 @@ fn uneven() -> Golden {
         is_coloured: false,
         batch_size: 24,
         loss: Loss::CrossEntropy,
-        optimizer: Sgd::new(0.01).momentum(0.9).weight_decay(0.01).into(),
+        optimizer: Sgd::new(0.01).momentum(0.9).weight_decay(0.01),
     }
 }
 
@@ -78,7 +78,7 @@ fn strided() -> Golden {
         is_coloured: false,
         batch_size: 16,
         loss: Loss::Mse(Reduction::BatchMean),
-        optimizer: Sgd::new(0.01).weight_decay(0.001).into(),
+        optimizer: Sgd::new(0.01).weight_decay(0.001),
     }
 }
 
@@ -90,7 +90,7 @@ fn residual() -> Golden {
         is_coloured: true,
         batch_size: 8,
         loss: Loss::CrossEntropy,
-        optimizer: Sgd::new(0.002).momentum(0.9).weight_decay(0.001).into(),
+        optimizer: Sgd::new(0.002).momentum(0.9).weight_decay(0.001),
     }
 }
 
