@@ -31,7 +31,7 @@ impl Cost {
     }
 }
 
-/// The arguments of [`Op::reference`]: the words of each binding.
+/// The arguments of [`Op::reference`](super::Op::reference): the words of each binding.
 #[derive(Debug)]
 pub struct Args<'a> {
     /// Inputs, in binding order.
