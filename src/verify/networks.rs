@@ -7,9 +7,12 @@ use crate::error::{Error, Result};
 use crate::expand::ConvKernel;
 use crate::graph::Graph;
 use crate::loss::{Loss, Reduction};
-use crate::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Training};
+use crate::nn::{
+    BatchNorm2d, Conv2d, Dropout, Flatten, GlobalAvgPool2d, Linear, MaxPool2d, ReLU, Residual,
+    Sequential, Training,
+};
 use crate::ops::case::{Floats, Random};
-use crate::optim::Sgd;
+use crate::optim::{Adam, Optimizer, Sgd};
 use crate::plan::Plan;
 
 /// Maximum floating-point operations per training step, so that a network takes seconds on a CPU.
@@ -99,21 +102,29 @@ fn draw(random: &mut Random) -> Option<(String, Plan)> {
             random.below(window(kernel).0),
             random.below(window(kernel).1),
         );
-        model = model
-            .with(Conv2d::new(from, to, kernel).padding(padding))
-            .with(ReLU);
+        let layer = Conv2d::new(from, to, kernel)
+            .padding(padding)
+            .dilation(random.size(3));
+        model = model.then(normalised(random, layer, to)).with(ReLU);
         from = to;
+        if random.below(4) == 0 {
+            model = model.with(residual(random, to)).with(ReLU);
+        }
         if random.flag() {
             model = model.with(MaxPool2d::new(random.below(3) + 1).stride(random.below(3) + 1));
         }
     }
     match convolutions {
         0 => sample = vec![features],
+        _ if random.below(4) == 0 => model = model.with(GlobalAvgPool2d),
         _ => model = model.with(Flatten),
     }
     if random.flag() {
         let hidden = spread(random, 300, false);
         model = model.with(Linear::new(hidden)).with(ReLU);
+    }
+    if random.below(4) == 0 {
+        model = model.with(Dropout::new(0.25));
     }
     model = model.with(Linear::new(classes));
     let losses = [Loss::CrossEntropy, Loss::Mse(Reduction::Mean)];
@@ -121,9 +132,7 @@ fn draw(random: &mut Random) -> Option<(String, Plan)> {
         sample: crate::shape::Shape::new(sample.clone()),
         batch_size,
         loss: losses[random.below(2)],
-        optimizer: Sgd::new(0.0625)
-            .momentum([0.0, 0.5][random.below(2)])
-            .into(),
+        optimizer: optimizer(random),
         dataset: Some(batch_size + random.below(9)),
         accumulate: random.flag(),
     };
@@ -136,6 +145,36 @@ fn draw(random: &mut Random) -> Option<(String, Plan)> {
     );
     let network = format!("{model} on {:?}, batch {batch_size}, {way}", sample);
     Some((network.replace('\n', "; "), plan))
+}
+
+/// A convolution to `channels`, perhaps with batch normalization, perhaps without a bias.
+fn normalised(random: &mut Random, layer: Conv2d, channels: usize) -> Sequential {
+    let model = Sequential::new().with(layer.bias(random.flag()));
+    match random.flag() {
+        true => model.with(BatchNorm2d::new(channels)),
+        false => model,
+    }
+}
+
+/// A block that keeps the plane's size, or halves it and has a projection.
+fn residual(random: &mut Random, channels: usize) -> Residual {
+    let (stride, projects) = [(1, false), (2, true)][random.below(2)];
+    let layer = Conv2d::new(channels, channels, 3).stride(stride).padding(1);
+    let block = Residual::new(normalised(random, layer, channels));
+    if !projects {
+        return block;
+    }
+    let layer = Conv2d::new(channels, channels, 1).stride(stride);
+    block.projection(normalised(random, layer, channels))
+}
+
+fn optimizer(random: &mut Random) -> Optimizer {
+    match random.below(4) {
+        0 => Adam::new(0.001).into(),
+        1 => Adam::decoupled(0.001).into(),
+        2 => Sgd::new(0.0625).into(),
+        _ => Sgd::new(0.0625).momentum(0.5).into(),
+    }
 }
 
 /// The plan, with a random kernel for each product.
