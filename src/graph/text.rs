@@ -113,6 +113,8 @@ impl Graph {
                 parts.ok_or_else(|| wrong(number, "`name = function(inputs) options`", line))?;
             let read = FUNCTIONS.iter().find(|(name, _)| *name == function);
             let function = read.and_then(|(_, read)| read(&Options::read(options)?));
+            // An option that was not read would change what is computed.
+            let function = function.filter(|function| function.options() == options);
             let function =
                 function.ok_or_else(|| wrong(number, "a function of this program", line))?;
             let mut read = Vec::new();

@@ -380,3 +380,17 @@ fn a_graph_is_text_and_a_checkpoint_predicts_by_itself() {
         });
     }
 }
+
+/// A text with an option that this program does not know means something else: it is refused, not read in part.
+#[test]
+fn options_that_are_not_known_are_refused() {
+    let read = |options: &str| {
+        let text = format!("images (2)\n0 = relu(images){options}");
+        Graph::read(&text, 1, |_| None)
+    };
+    assert!(read("").is_ok());
+    assert_eq!(
+        read(" slope 0.1").unwrap_err().to_string(),
+        "model, line 2: expected a function of this program, got `0 = relu(images) slope 0.1`"
+    );
+}
