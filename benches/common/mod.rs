@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use wgrad::executor::Executor;
 use wgrad::graph::Graph;
 use wgrad::nn::models;
-use wgrad::nn::{Sequential, Training, initial_parameters};
+use wgrad::nn::{Sequential, Training};
 use wgrad::ops::{Op, Step};
 use wgrad::plan::{Builder, Element, Phase, Plan, Port, Role, STEPS_PER_RUN, TensorId};
 use wgrad::{Device, Loss, Reduction, Result, Sgd};
@@ -66,10 +66,9 @@ impl Model {
 
 /// The plan on `device`, with initial parameters, images of noise and random labels.
 pub async fn load(device: &Device, plan: Plan) -> Result<Executor> {
-    let parameters = initial_parameters(&plan, 0)?;
     let mut executor = device.load(plan).await?;
     let plan = executor.plan().clone();
-    executor.write(plan.port(Port::Parameters)?, &parameters)?;
+    executor.initialise(0)?;
     let images = plan.port(Port::DatasetImages)?;
     executor.write_words(images, &noise(plan.tensor(images).words()))?;
     let labels = plan.port(Port::DatasetLabels)?;

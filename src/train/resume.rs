@@ -284,7 +284,7 @@ impl Trainer {
     fn options(&self) -> BTreeMap<String, String> {
         let config = &self.config;
         let entries = [
-            ("model", self.description.clone()),
+            ("model", self.graph.to_string()),
             ("loss", config.loss.to_string()),
             ("optimizer", config.optimizer.to_string()),
             ("schedule", config.schedule.to_string()),

@@ -7,7 +7,7 @@ use wgrad::data::Dataset;
 use wgrad::executor::Executor;
 use wgrad::expand::{ConvKernel, ConvKernels};
 use wgrad::graph::Graph;
-use wgrad::nn::{Module, Training, initial_parameters};
+use wgrad::nn::{Module, Training};
 use wgrad::ops::Step;
 use wgrad::plan::{Phase, Plan, Role, STEPS_PER_RUN};
 use wgrad::tune::{Choices, Effort};
@@ -104,13 +104,12 @@ fn fused_plans_train_as_the_readable_one_does() {
 
 fn train(device: &Device, plan: Plan, subject: &Subject) -> Vec<f32> {
     let batch = subject.training.batch_size;
-    let parameters = initial_parameters(&plan, 5).unwrap();
     block_on(async {
         let mut executor = device.load(plan).await.unwrap();
         let plan = executor.plan().clone();
         let classes = plan.tensor(plan.find("logits").unwrap()).shape.dims()[1];
         let arena = plan.find("parameters").unwrap();
-        executor.write(arena, &parameters).unwrap();
+        executor.initialise(5).unwrap();
         let random = common::random_data(4 * batch, 0).train;
         for (name, bytes) in [
             ("dataset.images", random.images),

@@ -4,7 +4,7 @@ use crate::common;
 use wgrad::data::Dataset;
 use wgrad::executor::Executor;
 use wgrad::graph::Graph;
-use wgrad::nn::{Module, Ties, Training, initial_parameters};
+use wgrad::nn::{Module, Ties, Training};
 use wgrad::ops::Step;
 use wgrad::plan::Phase;
 use wgrad::verify::lockstep;
@@ -79,7 +79,6 @@ fn lockstep_of_steps(
         .readable()
         .unwrap();
     wgrad::block_on(async {
-        let parameters = initial_parameters(&plan, 0).unwrap();
         let mut executor = device.load(plan).await.unwrap();
         let plan = executor.plan().clone();
         let padded = |bytes: &[u8]| -> Vec<u32> {
@@ -88,7 +87,7 @@ fn lockstep_of_steps(
             bytemuck::pod_collect_to_vec(&bytes)
         };
         let find = |name: &str| plan.find(name).unwrap();
-        executor.write(find("parameters"), &parameters).unwrap();
+        executor.initialise(0).unwrap();
         executor
             .write_words(find("dataset.images"), &padded(&data.train.images))
             .unwrap();
