@@ -142,39 +142,3 @@ impl Graph {
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::graph::{Module, Var};
-    use crate::nn::{BatchNorm2d, Conv2d, Flatten, Linear};
-
-    /// One batch norm after two convolutions.
-    #[derive(Debug)]
-    struct Shared(Conv2d, Conv2d, BatchNorm2d, Linear);
-
-    impl Module for Shared {
-        fn forward<'g>(&self, x: Var<'g>) -> Result<Var<'g>> {
-            let y = x.apply("conv1", &self.0)?.apply("bn", &self.2)?;
-            let y = y.apply("conv2", &self.1)?.apply("bn", &self.2)?;
-            y.apply("flatten", &Flatten)?.apply("fc", &self.3)
-        }
-    }
-
-    #[test]
-    fn a_norm_that_is_applied_twice_is_not_folded() {
-        let conv = || Conv2d::new(2, 2, 1).bias(false);
-        let model = Shared(conv(), conv(), BatchNorm2d::new(2), Linear::new(3));
-        let graph = Graph::inference(&model, [2, 3, 3], 1).unwrap();
-        let mut weights = Weights::new();
-        for id in graph
-            .values()
-            .filter(|&id| graph.value(id).source.is_of_model())
-        {
-            let Value { name, shape, .. } = graph.value(id);
-            weights.insert(name.clone(), (shape.clone(), vec![1.0; shape.elements()]));
-        }
-        let folded = graph.fold(&mut weights).unwrap();
-        assert_eq!(folded.to_string(), graph.to_string());
-    }
-}

@@ -3,7 +3,7 @@
 use crate::common;
 use wgrad::data::Dataset;
 use wgrad::expand::ConvKernels;
-use wgrad::graph::{Graph, Module, Training, Var};
+use wgrad::graph::{Graph, Module, Training, Var, Weights};
 use wgrad::nn::models::ResNet8;
 use wgrad::nn::{BatchNorm2d, Conv2d, Flatten, Linear, ReLU, Residual, Sequential};
 use wgrad::plan::{Element, Phase};
@@ -393,4 +393,32 @@ fn options_that_are_not_known_are_refused() {
         read(" slope 0.1").unwrap_err().to_string(),
         "model, line 2: expected a function of this program, got `0 = relu(images) slope 0.1`"
     );
+}
+
+/// One batch norm after two convolutions.
+#[derive(Debug)]
+struct SharedNorm(Conv2d, Conv2d, BatchNorm2d, Linear);
+
+impl Module for SharedNorm {
+    fn forward<'g>(&self, x: Var<'g>) -> wgrad::Result<Var<'g>> {
+        let y = x.apply("conv1", &self.0)?.apply("bn", &self.2)?;
+        let y = y.apply("conv2", &self.1)?.apply("bn", &self.2)?;
+        y.apply("flatten", &Flatten)?.apply("fc", &self.3)
+    }
+}
+
+#[test]
+fn a_norm_that_is_applied_twice_is_not_folded() {
+    let conv = || Conv2d::new(2, 2, 1).bias(false);
+    let model = SharedNorm(conv(), conv(), BatchNorm2d::new(2), Linear::new(3));
+    let graph = Graph::inference(&model, [2, 3, 3], 1).unwrap();
+    let of_model = |&id: &_| graph.value(id).source.is_of_model();
+    let weights = graph.values().filter(of_model).map(|id| {
+        let value = graph.value(id);
+        let ones = vec![1.0; value.shape.elements()];
+        (value.name.clone(), (value.shape.clone(), ones))
+    });
+    let mut weights: Weights = weights.collect();
+    let folded = graph.fold(&mut weights).unwrap();
+    assert_eq!(folded.to_string(), graph.to_string());
 }
