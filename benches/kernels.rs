@@ -66,7 +66,7 @@ impl Kernels<'_> {
         let product = Product::new([size; 3], [false; 2], Epilogue::Plain);
         let floats = |len| workload::noise(len).into_iter().map(fraction).collect();
         let bindings = product.bindings().inputs;
-        let inputs: Vec<Vec<u32>> = bindings.iter().map(|&(_, len)| floats(len)).collect();
+        let inputs: Vec<Vec<u32>> = bindings.iter().map(|input| floats(input.words)).collect();
         let name = format!("product of {size}×{size} matrices");
         self.op(&name, &product, &inputs, Step::new(0, 1, 0, 0.0))
     }
@@ -115,7 +115,7 @@ impl Kernels<'_> {
             .device
             .adapter()
             .is_some_and(|adapter| adapter.has_subgroups());
-        variants.retain(|variant| has_subgroups || !variant.op.needs_subgroups());
+        variants.retain(|variant| has_subgroups || !variant.op.launch().needs_subgroups);
         let mut group = self.criterion.benchmark_group(name);
         group.sampling_mode(SamplingMode::Flat);
         for variant in variants {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::error::Result;
 use crate::ops::{CrossEntropy, FusedLoss, Metrics, Mse, RowLoss};
-use crate::plan::{Builder, Element, MetricTables, Phase, Port, Role, STEPS_PER_RUN, TensorId};
+use crate::plan::{Builder, Element, Phase, Port, Role, STEPS_PER_RUN, TensorId};
 use crate::shape::Shape;
 
 /// The reduction of a batch's squared errors.
@@ -144,6 +144,7 @@ fn make_tables(plan: &mut Builder) -> Result<[TensorId; 2]> {
     let slots = STEPS_PER_RUN;
     let loss_sum = plan.tensor("loss_sum", [slots], Element::F32, Role::Metric)?;
     let correct = plan.tensor("correct", [slots], Element::U32, Role::Metric)?;
-    plan.set_metrics(MetricTables { loss_sum, correct });
+    plan.set_port(Port::LossSum, loss_sum);
+    plan.set_port(Port::Correct, correct);
     Ok([loss_sum, correct])
 }

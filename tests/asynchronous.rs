@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use wgrad::graph::Graph;
 use wgrad::nn::{Flatten, Linear, Sequential, Training};
+use wgrad::plan::Port;
 use wgrad::tune::{self, Effort};
 use wgrad::{
     Config, Device, Loss, Notices, Planning, Reduction, Session, Sgd, Split, Trainer, gpu, verify,
@@ -247,7 +248,7 @@ async fn every_future_is_send(device: &'static Device, trainer: &'static mut Tra
     };
     let graph = Graph::training(&model, &training).unwrap();
     is_send(tune::choose(device, &graph, Effort::Quick, &mut notices));
-    let tensor = plan.find("parameters").unwrap();
+    let tensor = plan.port(Port::Parameters).unwrap();
     let executor = trainer.executor();
     is_send(executor.read(tensor));
     is_send(executor.read_words(tensor));

@@ -4,6 +4,7 @@
 mod common;
 
 use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential};
+use wgrad::plan::Port;
 use wgrad::wgpu::Limits;
 use wgrad::{Config, Device, Loss, Sgd, Split, Trainer};
 
@@ -31,7 +32,7 @@ fn trained(device: &Device) -> Result<Vec<u32>, String> {
         let data = common::random_data(64, 0);
         let mut trainer = Trainer::new(device, &model(), &data, config(16)).await?;
         trainer.train_epoch(|_| {}).await?;
-        let arena = trainer.plan().find("parameters")?;
+        let arena = trainer.plan().port(Port::Parameters)?;
         trainer.executor().read_words(arena).await
     })
     .map_err(|error| error.to_string())

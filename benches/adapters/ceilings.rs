@@ -3,10 +3,14 @@
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
-use wgrad::ops::{Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Shader, Step};
+use wgrad::ops::{
+    Args, Binding, Bindings, Cost, Element, Elements, ErrorBound, Launch, Op, Shader, Step,
+};
 use wgrad::{Device, Result};
 
 use crate::workload::{self, Alone};
+
+const SHADER: Shader = Shader::new(&[], include_str!("ceilings.wgsl"));
 
 /// Words of each side of a copy: 128 MiB, far beyond most caches, and what every WebGPU binds.
 const COPY_WORDS: usize = 1 << 25;
@@ -44,43 +48,28 @@ impl Op for Ceiling {
         }
     }
 
-    fn shader(&self) -> Shader {
-        Shader::new(&[], include_str!("ceilings.wgsl"))
-    }
-
     fn bindings(&self) -> Bindings {
         let (read, written) = match self {
             Ceiling::CopyWords | Ceiling::CopyVectors => (COPY_WORDS, COPY_WORDS),
             Ceiling::MultiplyAdd => (2, INVOCATIONS),
             Ceiling::Empty => (1, 1),
         };
-        Bindings {
-            inputs: vec![("read", read)],
-            outputs: vec![("written", written)],
-        }
+        Bindings::new([
+            Binding::read("read", read),
+            Binding::write("written", written),
+        ])
     }
 
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        vec![
-            ("LEN", self.invocations() as f64),
-            ("ROUNDS", ROUNDS as f64),
-        ]
-    }
-
-    fn invocations(&self) -> u64 {
-        match self {
-            Ceiling::CopyWords => COPY_WORDS as u64,
-            Ceiling::CopyVectors => COPY_WORDS as u64 / 4,
-            Ceiling::MultiplyAdd => INVOCATIONS as u64,
-            Ceiling::Empty => 1,
-        }
-    }
-
-    fn longest_loop(&self) -> u64 {
-        match self {
-            Ceiling::MultiplyAdd => ROUNDS as u64,
-            _ => 0,
-        }
+    fn launch(&self) -> Launch {
+        let (invocations, rounds) = match self {
+            Ceiling::CopyWords => (COPY_WORDS, 0),
+            Ceiling::CopyVectors => (COPY_WORDS / 4, 0),
+            Ceiling::MultiplyAdd => (INVOCATIONS, ROUNDS),
+            Ceiling::Empty => (1, 0),
+        };
+        Launch::new(SHADER, invocations)
+            .constants([("LEN", invocations as f64), ("ROUNDS", ROUNDS as f64)])
+            .longest_loop(rounds as u64)
     }
 
     fn cost(&self) -> Cost {

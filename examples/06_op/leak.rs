@@ -1,7 +1,9 @@
 //! The op: sizes, kernel, reference, and how far from that a right kernel may be.
 
 use wgrad::ops::case::{Case, Random, Read};
-use wgrad::ops::{Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Prelude, Shader, Sum};
+use wgrad::ops::{
+    Args, Binding, Bindings, Cost, Element, Elements, ErrorBound, Launch, Op, Prelude, Shader, Sum,
+};
 
 /// `passed = values` where the gate is above zero, else `slope · values`.
 #[derive(Debug, Clone)]
@@ -16,28 +18,18 @@ impl Op for Leak {
         "leak" // the kernel's entry point
     }
 
-    fn shader(&self) -> Shader {
-        let preludes = &[Prelude::Invocation, Prelude::Relu];
-        Shader::new(preludes, include_str!("leak.wgsl"))
-    }
-
     fn bindings(&self) -> Bindings {
-        Bindings {
-            inputs: vec![("gate", self.len), ("values", self.len)],
-            outputs: vec![("passed", self.len)],
-        }
+        Bindings::new([
+            Binding::read("gate", self.len),
+            Binding::read("values", self.len),
+            Binding::write("passed", self.len),
+        ])
     }
 
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        vec![("LEN", self.len as f64), ("SLOPE", self.slope.into())]
-    }
-
-    fn invocations(&self) -> u64 {
-        self.len as u64
-    }
-
-    fn longest_loop(&self) -> u64 {
-        0
+    fn launch(&self) -> Launch {
+        let preludes = &[Prelude::Invocation, Prelude::Relu];
+        Launch::new(Shader::new(preludes, include_str!("leak.wgsl")), self.len)
+            .constants([("LEN", self.len as f64), ("SLOPE", self.slope.into())])
     }
 
     fn cost(&self) -> Cost {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::json;
+use wgrad::ops::Binding;
 use wgrad::ops::case::Floats;
 use wgrad::verify::cases;
 
@@ -13,19 +14,16 @@ pub fn file(seed: u64, rounds: u32) -> Vec<u8> {
     let (mut tensors, mut described) = (Vec::new(), serde_json::Map::new());
     for (name, case) in cases(seed, rounds, Floats::Hostile) {
         let bindings = case.op.bindings();
-        let named = bindings.inputs.iter().chain(&bindings.outputs);
-        for ((binding, _), words) in named.zip(case.inputs.iter().chain(&case.outputs)) {
+        let words = case.inputs.iter().chain(&case.outputs);
+        for (Binding { name: binding, .. }, words) in bindings.iter().zip(words) {
             let bytes: Vec<u8> = bytemuck::cast_slice(words).to_vec();
             tensors.push((format!("{name}.{binding}"), words.len(), bytes));
         }
-        let names = |list: &[(&str, usize)]| -> Vec<String> {
-            list.iter()
-                .map(|(binding, _)| (*binding).to_owned())
-                .collect()
-        };
+        let names =
+            |list: &[Binding]| -> Vec<_> { list.iter().map(|binding| binding.name).collect() };
         let case = json!({
             "op": case.op.name(),
-            "constants": case.op.constants().into_iter().collect::<HashMap<_, _>>(),
+            "constants": case.op.launch().constants.into_iter().collect::<HashMap<_, _>>(),
             "inputs": names(&bindings.inputs),
             "outputs": names(&bindings.outputs),
             "step": {

@@ -42,7 +42,7 @@ pub(super) fn find(graph: &Graph, conv: &Conv, kernel: ConvKernel) -> Option<Gro
         accumulate: false,
     };
     let is_first = conv.input == graph.images();
-    let is_direct = is_first && backward.longest_loop() <= LONGEST_RUN as u64;
+    let is_direct = is_first && backward.launch().longest_loop <= LONGEST_RUN as u64;
     let alone = graph.only_reader(graph.images()) == Some(conv.node);
     let reads_dataset = kernel == ConvKernel::Gathered && is_direct && alone;
     let gathered = graph

@@ -91,7 +91,8 @@ impl Adapter {
     /// Whether it supports the features that the op's kernel needs.
     pub(crate) fn runs(&self, op: &dyn Op) -> bool {
         let most = u64::from(self.limits.max_compute_invocations_per_workgroup);
-        (self.has_subgroups() || !op.needs_subgroups()) && op.workgroup_size() <= most
+        let launch = op.launch();
+        (self.has_subgroups() || !launch.needs_subgroups) && launch.workgroup_size <= most
     }
 
     /// The loop limit of an invocation: iterations counted over all its loops, up to 2²⁰, as

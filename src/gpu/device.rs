@@ -307,7 +307,7 @@ pub(crate) fn required_limits(adapter: &Adapter, plan: &Plan) -> Result<wgpu::Li
             name,
         )?;
         let per_dimension = u64::from(limits.max_compute_workgroups_per_dimension);
-        let workgroups = node.op.invocations().div_ceil(node.op.workgroup_size());
+        let workgroups = node.op.launch().workgroups();
         let name = "max_compute_workgroups_per_dimension, squared";
         refuse(
             op,
@@ -350,14 +350,14 @@ pub(crate) fn check_kernels(adapter: &Adapter, plan: &Plan) -> Result<()> {
 /// The loops of an op exceed the measured limit: the first such op.
 pub(crate) fn check_loops(adapter: &Adapter, plan: &Plan) -> Result<()> {
     let limit = adapter.longest_loop().unwrap_or(u64::MAX);
-    let is_long = |node: &&Node| node.op.longest_loop() > limit;
+    let is_long = |node: &&Node| node.op.launch().longest_loop > limit;
     let Some(node) = plan.nodes().iter().find(is_long) else {
         return Ok(());
     };
     let output = &plan.tensor(node.outputs[0]).name;
     Err(Error::Limit {
         what: format!("{} of {output}", node.op.name()),
-        needed: node.op.longest_loop(),
+        needed: node.op.launch().longest_loop,
         unit: "iterations of an invocation's loops",
         adapter: adapter.name().to_owned(),
         limit,

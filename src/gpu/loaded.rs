@@ -20,7 +20,7 @@ const STEP_STRIDE: usize = 256;
 
 /// The objects of a dispatch, created once.
 #[derive(Debug)]
-struct Launch {
+struct Dispatch {
     pipeline: wgpu::ComputePipeline,
     tensors: wgpu::BindGroup,
     workgroups: [u32; 2],
@@ -32,7 +32,7 @@ pub(super) struct Loaded {
     pub plan: Arc<Plan>,
     pub device: Arc<Device>,
     buffers: Vec<wgpu::Buffer>,
-    launches: Vec<Launch>,
+    dispatches: Vec<Dispatch>,
     step_table: wgpu::Buffer,
     step_group: wgpu::BindGroup,
     metrics_pool: MetricsPool,
@@ -52,17 +52,14 @@ impl Loaded {
         let ops = plan.nodes().iter().map(|node| node.op.as_ref());
         pipelines.compile_ahead(&device, ops).await?;
         let per_dimension = device.device.limits().max_compute_workgroups_per_dimension;
-        let mut launches = Vec::with_capacity(plan.nodes().len());
+        let mut dispatches = Vec::with_capacity(plan.nodes().len());
         for node in plan.nodes() {
             let pipeline = pipelines.pipeline(&device, node.op.as_ref()).await?;
             let layout = pipelines.layout(&device, (node.inputs.len(), node.outputs.len()));
-            launches.push(Launch {
+            dispatches.push(Dispatch {
                 pipeline,
                 tensors: bind(&device, &plan, node, &layout, &buffers),
-                workgroups: fold(
-                    node.op.invocations().div_ceil(node.op.workgroup_size()),
-                    per_dimension,
-                ),
+                workgroups: fold(node.op.launch().workgroups(), per_dimension),
             });
         }
         let step_table = device.device.create_buffer(&wgpu::BufferDescriptor {
@@ -88,7 +85,7 @@ impl Loaded {
             plan,
             device,
             buffers,
-            launches,
+            dispatches,
             step_table,
             step_group,
             metrics_pool: MetricsPool::default(),
@@ -230,12 +227,12 @@ impl Loaded {
 
     /// Records one op.
     pub fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>, node: usize) {
-        self.dispatch_workgroups(pass, node, self.launches[node].workgroups);
+        self.dispatch_workgroups(pass, node, self.dispatches[node].workgroups);
     }
 
     /// Records `x` by `y` workgroups of one op.
     fn dispatch_workgroups(&self, pass: &mut wgpu::ComputePass<'_>, node: usize, [x, y]: [u32; 2]) {
-        let launch = &self.launches[node];
+        let launch = &self.dispatches[node];
         pass.set_pipeline(&launch.pipeline);
         pass.set_bind_group(0, &launch.tensors, &[]);
         pass.dispatch_workgroups(x, y, 1);

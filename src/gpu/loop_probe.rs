@@ -6,7 +6,8 @@
 use super::Workbench;
 use crate::error::{Error, Result};
 use crate::ops::{
-    Args, Bindings, Content, Cost, Element, Elements, ErrorBound, Op, Prelude, Shader, Step,
+    Args, Binding, Bindings, Content, Cost, Element, Elements, ErrorBound, Launch, Op, Prelude,
+    Shader, Step,
 };
 use crate::plan::{Builder, Phase};
 
@@ -35,31 +36,15 @@ impl Op for LoopProbe {
         "loop_probe"
     }
 
-    fn shader(&self) -> Shader {
-        SHADER
-    }
-
     fn bindings(&self) -> Bindings {
-        Bindings {
-            inputs: vec![("iterations", 1)],
-            outputs: vec![("state", 1)],
-        }
+        Bindings::new([
+            Binding::read("iterations", 1).of(Content::below(MOST as usize)),
+            Binding::write("state", 1).of(Content::Any),
+        ])
     }
 
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        Vec::new()
-    }
-
-    fn invocations(&self) -> u64 {
-        1
-    }
-
-    fn longest_loop(&self) -> u64 {
-        MOST.into()
-    }
-
-    fn content(&self, _: usize) -> Content {
-        Content::below(MOST as usize)
+    fn launch(&self) -> Launch {
+        Launch::new(SHADER, 1).longest_loop(MOST.into())
     }
 
     fn cost(&self) -> Cost {

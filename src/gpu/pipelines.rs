@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::device::Device;
 use super::wide;
 use crate::error::Result;
-use crate::ops::{Op, Shader, Step};
+use crate::ops::{Launch, Op, Shader, Step};
 
 /// The group of the uniform `this_step`, in every kernel.
 pub(super) const STEP_GROUP: u32 = 1;
@@ -154,17 +154,18 @@ impl Pipelines {
 
     /// The WGSL of `op`.
     async fn module(&self, device: &Device, op: &dyn Op) -> Result<wgpu::ShaderModule> {
-        if let Some(module) = self.modules.get(&op.shader()) {
+        let shader = op.launch().shader;
+        if let Some(module) = self.modules.get(&shader) {
             return Ok(module);
         }
-        let source = op.shader().source(wide::loads(device.device.features()));
+        let source = shader.source(wide::loads(device.device.features()));
         let descriptor = wgpu::ShaderModuleDescriptor {
             label: Some(op.name()),
             source: wgpu::ShaderSource::Wgsl(source.into()),
         };
         let make = || device.device.create_shader_module(descriptor);
         let module = device.checked(&context(op), make).await?;
-        self.modules.insert(op.shader(), module.clone());
+        self.modules.insert(shader, module.clone());
         Ok(module)
     }
 
@@ -192,7 +193,7 @@ impl Pipelines {
                     module,
                     entry_point: Some(op.name()),
                     compilation_options: wgpu::PipelineCompilationOptions {
-                        constants: &constants(op),
+                        constants: &constants(op.launch()),
                         // Kernels write it before they read it. A driver that clears each word
                         // separately took six seconds to compile one kernel.
                         zero_initialize_workgroup_memory: false,
@@ -204,15 +205,17 @@ impl Pipelines {
     }
 }
 
-fn constants(op: &dyn Op) -> Vec<(&'static str, f64)> {
-    let mut constants = op.constants();
-    constants.push(("WORKGROUP_SIZE", op.workgroup_size() as f64));
-    constants
+fn constants(launch: Launch) -> Vec<(&'static str, f64)> {
+    let workgroup_size = ("WORKGROUP_SIZE", launch.workgroup_size as f64);
+    launch.constants([workgroup_size]).constants
 }
 
 fn key_of(op: &dyn Op) -> Key {
-    let values = constants(op).into_iter().map(|(_, value)| value.to_bits());
-    (op.shader(), op.name(), values.collect())
+    let launch = op.launch();
+    let shader = launch.shader;
+    let values = constants(launch).into_iter();
+    let values = values.map(|(_, value)| value.to_bits());
+    (shader, op.name(), values.collect())
 }
 
 fn context(op: &dyn Op) -> String {

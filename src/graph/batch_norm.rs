@@ -96,7 +96,7 @@ impl Norm {
             channels,
             area,
         };
-        let parts = moments.bindings().outputs[0].1;
+        let parts = moments.bindings().outputs[0].words;
         let means = lowering.plan().scratch("means", [parts])?;
         let squares = lowering.plan().scratch("squares", [parts])?;
         lowering.training_op(moments, &[x], &[means, squares])?;
@@ -141,7 +141,7 @@ impl Norm {
             area,
             relu,
         };
-        let parts = op.bindings().outputs[0].1;
+        let parts = op.bindings().outputs[0].words;
         let d_bias_partials = lowering.plan().scratch("d_bias_partials", [parts])?;
         let d_weight_partials = lowering.plan().scratch("d_weight_partials", [parts])?;
         let partials = [d_bias_partials, d_weight_partials];

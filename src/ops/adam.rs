@@ -6,8 +6,8 @@ use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::bound::{EPSILON, SMALLEST_NORMAL, sum_error};
 use super::case::{Case, Random};
 use super::{
-    Args, Bindings, Content, Cost, Element, Elements, ErrorBound, Op, Prelude, Shader, Step, Sum,
-    flag,
+    Args, Binding, Bindings, Content, Cost, Element, Elements, ErrorBound, Launch, Op, Prelude,
+    Shader, Step, Sum, flag,
 };
 
 pub(super) const SHADER: Shader = Shader::new(
@@ -171,46 +171,24 @@ impl Op for Adam {
         }
     }
 
-    fn shader(&self) -> Shader {
-        SHADER
-    }
-
     fn bindings(&self) -> Bindings {
-        Bindings {
-            inputs: vec![("gradients", self.len)],
-            outputs: vec![
-                ("parameters", self.len),
-                ("first", self.len),
-                ("second", self.len),
-            ],
-        }
+        Bindings::new([
+            Binding::read("gradients", self.len),
+            Binding::update("parameters", self.len),
+            Binding::update("first", self.len),
+            Binding::update("second", self.len).of(Content::Positive),
+        ])
     }
 
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        vec![
+    fn launch(&self) -> Launch {
+        Launch::new(SHADER, self.len / self.at_once()).constants([
             ("LEN", self.len as f64),
             ("BETA1", f64::from(self.beta1)),
             ("BETA2", f64::from(self.beta2)),
             ("EPS", f64::from(self.eps)),
             ("WEIGHT_DECAY", f64::from(self.weight_decay)),
             ("DECOUPLED", flag(self.decoupled)),
-        ]
-    }
-
-    fn invocations(&self) -> u64 {
-        (self.len / self.at_once()) as u64
-    }
-
-    fn longest_loop(&self) -> u64 {
-        0
-    }
-
-    /// A mean of squares is not negative.
-    fn content_before(&self, output: usize) -> Content {
-        match output {
-            2 => Content::Positive,
-            _ => Content::Floats,
-        }
+        ])
     }
 
     fn cost(&self) -> Cost {

@@ -7,8 +7,8 @@ use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::case::{Case, Random, Read};
 use super::element::passes;
 use super::{
-    Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Prelude, ReduceSum, ReluBackward,
-    Shader, Sum, flag,
+    Args, Binding, Bindings, Cost, Element, Elements, ErrorBound, Launch, Op, Prelude, ReduceSum,
+    ReluBackward, Shader, Sum, flag,
 };
 
 pub(super) const SHADER: Shader = Shader::new(
@@ -37,27 +37,17 @@ impl Op for Add {
         if self.at_once() == 4 { "add_4" } else { "add" }
     }
 
-    fn shader(&self) -> Shader {
-        SHADER
-    }
-
     fn bindings(&self) -> Bindings {
-        Bindings {
-            inputs: vec![("a", self.len), ("b", self.len)],
-            outputs: vec![("sum", self.len)],
-        }
+        Bindings::new([
+            Binding::read("a", self.len),
+            Binding::read("b", self.len),
+            Binding::write("sum", self.len),
+        ])
     }
 
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        vec![("LEN", self.len as f64), ("RELU", flag(self.relu))]
-    }
-
-    fn invocations(&self) -> u64 {
-        (self.len / self.at_once()) as u64
-    }
-
-    fn longest_loop(&self) -> u64 {
-        0
+    fn launch(&self) -> Launch {
+        Launch::new(SHADER, self.len / self.at_once())
+            .constants([("LEN", self.len as f64), ("RELU", flag(self.relu))])
     }
 
     fn cost(&self) -> Cost {

@@ -6,8 +6,8 @@ use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::bound::{EPSILON, SMALLEST_NORMAL};
 use super::case::{Case, Random, Read};
 use super::{
-    Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Prelude, Shader, Slot, Split, Sum,
-    nested_loops,
+    Args, Binding, Bindings, Cost, Element, Elements, ErrorBound, Launch, Op, Prelude, Shader,
+    Slot, Split, Sum, nested_loops,
 };
 
 pub(super) const SHADER: Shader = Shader::new(
@@ -56,27 +56,17 @@ impl Op for AvgPoolForward {
         "avg_pool_forward"
     }
 
-    fn shader(&self) -> Shader {
-        SHADER
-    }
-
     fn bindings(&self) -> Bindings {
-        Bindings {
-            inputs: vec![("input", self.planes * self.area)],
-            outputs: vec![("output", self.planes)],
-        }
+        Bindings::new([
+            Binding::read("input", self.planes * self.area),
+            Binding::write("output", self.planes),
+        ])
     }
 
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        constants(self.planes, self.area)
-    }
-
-    fn invocations(&self) -> u64 {
-        self.planes as u64
-    }
-
-    fn longest_loop(&self) -> u64 {
-        nested_loops(&[self.area])
+    fn launch(&self) -> Launch {
+        Launch::new(SHADER, self.planes)
+            .constants(constants(self.planes, self.area))
+            .longest_loop(nested_loops(&[self.area]))
     }
 
     /// The mean of means over equal shares, if the area has a suitable divisor.
@@ -138,27 +128,15 @@ impl Op for AvgPoolBackward {
         "avg_pool_backward"
     }
 
-    fn shader(&self) -> Shader {
-        SHADER
-    }
-
     fn bindings(&self) -> Bindings {
-        Bindings {
-            inputs: vec![("d_output", self.planes)],
-            outputs: vec![("d_input", self.planes * self.area)],
-        }
+        Bindings::new([
+            Binding::read("d_output", self.planes),
+            Binding::write("d_input", self.planes * self.area),
+        ])
     }
 
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        constants(self.planes, self.area)
-    }
-
-    fn invocations(&self) -> u64 {
-        (self.planes * self.area) as u64
-    }
-
-    fn longest_loop(&self) -> u64 {
-        0
+    fn launch(&self) -> Launch {
+        Launch::new(SHADER, self.planes * self.area).constants(constants(self.planes, self.area))
     }
 
     fn cost(&self) -> Cost {

@@ -9,8 +9,8 @@ use super::bound::{EPSILON, SMALLEST_NORMAL};
 use super::case::{Case, Random, Read};
 use super::element::passes;
 use super::{
-    Args, BatchNormBackwardSums, Bindings, Content, Cost, Element, Elements, ErrorBound, Op,
-    Prelude, Shader, flag,
+    Args, BatchNormBackwardSums, Binding, Bindings, Content, Cost, Element, Elements, ErrorBound,
+    Launch, Op, Prelude, Shader, flag,
 };
 
 const FILE: &str = include_str!("../../shaders/batch_norm.wgsl");
@@ -132,36 +132,26 @@ impl Op for BatchNormForward {
         "batch_norm_forward"
     }
 
-    fn shader(&self) -> Shader {
-        shader(self.sizes())
-    }
-
     fn bindings(&self) -> Bindings {
         let (len, channels) = (self.sizes().len(), self.channels);
-        Bindings {
-            inputs: vec![
-                ("x", len),
-                ("mean", channels),
-                ("inverse_deviation", channels),
-                ("weight", channels),
-                ("bias", channels),
-            ],
-            outputs: vec![("y", len)],
-        }
+        Bindings::new([
+            Binding::read("x", len),
+            Binding::read("mean", channels),
+            Binding::read("inverse_deviation", channels),
+            Binding::read("weight", channels),
+            Binding::read("bias", channels),
+            Binding::write("y", len),
+        ])
     }
 
-    fn constants(&self) -> Vec<(&'static str, f64)> {
+    fn launch(&self) -> Launch {
         let mut constants = self.sizes().constants();
         constants.push(("RELU", flag(self.relu)));
-        constants
-    }
-
-    fn invocations(&self) -> u64 {
-        (self.sizes().len() / self.sizes().at_once()) as u64
-    }
-
-    fn longest_loop(&self) -> u64 {
-        0
+        Launch::new(
+            shader(self.sizes()),
+            self.sizes().len() / self.sizes().at_once(),
+        )
+        .constants(constants)
     }
 
     fn rows(&self) -> usize {
@@ -217,44 +207,27 @@ impl Op for BatchNormInfer {
         "batch_norm_infer"
     }
 
-    fn shader(&self) -> Shader {
-        shader(self.sizes())
-    }
-
     fn bindings(&self) -> Bindings {
         let (len, channels) = (self.sizes().len(), self.channels);
-        Bindings {
-            inputs: vec![
-                ("x", len),
-                ("running_mean", channels),
-                ("running_var", channels),
-                ("weight", channels),
-                ("bias", channels),
-            ],
-            outputs: vec![("y", len)],
-        }
+        Bindings::new([
+            Binding::read("x", len),
+            Binding::read("running_mean", channels),
+            Binding::read("running_var", channels).of(Content::Positive),
+            Binding::read("weight", channels),
+            Binding::read("bias", channels),
+            Binding::write("y", len),
+        ])
     }
 
-    fn constants(&self) -> Vec<(&'static str, f64)> {
+    fn launch(&self) -> Launch {
         let mut constants = self.sizes().constants();
         constants.push(("EPS", f64::from(self.eps)));
         constants.push(("RELU", flag(self.relu)));
-        constants
-    }
-
-    fn invocations(&self) -> u64 {
-        (self.sizes().len() / self.sizes().at_once()) as u64
-    }
-
-    fn longest_loop(&self) -> u64 {
-        0
-    }
-
-    fn content(&self, input: usize) -> Content {
-        match input {
-            2 => Content::Positive,
-            _ => Content::Floats,
-        }
+        Launch::new(
+            shader(self.sizes()),
+            self.sizes().len() / self.sizes().at_once(),
+        )
+        .constants(constants)
     }
 
     fn cost(&self) -> Cost {

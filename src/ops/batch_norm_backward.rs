@@ -8,8 +8,8 @@ use super::bound::{EPSILON, SMALLEST_NORMAL};
 use super::case::{Case, Random};
 use super::element::passes;
 use super::{
-    Args, BatchNormBackwardInput, Bindings, Cost, Element, Elements, ErrorBound, Op, Prelude,
-    Shader, Sum, WORKGROUP_SIZE, flag,
+    Args, BatchNormBackwardInput, Binding, Bindings, Cost, Element, Elements, ErrorBound, Launch,
+    Op, Prelude, Shader, Sum, flag,
 };
 
 const FILE: &str = include_str!("../../shaders/batch_norm_backward.wgsl");
@@ -72,42 +72,31 @@ impl Op for BatchNormBackwardSums {
         "batch_norm_backward_sums"
     }
 
-    fn shader(&self) -> Shader {
-        shader(self.sizes())
-    }
-
     fn bindings(&self) -> Bindings {
         let (len, parts, channels) = (self.sizes().len(), self.sizes().parts(), self.channels);
-        Bindings {
-            inputs: vec![
-                ("x", len),
-                ("d_y", len),
-                ("y", len),
-                ("mean", channels),
-                ("inverse_deviation", channels),
-            ],
-            outputs: vec![("d_bias_partials", parts), ("d_weight_partials", parts)],
-        }
+        Bindings::new([
+            Binding::read("x", len),
+            Binding::read("d_y", len),
+            Binding::read("y", len),
+            Binding::read("mean", channels),
+            Binding::read("inverse_deviation", channels),
+            Binding::write("d_bias_partials", parts),
+            Binding::write("d_weight_partials", parts),
+        ])
     }
 
-    fn constants(&self) -> Vec<(&'static str, f64)> {
+    fn launch(&self) -> Launch {
         let mut constants = self.sizes().constants_of_parts();
         constants.push(("RELU", flag(self.relu)));
-        constants
-    }
-
-    fn invocations(&self) -> u64 {
-        self.sizes().parts() as u64
-    }
-
-    fn longest_loop(&self) -> u64 {
-        self.sizes().loop_over_part()
+        Launch::new(shader(self.sizes()), self.sizes().parts())
+            .constants(constants)
+            .longest_loop(self.sizes().loop_over_part())
     }
 
     fn cost(&self) -> Cost {
         let mut bindings = self.bindings();
         if !self.relu {
-            bindings.inputs[2].1 = 0;
+            bindings.inputs[2].words = 0;
         }
         Cost::new(4 * self.sizes().len(), &bindings)
     }
@@ -192,34 +181,23 @@ impl Op for BatchNormBackwardReduce {
         "batch_norm_backward_reduce"
     }
 
-    fn shader(&self) -> Shader {
-        SHADER
-    }
-
     fn bindings(&self) -> Bindings {
         let (parts, channels) = (self.sizes().parts(), self.channels);
-        Bindings {
-            inputs: vec![("d_bias_partials", parts), ("d_weight_partials", parts)],
-            outputs: vec![
-                ("sums", 2 * channels),
-                ("d_weight", channels),
-                ("d_bias", channels),
-            ],
-        }
+        Bindings::new([
+            Binding::read("d_bias_partials", parts),
+            Binding::read("d_weight_partials", parts),
+            Binding::write("sums", 2 * channels),
+            Binding::sum("d_weight", channels, self.accumulate),
+            Binding::sum("d_bias", channels, self.accumulate),
+        ])
     }
 
-    fn constants(&self) -> Vec<(&'static str, f64)> {
+    fn launch(&self) -> Launch {
         let mut constants = self.sizes().constants_of_parts();
         constants.push(("ACCUMULATE", flag(self.accumulate)));
-        constants
-    }
-
-    fn invocations(&self) -> u64 {
-        self.channels as u64 * WORKGROUP_SIZE
-    }
-
-    fn longest_loop(&self) -> u64 {
-        self.sizes().parts_of_lane() as u64 + 1 + 2 * loop_over_lanes()
+        Launch::of_workgroups(SHADER, self.channels)
+            .constants(constants)
+            .longest_loop(self.sizes().parts_of_lane() as u64 + 1 + 2 * loop_over_lanes())
     }
 
     fn rows(&self) -> usize {

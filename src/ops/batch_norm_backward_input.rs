@@ -7,7 +7,7 @@ use super::batch_norm_backward::shader;
 use super::batch_norm_sizes::Sizes;
 use super::bound::{EPSILON, SMALLEST_NORMAL};
 use super::element::passes;
-use super::{Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Shader, flag};
+use super::{Args, Binding, Bindings, Cost, Element, Elements, ErrorBound, Launch, Op, flag};
 
 /// `d_x = weight·inverse_deviation·(d_y − Σd_y/m − x̂·Σ(d_y·x̂)/m)` with
 /// `x̂ = (x − mean)·inverse_deviation`, the sums of
@@ -37,38 +37,28 @@ impl Op for BatchNormBackwardInput {
         "batch_norm_backward_input"
     }
 
-    fn shader(&self) -> Shader {
-        shader(self.sizes())
-    }
-
     fn bindings(&self) -> Bindings {
         let (len, channels) = (self.sizes().len(), self.channels);
-        Bindings {
-            inputs: vec![
-                ("x", len),
-                ("d_y", len),
-                ("y", len),
-                ("mean", channels),
-                ("inverse_deviation", channels),
-                ("weight", channels),
-                ("sums", 2 * channels),
-            ],
-            outputs: vec![("d_x", len)],
-        }
+        Bindings::new([
+            Binding::read("x", len),
+            Binding::read("d_y", len),
+            Binding::read("y", len),
+            Binding::read("mean", channels),
+            Binding::read("inverse_deviation", channels),
+            Binding::read("weight", channels),
+            Binding::read("sums", 2 * channels),
+            Binding::write("d_x", len),
+        ])
     }
 
-    fn constants(&self) -> Vec<(&'static str, f64)> {
+    fn launch(&self) -> Launch {
         let mut constants = self.sizes().constants();
         constants.push(("RELU", flag(self.relu)));
-        constants
-    }
-
-    fn invocations(&self) -> u64 {
-        (self.sizes().len() / self.sizes().at_once()) as u64
-    }
-
-    fn longest_loop(&self) -> u64 {
-        0
+        Launch::new(
+            shader(self.sizes()),
+            self.sizes().len() / self.sizes().at_once(),
+        )
+        .constants(constants)
     }
 
     fn rows(&self) -> usize {
@@ -78,7 +68,7 @@ impl Op for BatchNormBackwardInput {
     fn cost(&self) -> Cost {
         let mut bindings = self.bindings();
         if !self.relu {
-            bindings.inputs[2].1 = 0;
+            bindings.inputs[2].words = 0;
         }
         Cost::new(6 * self.sizes().len(), &bindings)
     }

@@ -7,8 +7,8 @@ use super::batch_norm_sizes::{Sizes, loop_over_lanes};
 use super::bound::{EPSILON, SMALLEST_NORMAL};
 use super::case::{Case, Random};
 use super::{
-    Args, Bindings, Content, Cost, Element, Elements, ErrorBound, Op, Prelude, Shader, Sum,
-    WORKGROUP_SIZE,
+    Args, Binding, Bindings, Content, Cost, Element, Elements, ErrorBound, Launch, Op, Prelude,
+    Shader, Sum,
 };
 
 const FILE: &str = include_str!("../../shaders/batch_norm_statistics.wgsl");
@@ -61,31 +61,25 @@ impl Op for BatchNormMoments {
         "batch_norm_moments"
     }
 
-    fn shader(&self) -> Shader {
-        match self.sizes().at_once() {
-            4 => SHADER_OF_FOURS,
-            _ => SHADER,
-        }
-    }
-
     fn bindings(&self) -> Bindings {
         let parts = self.sizes().parts();
-        Bindings {
-            inputs: vec![("x", self.sizes().len())],
-            outputs: vec![("means", parts), ("squares", parts)],
-        }
+        Bindings::new([
+            Binding::read("x", self.sizes().len()),
+            Binding::write("means", parts),
+            Binding::write("squares", parts),
+        ])
     }
 
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        self.sizes().constants_of_parts()
-    }
-
-    fn invocations(&self) -> u64 {
-        self.sizes().parts() as u64
-    }
-
-    fn longest_loop(&self) -> u64 {
-        2 * self.sizes().loop_over_part()
+    fn launch(&self) -> Launch {
+        Launch::new(
+            match self.sizes().at_once() {
+                4 => SHADER_OF_FOURS,
+                _ => SHADER,
+            },
+            self.sizes().parts(),
+        )
+        .constants(self.sizes().constants_of_parts())
+        .longest_loop(2 * self.sizes().loop_over_part())
     }
 
     fn cost(&self) -> Cost {
@@ -239,44 +233,26 @@ impl Op for BatchNormStatistics {
         "batch_norm_statistics"
     }
 
-    fn shader(&self) -> Shader {
-        SHADER
-    }
-
     fn bindings(&self) -> Bindings {
         let (parts, channels) = (self.sizes().parts(), self.channels);
-        Bindings {
-            inputs: vec![("means", parts), ("squares", parts)],
-            outputs: vec![
-                ("mean", channels),
-                ("inverse_deviation", channels),
-                ("running_mean", channels),
-                ("running_var", channels),
-                ("batches", 1),
-            ],
-        }
+        Bindings::new([
+            Binding::read("means", parts),
+            Binding::read("squares", parts).of(Content::Positive),
+            Binding::write("mean", channels),
+            Binding::write("inverse_deviation", channels),
+            Binding::update("running_mean", channels),
+            Binding::update("running_var", channels),
+            Binding::update("batches", 1).of(Content::Any),
+        ])
     }
 
-    fn constants(&self) -> Vec<(&'static str, f64)> {
+    fn launch(&self) -> Launch {
         let mut constants = self.sizes().constants_of_parts();
         constants.push(("EPS", f64::from(self.eps)));
         constants.push(("MOMENTUM", f64::from(self.momentum)));
-        constants
-    }
-
-    fn invocations(&self) -> u64 {
-        self.channels as u64 * WORKGROUP_SIZE
-    }
-
-    fn longest_loop(&self) -> u64 {
-        2 * (self.sizes().parts_of_lane() as u64 + 1 + loop_over_lanes())
-    }
-
-    fn content(&self, input: usize) -> Content {
-        match input {
-            1 => Content::Positive,
-            _ => Content::Floats,
-        }
+        Launch::of_workgroups(SHADER, self.channels)
+            .constants(constants)
+            .longest_loop(2 * (self.sizes().parts_of_lane() as u64 + 1 + loop_over_lanes()))
     }
 
     fn rows(&self) -> usize {

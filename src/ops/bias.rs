@@ -5,8 +5,8 @@ use rayon::prelude::*;
 use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::case::{Case, Random, Read};
 use super::{
-    Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Prelude, ReduceSum, Shader, Split,
-    Sum, nested_loops,
+    Args, Binding, Bindings, Cost, Element, Elements, ErrorBound, Launch, Op, Prelude, ReduceSum,
+    Shader, Split, Sum, nested_loops,
 };
 
 pub(super) const SHADER: Shader = Shader::new(
@@ -36,31 +36,20 @@ impl Op for BiasForward {
         "bias_forward"
     }
 
-    fn shader(&self) -> Shader {
-        SHADER
-    }
-
     fn bindings(&self) -> Bindings {
-        Bindings {
-            inputs: vec![("input", self.len()), ("bias", self.channels)],
-            outputs: vec![("output", self.len())],
-        }
+        Bindings::new([
+            Binding::read("input", self.len()),
+            Binding::read("bias", self.channels),
+            Binding::write("output", self.len()),
+        ])
     }
 
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        vec![
+    fn launch(&self) -> Launch {
+        Launch::new(SHADER, self.len()).constants([
             ("ROWS", (self.batch * self.channels) as f64),
             ("CHANNELS", self.channels as f64),
             ("AREA", self.area as f64),
-        ]
-    }
-
-    fn invocations(&self) -> u64 {
-        self.len() as u64
-    }
-
-    fn longest_loop(&self) -> u64 {
-        0
+        ])
     }
 
     fn cost(&self) -> Cost {
@@ -106,27 +95,17 @@ impl Op for BiasBackward {
         "bias_backward"
     }
 
-    fn shader(&self) -> Shader {
-        SHADER
-    }
-
     fn bindings(&self) -> Bindings {
-        Bindings {
-            inputs: vec![("d_output", self.rows * self.area)],
-            outputs: vec![("d_bias", self.rows)],
-        }
+        Bindings::new([
+            Binding::read("d_output", self.rows * self.area),
+            Binding::write("d_bias", self.rows),
+        ])
     }
 
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        vec![("ROWS", self.rows as f64), ("AREA", self.area as f64)]
-    }
-
-    fn invocations(&self) -> u64 {
-        self.rows as u64
-    }
-
-    fn longest_loop(&self) -> u64 {
-        nested_loops(&[self.area])
+    fn launch(&self) -> Launch {
+        Launch::new(SHADER, self.rows)
+            .constants([("ROWS", self.rows as f64), ("AREA", self.area as f64)])
+            .longest_loop(nested_loops(&[self.area]))
     }
 
     fn split(&self, longest: u64) -> Option<Split> {

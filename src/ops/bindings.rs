@@ -1,14 +1,152 @@
 //! The arrays that an op works on, and what it costs to work on them.
 
+use std::fmt;
+use std::sync::Arc;
+
 use super::Step;
 
-/// The names and lengths, in 32-bit words, of an op's inputs and outputs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How an op uses an array.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// It reads it.
+    Read,
+    /// It writes every element, and reads none.
+    Write,
+    /// It reads or keeps some of the previous contents, and writes the rest.
+    Update,
+}
+
+/// What the words of an array hold. Checks fill inputs by it, and outputs whose previous contents
+/// matter.
+#[derive(Clone)]
+pub enum Content {
+    /// Floats for which few distinct values suffice: small integers, whose sums are exact.
+    Floats,
+    /// Floats above zero: squares, variances.
+    Positive,
+    /// Floats that need many distinct values: the inputs of maxima.
+    Spread,
+    /// Pixels, four bytes to a word.
+    Pixels,
+    /// Any words: what is not read, or what the op does not interpret.
+    Any,
+    /// Words computed from their index and a random word: indices, labels.
+    Words(Arc<dyn Fn(usize, u32) -> u32 + Send + Sync>),
+}
+
+impl Content {
+    /// Words that `word` computes from an index and a random word.
+    pub fn words(word: impl Fn(usize, u32) -> u32 + Send + Sync + 'static) -> Self {
+        Content::Words(Arc::new(word))
+    }
+
+    /// Numbers below `end`.
+    pub fn below(end: usize) -> Self {
+        Content::words(move |_, random| (random as usize % end) as u32)
+    }
+
+    /// Labels below `classes`, four bytes to a word.
+    pub fn labels(classes: usize) -> Self {
+        Content::words(move |_, random| {
+            let label = |byte: u8| (usize::from(byte) % classes) as u8;
+            u32::from_le_bytes(random.to_le_bytes().map(label))
+        })
+    }
+
+    /// Whether they are floats.
+    pub fn is_floats(&self) -> bool {
+        matches!(self, Content::Floats | Content::Positive | Content::Spread)
+    }
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Content::Floats => "Floats",
+            Content::Positive => "Positive",
+            Content::Spread => "Spread",
+            Content::Pixels => "Pixels",
+            Content::Any => "Any",
+            Content::Words(_) => "Words",
+        })
+    }
+}
+
+/// One array of an op: floats, unless [`Binding::of`] says otherwise.
+#[derive(Debug, Clone)]
+pub struct Binding {
+    /// Its name in errors and tables.
+    pub name: &'static str,
+    /// Its length in 32-bit words.
+    pub words: usize,
+    /// What it holds.
+    pub content: Content,
+    /// How the op uses it.
+    pub access: Access,
+}
+
+impl Binding {
+    fn new(name: &'static str, words: usize, access: Access) -> Self {
+        Binding {
+            name,
+            words,
+            content: Content::Floats,
+            access,
+        }
+    }
+
+    /// An input.
+    pub fn read(name: &'static str, words: usize) -> Self {
+        Binding::new(name, words, Access::Read)
+    }
+
+    /// An output whose previous contents do not matter.
+    pub fn write(name: &'static str, words: usize) -> Self {
+        Binding::new(name, words, Access::Write)
+    }
+
+    /// An output whose previous contents matter.
+    pub fn update(name: &'static str, words: usize) -> Self {
+        Binding::new(name, words, Access::Update)
+    }
+
+    /// An output that is added to if `accumulate`, and overwritten otherwise.
+    pub fn sum(name: &'static str, words: usize, accumulate: bool) -> Self {
+        match accumulate {
+            true => Binding::update(name, words),
+            false => Binding::write(name, words),
+        }
+    }
+
+    /// The binding with other content.
+    #[must_use]
+    pub fn of(self, content: Content) -> Self {
+        Binding { content, ..self }
+    }
+}
+
+/// An op's arrays, in the order of their binding numbers.
+#[derive(Debug, Clone)]
 pub struct Bindings {
     /// Read only.
-    pub inputs: Vec<(&'static str, usize)>,
-    /// Written; an op that updates in place also reads them.
-    pub outputs: Vec<(&'static str, usize)>,
+    pub inputs: Vec<Binding>,
+    /// Written, or updated.
+    pub outputs: Vec<Binding>,
+}
+
+impl Bindings {
+    /// Those bindings: inputs come before outputs.
+    pub fn new<const N: usize>(all: [Binding; N]) -> Self {
+        let (inputs, outputs) = all
+            .into_iter()
+            .partition(|binding| binding.access == Access::Read);
+        Bindings { inputs, outputs }
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Binding> {
+        self.inputs.iter().chain(&self.outputs)
+    }
 }
 
 /// The cost of an op, for profiles and benchmarks.
@@ -23,10 +161,10 @@ pub struct Cost {
 impl Cost {
     /// `flop` operations, with each word of `bindings` moved once.
     pub fn new(flop: usize, bindings: &Bindings) -> Self {
-        let words = bindings.inputs.iter().chain(&bindings.outputs);
+        let words = bindings.iter().map(|binding| binding.words as u64);
         Cost {
             flop: flop as u64,
-            bytes: words.map(|(_, words)| 4 * *words as u64).sum(),
+            bytes: 4 * words.sum::<u64>(),
         }
     }
 }

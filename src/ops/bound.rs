@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{Args, Element, Elements, Op, Words};
+use super::{Args, Binding, Element, Elements, Op, Words};
 
 /// ε: the relative error of one correctly rounded f32 operation.
 pub(super) const EPSILON: f64 = (f32::EPSILON / 2.0) as f64;
@@ -88,8 +88,8 @@ impl ErrorBound {
             step: args.step,
         };
         let bindings = op.bindings().outputs.into_iter().enumerate();
-        let bounds = bindings.map(|(output, (_, len))| {
-            let elements = (0..len).into_par_iter();
+        let bounds = bindings.map(|(output, Binding { words, .. })| {
+            let elements = (0..words).into_par_iter();
             let elements = elements.map(|at| op.element(&args, output, at));
             let errors = elements.map(|element| match element {
                 Element::Float { error, .. } => Some(error + SMALLEST_NORMAL),
@@ -123,8 +123,9 @@ fn magnitudes(op: &dyn Op, args: &Args<'_>, index: usize, flush: bool) -> Vec<f3
         magnitude => magnitude,
     };
     let all = |words: &[u32]| -> Vec<u32> { words.iter().map(absolute).collect() };
-    let inputs: Vec<Vec<u32>> = (args.inputs.iter().enumerate())
-        .map(|(place, words)| match op.content(place).is_floats() {
+    let bindings = op.bindings().inputs;
+    let inputs: Vec<Vec<u32>> = (bindings.iter().zip(&args.inputs))
+        .map(|(binding, words)| match binding.content.is_floats() {
             true => all(words),
             false => words.to_vec(),
         })
@@ -142,7 +143,7 @@ fn magnitudes(op: &dyn Op, args: &Args<'_>, index: usize, flush: bool) -> Vec<f3
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Bindings, Content, Cost, Element, Elements, Shader, Sum};
+    use super::super::{Bindings, Content, Cost, Element, Elements, Launch, Shader, Sum};
     use super::*;
     use crate::ops::Step;
 
@@ -154,33 +155,20 @@ mod tests {
         fn name(&self) -> &'static str {
             "pick"
         }
-        fn shader(&self) -> Shader {
-            Shader::new(&[], "")
-        }
         fn bindings(&self) -> Bindings {
-            Bindings {
-                inputs: vec![("index", 1), ("values", 2)],
-                outputs: vec![("output", 1)],
-            }
-        }
-        fn longest_loop(&self) -> u64 {
-            0
-        }
-        fn content(&self, input: usize) -> Content {
-            match input {
-                0 => Content::below(2),
-                _ => Content::Floats,
-            }
+            Bindings::new([
+                Binding::read("index", 1).of(Content::below(2)),
+                Binding::read("values", 2),
+                Binding::write("output", 1),
+            ])
         }
         fn element(&self, args: &Elements<'_>, _: usize, _: usize) -> Element {
             Sum::from(args.float(1, args.word(0, 0) as usize)).within(&ErrorBound::Exact)
         }
-        fn constants(&self) -> Vec<(&'static str, f64)> {
-            Vec::new()
+        fn launch(&self) -> Launch {
+            Launch::new(Shader::new(&[], ""), 1)
         }
-        fn invocations(&self) -> u64 {
-            1
-        }
+
         fn cost(&self) -> Cost {
             Cost::default()
         }

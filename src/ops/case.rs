@@ -62,14 +62,20 @@ impl Case {
     /// A case whose inputs are all floats.
     pub fn of_floats(op: impl Op + 'static, random: &mut Random) -> Self {
         let inputs = op.bindings().inputs;
-        let inputs = inputs.iter().map(|(_, len)| random.floats(*len)).collect();
+        let inputs = inputs
+            .iter()
+            .map(|input| random.floats(input.words))
+            .collect();
         Case::of(op, inputs, random)
     }
 
     /// A case with those inputs.
     pub fn of(op: impl Op + 'static, inputs: Vec<Vec<u32>>, random: &mut Random) -> Self {
         let outputs = op.bindings().outputs;
-        let outputs = outputs.iter().map(|(_, len)| random.floats(*len)).collect();
+        let outputs = outputs
+            .iter()
+            .map(|output| random.floats(output.words))
+            .collect();
         Case {
             op: Box::new(op),
             inputs,

@@ -6,8 +6,8 @@ use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::case::{Case, Random, Read};
 use super::windows::Windows;
 use super::{
-    Args, Bindings, Cost, Element, Elements, ErrorBound, Im2col, Op, Prelude, Shader, Sum,
-    nested_loops,
+    Args, Binding, Bindings, Cost, Element, Elements, ErrorBound, Im2col, Launch, Op, Prelude,
+    Shader, Sum, nested_loops,
 };
 use crate::shape::{Size2d, WindowedPlanes};
 
@@ -29,29 +29,19 @@ impl Op for Col2im {
         "col2im"
     }
 
-    fn shader(&self) -> Shader {
-        SHADER
-    }
-
     fn bindings(&self) -> Bindings {
         let g = &self.geometry;
-        Bindings {
-            inputs: vec![("d_columns", g.planes * g.kernel_area() * g.output_area())],
-            outputs: vec![("d_input", g.planes * g.input_area())],
-        }
+        Bindings::new([
+            Binding::read("d_columns", g.planes * g.kernel_area() * g.output_area()),
+            Binding::write("d_input", g.planes * g.input_area()),
+        ])
     }
 
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        self.geometry.constants()
-    }
-
-    fn invocations(&self) -> u64 {
-        (self.geometry.planes * self.geometry.input_area()) as u64
-    }
-
-    fn longest_loop(&self) -> u64 {
+    fn launch(&self) -> Launch {
         let Size2d { height, width } = self.geometry.window.kernel;
-        nested_loops(&[height, width])
+        Launch::new(SHADER, self.geometry.planes * self.geometry.input_area())
+            .constants(self.geometry.constants())
+            .longest_loop(nested_loops(&[height, width]))
     }
 
     fn cost(&self) -> Cost {

@@ -8,8 +8,9 @@ use super::case::{Case, Random, Read};
 use super::element::tile_edges;
 use super::windows::{Convolution, Scratch};
 use super::{
-    Args, Bindings, Col2im, ConvBackwardWeight, ConvSizes, Cost, Element, Elements, Epilogue,
-    ErrorBound, Im2col, Op, Prelude, Product, Shader, Slot, Split, Sum, flag, nested_loops,
+    Args, Binding, Bindings, Col2im, ConvBackwardWeight, ConvSizes, Cost, Element, Elements,
+    Epilogue, ErrorBound, Im2col, Launch, Op, Prelude, Product, Shader, Slot, Split, Sum, flag,
+    nested_loops,
 };
 use crate::shape::Size2d;
 
@@ -67,44 +68,29 @@ impl Op for ConvForward {
         "conv_forward"
     }
 
-    fn shader(&self) -> Shader {
-        SHADER
-    }
-
     fn bindings(&self) -> Bindings {
         let s = &self.sizes;
-        Bindings {
-            inputs: vec![
-                ("input", s.input_len()),
-                ("weight", s.weight_len()),
-                (
-                    "bias",
-                    if self.bias {
-                        s.out_channels
-                    } else {
-                        s.weight_len()
-                    },
-                ),
-            ],
-            outputs: vec![("output", s.output_len())],
-        }
+        let bias = match self.bias {
+            true => s.out_channels,
+            false => s.weight_len(),
+        };
+        Bindings::new([
+            Binding::read("input", s.input_len()),
+            Binding::read("weight", s.weight_len()),
+            Binding::read("bias", bias),
+            Binding::write("output", s.output_len()),
+        ])
     }
 
-    fn constants(&self) -> Vec<(&'static str, f64)> {
+    fn launch(&self) -> Launch {
         let mut constants = self.sizes.constants();
         constants.push(("BIAS", flag(self.bias)));
         constants.push(("RELU", flag(self.relu)));
-        constants
-    }
-
-    fn invocations(&self) -> u64 {
         let s = &self.sizes;
         let columns = (s.batch * s.geometry.output_area()).div_ceil(TILE);
-        (s.out_channels.div_ceil(TILE) * columns) as u64
-    }
-
-    fn longest_loop(&self) -> u64 {
-        loops(self.sizes.in_channels, &self.sizes)
+        Launch::new(SHADER, s.out_channels.div_ceil(TILE) * columns)
+            .constants(constants)
+            .longest_loop(loops(self.sizes.in_channels, &self.sizes))
     }
 
     /// The columns, and the product with them.
@@ -222,30 +208,21 @@ impl Op for ConvBackwardInput {
         "conv_backward_input"
     }
 
-    fn shader(&self) -> Shader {
-        SHADER
-    }
-
     fn bindings(&self) -> Bindings {
         let s = &self.sizes;
-        Bindings {
-            inputs: vec![("weight", s.weight_len()), ("d_output", s.output_len())],
-            outputs: vec![("d_input", s.input_len())],
-        }
+        Bindings::new([
+            Binding::read("weight", s.weight_len()),
+            Binding::read("d_output", s.output_len()),
+            Binding::write("d_input", s.input_len()),
+        ])
     }
 
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        self.sizes.constants()
-    }
-
-    fn invocations(&self) -> u64 {
+    fn launch(&self) -> Launch {
         let s = &self.sizes;
         let columns = (s.batch * s.geometry.input_area()).div_ceil(TILE);
-        (s.in_channels.div_ceil(TILE) * columns) as u64
-    }
-
-    fn longest_loop(&self) -> u64 {
-        loops(self.sizes.out_channels, &self.sizes)
+        Launch::new(SHADER, s.in_channels.div_ceil(TILE) * columns)
+            .constants(self.sizes.constants())
+            .longest_loop(loops(self.sizes.out_channels, &self.sizes))
     }
 
     /// The gradient of the columns, then col2im, which has loops of its own.
@@ -262,7 +239,7 @@ impl Op for ConvBackwardInput {
         let [weight, d_output] = [0, 1].map(Slot::Input);
         split.step(product, &[weight, d_output, d_output], &[d_columns]);
         split.step(Col2im { geometry }, &[d_columns], &[Slot::Output(0)]);
-        (Col2im { geometry }.longest_loop() <= longest).then_some(split)
+        (Col2im { geometry }.launch().longest_loop <= longest).then_some(split)
     }
 
     fn cost(&self) -> Cost {

@@ -7,12 +7,12 @@ use rayon::prelude::*;
 use super::bound::sum_error;
 use super::case::{Case, Random};
 use super::conv_pool_sizes::{
-    constants, content, cost, images, input_words, pooled_len, pooled_size, value_at, windows,
+    constants, cost, images, inputs, pooled_len, pooled_size, value_at, windows,
 };
 use super::windows::{Convolution, Scratch};
 use super::{
-    Args, Bindings, Content, ConvPoolBackwardWeight, ConvSizes, Cost, Element, Elements,
-    ErrorBound, Op, Prelude, Shader, Sum, nested_loops,
+    Args, Binding, Bindings, Content, ConvPoolBackwardWeight, ConvSizes, Cost, Element, Elements,
+    ErrorBound, Launch, Op, Prelude, Shader, Sum, nested_loops,
 };
 use crate::shape::{Size2d, Window, WindowedPlanes};
 
@@ -97,43 +97,28 @@ impl Op for ConvPoolForward {
         "conv_pool_forward"
     }
 
-    fn shader(&self) -> Shader {
-        SHADER
-    }
-
     fn bindings(&self) -> Bindings {
         let (s, pooled) = (&self.sizes, pooled_len(&self.sizes));
-        let (input, order) = input_words(s, self.gathered);
-        Bindings {
-            inputs: vec![
-                ("input", input),
-                ("weight", s.weight_len()),
-                ("bias", s.out_channels),
-                ("order", order),
-            ],
-            outputs: vec![("pooled", pooled), ("indices", pooled)],
-        }
-    }
-
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        constants(&self.sizes, self.gathered, false)
-    }
-
-    fn invocations(&self) -> u64 {
-        let (height, width) = pooled_size(&self.sizes);
-        let tiles = self.sizes.out_channels.div_ceil(TILE) * height * width.div_ceil(TILE);
-        (self.sizes.batch * tiles) as u64
-    }
-
-    fn longest_loop(&self) -> u64 {
-        nested_loops(&[
-            self.sizes.in_channels,
-            self.sizes.geometry.window.kernel.height,
+        let [input, order] = inputs(s, self.gathered);
+        Bindings::new([
+            input,
+            Binding::read("weight", s.weight_len()),
+            Binding::read("bias", s.out_channels),
+            order,
+            Binding::write("pooled", pooled),
+            Binding::write("indices", pooled).of(Content::Any),
         ])
     }
 
-    fn content(&self, input: usize) -> Content {
-        content(self.gathered, input)
+    fn launch(&self) -> Launch {
+        let (height, width) = pooled_size(&self.sizes);
+        let tiles = self.sizes.out_channels.div_ceil(TILE) * height * width.div_ceil(TILE);
+        Launch::new(SHADER, self.sizes.batch * tiles)
+            .constants(constants(&self.sizes, self.gathered, false))
+            .longest_loop(nested_loops(&[
+                self.sizes.in_channels,
+                self.sizes.geometry.window.kernel.height,
+            ]))
     }
 
     fn rows(&self) -> usize {
@@ -310,7 +295,7 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
     let sizes = ConvSizes { geometry, ..drawn };
     let pixels: Vec<[usize; 4]> = windows(&sizes).collect();
     let both = [None, Some(sizes.batch + random.below(5))].map(|gathered| {
-        let (words, samples) = input_words(&sizes, gathered);
+        let [words, samples] = inputs(&sizes, gathered).map(|binding| binding.words);
         let mut step = random.step(sizes.batch, 1);
         step.offset = random.below(samples - step.rows as usize + 1) as u32;
         let draw = |at: usize, random: &mut Random| match random.below(5) {

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::gather::pixel_of;
-use super::{Args, Bindings, Content, ConvSizes, Cost, Elements, Gather, flag};
+use super::{Args, Binding, Bindings, Content, ConvSizes, Cost, Elements, Gather, flag};
 use crate::shape::Size2d;
 
 /// (OH/2, OW/2).
@@ -40,22 +40,22 @@ pub(super) fn constants(
     constants
 }
 
-/// The words of `input` and of `order`; without gathering, the batch is bound in place of the
-/// order.
-pub(super) fn input_words(sizes: &ConvSizes, gathered: Option<usize>) -> (usize, usize) {
+/// The images and their order: bytes of the data set if it has so many samples, or the batch, which
+/// is bound in place of the order too.
+pub(super) fn inputs(sizes: &ConvSizes, gathered: Option<usize>) -> [Binding; 2] {
     let batch = sizes.input_len();
-    gathered.map_or((batch, batch), |samples| {
-        ((samples * batch / sizes.batch).div_ceil(4), samples)
-    })
-}
-
-/// The content of inputs that are not floats: bytes of the data set, and its order.
-pub(super) fn content(gathered: Option<usize>, input: usize) -> Content {
-    match (input, gathered) {
-        (0, Some(_)) => Content::Pixels,
-        (3, Some(samples)) => Content::below(samples),
-        (3, None) => Content::words(|_, random| random),
-        _ => Content::Floats,
+    match gathered {
+        Some(samples) => {
+            let words = (samples * batch / sizes.batch).div_ceil(4);
+            [
+                Binding::read("input", words).of(Content::Pixels),
+                Binding::read("order", samples).of(Content::below(samples)),
+            ]
+        }
+        None => [
+            Binding::read("input", batch),
+            Binding::read("order", batch).of(Content::Any),
+        ],
     }
 }
 
@@ -100,7 +100,7 @@ pub(super) fn cost(
     mut bindings: Bindings,
 ) -> Cost {
     let batch = sizes.input_len();
-    (bindings.inputs[0].1, bindings.inputs[3].1) =
+    (bindings.inputs[0].words, bindings.inputs[3].words) =
         gathered.map_or((batch, 0), |_| (batch.div_ceil(4), sizes.batch));
     Cost::new(flop, &bindings)
 }

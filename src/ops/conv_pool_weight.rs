@@ -4,12 +4,10 @@ use rayon::prelude::*;
 
 use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::conv_pool::{NO_PIXEL, SHADER, TILE};
-use super::conv_pool_sizes::{
-    constants, content, cost, images, input_words, pooled_len, pooled_size, value_at, windows,
-};
+use super::conv_pool_sizes::{constants, cost, images, inputs, pooled_len, pooled_size, value_at};
 use super::{
-    Args, Bindings, Content, ConvSizes, Cost, Element, Elements, ErrorBound, Op, Shader, Sum,
-    WORKGROUP_SIZE,
+    Args, Binding, Bindings, Content, ConvSizes, Cost, Element, Elements, ErrorBound, Launch, Op,
+    Sum, WORKGROUP_SIZE,
 };
 
 /// Channels per workgroup; the same as in the shader.
@@ -41,48 +39,35 @@ impl Op for ConvPoolBackwardWeight {
         "conv_pool_backward_weight"
     }
 
-    fn shader(&self) -> Shader {
-        SHADER
-    }
-
     fn bindings(&self) -> Bindings {
         let (s, pooled) = (&self.sizes, pooled_len(&self.sizes));
-        let (input, order) = input_words(s, self.gathered);
-        Bindings {
-            inputs: vec![
-                ("input", input),
-                ("indices", pooled),
-                ("d_pooled", pooled),
-                ("order", order),
-            ],
-            outputs: vec![("d_weight", s.weight_len()), ("d_bias", s.out_channels)],
-        }
+        let [input, order] = inputs(s, self.gathered);
+        let ((height, width), row) = (pooled_size(s), s.geometry.output.width);
+        let winner = move |at: usize, random: u32| {
+            let window = at % (height * width);
+            let first = 2 * (window / width) * row + 2 * (window % width);
+            match random % 8 {
+                corner @ 0..4 => first as u32 + corner / 2 * row as u32 + corner % 2,
+                _ => NO_PIXEL,
+            }
+        };
+        Bindings::new([
+            input,
+            Binding::read("indices", pooled).of(Content::words(winner)),
+            Binding::read("d_pooled", pooled),
+            order,
+            Binding::sum("d_weight", s.weight_len(), self.accumulate),
+            Binding::sum("d_bias", s.out_channels, self.accumulate),
+        ])
     }
 
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        constants(&self.sizes, self.gathered, self.accumulate)
-    }
-
-    fn invocations(&self) -> u64 {
+    fn launch(&self) -> Launch {
         let s = &self.sizes;
-        (s.out_channels.div_ceil(CHANNELS) * s.in_channels) as u64 * WORKGROUP_SIZE
-    }
-
-    fn longest_loop(&self) -> u64 {
         let (height, width) = pooled_size(&self.sizes);
         let tiles = (self.sizes.batch * height * width.div_ceil(TILE)) as u64;
-        tiles.div_ceil(WORKGROUP_SIZE) + 1 + 2 * (WORKGROUP_SIZE + 1)
-    }
-
-    fn content(&self, input: usize) -> Content {
-        if input != 1 {
-            return content(self.gathered, input);
-        }
-        let pixels: Vec<[usize; 4]> = windows(&self.sizes).collect();
-        Content::words(move |at, random| match random % 8 {
-            corner @ 0..4 => pixels[at % pixels.len()][corner as usize] as u32,
-            _ => NO_PIXEL,
-        })
+        Launch::of_workgroups(SHADER, s.out_channels.div_ceil(CHANNELS) * s.in_channels)
+            .constants(constants(&self.sizes, self.gathered, self.accumulate))
+            .longest_loop(tiles.div_ceil(WORKGROUP_SIZE) + 1 + 2 * (WORKGROUP_SIZE + 1))
     }
 
     fn rows(&self) -> usize {

@@ -7,7 +7,9 @@ use rayon::prelude::*;
 use super::arithmetic::{Factor, RowPanels, Sums, tables};
 use super::conv::{SHADER, TILE};
 use super::element::tile_edges;
-use super::{Args, Bindings, ConvSizes, Cost, Element, Elements, ErrorBound, Op, Shader, Sum};
+use super::{
+    Args, Binding, Bindings, ConvSizes, Cost, Element, Elements, ErrorBound, Launch, Op, Sum,
+};
 
 /// For each of `parts` runs of output positions, counted over all images,
 /// `d_weight[part, o, c, kh, kw] = Σ d_output[n, o, p] · input[n, c, pixel under (kh, kw) at p]`
@@ -49,36 +51,25 @@ impl Op for ConvBackwardWeight {
         "conv_backward_weight"
     }
 
-    fn shader(&self) -> Shader {
-        SHADER
-    }
-
     fn bindings(&self) -> Bindings {
         let s = &self.sizes;
-        Bindings {
-            inputs: vec![("input", s.input_len()), ("d_output", s.output_len())],
-            outputs: vec![
-                ("d_weight", self.parts * s.weight_len()),
-                ("d_bias", self.parts * s.out_channels),
-            ],
-        }
+        Bindings::new([
+            Binding::read("input", s.input_len()),
+            Binding::read("d_output", s.output_len()),
+            Binding::write("d_weight", self.parts * s.weight_len()),
+            Binding::write("d_bias", self.parts * s.out_channels),
+        ])
     }
 
-    fn constants(&self) -> Vec<(&'static str, f64)> {
+    fn launch(&self) -> Launch {
         let mut constants = self.sizes.constants();
         constants.push(("PARTS", self.parts as f64));
-        constants
-    }
-
-    fn invocations(&self) -> u64 {
         let tiles = self.sizes.out_channels.div_ceil(TILE) * self.sizes.fan_in().div_ceil(TILE);
-        (self.parts * tiles) as u64
-    }
-
-    fn longest_loop(&self) -> u64 {
         // A part may begin and end within a row; each row is a loop, and two loops store the bias.
         let rows = self.part_len().div_ceil(self.sizes.geometry.output.width) + 1;
-        (self.part_len() + 2 * rows + 1 + TILE + 2) as u64
+        Launch::new(SHADER, self.parts * tiles)
+            .constants(constants)
+            .longest_loop((self.part_len() + 2 * rows + 1 + TILE + 2) as u64)
     }
 
     fn cost(&self) -> Cost {

@@ -3,8 +3,8 @@
 use super::bound::EPSILON;
 use super::case::{Case, Gradient, Random};
 use super::{
-    Args, Bindings, Content, Cost, Element, Elements, ErrorBound, Op, Prelude, Shader, Step,
-    nested_loops,
+    Args, Binding, Bindings, Content, Cost, Element, Elements, ErrorBound, Launch, Op, Prelude,
+    Shader, Step, nested_loops,
 };
 
 pub(super) const SHADER: Shader = Shader::new(
@@ -49,35 +49,20 @@ impl Op for CrossEntropy {
         "cross_entropy"
     }
 
-    fn shader(&self) -> Shader {
-        SHADER
-    }
-
     fn bindings(&self) -> Bindings {
         let logits = self.rows * self.classes;
-        Bindings {
-            inputs: vec![("logits", logits), ("labels", self.rows)],
-            outputs: vec![("row_loss", self.rows), ("d_logits", logits)],
-        }
+        Bindings::new([
+            Binding::read("logits", logits),
+            Binding::read("labels", self.rows).of(Content::below(self.classes)),
+            Binding::write("row_loss", self.rows),
+            Binding::write("d_logits", logits),
+        ])
     }
 
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        vec![("ROWS", self.rows as f64), ("CLASSES", self.classes as f64)]
-    }
-
-    fn invocations(&self) -> u64 {
-        self.rows as u64
-    }
-
-    fn longest_loop(&self) -> u64 {
-        3 * nested_loops(&[self.classes])
-    }
-
-    fn content(&self, input: usize) -> Content {
-        match input {
-            1 => Content::below(self.classes),
-            _ => Content::Floats,
-        }
+    fn launch(&self) -> Launch {
+        Launch::new(SHADER, self.rows)
+            .constants([("ROWS", self.rows as f64), ("CLASSES", self.classes as f64)])
+            .longest_loop(3 * nested_loops(&[self.classes]))
     }
 
     fn rows(&self) -> usize {

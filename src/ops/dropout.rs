@@ -6,8 +6,8 @@ use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::case::{Case, Random, Read};
 use super::philox::{ROUNDS, philox};
 use super::{
-    Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Prelude, Shader, Step, Sum,
-    nested_loops,
+    Args, Binding, Bindings, Cost, Element, Elements, ErrorBound, Launch, Op, Prelude, Shader,
+    Step, Sum, nested_loops,
 };
 
 pub(super) const SHADER: Shader = Shader::new(
@@ -72,32 +72,22 @@ impl Op for Dropout {
         }
     }
 
-    fn shader(&self) -> Shader {
-        SHADER
-    }
-
     fn bindings(&self) -> Bindings {
-        Bindings {
-            inputs: vec![("input", self.elements())],
-            outputs: vec![("output", self.elements())],
-        }
+        Bindings::new([
+            Binding::read("input", self.elements()),
+            Binding::write("output", self.elements()),
+        ])
     }
 
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        vec![
-            ("LEN", self.elements() as f64),
-            ("THRESHOLD", f64::from(self.threshold())),
-            ("SCALE", 1.0 / self.kept_share()),
-            ("STREAM", f64::from(self.stream)),
-        ]
-    }
-
-    fn invocations(&self) -> u64 {
-        self.elements().div_ceil(4) as u64
-    }
-
-    fn longest_loop(&self) -> u64 {
-        nested_loops(&[ROUNDS])
+    fn launch(&self) -> Launch {
+        Launch::new(SHADER, self.elements().div_ceil(4))
+            .constants([
+                ("LEN", self.elements() as f64),
+                ("THRESHOLD", f64::from(self.threshold())),
+                ("SCALE", 1.0 / self.kept_share()),
+                ("STREAM", f64::from(self.stream)),
+            ])
+            .longest_loop(nested_loops(&[ROUNDS]))
     }
 
     fn cost(&self) -> Cost {

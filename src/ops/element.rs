@@ -212,45 +212,6 @@ pub(super) fn tile_edges(batch: usize, sizes: [usize; 2], tile: [usize; 2]) -> V
     edges
 }
 
-/// The content of an input.
-pub enum Content {
-    /// Floats for which few distinct values suffice: small integers, whose sums are exact.
-    Floats,
-    /// Floats above zero: squares, variances.
-    Positive,
-    /// Floats that need many distinct values: the inputs of maxima.
-    Spread,
-    /// Pixels, four bytes to a word.
-    Pixels,
-    /// Words computed from their index and a random word: indices, labels.
-    Words(Box<dyn Fn(usize, u32) -> u32 + Send + Sync>),
-}
-
-impl Content {
-    /// Words that `word` computes from an index and a random word.
-    pub fn words(word: impl Fn(usize, u32) -> u32 + Send + Sync + 'static) -> Self {
-        Content::Words(Box::new(word))
-    }
-
-    /// Numbers below `end`.
-    pub fn below(end: usize) -> Self {
-        Content::words(move |_, random| (random as usize % end) as u32)
-    }
-
-    /// Labels below `classes`, four bytes to a word.
-    pub fn labels(classes: usize) -> Self {
-        Content::words(move |_, random| {
-            let label = |byte: u8| (usize::from(byte) % classes) as u8;
-            u32::from_le_bytes(random.to_le_bytes().map(label))
-        })
-    }
-
-    /// Whether they are floats.
-    pub fn is_floats(&self) -> bool {
-        matches!(self, Content::Floats | Content::Positive | Content::Spread)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,8 +6,8 @@ use super::bound::{EPSILON, SMALLEST_NORMAL};
 use super::case::{Case, Random};
 use super::gather::{gather_labels, sample_of};
 use super::{
-    Args, Bindings, Content, Cost, CrossEntropy, Element, Elements, ErrorBound, Metrics, Mse, Op,
-    Prelude, Shader, WORKGROUP_SIZE, flag, nested_loops,
+    Args, Binding, Bindings, Content, Cost, CrossEntropy, Element, Elements, ErrorBound, Launch,
+    Metrics, Mse, Op, Prelude, Shader, WORKGROUP_SIZE, flag, nested_loops,
 };
 
 pub(super) const SHADER: Shader = Shader::new(
@@ -51,12 +51,18 @@ impl RowLoss {
 }
 
 impl FusedLoss {
-    /// The words of `labels` and of `order`; without gathering, the labels are bound in place of
-    /// the order.
-    fn label_words(&self) -> (usize, usize) {
-        let rows = self.metrics.rows;
-        self.gathered
-            .map_or((rows, rows), |samples| (samples.div_ceil(4), samples))
+    /// The labels and their order: bytes of the data set, or the batch's labels, which are bound in
+    /// place of the order too.
+    fn labels_and_order(&self) -> [Binding; 2] {
+        let Metrics { rows, classes, .. } = self.metrics;
+        match self.gathered {
+            Some(samples) => [
+                Binding::read("labels", samples.div_ceil(4)).of(Content::labels(classes)),
+                Binding::read("order", samples).of(Content::below(samples)),
+            ],
+            None => ["labels", "order"]
+                .map(|name| Binding::read(name, rows).of(Content::below(classes))),
+        }
     }
 
     /// The label of a row.
@@ -98,39 +104,21 @@ impl Op for FusedLoss {
         }
     }
 
-    fn shader(&self) -> Shader {
-        SHADER
-    }
-
     fn bindings(&self) -> Bindings {
         let Metrics {
             rows,
             classes,
             slots,
         } = self.metrics;
-        let (labels, order) = self.label_words();
-        Bindings {
-            inputs: vec![
-                ("logits", rows * classes),
-                ("labels", labels),
-                ("order", order),
-            ],
-            outputs: vec![
-                ("d_logits", rows * classes),
-                ("loss_sum", slots),
-                ("correct", slots),
-            ],
-        }
-    }
-
-    fn content(&self, input: usize) -> Content {
-        let Metrics { rows, classes, .. } = self.metrics;
-        match (input, self.gathered) {
-            (0, _) => Content::Floats,
-            (1, None) => Content::below(classes),
-            (1, Some(_)) => Content::labels(classes),
-            (_, samples) => Content::below(samples.unwrap_or(rows)),
-        }
+        let [labels, order] = self.labels_and_order();
+        Bindings::new([
+            Binding::read("logits", rows * classes),
+            labels,
+            order,
+            Binding::write("d_logits", rows * classes),
+            Binding::update("loss_sum", slots),
+            Binding::update("correct", slots).of(Content::Any),
+        ])
     }
 
     fn rows(&self) -> usize {
@@ -138,20 +126,12 @@ impl Op for FusedLoss {
         self.gathered.map_or(rows, |samples| rows.min(samples))
     }
 
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        let mut constants = self.loss.op().constants();
+    fn launch(&self) -> Launch {
+        let mut constants = self.loss.op().launch().constants;
         if let RowLoss::CrossEntropy(_) = self.loss {
             constants.push(("SCALE", 1.0));
         }
         constants.push(("GATHERED", flag(self.gathered.is_some())));
-        constants
-    }
-
-    fn invocations(&self) -> u64 {
-        WORKGROUP_SIZE
-    }
-
-    fn longest_loop(&self) -> u64 {
         let passes = match self.loss {
             RowLoss::Mse(_) => 2,
             RowLoss::CrossEntropy(_) => 4,
@@ -159,13 +139,15 @@ impl Op for FusedLoss {
         let Metrics { rows, classes, .. } = self.metrics;
         let [rows, all] = [rows, rows * classes].map(|len| (len as u64).div_ceil(WORKGROUP_SIZE));
         let of_rows = rows * (1 + passes * nested_loops(&[classes])) + 1;
-        of_rows + all + 1 + u64::from(WORKGROUP_SIZE.ilog2()) + 1
+        Launch::of_workgroups(SHADER, 1)
+            .constants(constants)
+            .longest_loop(of_rows + all + 1 + u64::from(WORKGROUP_SIZE.ilog2()) + 1)
     }
 
     fn cost(&self) -> Cost {
         let mut bindings = self.bindings();
         let rows = self.metrics.rows;
-        (bindings.inputs[1].1, bindings.inputs[2].1) = self
+        (bindings.inputs[1].words, bindings.inputs[2].words) = self
             .gathered
             .map_or((rows, 0), |_| (rows.div_ceil(4), rows));
         Cost::new(
@@ -268,7 +250,7 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
             metrics: metrics.clone(),
             gathered,
         };
-        let (words, samples) = op.label_words();
+        let [words, samples] = op.labels_and_order().map(|binding| binding.words);
         let mut step = random.step(rows, slots);
         step.offset = random.below(samples - step.rows as usize + 1) as u32;
         let labels = match gathered {

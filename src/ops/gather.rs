@@ -5,7 +5,8 @@ use rayon::prelude::*;
 use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::case::{Case, Random};
 use super::{
-    Args, Bindings, Content, Cost, Element, Elements, ErrorBound, Op, Prelude, Shader, Step,
+    Args, Binding, Bindings, Content, Cost, Element, Elements, ErrorBound, Launch, Op, Prelude,
+    Shader, Step,
 };
 
 pub(super) const SHADER: Shader = Shader::new(
@@ -86,45 +87,22 @@ impl Op for Gather {
         "gather"
     }
 
-    fn shader(&self) -> Shader {
-        SHADER
-    }
-
     fn bindings(&self) -> Bindings {
-        Bindings {
-            inputs: vec![
-                ("images", (self.samples * self.sample_len).div_ceil(4)),
-                ("labels", self.samples.div_ceil(4)),
-                ("order", self.samples),
-            ],
-            outputs: vec![
-                ("batch_images", self.rows * self.sample_len),
-                ("batch_labels", self.rows),
-            ],
-        }
+        Bindings::new([
+            Binding::read("images", (self.samples * self.sample_len).div_ceil(4))
+                .of(Content::Pixels),
+            Binding::read("labels", self.samples.div_ceil(4)).of(Content::Any),
+            Binding::read("order", self.samples).of(Content::below(self.samples)),
+            Binding::write("batch_images", self.rows * self.sample_len),
+            Binding::write("batch_labels", self.rows).of(Content::Any),
+        ])
     }
 
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        vec![
+    fn launch(&self) -> Launch {
+        Launch::new(SHADER, self.rows * self.sample_len.div_ceil(4)).constants([
             ("ROWS", self.rows as f64),
             ("SAMPLE_LEN", self.sample_len as f64),
-        ]
-    }
-
-    fn invocations(&self) -> u64 {
-        (self.rows * self.sample_len.div_ceil(4)) as u64
-    }
-
-    fn longest_loop(&self) -> u64 {
-        0
-    }
-
-    fn content(&self, input: usize) -> Content {
-        match input {
-            0 => Content::Pixels,
-            1 => Content::words(|_, random| random),
-            _ => Content::below(self.samples),
-        }
+        ])
     }
 
     fn rows(&self) -> usize {
@@ -176,7 +154,8 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
         samples,
     };
     let bindings = op.bindings().inputs;
-    let mut bytes = |i: usize| -> Vec<u32> { (0..bindings[i].1).map(|_| random.word()).collect() };
+    let mut bytes =
+        |i: usize| -> Vec<u32> { (0..bindings[i].words).map(|_| random.word()).collect() };
     let inputs = vec![bytes(0), bytes(1), random.permutation(samples)];
     let mut step = random.step(rows, 1);
     step.offset = random.below(samples - step.rows as usize + 1) as u32;

@@ -7,8 +7,8 @@ use super::arithmetic::{Factor, Sums, items_of_a_task, tables};
 use super::case::{Case, Random, Read};
 use super::element::tile_edges;
 use super::{
-    Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Prelude, ReduceSum, Shader, Slot,
-    Split, Sum, flag, nested_loops,
+    Args, Binding, Bindings, Cost, Element, Elements, ErrorBound, Launch, Op, Prelude, ReduceSum,
+    Shader, Slot, Split, Sum, flag, nested_loops,
 };
 
 pub(super) const SHADER: Shader = Shader::new(
@@ -131,22 +131,16 @@ impl Op for Gemm {
         "gemm"
     }
 
-    fn shader(&self) -> Shader {
-        SHADER
-    }
-
     fn bindings(&self) -> Bindings {
         let product = self.batch * self.split_k * self.m * self.n;
-        Bindings {
-            inputs: vec![
-                ("a", self.factor_len(self.a, self.m * self.k)),
-                ("b", self.factor_len(self.b, self.k * self.n)),
-            ],
-            outputs: vec![("product", product)],
-        }
+        Bindings::new([
+            Binding::read("a", self.factor_len(self.a, self.m * self.k)),
+            Binding::read("b", self.factor_len(self.b, self.k * self.n)),
+            Binding::sum("product", product, self.accumulate),
+        ])
     }
 
-    fn constants(&self) -> Vec<(&'static str, f64)> {
+    fn launch(&self) -> Launch {
         let [a_batch, a_row, a_column] = self.a.strides(self.m, self.k);
         let [b_batch, b_row, b_column] = self.b.strides(self.k, self.n);
         let sizes = [
@@ -162,18 +156,11 @@ impl Op for Gemm {
             ("B_ROW", b_row),
             ("B_COLUMN", b_column),
         ];
-        let sizes = sizes.map(|(name, value)| (name, value as f64));
-        let accumulate = ("ACCUMULATE", flag(self.accumulate));
-        sizes.into_iter().chain([accumulate]).collect()
-    }
-
-    fn invocations(&self) -> u64 {
         let tiles = self.m.div_ceil(TILE_M) * self.n.div_ceil(TILE_N);
-        (self.batch * self.split_k * tiles) as u64
-    }
-
-    fn longest_loop(&self) -> u64 {
-        nested_loops(&[self.part_len()])
+        Launch::new(SHADER, self.batch * self.split_k * tiles)
+            .constants(sizes.map(|(name, value)| (name, value as f64)))
+            .constants([("ACCUMULATE", flag(self.accumulate))])
+            .longest_loop(nested_loops(&[self.part_len()]))
     }
 
     /// Partial products, and their sum.

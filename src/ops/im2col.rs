@@ -5,7 +5,10 @@ use rayon::prelude::*;
 use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::case::{Case, Random, Read};
 use super::windows::Windows;
-use super::{Args, Bindings, Col2im, Cost, Element, Elements, ErrorBound, Op, Prelude, Shader};
+use super::{
+    Args, Binding, Bindings, Col2im, Cost, Element, Elements, ErrorBound, Launch, Op, Prelude,
+    Shader,
+};
 use crate::shape::WindowedPlanes;
 
 pub(super) const SHADER: Shader = Shader::new(
@@ -28,30 +31,19 @@ impl Op for Im2col {
         if self.fours { "im2col_4" } else { "im2col" }
     }
 
-    fn shader(&self) -> Shader {
-        SHADER
-    }
-
     fn bindings(&self) -> Bindings {
         let g = &self.geometry;
-        Bindings {
-            inputs: vec![("input", g.planes * g.input_area())],
-            outputs: vec![("columns", g.planes * g.kernel_area() * g.output_area())],
-        }
+        Bindings::new([
+            Binding::read("input", g.planes * g.input_area()),
+            Binding::write("columns", g.planes * g.kernel_area() * g.output_area()),
+        ])
     }
 
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        self.geometry.constants()
-    }
-
-    fn invocations(&self) -> u64 {
+    fn launch(&self) -> Launch {
         let g = &self.geometry;
         let elements = g.planes * g.kernel_area() * g.output_area();
-        (if self.fours { elements / 4 } else { elements }) as u64
-    }
-
-    fn longest_loop(&self) -> u64 {
-        0
+        Launch::new(SHADER, if self.fours { elements / 4 } else { elements })
+            .constants(self.geometry.constants())
     }
 
     fn cost(&self) -> Cost {

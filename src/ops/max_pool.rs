@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::case::{Case, Random, Read};
 use super::{
-    Args, Bindings, Content, Cost, Element, Elements, ErrorBound, MaxPoolBackward,
+    Args, Binding, Bindings, Content, Cost, Element, Elements, ErrorBound, Launch, MaxPoolBackward,
     MaxPoolBackwardAll, NO_PIXEL, Op, Prelude, Shader, Step, flag, nested_loops, ordered_key,
 };
 use crate::shape::{Size2d, Window, WindowedPlanes};
@@ -46,35 +46,22 @@ impl Op for MaxPoolForward {
         "max_pool_forward"
     }
 
-    fn shader(&self) -> Shader {
-        SHADER
-    }
-
     fn bindings(&self) -> Bindings {
         let output = output_len(&self.geometry);
-        Bindings {
-            inputs: vec![("input", input_len(&self.geometry))],
-            outputs: vec![("output", output), ("indices", output)],
-        }
+        Bindings::new([
+            Binding::read("input", input_len(&self.geometry)).of(Content::Spread),
+            Binding::write("output", output),
+            Binding::write("indices", output).of(Content::Any),
+        ])
     }
 
-    fn constants(&self) -> Vec<(&'static str, f64)> {
+    fn launch(&self) -> Launch {
         let mut constants = self.geometry.constants();
         constants.push(("RELU", flag(self.relu)));
-        constants
-    }
-
-    fn invocations(&self) -> u64 {
-        output_len(&self.geometry) as u64
-    }
-
-    fn longest_loop(&self) -> u64 {
         let Size2d { height, width } = self.geometry.window.kernel;
-        nested_loops(&[height, width])
-    }
-
-    fn content(&self, _: usize) -> Content {
-        Content::Spread
+        Launch::new(SHADER, output_len(&self.geometry))
+            .constants(constants)
+            .longest_loop(nested_loops(&[height, width]))
     }
 
     fn cost(&self) -> Cost {

@@ -6,8 +6,8 @@ use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::bound::{EPSILON, SMALLEST_NORMAL};
 use super::max_pool::{SHADER, input_len, output_len};
 use super::{
-    Args, Bindings, Content, Cost, Element, Elements, ErrorBound, NO_PIXEL, Op, Shader, Sum,
-    nested_loops,
+    Args, Binding, Bindings, Content, Cost, Element, Elements, ErrorBound, Launch, NO_PIXEL, Op,
+    Sum, nested_loops,
 };
 use crate::shape::WindowedPlanes;
 
@@ -84,57 +84,43 @@ impl Op for MaxPoolBackward {
         }
     }
 
-    fn shader(&self) -> Shader {
-        SHADER
-    }
-
     fn bindings(&self) -> Bindings {
-        let output = output_len(&self.geometry);
-        Bindings {
-            inputs: vec![("indices", output), ("d_output", output)],
-            outputs: vec![("d_input", input_len(&self.geometry))],
-        }
+        let (g, output) = (self.geometry, output_len(&self.geometry));
+        let winner = move |at, random| {
+            let position = at % g.output_area();
+            let position = (position / g.output.width, position % g.output.width);
+            let cell = random as usize % g.kernel_area();
+            let cell = (cell / g.window.kernel.width, cell % g.window.kernel.width);
+            g.pixel(position, cell)
+                .map_or(NO_PIXEL, |pixel| pixel as u32)
+        };
+        Bindings::new([
+            Binding::read("indices", output).of(Content::words(winner)),
+            Binding::read("d_output", output),
+            Binding::write("d_input", input_len(&self.geometry)),
+        ])
     }
 
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        self.geometry.constants()
-    }
-
-    fn invocations(&self) -> u64 {
+    fn launch(&self) -> Launch {
         let g = &self.geometry;
         let (input, kernel) = (g.input, g.window.kernel);
         let windows = input.height.div_ceil(kernel.height) * input.width.div_ceil(kernel.width);
-        (if self.disjoint {
-            g.planes * windows
-        } else {
-            input_len(g)
-        }) as u64
-    }
-
-    fn longest_loop(&self) -> u64 {
         let cells = self.geometry.window.kernel;
         let [rows, columns] = if self.disjoint {
             [cells.height, cells.width]
         } else {
             covering(&self.geometry)
         };
-        nested_loops(&[rows, columns])
-    }
-
-    /// A pixel of the window, or [`NO_PIXEL`].
-    fn content(&self, input: usize) -> Content {
-        if input == 1 {
-            return Content::Floats;
-        }
-        let g = self.geometry;
-        Content::words(move |at, random| {
-            let position = at % g.output_area();
-            let position = (position / g.output.width, position % g.output.width);
-            let cell = random as usize % g.kernel_area();
-            let (kh, kw) = (cell / g.window.kernel.width, cell % g.window.kernel.width);
-            g.pixel(position, (kh, kw))
-                .map_or(NO_PIXEL, |pixel| pixel as u32)
-        })
+        Launch::new(
+            SHADER,
+            if self.disjoint {
+                g.planes * windows
+            } else {
+                input_len(g)
+            },
+        )
+        .constants(self.geometry.constants())
+        .longest_loop(nested_loops(&[rows, columns]))
     }
 
     fn cost(&self) -> Cost {
@@ -177,29 +163,21 @@ impl Op for MaxPoolBackwardAll {
         "max_pool_backward_all"
     }
 
-    fn shader(&self) -> Shader {
-        SHADER
-    }
-
     fn bindings(&self) -> Bindings {
         let (input, output) = (input_len(&self.geometry), output_len(&self.geometry));
-        Bindings {
-            inputs: vec![("input", input), ("pooled", output), ("d_output", output)],
-            outputs: vec![("d_input", input)],
-        }
+        Bindings::new([
+            Binding::read("input", input),
+            Binding::read("pooled", output),
+            Binding::read("d_output", output),
+            Binding::write("d_input", input),
+        ])
     }
 
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        self.geometry.constants()
-    }
-
-    fn invocations(&self) -> u64 {
-        input_len(&self.geometry) as u64
-    }
-
-    fn longest_loop(&self) -> u64 {
+    fn launch(&self) -> Launch {
         let [rows, columns] = covering(&self.geometry);
-        nested_loops(&[rows, columns])
+        Launch::new(SHADER, input_len(&self.geometry))
+            .constants(self.geometry.constants())
+            .longest_loop(nested_loops(&[rows, columns]))
     }
 
     fn cost(&self) -> Cost {

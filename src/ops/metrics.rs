@@ -2,8 +2,8 @@
 
 use super::case::{Case, Random};
 use super::{
-    Args, Bindings, Content, Cost, Element, Elements, ErrorBound, Op, Prelude, Shader, Sum,
-    WORKGROUP_SIZE, nested_loops, ordered_key,
+    Args, Binding, Bindings, Content, Cost, Element, Elements, ErrorBound, Launch, Op, Prelude,
+    Shader, Sum, WORKGROUP_SIZE, nested_loops, ordered_key,
 };
 
 pub(super) const SHADER: Shader = Shader::new(
@@ -36,39 +36,26 @@ impl Op for Metrics {
         "metrics"
     }
 
-    fn shader(&self) -> Shader {
-        SHADER
-    }
-
     fn bindings(&self) -> Bindings {
-        Bindings {
-            inputs: vec![
-                ("row_loss", self.rows),
-                ("logits", self.rows * self.classes),
-                ("labels", self.rows),
-            ],
-            outputs: vec![("loss_sum", self.slots), ("correct", self.slots)],
-        }
+        Bindings::new([
+            Binding::read("row_loss", self.rows),
+            Binding::read("logits", self.rows * self.classes),
+            Binding::read("labels", self.rows).of(Content::below(self.classes)),
+            Binding::update("loss_sum", self.slots),
+            Binding::update("correct", self.slots).of(Content::Any),
+        ])
     }
 
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        vec![("CLASSES", self.classes as f64)]
-    }
-
-    fn invocations(&self) -> u64 {
-        WORKGROUP_SIZE
-    }
-
-    fn longest_loop(&self) -> u64 {
+    fn launch(&self) -> Launch {
         let rows = (self.rows as u64).div_ceil(WORKGROUP_SIZE);
-        rows * (1 + nested_loops(&[self.classes])) + 1 + u64::from(WORKGROUP_SIZE.ilog2()) + 1
-    }
-
-    fn content(&self, input: usize) -> Content {
-        match input {
-            2 => Content::below(self.classes),
-            _ => Content::Floats,
-        }
+        Launch::of_workgroups(SHADER, 1)
+            .constants([("CLASSES", self.classes as f64)])
+            .longest_loop(
+                rows * (1 + nested_loops(&[self.classes]))
+                    + 1
+                    + u64::from(WORKGROUP_SIZE.ilog2())
+                    + 1,
+            )
     }
 
     fn rows(&self) -> usize {

@@ -38,6 +38,7 @@ mod gemm_lanes;
 mod gemm_subgroup;
 mod gemm_workgroup;
 mod im2col;
+mod launch;
 mod max_pool;
 mod max_pool_backward;
 mod metrics;
@@ -67,7 +68,7 @@ pub use batch_norm_backward::{BatchNormBackwardReduce, BatchNormBackwardSums};
 pub use batch_norm_backward_input::BatchNormBackwardInput;
 pub use batch_norm_statistics::{BatchNormMoments, BatchNormStatistics};
 pub use bias::{BiasBackward, BiasForward};
-pub use bindings::{Args, Bindings, Cost};
+pub use bindings::{Access, Args, Binding, Bindings, Content, Cost};
 pub use bound::ErrorBound;
 use case::{Case, Random};
 pub use col2im::Col2im;
@@ -78,11 +79,12 @@ pub use conv_sizes::ConvSizes;
 pub use conv_weight::ConvBackwardWeight;
 pub use cross_entropy::CrossEntropy;
 pub use dropout::Dropout;
-pub use element::{Content, Element, Elements, Sum, Words};
+pub use element::{Element, Elements, Sum, Words};
 pub use fused_loss::{FusedLoss, RowLoss};
 pub use gather::Gather;
 pub use gemm::{Gemm, Operand};
 pub use im2col::Im2col;
+pub use launch::{Launch, WORKGROUP_SIZE, nested_loops};
 pub use max_pool::MaxPoolForward;
 pub use max_pool_backward::{MaxPoolBackward, MaxPoolBackwardAll};
 pub(crate) use metrics::first_largest;
@@ -148,35 +150,16 @@ families!(
     dropout,
 );
 
-/// Invocations per workgroup, unless an op says otherwise.
-pub const WORKGROUP_SIZE: u64 = 64;
-
 /// One operation over flat arrays of 32-bit words.
 pub trait Op: Any + Debug + Send + Sync + OpClone {
     /// The op's name, which is also the kernel's entry point and the pipeline's label.
     fn name(&self) -> &'static str;
 
-    /// The WGSL that holds the entry point.
-    fn shader(&self) -> Shader;
-
-    /// The bindings of group 0, inputs before outputs, with the words that each must hold.
+    /// The arrays of group 0.
     fn bindings(&self) -> Bindings;
 
-    /// The values of the kernel's `override` constants, except `WORKGROUP_SIZE`.
-    fn constants(&self) -> Vec<(&'static str, f64)>;
-
-    /// The number of invocations; the executor rounds up to whole workgroups.
-    fn invocations(&self) -> u64;
-
-    /// Invocations per workgroup.
-    fn workgroup_size(&self) -> u64 {
-        WORKGROUP_SIZE
-    }
-
-    /// Loop iterations of the longest invocation: the total over all its loops, nested ones each
-    /// time they run, including the last iteration, which only finds the end ([`nested_loops`]).
-    /// Drivers cut loops short, so it must not be too low.
-    fn longest_loop(&self) -> u64;
+    /// The kernel, and how it is started.
+    fn launch(&self) -> Launch;
 
     /// The op as several ops whose invocations loop at most `longest` times, as far as possible;
     /// `None` if it cannot be split.
@@ -185,26 +168,9 @@ pub trait Op: Any + Debug + Send + Sync + OpClone {
         None
     }
 
-    /// The content of an input: floats, unless the op says otherwise.
-    fn content(&self, input: usize) -> Content {
-        let _ = input;
-        Content::Floats
-    }
-
-    /// The content of an output before the op, if it matters: floats, unless the op says otherwise.
-    fn content_before(&self, output: usize) -> Content {
-        let _ = output;
-        Content::Floats
-    }
-
     /// The maximum number of rows of a step's batch; 1 if the op does not depend on them.
     fn rows(&self) -> usize {
         1
-    }
-
-    /// Whether the kernel needs an adapter with subgroups.
-    fn needs_subgroups(&self) -> bool {
-        false
     }
 
     /// All kernels that implement this op, including the current one; empty if there is no choice.
@@ -242,12 +208,12 @@ pub trait Op: Any + Debug + Send + Sync + OpClone {
 /// A kernel at its sizes, as text: its entry point, workgroup, constants and the lengths of its bindings. What was
 /// measured and checked of it is kept under this text.
 pub(crate) fn identity(op: &dyn Op) -> String {
-    let mut text = format!("{}/{}", op.name(), op.workgroup_size());
-    for (name, value) in op.constants() {
+    let launch = op.launch();
+    let mut text = format!("{}/{}", op.name(), launch.workgroup_size);
+    for (name, value) in launch.constants {
         text += &format!(" {name}={value}");
     }
-    let bindings = op.bindings();
-    for (name, words) in bindings.inputs.iter().chain(&bindings.outputs) {
+    for Binding { name, words, .. } in op.bindings().iter() {
         text += &format!(" {name}:{words}");
     }
     text
@@ -296,19 +262,6 @@ fn ordered_key(value: f32) -> u32 {
     }
 }
 
-/// The total iterations of nested loops, given the count of each, outermost first. Each run of a
-/// loop takes one more iteration to find its end.
-pub fn nested_loops(rounds: &[usize]) -> u64 {
-    let mut within = 0;
-    for &rounds in rounds.iter().rev() {
-        let rounds = rounds as u64;
-        within = rounds
-            .saturating_mul(1u64.saturating_add(within))
-            .saturating_add(1);
-    }
-    within
-}
-
 /// `true` and `false` as WGSL's `override` values.
 fn flag(value: bool) -> f64 {
     f64::from(u8::from(value))
@@ -317,14 +270,6 @@ fn flag(value: bool) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn each_run_of_a_loop_takes_a_round_to_find_its_end() {
-        assert_eq!(nested_loops(&[]), 0);
-        assert_eq!(nested_loops(&[5]), 6);
-        assert_eq!(nested_loops(&[3, 5]), 4 + 3 * 6);
-        assert_eq!(nested_loops(&[2, 3, 5]), 3 + 2 * (4 + 3 * 6));
-    }
 
     #[test]
     fn ordered_key_orders_numbers_zeros_and_nan() {

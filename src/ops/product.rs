@@ -8,7 +8,7 @@ use super::case::{Case, Random};
 use super::element::{passes, tile_edges};
 use super::product_kernel::{KERNELS, Kernel, Worker};
 use super::{
-    Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Shader, Split, Sum, Variant,
+    Args, Binding, Bindings, Cost, Element, Elements, ErrorBound, Launch, Op, Split, Sum, Variant,
     WORKGROUP_SIZE, flag, product_choice, product_split,
 };
 
@@ -106,10 +106,6 @@ impl Op for Product {
         }
     }
 
-    fn shader(&self) -> Shader {
-        self.kernel.shader
-    }
-
     fn bindings(&self) -> Bindings {
         let (b, product) = (self.batch * self.k * self.n, self.batch * self.m * self.n);
         let a = if self.a_shared { 1 } else { self.batch } * self.m * self.k;
@@ -119,66 +115,63 @@ impl Op for Product {
             Epilogue::Bias { of_rows: true, .. } => self.m,
             Epilogue::Masked => product,
         };
-        let mut bindings = Bindings {
-            inputs: vec![("a", a), ("b", b), ("extra", extra)],
-            outputs: vec![("product", product)],
-        };
+        let mut bindings = Bindings::new([
+            Binding::read("a", a),
+            Binding::read("b", b),
+            Binding::read("extra", extra),
+            Binding::sum("product", product, self.accumulate),
+        ]);
         if self.epilogue == Epilogue::Sums {
-            bindings.outputs.push(("row_sums", self.batch * self.m));
+            let row_sums = Binding::sum("row_sums", self.batch * self.m, self.accumulate);
+            bindings.outputs.push(row_sums);
         }
         bindings
     }
 
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        vec![
-            ("BATCH", self.batch as f64),
-            ("M", self.m as f64),
-            ("N", self.n as f64),
-            ("K", self.k as f64),
-            ("A_SHARED", flag(self.a_shared)),
-            ("A_TRANSPOSED", flag(self.a_transposed)),
-            ("B_TRANSPOSED", flag(self.b_transposed)),
-            ("BIAS", flag(matches!(self.epilogue, Epilogue::Bias { .. }))),
-            (
-                "BIAS_OF_ROWS",
-                flag(matches!(
-                    self.epilogue,
-                    Epilogue::Bias { of_rows: true, .. }
-                )),
-            ),
-            ("MASKED", flag(self.epilogue == Epilogue::Masked)),
-            (
-                "RELU",
-                flag(matches!(self.epilogue, Epilogue::Bias { relu: true, .. })),
-            ),
-            ("ACCUMULATE", flag(self.accumulate)),
-        ]
-    }
-
-    fn invocations(&self) -> u64 {
+    fn launch(&self) -> Launch {
         let [rows_of_tile, columns] = self.kernel.tile;
-        let tiles = self.m.div_ceil(rows_of_tile) * self.n.div_ceil(columns);
-        let tiles = (self.batch * tiles) as u64;
-        match self.kernel.worker {
+        let tiles = self.batch * self.m.div_ceil(rows_of_tile) * self.n.div_ceil(columns);
+        let workgroup = self.workgroup as usize;
+        let invocations = match self.kernel.worker {
             Worker::Invocation => tiles,
-            Worker::Workgroup => tiles * self.workgroup,
+            Worker::Workgroup => tiles * workgroup,
             Worker::LaneOfRow => {
                 let (in_row, rows) = match self.a_shared {
                     true => (self.batch * self.n.div_ceil(columns), 1),
                     false => (self.n.div_ceil(columns), self.batch),
                 };
-                let groups = (in_row as u64).div_ceil(self.workgroup);
-                (rows * self.m.div_ceil(rows_of_tile)) as u64 * groups * self.workgroup
+                rows * self.m.div_ceil(rows_of_tile) * in_row.next_multiple_of(workgroup)
             }
-        }
-    }
-
-    fn workgroup_size(&self) -> u64 {
-        self.workgroup
-    }
-
-    fn needs_subgroups(&self) -> bool {
-        self.kernel.subgroups
+        };
+        let k = self.k as u64;
+        let sums = u64::from(self.epilogue == Epilogue::Sums);
+        Launch::new(self.kernel.shader, invocations)
+            .constants([
+                ("BATCH", self.batch as f64),
+                ("M", self.m as f64),
+                ("N", self.n as f64),
+                ("K", self.k as f64),
+                ("A_SHARED", flag(self.a_shared)),
+                ("A_TRANSPOSED", flag(self.a_transposed)),
+                ("B_TRANSPOSED", flag(self.b_transposed)),
+                ("BIAS", flag(matches!(self.epilogue, Epilogue::Bias { .. }))),
+                (
+                    "BIAS_OF_ROWS",
+                    flag(matches!(
+                        self.epilogue,
+                        Epilogue::Bias { of_rows: true, .. }
+                    )),
+                ),
+                ("MASKED", flag(self.epilogue == Epilogue::Masked)),
+                (
+                    "RELU",
+                    flag(matches!(self.epilogue, Epilogue::Bias { relu: true, .. })),
+                ),
+                ("ACCUMULATE", flag(self.accumulate)),
+            ])
+            .longest_loop((self.kernel.longest_loop)(k, self.workgroup, sums))
+            .workgroup_size(self.workgroup)
+            .subgroups(self.kernel.subgroups)
     }
 
     fn variants(&self) -> Vec<Variant> {
@@ -200,12 +193,6 @@ impl Op for Product {
 
     fn choice(&self) -> Option<String> {
         Some(product_choice::text(self))
-    }
-
-    fn longest_loop(&self) -> u64 {
-        let k = self.k as u64;
-        let sums = u64::from(self.epilogue == Epilogue::Sums);
-        (self.kernel.longest_loop)(k, self.workgroup, sums)
     }
 
     /// The plain product in parts, and separate ops for the epilogue.

@@ -5,8 +5,8 @@ use rayon::prelude::*;
 use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::case::{Case, Random};
 use super::{
-    Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Prelude, Shader, Slot, Split, Sum,
-    flag, nested_loops,
+    Args, Binding, Bindings, Cost, Element, Elements, ErrorBound, Launch, Op, Prelude, Shader,
+    Slot, Split, Sum, flag, nested_loops,
 };
 
 pub(super) const SHADER: Shader = Shader::new(
@@ -66,33 +66,23 @@ impl Op for ReduceSum {
         "reduce_sum"
     }
 
-    fn shader(&self) -> Shader {
-        SHADER
-    }
-
     fn bindings(&self) -> Bindings {
-        Bindings {
-            inputs: vec![("partials", self.groups * self.parts * self.len)],
-            outputs: vec![("sum", self.groups * self.split * self.len)],
-        }
+        Bindings::new([
+            Binding::read("partials", self.groups * self.parts * self.len),
+            Binding::sum("sum", self.groups * self.split * self.len, self.accumulate),
+        ])
     }
 
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        vec![
-            ("GROUPS", self.groups as f64),
-            ("PARTS", self.parts as f64),
-            ("LEN", self.len as f64),
-            ("SPLIT", self.split as f64),
-            ("ACCUMULATE", flag(self.accumulate)),
-        ]
-    }
-
-    fn invocations(&self) -> u64 {
-        (self.groups * self.split * self.len) as u64
-    }
-
-    fn longest_loop(&self) -> u64 {
-        nested_loops(&[self.split_len()])
+    fn launch(&self) -> Launch {
+        Launch::new(SHADER, self.groups * self.split * self.len)
+            .constants([
+                ("GROUPS", self.groups as f64),
+                ("PARTS", self.parts as f64),
+                ("LEN", self.len as f64),
+                ("SPLIT", self.split as f64),
+                ("ACCUMULATE", flag(self.accumulate)),
+            ])
+            .longest_loop(nested_loops(&[self.split_len()]))
     }
 
     /// Sums of shares, and their sum.

@@ -2,7 +2,9 @@
 
 use super::case::{Case, Random, Read};
 use super::element::passes;
-use super::{Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Prelude, Shader};
+use super::{
+    Args, Binding, Bindings, Cost, Element, Elements, ErrorBound, Launch, Op, Prelude, Shader,
+};
 
 pub(super) const SHADER: Shader = Shader::new(
     &[Prelude::Invocation, Prelude::Relu],
@@ -21,27 +23,15 @@ impl Op for ReluForward {
         "relu_forward"
     }
 
-    fn shader(&self) -> Shader {
-        SHADER
-    }
-
     fn bindings(&self) -> Bindings {
-        Bindings {
-            inputs: vec![("input", self.len)],
-            outputs: vec![("output", self.len)],
-        }
+        Bindings::new([
+            Binding::read("input", self.len),
+            Binding::write("output", self.len),
+        ])
     }
 
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        vec![("LEN", self.len as f64)]
-    }
-
-    fn invocations(&self) -> u64 {
-        self.len as u64
-    }
-
-    fn longest_loop(&self) -> u64 {
-        0
+    fn launch(&self) -> Launch {
+        Launch::new(SHADER, self.len).constants([("LEN", self.len as f64)])
     }
 
     fn cost(&self) -> Cost {
@@ -85,27 +75,16 @@ impl Op for ReluBackward {
         "relu_backward"
     }
 
-    fn shader(&self) -> Shader {
-        SHADER
-    }
-
     fn bindings(&self) -> Bindings {
-        Bindings {
-            inputs: vec![("activated", self.len), ("d_output", self.len)],
-            outputs: vec![("d_input", self.len)],
-        }
+        Bindings::new([
+            Binding::read("activated", self.len),
+            Binding::read("d_output", self.len),
+            Binding::write("d_input", self.len),
+        ])
     }
 
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        vec![("LEN", self.len as f64)]
-    }
-
-    fn invocations(&self) -> u64 {
-        self.len as u64
-    }
-
-    fn longest_loop(&self) -> u64 {
-        0
+    fn launch(&self) -> Launch {
+        Launch::new(SHADER, self.len).constants([("LEN", self.len as f64)])
     }
 
     fn cost(&self) -> Cost {

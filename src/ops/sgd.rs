@@ -4,7 +4,9 @@ use rayon::prelude::*;
 
 use super::arithmetic::{ELEMENT, items_of_a_task};
 use super::case::{Case, Random};
-use super::{Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Prelude, Shader, Sum};
+use super::{
+    Args, Binding, Bindings, Cost, Element, Elements, ErrorBound, Launch, Op, Prelude, Shader, Sum,
+};
 
 pub(super) const SHADER: Shader = Shader::new(
     &[Prelude::Invocation, Prelude::Step, Prelude::Loads],
@@ -43,30 +45,18 @@ impl Op for Sgd {
         if self.at_once() == 4 { "sgd_4" } else { "sgd" }
     }
 
-    fn shader(&self) -> Shader {
-        SHADER
-    }
-
     fn bindings(&self) -> Bindings {
-        Bindings {
-            inputs: vec![("gradients", self.len)],
-            outputs: vec![("parameters", self.len)],
-        }
+        Bindings::new([
+            Binding::read("gradients", self.len),
+            Binding::update("parameters", self.len),
+        ])
     }
 
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        vec![
+    fn launch(&self) -> Launch {
+        Launch::new(SHADER, self.len / self.at_once()).constants([
             ("LEN", self.len as f64),
             ("WEIGHT_DECAY", f64::from(self.weight_decay)),
-        ]
-    }
-
-    fn invocations(&self) -> u64 {
-        (self.len / self.at_once()) as u64
-    }
-
-    fn longest_loop(&self) -> u64 {
-        0
+        ])
     }
 
     fn cost(&self) -> Cost {
@@ -109,31 +99,20 @@ impl Op for SgdMomentum {
         "sgd_momentum"
     }
 
-    fn shader(&self) -> Shader {
-        SHADER
-    }
-
     fn bindings(&self) -> Bindings {
-        Bindings {
-            inputs: vec![("gradients", self.len)],
-            outputs: vec![("parameters", self.len), ("velocity", self.len)],
-        }
+        Bindings::new([
+            Binding::read("gradients", self.len),
+            Binding::update("parameters", self.len),
+            Binding::update("velocity", self.len),
+        ])
     }
 
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        vec![
+    fn launch(&self) -> Launch {
+        Launch::new(SHADER, self.len).constants([
             ("LEN", self.len as f64),
             ("WEIGHT_DECAY", f64::from(self.weight_decay)),
             ("MOMENTUM", f64::from(self.momentum)),
-        ]
-    }
-
-    fn invocations(&self) -> u64 {
-        self.len as u64
-    }
-
-    fn longest_loop(&self) -> u64 {
-        0
+        ])
     }
 
     fn cost(&self) -> Cost {

@@ -1,7 +1,9 @@
 //! Clears an array.
 
 use super::case::{Case, Random};
-use super::{Args, Bindings, Cost, Element, Elements, ErrorBound, Op, Prelude, Shader};
+use super::{
+    Args, Binding, Bindings, Cost, Element, Elements, ErrorBound, Launch, Op, Prelude, Shader,
+};
 
 pub(super) const SHADER: Shader = Shader::new(
     &[Prelude::Invocation],
@@ -20,27 +22,12 @@ impl Op for Zero {
         "zero"
     }
 
-    fn shader(&self) -> Shader {
-        SHADER
-    }
-
     fn bindings(&self) -> Bindings {
-        Bindings {
-            inputs: vec![],
-            outputs: vec![("values", self.len)],
-        }
+        Bindings::new([Binding::write("values", self.len)])
     }
 
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        vec![("LEN", self.len as f64)]
-    }
-
-    fn invocations(&self) -> u64 {
-        self.len as u64
-    }
-
-    fn longest_loop(&self) -> u64 {
-        0
+    fn launch(&self) -> Launch {
+        Launch::new(SHADER, self.len).constants([("LEN", self.len as f64)])
     }
 
     fn cost(&self) -> Cost {

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::{
-    ARENA_ALIGNMENT, Buffer, BufferId, Element, Init, LayerSummary, MetricTables, Node, Phase,
-    Plan, Port, Role, Tensor, TensorId,
+    ARENA_ALIGNMENT, Buffer, BufferId, Element, Init, LayerSummary, Node, Phase, Plan, Port, Role,
+    Tensor, TensorId,
 };
 use crate::error::{Error, Result};
-use crate::ops::Op;
+use crate::ops::{Binding, Bindings, Op};
 use crate::shape::Shape;
 
 /// The arena of parameters, whose layout those of gradients and optimizer states share.
@@ -38,7 +38,6 @@ impl Builder {
                 tensors: Vec::new(),
                 buffers: vec![arena("parameters"), arena("gradients")],
                 nodes: Vec::new(),
-                metrics: None,
                 ports: BTreeMap::new(),
                 layers: Vec::new(),
                 written_readably: Vec::new(),
@@ -121,22 +120,18 @@ impl Builder {
     /// # Errors
     /// As [`Builder::tensor`].
     pub fn tensors_of(&mut self, op: &dyn Op) -> Result<(Vec<TensorId>, Vec<TensorId>)> {
-        let bindings = op.bindings();
-        let mut make = |list: Vec<(&str, usize)>, is_float: &dyn Fn(usize) -> bool| {
-            let tensors = list.into_iter().enumerate().map(|(place, (name, len))| {
-                let element = if is_float(place) {
-                    Element::F32
-                } else {
-                    Element::U32
+        let Bindings { inputs, outputs } = op.bindings();
+        let mut make = |list: Vec<Binding>| {
+            let tensors = list.into_iter().map(|binding| {
+                let element = match binding.content.is_floats() {
+                    true => Element::F32,
+                    false => Element::U32,
                 };
-                self.tensor(name, [len], element, Role::Input)
+                self.tensor(binding.name, [binding.words], element, Role::Input)
             });
             tensors.collect::<Result<Vec<_>>>()
         };
-        Ok((
-            make(bindings.inputs, &|input| op.content(input).is_floats())?,
-            make(bindings.outputs, &|_| true)?,
-        ))
+        Ok((make(inputs)?, make(outputs)?))
     }
 
     /// The same memory under another name and shape.
@@ -270,11 +265,6 @@ impl Builder {
     /// The port is not set yet.
     pub fn port(&self, port: Port) -> Result<TensorId> {
         self.plan.port(port)
-    }
-
-    /// Sets the tables that the loss phase fills and the host reads during training.
-    pub fn set_metrics(&mut self, metrics: MetricTables) {
-        self.plan.metrics = Some(metrics);
     }
 
     /// Sets the summaries of the plan's layers.

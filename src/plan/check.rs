@@ -1,8 +1,8 @@
 //! Whether an op may work on the tensors that it is given.
 
-use super::{Plan, Tensor, TensorId};
+use super::{Element, Plan, Tensor, TensorId};
 use crate::error::{Error, Result};
-use crate::ops::Op;
+use crate::ops::{Binding, Content, Op};
 
 impl Plan {
     /// Checks the tensors of `op`; `at` names it in errors.
@@ -17,17 +17,36 @@ impl Plan {
         outputs: &[TensorId],
     ) -> Result<()> {
         let bindings = op.bindings();
-        let wanted = bindings.inputs.iter().chain(&bindings.outputs);
+        let wanted = bindings.iter();
         let given = inputs.iter().chain(outputs);
         if (inputs.len(), outputs.len()) != (bindings.inputs.len(), bindings.outputs.len()) {
             return Err(Error::Shape {
                 at: at.to_owned(),
-                expected: format!("{:?}", wanted.map(|(name, _)| name).collect::<Vec<_>>()),
+                expected: format!(
+                    "{:?}",
+                    wanted.map(|binding| binding.name).collect::<Vec<_>>()
+                ),
                 got: format!("{} inputs and {} outputs", inputs.len(), outputs.len()),
             });
         }
-        for ((name, words), &id) in wanted.zip(given) {
-            let tensor = self.tensor(id);
+        for (binding, &id) in wanted.zip(given) {
+            let (
+                Binding {
+                    name,
+                    words,
+                    content,
+                    ..
+                },
+                tensor,
+            ) = (binding, self.tensor(id));
+            let is_float = tensor.element == Element::F32;
+            if !matches!(content, Content::Any) && content.is_floats() != is_float {
+                return Err(Error::Shape {
+                    at: at.to_owned(),
+                    expected: format!("`{name}` of {content:?}"),
+                    got: format!("{} of {:?}", tensor.name, tensor.element),
+                });
+            }
             if tensor.words() != *words {
                 return Err(Error::Shape {
                     at: at.to_owned(),

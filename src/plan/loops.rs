@@ -17,8 +17,8 @@ impl Plan {
         let mut left: Vec<Node> = std::mem::take(&mut self.nodes);
         left.reverse();
         while let Some(mut node) = left.pop() {
-            let fits = |op: &dyn Op| op.longest_loop() <= longest && can_run(op);
-            if node.op.longest_loop() <= longest {
+            let fits = |op: &dyn Op| op.launch().longest_loop <= longest && can_run(op);
+            if node.op.launch().longest_loop <= longest {
                 nodes.push(node);
                 continue;
             }

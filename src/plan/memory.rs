@@ -117,10 +117,6 @@ pub(crate) fn share(mut plan: Plan) -> Plan {
         .into_iter()
         .filter_map(|(port, id)| Some((port, *renumbered.get(&id)?)))
         .collect();
-    if let Some(tables) = &mut plan.metrics {
-        tables.loss_sum = renumbered[&tables.loss_sum];
-        tables.correct = renumbered[&tables.correct];
-    }
     Plan {
         tensors,
         buffers,

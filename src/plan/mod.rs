@@ -14,6 +14,7 @@ pub use builder::Builder;
 pub use init::initial_parameters;
 pub(crate) use init::initial_states;
 pub(crate) use memory::share as share_memory;
+pub(crate) use ports::MetricTables;
 pub use ports::Port;
 
 use std::collections::BTreeMap;
@@ -200,15 +201,6 @@ pub struct Node {
     pub outputs: Vec<TensorId>,
 }
 
-/// The tables, of [`STEPS_PER_RUN`] slots each, that the loss phase fills.
-#[derive(Debug, Clone, Copy)]
-pub struct MetricTables {
-    /// Σ of the rows' losses.
-    pub loss_sum: TensorId,
-    /// Number of correct predictions.
-    pub correct: TensorId,
-}
-
 /// A summary of a layer, for tables.
 #[derive(Debug, Clone)]
 pub struct LayerSummary {
@@ -228,7 +220,6 @@ pub struct Plan {
     tensors: Vec<Tensor>,
     buffers: Vec<Buffer>,
     nodes: Vec<Node>,
-    metrics: Option<MetricTables>,
     ports: BTreeMap<Port, TensorId>,
     layers: Vec<LayerSummary>,
     written_readably: Vec<String>,
@@ -256,11 +247,6 @@ impl Plan {
             let nodes = self.nodes.iter().enumerate();
             nodes.filter_map(move |(i, node)| node.phases.contains(&phase).then_some(i))
         })
-    }
-
-    /// The tables of the steps' metrics, if the plan has a loss.
-    pub fn metrics(&self) -> Option<MetricTables> {
-        self.metrics
     }
 
     /// The model's layers, in forward order.

@@ -24,6 +24,17 @@ pub enum Port {
     DatasetLabels,
     /// The order of the data set's samples.
     Order,
+    /// Σ of the rows' losses, a slot per step of a run.
+    LossSum,
+    /// The number of correct predictions, a slot per step of a run.
+    Correct,
+}
+
+/// The tables, of [`STEPS_PER_RUN`](super::STEPS_PER_RUN) slots each, that the loss phase fills.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MetricTables {
+    pub loss_sum: TensorId,
+    pub correct: TensorId,
 }
 
 impl fmt::Display for Port {
@@ -38,6 +49,8 @@ impl fmt::Display for Port {
             Port::DatasetImages => "dataset.images",
             Port::DatasetLabels => "dataset.labels",
             Port::Order => "dataset.order",
+            Port::LossSum => "metrics.loss_sum",
+            Port::Correct => "metrics.correct",
         })
     }
 }
@@ -50,5 +63,13 @@ impl Plan {
     pub fn port(&self, port: Port) -> Result<TensorId> {
         let found = self.ports.get(&port).copied();
         found.ok_or_else(|| Error::value("plan", port.to_string(), "none"))
+    }
+
+    /// The tables of the steps' metrics, if the plan has a loss.
+    pub(crate) fn metrics(&self) -> Option<MetricTables> {
+        Some(MetricTables {
+            loss_sum: self.port(Port::LossSum).ok()?,
+            correct: self.port(Port::Correct).ok()?,
+        })
     }
 }

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::fill::{Filled, PATTERN, random};
 use crate::error::{Error, Result};
 use crate::gpu::{self, Workbench};
-use crate::ops::{Content, Element, Elements, Op, Step, Words};
+use crate::ops::{Access, Binding, Content, Element, Elements, Op, Step, Words};
 use crate::plan::{self, Builder, Phase, Plan, Role, TensorId};
 
 /// Random elements checked per output, besides those at tiles' edges, unless they take too long to
@@ -68,32 +68,39 @@ impl Probe {
         let (inputs, outputs) = plan.tensors_of(op)?;
         plan.boxed_op(Phase::Forward, op.boxed(), &inputs, &outputs)?;
         plan.set_scope("spot");
-        let mut fill = |i: usize, tensor: TensorId, len: usize, content: Content| {
-            let name = format!("pattern{i}");
-            let pattern = Filled::repeats(&content, len)
+        let mut seed = 0u32;
+        let mut fill = |tensor: TensorId, binding: &Binding| {
+            seed = seed.wrapping_add(NEXT_SEED);
+            let name = format!("pattern{seed}");
+            let content = match binding.access {
+                Access::Read | Access::Update => binding.content.clone(),
+                Access::Write => Content::Floats,
+            };
+            let pattern = Filled::repeats(&content, binding.words)
                 .then(|| plan.tensor(&name, [PATTERN], plan::Element::U32, Role::Input));
             Ok::<_, Error>(Filled {
                 tensor,
                 pattern: pattern.transpose()?,
-                len,
-                seed: (i as u32 + 1).wrapping_mul(NEXT_SEED),
+                len: binding.words,
+                seed,
                 content,
             })
         };
         let (mut filled_inputs, mut filled_outputs) = (Vec::new(), Vec::new());
-        for (i, (&tensor, (_, len))) in inputs.iter().zip(&bindings.inputs).enumerate() {
-            filled_inputs.push(fill(i, tensor, *len, op.content(i))?);
+        for (&tensor, binding) in inputs.iter().zip(&bindings.inputs) {
+            filled_inputs.push(fill(tensor, binding)?);
         }
-        for (i, (&tensor, (_, len))) in outputs.iter().zip(&bindings.outputs).enumerate() {
-            let content = op.content_before(i);
-            filled_outputs.push(fill(inputs.len() + i, tensor, *len, content)?);
+        for (&tensor, binding) in outputs.iter().zip(&bindings.outputs) {
+            filled_outputs.push(fill(tensor, binding)?);
         }
         let outputs = bindings.outputs.iter().enumerate();
         Ok(Probe {
             plan: plan.finish(),
             inputs: filled_inputs,
             outputs: filled_outputs,
-            places: outputs.map(|(i, (_, len))| places(op, i, *len)).collect(),
+            places: outputs
+                .map(|(i, output)| places(op, i, output.words))
+                .collect(),
         })
     }
 
@@ -108,7 +115,7 @@ impl Probe {
             outputs: outputs.to_vec(),
             step,
         };
-        let name = op.bindings().outputs[output].0;
+        let name = op.bindings().outputs[output].name;
         let places = &self.places[output];
         let ratios = places.par_iter().zip(found).map(|(&index, &found)| {
             let element: Element = op.element(&args, output, index);

@@ -33,7 +33,7 @@ pub(super) struct Filled {
 impl Filled {
     /// Whether `len` words of `content` repeat a pattern. Indices into other tensors do not.
     pub fn repeats(content: &Content, len: usize) -> bool {
-        len > PATTERN && !matches!(content, Content::Words(_))
+        len > PATTERN && !matches!(content, Content::Any | Content::Words(_))
     }
 
     /// The word at `index`.
@@ -54,6 +54,7 @@ impl Filled {
             Content::Spread => ((word >> 8) as f32 / (1u32 << 23) as f32 - 1.0).to_bits(),
             // Black and white: as floats 0 and 1, whose sums are exact.
             Content::Pixels => (word & 0x0101_0101) * 0xff,
+            Content::Any => word,
             Content::Words(make) => make(index, word),
         }
     }

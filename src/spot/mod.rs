@@ -26,7 +26,7 @@ use check::{Trial, Verdict};
 fn key(op: &dyn Op) -> String {
     let mut hasher = DefaultHasher::new();
     identity(op).hash(&mut hasher);
-    op.shader().hash(&mut hasher);
+    op.launch().shader.hash(&mut hasher);
     format!("{:016x}", hasher.finish())
 }
 
@@ -226,7 +226,7 @@ async fn check_plan(
         for variant in op.variants() {
             let variant = variant.op;
             let can_run = adapter.runs(variant.as_ref())
-                && Some(variant.longest_loop()) <= adapter.longest_loop();
+                && Some(variant.launch().longest_loop) <= adapter.longest_loop();
             if can_run
                 && checks
                     .passes(bench, cache, variant.as_ref(), notices)

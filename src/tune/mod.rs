@@ -271,7 +271,7 @@ impl Tuner<'_> {
     /// The name and the time of an op's best kernel; without a time, the default for the adapter.
     async fn best(&mut self, op: &dyn Op) -> Result<(String, Option<Duration>)> {
         let mut candidates = candidates(op, self.adapter, self.effort);
-        candidates.retain(|variant| variant.op.longest_loop() <= self.longest);
+        candidates.retain(|variant| variant.op.launch().longest_loop <= self.longest);
         if candidates.is_empty() {
             let time = self.time(op, "").await?;
             return Ok((String::new(), time));
@@ -325,7 +325,7 @@ impl Tuner<'_> {
 
     /// Measures one dispatch and caches the shortest time so far.
     async fn measure(&mut self, op: &dyn Op, variant: &str) -> Result<Option<Duration>> {
-        if !self.budget.is_left() || op.longest_loop() > self.longest {
+        if !self.budget.is_left() || op.launch().longest_loop > self.longest {
             return Ok(None);
         }
         let run = self.effort.run();
@@ -360,7 +360,7 @@ impl Tuner<'_> {
 /// The cache key of a kernel's time: op, variant, and a hash of the shader.
 fn kernel_key(op: &dyn Op, variant: &str) -> String {
     let mut shader = DefaultHasher::new();
-    op.shader().hash(&mut shader);
+    op.launch().shader.hash(&mut shader);
     format!("{} {variant} {:016x}", identity(op), shader.finish())
 }
 

@@ -102,8 +102,8 @@ pub(super) fn expect(
     index: usize,
     step: &Step,
 ) -> (Vec<f32>, Vec<f64>) {
-    let zeros = op.bindings().outputs;
-    let mut before: Vec<Vec<u32>> = zeros.iter().map(|(_, len)| vec![0; *len]).collect();
+    let outputs = op.bindings().outputs.into_iter();
+    let mut before: Vec<Vec<u32>> = outputs.map(|output| vec![0; output.words]).collect();
     let mut outputs = before.clone();
     op.reference(&mut args(inputs, &mut outputs, step));
     let expected: Vec<f32> = bytemuck::cast_slice(&outputs[index]).to_vec();

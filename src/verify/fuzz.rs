@@ -45,7 +45,7 @@ pub(super) async fn compare(
     mut cases: Vec<(String, Case)>,
 ) -> Result<Vec<OutputReport>> {
     let subgroups = device.adapter().is_some_and(Adapter::has_subgroups);
-    cases.retain(|(_, case)| subgroups || !case.op.needs_subgroups());
+    cases.retain(|(_, case)| subgroups || !case.op.launch().needs_subgroups);
     let parts = lanes::parts(device, cases);
     let reports = lanes::each(device, parts, |part| run(device, part)).await?;
     Ok(reports.into_iter().flatten().collect())

@@ -16,7 +16,7 @@ use crate::device::Device;
 use crate::error::Result;
 use crate::executor::Executor;
 use crate::ops::case::{Case, Floats, Gradient, Random, Read, SPACING};
-use crate::ops::{Op, Step};
+use crate::ops::{Binding, Op, Step};
 use crate::plan::{Builder, Element, Phase, Role, TensorId};
 
 /// The step of the difference, to either side.
@@ -147,7 +147,7 @@ impl Check {
         } = case;
         let scope = plan.scope().to_owned();
         let (inputs, outputs) = plan.tensors_of(op.as_ref())?;
-        let len = op.bindings().outputs[0].1;
+        let len = op.bindings().outputs[0].words;
         let d_output = plan.tensor("upstream", [len], Element::F32, Role::Input)?;
         let node = plan.boxed_op(Phase::Forward, op, &inputs, &outputs)?;
         let mut lowered = Vec::new();
@@ -171,7 +171,9 @@ impl Check {
                     plan.set_scope(&format!("{scope}.gradient{number}"));
                     let written = op.bindings().outputs.into_iter();
                     let written = written
-                        .map(|(name, len)| plan.tensor(name, [len], Element::F32, Role::Input))
+                        .map(|Binding { name, words, .. }| {
+                            plan.tensor(name, [words], Element::F32, Role::Input)
+                        })
                         .collect::<Result<Vec<_>>>()?;
                     let from = |read: &Read| match *read {
                         Read::Input(i) => inputs[i],
@@ -214,7 +216,7 @@ impl Check {
         }
         for gradient in &self.gradients {
             for _ in 0..DIRECTIONS {
-                let len = op.bindings().outputs[0].1;
+                let len = op.bindings().outputs[0].words;
                 let weights: Vec<f32> = match *gradient {
                     LoweredGradient::Own { upstream, .. } => vec![upstream; len],
                     LoweredGradient::By { .. } => {
@@ -237,7 +239,7 @@ impl Check {
                 reports.push(GradientReport {
                     op: name,
                     of: format!("{op:?}"),
-                    by: op.bindings().inputs[input].0,
+                    by: op.bindings().inputs[input].name,
                     gradient,
                     difference,
                     allowed: error + errors.iter().sum::<f64>(),

@@ -142,9 +142,10 @@ fn products(longest: u64) -> Vec<Box<dyn Op>> {
                 let mut variants = of(m, k / 4 * 4).into_iter();
                 variants.find(|variant| variant.name == kernel.name)
             });
-            let fits = |op: &dyn Op| op.longest_loop() <= longest;
+            let fits = |op: &dyn Op| op.launch().longest_loop <= longest;
             let longest = of_k.find(|variant| fits(variant.op.as_ref()));
-            let usual = longest.filter(|variant| variant.op.workgroup_size() == WORKGROUP_SIZE);
+            let usual =
+                longest.filter(|variant| variant.op.launch().workgroup_size == WORKGROUP_SIZE);
             ops.extend(usual.map(|variant| variant.op));
         }
     }

@@ -1,10 +1,11 @@
 //! A layer that may be told to panic in the middle of an epoch, on the CPU reference.
 
+use super::altered::Altered;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use wgrad::Result;
 use wgrad::graph::{Function, Module, Relu, Site, Var};
-use wgrad::ops::{Args, Bindings, Cost, Element, Elements, ErrorBound, Op, ReluForward, Shader};
+use wgrad::ops::{ReluForward, Step};
 use wgrad::shape::Shape;
 
 /// Whether it panics.
@@ -13,46 +14,12 @@ pub static BREAKS: AtomicBool = AtomicBool::new(false);
 /// Where in the order of samples.
 const BREAKS_AT: u32 = 1600;
 
-/// ReLU.
-#[derive(Debug, Clone)]
-struct FragileRelu(ReluForward);
-
-impl Op for FragileRelu {
-    fn name(&self) -> &'static str {
-        self.0.name()
-    }
-    fn shader(&self) -> Shader {
-        self.0.shader()
-    }
-    fn bindings(&self) -> Bindings {
-        self.0.bindings()
-    }
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        self.0.constants()
-    }
-    fn invocations(&self) -> u64 {
-        self.0.invocations()
-    }
-    fn longest_loop(&self) -> u64 {
-        self.0.longest_loop()
-    }
-    fn cost(&self) -> Cost {
-        self.0.cost()
-    }
-    fn reference(&self, args: &mut Args<'_>) {
-        let breaks = BREAKS.load(Ordering::Relaxed) && args.step.offset >= BREAKS_AT;
-        assert!(!breaks, "it was told to");
-        self.0.reference(args);
-    }
-    fn element(&self, args: &Elements<'_>, output: usize, index: usize) -> Element {
-        self.0.element(args, output, index)
-    }
-    fn error_bounds(&self, args: &Args<'_>) -> Vec<ErrorBound> {
-        self.0.error_bounds(args)
-    }
+fn break_if_told(step: &Step) {
+    let breaks = BREAKS.load(Ordering::Relaxed) && step.offset >= BREAKS_AT;
+    assert!(!breaks, "it was told to");
 }
 
-/// The function of that op.
+/// ReLU.
 #[derive(Debug, Clone)]
 pub struct Fragile;
 
@@ -74,7 +41,8 @@ impl Function for Fragile {
     fn forward(&self, site: &mut Site<'_, '_>) -> Result<()> {
         let len = site.output_shape().elements();
         let (input, output) = (site.input(0)?, site.make_output()?);
-        site.forward(FragileRelu(ReluForward { len }), &[input], &[output])
+        let relu = Altered::new(Box::new(ReluForward { len }));
+        site.forward(relu.before_reference(break_if_told), &[input], &[output])
     }
 
     fn backward(&self, site: &mut Site<'_, '_>) -> Result<()> {

@@ -1,6 +1,9 @@
 //! What several test programs share: the adapter to test on, and random numbers.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub mod altered;
+pub mod fragile;
+
 use std::path::PathBuf;
 
 use rand::{Rng, RngExt, SeedableRng};

@@ -6,7 +6,7 @@ use crate::common;
 use wgrad::executor::Executor;
 use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Training};
 use wgrad::ops::Step;
-use wgrad::plan::Phase;
+use wgrad::plan::{Phase, Port};
 use wgrad::tune::Effort;
 use wgrad::{
     Config, Device, Error, Loss, Planning, Progress, Session, Sgd, Split, Trainer, block_on,
@@ -53,7 +53,7 @@ fn lose(executor: &Executor, behind_its_back: bool) {
         true => {
             gpu.device().destroy();
             // The driver says so at its next word.
-            let lost = block_on(executor.read_words(executor.plan().find("logits").unwrap()));
+            let lost = block_on(executor.read_words(executor.plan().port(Port::Logits).unwrap()));
             is_lost("the first call", lost);
         }
     }
@@ -123,7 +123,7 @@ async fn second_use(device: &Device, loses: bool) -> wgrad::Result<()> {
 
 async fn lost_executor(executor: &mut Executor) {
     let step = Step::new(0, 1, 0, 0.1);
-    let tensor = executor.plan().find("parameters").unwrap();
+    let tensor = executor.plan().port(Port::Parameters).unwrap();
     let words = executor.plan().tensor(tensor).words();
     is_lost("read", executor.read(tensor).await);
     is_lost("read_words", executor.read_words(tensor).await);

@@ -3,7 +3,7 @@
 
 use crate::common;
 use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Training};
-use wgrad::plan::{Builder, Element, Role};
+use wgrad::plan::{Builder, Element, Port, Role};
 use wgrad::{Device, Loss, Session, Sgd, Trainer};
 
 fn training(sample: impl Into<wgrad::shape::Shape>) -> Training {
@@ -247,7 +247,7 @@ fn integers_that_kernels_cannot_index_by_are_refused() {
                     expected.map_err(|error| format!("writing {name}: expected {error}"));
                 assert_eq!(written, expected, "{device}");
             }
-            let bytes = trainer.plan().find("dataset.images").unwrap();
+            let bytes = trainer.plan().port(Port::DatasetImages).unwrap();
             let error = trainer
                 .executor()
                 .write(bytes, &[0.0])

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::common;
 use safetensors::tensor::{Dtype, TensorView};
 use wgrad::nn::{Conv2d, Flatten, Linear, ReLU, Sequential};
+use wgrad::plan::Port;
 use wgrad::{Checkpoint, Config, Device, Loss, Sgd, Trainer};
 
 fn scratch(name: &str) -> PathBuf {
@@ -164,7 +165,7 @@ fn fields(name: &str) -> String {
 #[test]
 fn names_of_modules_are_mapped_where_shapes_tell_them_apart() {
     let parameters = |trainer: &mut Trainer| {
-        let arena = trainer.plan().find("parameters").unwrap();
+        let arena = trainer.plan().port(Port::Parameters).unwrap();
         wgrad::block_on(trainer.executor().read_words(arena)).unwrap()
     };
     let expected = parameters(&mut trainer(2, 5));

@@ -189,7 +189,7 @@ fn batch_norm_statistics_of_channels_far_from_zero() {
         let x: Vec<f32> = (0..rows * channels * area).map(value).collect();
         let x = common::words(&x);
         let before: Vec<Vec<u32>> = [2, 2, 2, 2, 1].map(|len| vec![0; len]).into();
-        let parts = [0, 1].map(|_| vec![0; moments.bindings().outputs[0].1]);
+        let parts = [0, 1].map(|_| vec![0; moments.bindings().outputs[0].words]);
         let mut reports = super::reports(
             &device,
             moments.clone(),

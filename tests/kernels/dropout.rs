@@ -3,8 +3,8 @@
 use rand::RngExt;
 use wgrad::executor::Executor;
 use wgrad::ops::{
-    Args, Bindings, Content, Cost, Dropout, Element, Elements, ErrorBound, Op, Prelude, Shader,
-    Step,
+    Args, Binding, Bindings, Content, Cost, Dropout, Element, Elements, ErrorBound, Launch, Op,
+    Prelude, Shader, Step,
 };
 use wgrad::plan::{self, Builder, Phase, Role};
 use wgrad::verify::lockstep;
@@ -38,10 +38,18 @@ impl Op for Words {
     fn name(&self) -> &'static str {
         "draw"
     }
-    fn shader(&self) -> Shader {
-        Shader::new(
-            &[Prelude::Invocation, Prelude::Philox],
-            "@group(0) @binding(0) var<storage, read> keys: array<vec2<u32>>;
+    fn bindings(&self) -> Bindings {
+        Bindings::new([
+            Binding::read("keys", 6).of(Content::Any),
+            Binding::read("counters", 12).of(Content::Any),
+            Binding::write("words", 12).of(Content::Any),
+        ])
+    }
+    fn launch(&self) -> Launch {
+        Launch::new(
+            Shader::new(
+                &[Prelude::Invocation, Prelude::Philox],
+                "@group(0) @binding(0) var<storage, read> keys: array<vec2<u32>>;
              @group(0) @binding(1) var<storage, read> counters: array<vec4<u32>>;
              @group(0) @binding(2) var<storage, read_write> words: array<vec4<u32>>;
              @compute @workgroup_size(WORKGROUP_SIZE)
@@ -50,26 +58,12 @@ impl Op for Words {
                      words[id.x] = philox(keys[id.x], counters[id.x]);
                  }
              }",
+            ),
+            3,
         )
+        .longest_loop(11)
     }
-    fn bindings(&self) -> Bindings {
-        Bindings {
-            inputs: vec![("keys", 6), ("counters", 12)],
-            outputs: vec![("words", 12)],
-        }
-    }
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        Vec::new()
-    }
-    fn invocations(&self) -> u64 {
-        3
-    }
-    fn longest_loop(&self) -> u64 {
-        11
-    }
-    fn content(&self, _: usize) -> Content {
-        Content::words(|_, random| random)
-    }
+
     fn cost(&self) -> Cost {
         Cost::default()
     }

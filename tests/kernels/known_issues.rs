@@ -10,11 +10,9 @@
 //! llvmpipe's GL ends it with a segmentation fault when memory runs out; lavapipe reports it, and so the
 //! error names the buffer (`tests/faults.rs`).
 
-use crate::common;
+use crate::common::{self, altered::Altered};
 use wgrad::Device;
-use wgrad::ops::{
-    Args, Bindings, Cost, Elements, ErrorBound, Gemm, Op, Operand, ReduceSum, Shader, Step,
-};
+use wgrad::ops::{Gemm, Operand, ReduceSum, Step};
 use wgrad::plan::{Builder, Element, Phase, Role};
 
 /// Subnormal factors. SwiftShader takes them for zero before it multiplies, so that a subnormal times
@@ -51,19 +49,19 @@ fn subnormal_factors_are_kept_or_taken_for_zero() {
     });
 }
 
+/// A sum that says nothing of its loop, so that it is never split.
+fn whole(parts: usize) -> Altered {
+    Altered::new(Box::new(ReduceSum::new(parts, 1))).without_loops()
+}
+
 /// A sum of `parts` ones in one loop, as the driver computes it.
 fn sum_of_ones(device: &Device, parts: usize) -> f32 {
     let mut plan = Builder::new(false);
     let mut tensor =
         |name: &str, len: usize| plan.tensor(name, [len], Element::F32, Role::Input).unwrap();
     let (ones, sum) = (tensor("ones", parts), tensor("sum", 1));
-    plan.op(
-        Phase::Forward,
-        Whole(ReduceSum::new(parts, 1)),
-        &[ones],
-        &[sum],
-    )
-    .unwrap();
+    plan.op(Phase::Forward, whole(parts), &[ones], &[sum])
+        .unwrap();
     wgrad::block_on(async {
         let mut executor = device.load(plan.finish()).await.unwrap();
         executor.write(ones, &vec![1.0; parts]).unwrap();
@@ -72,43 +70,6 @@ fn sum_of_ones(device: &Device, parts: usize) -> f32 {
             .unwrap();
         executor.read(sum).await.unwrap()[0]
     })
-}
-
-/// A sum that says nothing of its loop, so that it is never split.
-#[derive(Debug, Clone)]
-struct Whole(ReduceSum);
-
-impl Op for Whole {
-    fn name(&self) -> &'static str {
-        self.0.name()
-    }
-    fn shader(&self) -> Shader {
-        self.0.shader()
-    }
-    fn bindings(&self) -> Bindings {
-        self.0.bindings()
-    }
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        self.0.constants()
-    }
-    fn invocations(&self) -> u64 {
-        self.0.invocations()
-    }
-    fn longest_loop(&self) -> u64 {
-        0
-    }
-    fn cost(&self) -> Cost {
-        self.0.cost()
-    }
-    fn reference(&self, args: &mut Args<'_>) {
-        self.0.reference(args);
-    }
-    fn element(&self, args: &Elements<'_>, output: usize, index: usize) -> wgrad::ops::Element {
-        self.0.element(args, output, index)
-    }
-    fn error_bounds(&self, args: &Args<'_>) -> Vec<ErrorBound> {
-        self.0.error_bounds(args)
-    }
 }
 
 /// Loops that are cut short. A sum of ones says how far its loop went: llvmpipe, by Vulkan and by GL, goes round
@@ -135,7 +96,7 @@ fn loops_are_cut_short_by_llvmpipe_and_measured() {
 #[test]
 fn a_sum_that_stops_early_is_refused() {
     let Some(device) = common::gpu() else { return };
-    let sum = Whole(ReduceSum::new(65_536, 1));
+    let sum = whole(65_536);
     let mut plan = Builder::new(false);
     let (inputs, outputs) = plan.tensors_of(&sum).unwrap();
     plan.op(Phase::Forward, sum, &inputs, &outputs).unwrap();

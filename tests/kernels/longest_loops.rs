@@ -27,7 +27,7 @@ fn longest(limit: u64, op: &dyn Fn(usize) -> Box<dyn Op>) -> Box<dyn Op> {
     let (mut fits, mut exceeds) = (1, 1 << 22);
     while exceeds - fits > 1 {
         let size = (fits + exceeds) / 2;
-        match op(size).longest_loop() <= limit {
+        match op(size).launch().longest_loop <= limit {
             true => fits = size,
             false => exceeds = size,
         }
@@ -182,13 +182,13 @@ fn loops_as_long_as_they_may_be_are_whole() {
         };
         // Those that share K among lanes would need more memory than adapters bind.
         let op = longest(granted.min(65_535), &named);
-        if device.adapter().is_some_and(|a| a.has_subgroups()) || !op.needs_subgroups() {
+        if device.adapter().is_some_and(|a| a.has_subgroups()) || !op.launch().needs_subgroups {
             all.extend((op.cost().bytes < 256 << 20).then_some(op));
         }
     }
     for op in all {
         let name = format!("{op:?}");
-        let rounds = op.longest_loop();
+        let rounds = op.launch().longest_loop;
         println!("{rounds} rounds: {name}");
         load(&device, op).unwrap_or_else(|error| panic!("{error}"));
     }

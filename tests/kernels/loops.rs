@@ -7,7 +7,7 @@ use wgrad::expand::ConvKernel;
 use wgrad::graph::Graph;
 use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Training};
 use wgrad::ops::{BiasBackward, Epilogue, Gemm, Op, Operand, Product, ReduceSum, Step};
-use wgrad::plan::{Builder, Element, Phase, Plan, Role};
+use wgrad::plan::{Builder, Phase, Plan, Port};
 use wgrad::tune::Choices;
 use wgrad::verify::lockstep;
 use wgrad::{Device, Loss, Notices, Session, Sgd};
@@ -48,20 +48,13 @@ fn a_linear_layer_counts_all_its_ones() {
 fn on_ones(device: &Device, op: Box<dyn Op>) -> Vec<Vec<f32>> {
     let mut plan = Builder::new(false);
     let bindings = op.bindings();
-    let mut tensors = |list: &[(&str, usize)]| -> Vec<_> {
-        let tensor = |(name, len): &(&str, usize)| {
-            plan.tensor(name, [*len], Element::F32, Role::Input)
-                .unwrap()
-        };
-        list.iter().map(tensor).collect()
-    };
-    let (inputs, outputs) = (tensors(&bindings.inputs), tensors(&bindings.outputs));
+    let (inputs, outputs) = plan.tensors_of(op.as_ref()).unwrap();
     plan.boxed_op(Phase::Forward, op, &inputs, &outputs)
         .unwrap();
     wgrad::block_on(async {
         let mut executor = device.load(plan.finish()).await?;
-        for (&tensor, (_, len)) in inputs.iter().zip(&bindings.inputs) {
-            executor.write(tensor, &vec![1.0; *len])?;
+        for (&tensor, input) in inputs.iter().zip(&bindings.inputs) {
+            executor.write(tensor, &vec![1.0; input.words])?;
         }
         executor.run(&[Phase::Forward], &[Step::new(0, 1, 0, 0.0)])?;
         let mut written = Vec::new();
@@ -107,7 +100,7 @@ fn every_kernel_of_a_product_counts_all_its_ones() {
             let k = if is_plain { k } else { CUT + 8 };
             let product = Product::new([64, 4, k], transposed, epilogue);
             for variant in product.variants() {
-                if variant.op.needs_subgroups() && !subgroups {
+                if variant.op.launch().needs_subgroups && !subgroups {
                     continue;
                 }
                 let name = format!("{} {epilogue:?}", variant.name);
@@ -194,8 +187,11 @@ fn check(device: &Device, name: &str, plan: Plan) -> bool {
     let ran = wgrad::block_on(async {
         let mut generator = common::generator(5);
         let parameters = wgrad::nn::initial_parameters(&plan, 3)?;
-        let (arena, images) = (plan.find("parameters")?, plan.find("dataset.images")?);
-        let (labels, order) = (plan.find("dataset.labels")?, plan.find("dataset.order")?);
+        let (arena, images) = (
+            plan.port(Port::Parameters)?,
+            plan.port(Port::DatasetImages)?,
+        );
+        let (labels, order) = (plan.port(Port::DatasetLabels)?, plan.port(Port::Order)?);
         let samples = plan.tensor(order).words();
         let bytes = |len: usize, below: u32, generator: &mut _| -> Vec<u32> {
             use rand::RngExt;

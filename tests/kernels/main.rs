@@ -26,7 +26,7 @@ mod windows;
 use wgrad::Device;
 use wgrad::executor::Executor;
 use wgrad::ops::{Args, Op, Step};
-use wgrad::plan::{Builder, Element, Phase, Role};
+use wgrad::plan::{Builder, Phase};
 use wgrad::verify::{OutputReport, lockstep};
 
 /// A step of every row, for ops that do not look at it.
@@ -37,7 +37,7 @@ fn any_step() -> Step {
 /// What the reference of `op` makes of `inputs`.
 fn outputs_of(op: &dyn Op, inputs: &[Vec<u32>], step: &Step) -> Vec<Vec<u32>> {
     let outputs = op.bindings().outputs.into_iter();
-    let mut outputs: Vec<Vec<u32>> = outputs.map(|(_, len)| vec![0; len]).collect();
+    let mut outputs: Vec<Vec<u32>> = outputs.map(|output| vec![0; output.words]).collect();
     op.reference(&mut Args {
         inputs: inputs.iter().map(Vec::as_slice).collect(),
         outputs: outputs.iter_mut().map(Vec::as_mut_slice).collect(),
@@ -56,16 +56,8 @@ fn reports(
     step: &Step,
 ) -> Vec<OutputReport> {
     let mut plan = Builder::new(false);
-    let mut tensors = Vec::new();
-    for (i, words) in inputs.iter().chain(before).enumerate() {
-        let name = format!("binding{i}");
-        tensors.push(
-            plan.tensor(&name, [words.len()], Element::U32, Role::Input)
-                .unwrap(),
-        );
-    }
-    let (ins, outs) = tensors.split_at(inputs.len());
-    plan.op(Phase::Forward, op, ins, outs).unwrap();
+    let (read, written) = plan.tensors_of(&op).unwrap();
+    plan.op(Phase::Forward, op, &read, &written).unwrap();
     wgrad::block_on(async {
         let mut executor = device
             .clone()
@@ -73,7 +65,7 @@ fn reports(
             .load(plan.finish())
             .await
             .unwrap();
-        for (&tensor, words) in tensors.iter().zip(inputs.iter().chain(before)) {
+        for (&tensor, words) in read.iter().chain(&written).zip(inputs.iter().chain(before)) {
             executor.write_words(tensor, words).unwrap();
         }
         let Executor::Gpu(gpu) = &mut executor else {
@@ -89,7 +81,7 @@ fn check(device: &Device, op: impl Op + Clone + 'static, inputs: &[Vec<u32>], st
     let outputs = op.bindings().outputs;
     let before: Vec<Vec<u32>> = outputs
         .iter()
-        .map(|(_, len)| common::words(&common::floats(*len, &mut generator)))
+        .map(|output| common::words(&common::floats(output.words, &mut generator)))
         .collect();
     for report in reports(device, op.clone(), inputs, &before, step) {
         assert!(report.is_right(), "{op:?}\n{report:?}");
@@ -100,7 +92,7 @@ fn check(device: &Device, op: impl Op + Clone + 'static, inputs: &[Vec<u32>], st
 fn random_inputs(op: &dyn Op, seed: u64) -> Vec<Vec<u32>> {
     let mut generator = common::generator(seed);
     let inputs = op.bindings().inputs;
-    let lens = inputs.iter().map(|(_, len)| *len);
+    let lens = inputs.iter().map(|input| input.words);
     lens.map(|len| common::words(&common::floats(len, &mut generator)))
         .collect()
 }

@@ -1,105 +1,20 @@
 //! A check that cannot fail is a defect: wrong kernels, each of which the comparison must catch.
 
 use wgrad::Device;
-use wgrad::ops::{
-    Args, Bindings, Content, ConvPoolForward, Cost, Element, Elements, ErrorBound, Loads,
-    MaxPoolForward, Op, Shader, Step,
-};
+use wgrad::ops::{ConvPoolForward, MaxPoolForward, Op, Step};
 
 use wgrad::executor::Executor;
-use wgrad::plan::{Builder, Phase, Role, TensorId};
+use wgrad::plan::{Builder, Phase};
 use wgrad::shape::WindowedPlanes;
 use wgrad::verify::lockstep;
 
-use super::common;
+use super::common::{self, altered::Altered};
 use super::planted::{self, geometry};
 use super::{planted_batch_norm, planted_fused, planted_gathered, planted_layers, planted_pool};
 
-/// An op with its kernel's text changed in one place, and the true reference.
-#[derive(Clone)]
-pub struct Mutant {
-    op: Box<dyn Op>,
-    shader: Shader,
-}
-
-impl std::fmt::Debug for Mutant {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.op.fmt(f)
-    }
-}
-
-impl Mutant {
-    fn new(op: Box<dyn Op>, from: &str, to: &str) -> Self {
-        Mutant::changed(op, from, |text| text.replacen(from, to, 1))
-    }
-
-    /// The same change wherever the text has it: in every entry point of a file.
-    pub fn everywhere(op: Box<dyn Op>, from: &str, to: &str) -> Self {
-        Mutant::changed(op, from, |text| text.replace(from, to))
-    }
-
-    /// The change is in the kernel's own file if it can be, or else in all that is compiled.
-    fn changed(op: Box<dyn Op>, from: &str, change: impl Fn(&str) -> String) -> Self {
-        let (name, original) = (op.name(), op.shader());
-        let (preludes, text) = match original.file().contains(from) {
-            true => (original.preludes(), original.file().to_owned()),
-            false => (&[][..], original.source(Loads::Narrow)),
-        };
-        assert!(text.contains(from), "{name}: no `{from}`");
-        let shader = Shader::new(preludes, Box::leak(change(&text).into_boxed_str()));
-        Mutant { op, shader }
-    }
-}
-
-impl Op for Mutant {
-    fn name(&self) -> &'static str {
-        self.op.name()
-    }
-    fn shader(&self) -> Shader {
-        self.shader
-    }
-    fn bindings(&self) -> Bindings {
-        self.op.bindings()
-    }
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        self.op.constants()
-    }
-    fn invocations(&self) -> u64 {
-        self.op.invocations()
-    }
-    fn longest_loop(&self) -> u64 {
-        self.op.longest_loop()
-    }
-    fn content(&self, input: usize) -> Content {
-        self.op.content(input)
-    }
-    fn content_before(&self, output: usize) -> Content {
-        self.op.content_before(output)
-    }
-    fn rows(&self) -> usize {
-        self.op.rows()
-    }
-    fn element(&self, args: &Elements<'_>, output: usize, index: usize) -> Element {
-        self.op.element(args, output, index)
-    }
-    fn tile_edges(&self, output: usize) -> Vec<usize> {
-        self.op.tile_edges(output)
-    }
-    fn needs_subgroups(&self) -> bool {
-        self.op.needs_subgroups()
-    }
-    fn workgroup_size(&self) -> u64 {
-        self.op.workgroup_size()
-    }
-    fn cost(&self) -> Cost {
-        self.op.cost()
-    }
-    fn reference(&self, args: &mut Args<'_>) {
-        self.op.reference(args);
-    }
-    fn error_bounds(&self, args: &Args<'_>) -> Vec<ErrorBound> {
-        self.op.error_bounds(args)
-    }
+/// An op with its kernel changed in one place, and the true reference.
+fn mutant(op: Box<dyn Op>, from: &str, to: &str) -> Box<dyn Op> {
+    Box::new(Altered::new(op).kernel(from, |text| text.replacen(from, to, 1)))
 }
 
 /// What a right max-pool reads and writes: input, output, indices.
@@ -125,7 +40,7 @@ fn mutants(device: &Device) -> Vec<(&'static str, Box<dyn Op>, &'static str, &'s
     all.extend(planted_gathered::mutants());
     all.extend(planted_pool::mutants());
     all.extend(planted_layers::mutants());
-    all.retain(|(_, op, _, _)| subgroups || !op.needs_subgroups());
+    all.retain(|(_, op, _, _)| subgroups || !op.launch().needs_subgroups);
     all
 }
 
@@ -171,7 +86,7 @@ fn inputs_of(op: &dyn Op) -> Vec<Vec<u32>> {
         "relu_forward" => inputs[0][0] = (-f32::NAN).to_bits(),
         _ => {}
     }
-    if op.constants().contains(&("GATHERED", 1.0)) {
+    if op.launch().constants.contains(&("GATHERED", 1.0)) {
         read_from_the_data_set(op, &mut inputs);
     }
     inputs
@@ -180,13 +95,13 @@ fn inputs_of(op: &dyn Op) -> Vec<Vec<u32>> {
 /// The order of the data set, and labels that are classes.
 fn read_from_the_data_set(op: &dyn Op, inputs: &mut [Vec<u32>]) {
     let samples = planted_gathered::SAMPLES as u32;
-    for ((name, words), input) in op.bindings().inputs.iter().zip(inputs) {
-        match *name {
+    for (binding, input) in op.bindings().inputs.iter().zip(inputs) {
+        match binding.name {
             "order" => *input = (0..samples).map(|i| (7 * i + 3) % samples).collect(),
             "labels" => {
                 let label = |at: usize| (at % 5) as u8;
                 let word = |at| u32::from_le_bytes([0, 1, 2, 3].map(|byte| label(4 * at + byte)));
-                *input = (0..*words).map(word).collect();
+                *input = (0..binding.words).map(word).collect();
             }
             _ => {}
         }
@@ -203,30 +118,18 @@ fn every_planted_fault_is_named_and_no_right_op_is() {
     let mut add = |scope: String, op: Box<dyn Op>| {
         plan.set_scope(&scope);
         let outputs = op.bindings().outputs.into_iter();
-        let before = outputs.map(|(_, len)| vec![1f32.to_bits(); len]);
+        let before = outputs.map(|output| vec![1f32.to_bits(); output.words]);
         let words = inputs_of(op.as_ref()).into_iter().chain(before);
-        let tensors: Vec<TensorId> = words
-            .enumerate()
-            .map(|(i, words)| {
-                let name = format!("binding{i}");
-                let tensor = plan
-                    .tensor(&name, [words.len()], wgrad::plan::Element::U32, Role::Input)
-                    .unwrap();
-                written.push((tensor, words));
-                tensor
-            })
-            .collect();
-        let (inputs, outputs) = tensors.split_at(op.bindings().inputs.len());
-        plan.boxed_op(Phase::Forward, op, inputs, outputs).unwrap();
+        let (inputs, outputs) = plan.tensors_of(op.as_ref()).unwrap();
+        written.extend(inputs.iter().chain(&outputs).copied().zip(words));
+        plan.boxed_op(Phase::Forward, op, &inputs, &outputs)
+            .unwrap();
     };
     for (number, (_, op, _, _)) in mutants(&device).into_iter().enumerate() {
         add(format!("right{number}"), op);
     }
     for (number, (_, op, from, to)) in mutants(&device).into_iter().enumerate() {
-        add(
-            format!("planted{number}"),
-            Box::new(Mutant::new(op, from, to)),
-        );
+        add(format!("planted{number}"), mutant(op, from, to));
     }
     let reports = wgrad::block_on(async {
         let mut executor = device

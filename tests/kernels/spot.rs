@@ -13,7 +13,7 @@ use wgrad::shape::{Window, WindowedPlanes};
 use wgrad::{Device, Error};
 
 use super::common;
-use super::mutants::Mutant;
+use super::common::altered::Altered;
 
 /// A K just below where llvmpipe ends loops.
 const LONG: usize = 65_528;
@@ -274,10 +274,13 @@ fn loops_that_end_early_are_refused_by_the_spot_check_alone() {
         .is_some_and(|adapter| adapter.has_subgroups());
     let faults = products().into_iter().chain(convolutions());
     let faults = faults.chain(others()).chain(batch_norms());
-    for (op, from, to) in faults.filter(|(op, ..)| subgroups || !op.needs_subgroups()) {
+    for (op, from, to) in faults.filter(|(op, ..)| subgroups || !op.launch().needs_subgroups) {
         let name = format!("{} {op:?}", op.name());
         load(&device, op.clone()).unwrap_or_else(|error| panic!("a right kernel: {error}"));
-        let planted = load(&device, Box::new(Mutant::everywhere(op, from, to)));
+        let planted = load(
+            &device,
+            Box::new(Altered::new(op).kernel(from, |text| text.replace(from, to))),
+        );
         let Err(Error::WrongKernel { what, .. }) = planted else {
             panic!("{name}: not caught: {from} → {to}: {planted:?}");
         };

@@ -83,9 +83,13 @@ fn every_element_is_the_references() {
 #[test]
 fn edges_of_tiles_are_elements() {
     for (name, case) in cases(5, 8, Floats::Hostile) {
-        for (output, (_, len)) in case.op.bindings().outputs.iter().enumerate() {
+        for (output, binding) in case.op.bindings().outputs.iter().enumerate() {
             let edges = case.op.tile_edges(output);
-            assert!(edges.iter().all(|edge| edge < len), "{name}: {:?}", case.op);
+            assert!(
+                edges.iter().all(|edge| *edge < binding.words),
+                "{name}: {:?}",
+                case.op
+            );
         }
     }
 }

@@ -9,7 +9,7 @@ use wgrad::expand::{ConvKernel, ConvKernels};
 use wgrad::graph::Graph;
 use wgrad::nn::{Module, Training};
 use wgrad::ops::Step;
-use wgrad::plan::{Phase, Plan, Role, STEPS_PER_RUN};
+use wgrad::plan::{Phase, Plan, Port, Role, STEPS_PER_RUN};
 use wgrad::tune::{Choices, Effort};
 use wgrad::verify::{Subject, built_in};
 use wgrad::{Config, Device, Planning, Trainer, block_on};
@@ -107,8 +107,8 @@ fn train(device: &Device, plan: Plan, subject: &Subject) -> Vec<f32> {
     block_on(async {
         let mut executor = device.load(plan).await.unwrap();
         let plan = executor.plan().clone();
-        let classes = plan.tensor(plan.find("logits").unwrap()).shape.dims()[1];
-        let arena = plan.find("parameters").unwrap();
+        let classes = plan.tensor(plan.port(Port::Logits).unwrap()).shape.dims()[1];
+        let arena = plan.port(Port::Parameters).unwrap();
         executor.initialise(5).unwrap();
         let random = common::random_data(4 * batch, 0).train;
         for (name, bytes) in [
@@ -130,7 +130,7 @@ fn train(device: &Device, plan: Plan, subject: &Subject) -> Vec<f32> {
         }
         let order: Vec<u32> = (0..4 * batch as u32).collect();
         executor
-            .write_words(plan.find("dataset.order").unwrap(), &order)
+            .write_words(plan.port(Port::Order).unwrap(), &order)
             .unwrap();
         let rate = subject.training.optimizer.learning_rate();
         let mut phases = Phase::TRAIN.to_vec();
@@ -264,7 +264,7 @@ fn the_same_choices_give_the_same_bits() {
         let mut trainer = trainer(&device, &model, &data, planning);
         block_on(async {
             trainer.train_epoch(|_| {}).await.unwrap();
-            let arena = trainer.plan().find("parameters").unwrap();
+            let arena = trainer.plan().port(Port::Parameters).unwrap();
             let choices = trainer.choices().cloned().unwrap();
             let words = trainer.executor().read_words(arena).await.unwrap();
             (words, choices)

@@ -6,7 +6,7 @@ use safetensors::SafeTensors;
 use wgrad::Device;
 use wgrad::ops::{
     BatchNormBackwardInput, BatchNormBackwardReduce, BatchNormBackwardSums, BatchNormForward,
-    BatchNormInfer, BatchNormMoments, BatchNormStatistics, Op, Step,
+    BatchNormInfer, BatchNormMoments, BatchNormStatistics, Binding, Op, Step,
 };
 use wgrad::plan::{Builder, Element, Phase, Role, TensorId};
 
@@ -35,11 +35,12 @@ impl Ops {
     /// Appends `op`: its bindings are the tensors of their names, but for those renamed.
     fn push(&mut self, op: impl Op + 'static, renamed: &[(&str, &str)]) {
         let bindings = op.bindings();
-        let mut tensors = |list: &[(&'static str, usize)]| -> Vec<TensorId> {
+        let mut tensors = |list: &[Binding]| -> Vec<TensorId> {
             let own = |name| renamed.iter().find(|(from, _)| *from == name);
-            let named = list
-                .iter()
-                .map(|&(name, len)| (own(name).map_or(name, |(_, to)| to), len));
+            let named = list.iter().map(|binding| {
+                let name = own(binding.name).map_or(binding.name, |(_, to)| to);
+                (name, binding.words)
+            });
             named.map(|(name, len)| self.tensor(name, len)).collect()
         };
         let (inputs, outputs) = (tensors(&bindings.inputs), tensors(&bindings.outputs));

@@ -7,6 +7,7 @@ use crate::common;
 use proptest::prelude::*;
 use wgrad::executor::Executor;
 use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Ties};
+use wgrad::plan::Port;
 use wgrad::{Checkpoint, Config, Device, Error, Loss, Sgd, Trainer};
 
 fn model() -> Sequential {
@@ -33,7 +34,7 @@ async fn trainer(device: &Device) -> Trainer {
 }
 
 async fn bits(trainer: &mut Trainer) -> Vec<u32> {
-    let arena = trainer.plan().find("parameters").unwrap();
+    let arena = trainer.plan().port(Port::Parameters).unwrap();
     trainer.executor().read_words(arena).await.unwrap()
 }
 
@@ -355,7 +356,7 @@ fn weights_are_exchanged_with_pytorch() {
             let model = common::tutorial_model();
             let config = config().shuffle(false);
             let mut trainer = Trainer::new(&device, &model, &data, config).await.unwrap();
-            let logits = |trainer: &Trainer| trainer.plan().find("logits").unwrap();
+            let logits = |trainer: &Trainer| trainer.plan().port(Port::Logits).unwrap();
             trainer.load_parameters(&golden("torch_state")).unwrap();
             trainer.evaluate(wgrad::Split::Train).await.unwrap();
             let tensor = logits(&trainer);

@@ -6,8 +6,8 @@ use safetensors::SafeTensors;
 use wgrad::data::{Dataset, Samples};
 use wgrad::nn::models::ResNet8;
 use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, Module, ReLU, Sequential, Training};
-use wgrad::ops::Args;
 use wgrad::ops::case::Floats;
+use wgrad::ops::{Args, Binding};
 use wgrad::shape::Shape;
 use wgrad::verify::cases;
 use wgrad::{Checkpoint, Config, Device, Loss, Predictor, Reduction, Session, Sgd, Trainer};
@@ -356,7 +356,9 @@ fn cpu_reference_computes_every_op_as_pytorch_does() {
             outputs: case.outputs.iter_mut().map(Vec::as_mut_slice).collect(),
             step: &case.step,
         });
-        for ((binding, _), words) in case.op.bindings().outputs.iter().zip(&case.outputs) {
+        for (Binding { name: binding, .. }, words) in
+            case.op.bindings().outputs.iter().zip(&case.outputs)
+        {
             let expected = tensors.tensor(&format!("{name}.{binding}")).unwrap();
             let expected: Vec<f64> = bytemuck::pod_collect_to_vec(expected.data());
             assert_eq!(expected.len(), words.len(), "{name}.{binding}");

@@ -1,9 +1,6 @@
 //! Training that is cut off by a panic, a dropped future, a lost device or a loss that is not
 //! finite: a trainer continues with the bits of a run that nothing disturbed, or says what is wrong.
 
-#[path = "../common/fragile.rs"]
-mod fragile;
-
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -11,7 +8,7 @@ use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
-use crate::common;
+use crate::common::{self, fragile};
 use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential};
 use wgrad::{Checkpoint, Config, Device, Error, Loss, Result, Sgd, Split, Trainer};
 

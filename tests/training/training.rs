@@ -6,7 +6,7 @@ use wgrad::executor::Executor;
 use wgrad::graph::Graph;
 use wgrad::nn::{Module, Ties, Training};
 use wgrad::ops::Step;
-use wgrad::plan::Phase;
+use wgrad::plan::{Phase, Port};
 use wgrad::verify::lockstep;
 use wgrad::{Config, Device, Loss, Reduction, Session, Sgd, Split, Trainer};
 
@@ -51,7 +51,7 @@ fn trained(
         for _ in 0..epochs {
             trainer.train_epoch(|_| {}).await.unwrap();
         }
-        let arena = trainer.plan().find("parameters").unwrap();
+        let arena = trainer.plan().port(Port::Parameters).unwrap();
         trainer.executor().read_words(arena).await.unwrap()
     })
 }

@@ -3,13 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
-use crate::common;
+use crate::common::{self, altered::Altered};
 use wgrad::graph::{Function, Relu, Site};
 use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, Module, Sequential, Var};
+use wgrad::ops::ReluForward;
 use wgrad::ops::case::Floats;
-use wgrad::ops::{
-    Args, Bindings, Cost, Element, Elements, ErrorBound, Loads, Op, ReluForward, Shader,
-};
 use wgrad::plan::{Builder, Phase};
 use wgrad::shape::Shape;
 use wgrad::verify::{self, Options, Report, Subject, built_in};
@@ -47,7 +45,7 @@ fn this_adapter_is_right() {
     let cases = verify::cases(1, options().rounds, Floats::Hostile);
     let can_run = cases
         .iter()
-        .filter(|(_, case)| subgroups || !case.op.needs_subgroups());
+        .filter(|(_, case)| subgroups || !case.op.launch().needs_subgroups);
     let outputs = can_run.map(|(_, case)| case.outputs.len());
     assert_eq!(report.ops.len(), outputs.sum::<usize>());
     let gradients: BTreeSet<_> = report.gradients.iter().map(|g| g.op).collect();
@@ -120,56 +118,21 @@ fn the_reference_is_no_adapter_to_verify() {
 }
 
 /// ReLU with a part of its kernel replaced: `!= 0` for `> 0` lets negative numbers pass.
-#[derive(Debug, Clone)]
-struct WrongRelu(ReluForward, &'static str);
-
-impl Op for WrongRelu {
-    fn name(&self) -> &'static str {
-        self.0.name()
-    }
-    fn shader(&self) -> Shader {
-        let text = self.0.shader().source(Loads::Narrow);
-        Shader::new(
-            &[],
-            Box::leak(text.replace("> 0;", self.1).into_boxed_str()),
-        )
-    }
-    fn bindings(&self) -> Bindings {
-        self.0.bindings()
-    }
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        self.0.constants()
-    }
-    fn invocations(&self) -> u64 {
-        self.0.invocations()
-    }
-    fn longest_loop(&self) -> u64 {
-        self.0.longest_loop()
-    }
-    fn cost(&self) -> Cost {
-        self.0.cost()
-    }
-    fn element(&self, args: &Elements<'_>, output: usize, index: usize) -> Element {
-        self.0.element(args, output, index)
-    }
-    fn reference(&self, args: &mut Args<'_>) {
-        self.0.reference(args);
-    }
-    fn error_bounds(&self, args: &Args<'_>) -> Vec<ErrorBound> {
-        self.0.error_bounds(args)
-    }
+fn wrong_relu(len: usize, test: &str) -> Altered {
+    let relu = Altered::new(Box::new(ReluForward { len }));
+    relu.kernel("> 0;", |text| text.replace("> 0;", test))
 }
 
 #[derive(Debug, Clone)]
-struct WrongReluLayer;
+struct WrongRelu;
 
-impl Module for WrongReluLayer {
+impl Module for WrongRelu {
     fn forward<'g>(&self, input: Var<'g>) -> Result<Var<'g>> {
-        input.layer(WrongReluLayer, &[], &[])
+        input.layer(WrongRelu, &[], &[])
     }
 }
 
-impl Function for WrongReluLayer {
+impl Function for WrongRelu {
     fn name(&self) -> &'static str {
         "wrong"
     }
@@ -180,7 +143,7 @@ impl Function for WrongReluLayer {
 
     fn forward(&self, site: &mut Site<'_, '_>) -> Result<()> {
         let len = site.output_shape().elements();
-        let op = WrongRelu(ReluForward { len }, "!= 0;");
+        let op = wrong_relu(len, "!= 0;");
         let (input, output) = (site.input(0)?, site.make_output()?);
         site.forward(op, &[input], &[output])
     }
@@ -196,7 +159,7 @@ fn in_a_model_only_the_wrong_op_is_named() {
     let Some(device) = common::gpu() else { return };
     let model = Sequential::new()
         .with(Conv2d::new(1, 4, 3))
-        .with(WrongReluLayer)
+        .with(WrongRelu)
         .with(MaxPool2d::new(2))
         .with(Flatten)
         .with(Linear::new(10));
@@ -230,7 +193,7 @@ fn a_kernel_that_does_not_compile_is_named() {
     let mut plan = Builder::new(false);
     let input = plan.activation("input", [4]).unwrap();
     let output = plan.activation("output", [4]).unwrap();
-    let op = WrongRelu(ReluForward { len: 4 }, "> nothing;");
+    let op = wrong_relu(4, "> nothing;");
     plan.op(Phase::Forward, op, &[input], &[output]).unwrap();
     let error = wgrad::block_on(device.load(plan.finish()))
         .unwrap_err()
