@@ -41,9 +41,10 @@ impl Plan {
             ) = (binding, self.tensor(id));
             let is_float = tensor.element == Element::F32;
             if !matches!(content, Content::Any) && content.is_floats() != is_float {
+                let numbers = if is_float { "whole numbers" } else { "floats" };
                 return Err(Error::Shape {
                     at: at.to_owned(),
-                    expected: format!("`{name}` of {content:?}"),
+                    expected: format!("`{name}` of {numbers}"),
                     got: format!("{} of {:?}", tensor.name, tensor.element),
                 });
             }

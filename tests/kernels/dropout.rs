@@ -144,7 +144,7 @@ fn masks_are_the_references_in_many_steps() {
         let (len, stream) = (341 + number, number as u32);
         let mut tensor = |kind: &str| {
             let name = format!("{kind}{number}");
-            plan.tensor(&name, [rows * len], plan::Element::U32, Role::Input)
+            plan.tensor(&name, [rows * len], plan::Element::F32, Role::Input)
                 .unwrap()
         };
         let (input, output) = (tensor("input"), tensor("output"));

@@ -4,4 +4,5 @@
 mod common;
 
 mod fusion;
+mod tensors;
 mod tuning;
