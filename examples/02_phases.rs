@@ -17,23 +17,14 @@ fn main() -> ExitCode {
 
 async fn train() -> Result<()> {
     let data = data::load_mnist("data/mnist")?;
-    let training = Training {
-        sample: data.sample.clone(),
-        batch_size: BATCH,
-        loss: Loss::CrossEntropy,
-        optimizer: Sgd::new(0.05).momentum(0.9).into(),
-        dataset: None,    // we write each batch ourselves
-        accumulate: true, // backward adds to the gradients, until zero_grad clears them
-    };
+    let sgd = Sgd::new(0.05).momentum(0.9);
+    let training = Training::new(data.sample.clone(), Loss::CrossEntropy, sgd).batch_size(BATCH);
     let device = Device::auto().await?;
     let mut session = Session::new(&device, &models::tutorial(1), &training, 0).await?;
     for step in 0..60 {
         let rows = step * BATCH..(step + 1) * BATCH;
-        let labels: Vec<u32> = data.train.labels[rows.clone()]
-            .iter()
-            .map(|&label| label.into())
-            .collect();
-        session.set_batch(&data.train.floats(rows)?, &labels)?;
+        let images = data.train.floats(rows.clone())?;
+        session.set_batch(&images, &data.train.classes(rows)?)?;
         session.forward()?;
         let metrics = session.metrics().await?; // the loss phase; `loss` gives the loss alone
         session.backward()?;

@@ -107,14 +107,7 @@ async fn check() -> Result<()> {
         .with(Linear::new(6))
         .with(Tied { directions: 3 })
         .with(Linear::new(2));
-    let training = Training {
-        sample: [4].into(),
-        batch_size: 8,
-        loss: Loss::CrossEntropy,
-        optimizer: Sgd::new(0.1).into(),
-        dataset: None,
-        accumulate: true,
-    };
+    let training = Training::new([4], Loss::CrossEntropy, Sgd::new(0.1)).batch_size(8);
     let device = Device::auto().await?;
     let mut session = Session::new(&device, &model, &training, 0).await?;
     let batch: Vec<f32> = (0..32).map(|i| (i * i % 11) as f32 / 11.0).collect();

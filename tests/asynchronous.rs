@@ -173,14 +173,9 @@ fn steps_of_seconds_on_two_threads() {
             .with(Flatten)
             .with(Linear::new(width))
             .with(Linear::new(2));
-        let training = Training {
-            sample: [width].into(),
-            batch_size,
-            loss: Loss::Mse(Reduction::Mean),
-            optimizer: Sgd::new(0.1).into(),
-            dataset: None,
-            accumulate: false,
-        };
+        let training = Training::new([width], Loss::Mse(Reduction::Mean), Sgd::new(0.1))
+            .batch_size(batch_size)
+            .accumulate(false);
         let device = device.clone();
         move || {
             wgrad::block_on(async {
@@ -238,14 +233,9 @@ async fn every_future_is_send(device: &'static Device, trainer: &'static mut Tra
     is_send(trainer.checkpoint());
     let plan = trainer.plan().clone();
     let mut notices = Notices::default();
-    let training = Training {
-        sample: data.sample.clone(),
-        batch_size: 1,
-        loss: Loss::CrossEntropy,
-        optimizer: Sgd::new(0.1).into(),
-        dataset: None,
-        accumulate: false,
-    };
+    let training = Training::new(data.sample.clone(), Loss::CrossEntropy, Sgd::new(0.1))
+        .batch_size(1)
+        .accumulate(false);
     let graph = Graph::training(&model, &training).unwrap();
     is_send(tune::choose(device, &graph, Effort::Quick, &mut notices));
     let tensor = plan.port(Port::Parameters).unwrap();

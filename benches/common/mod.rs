@@ -52,14 +52,10 @@ pub fn models(width: usize) -> [Model; 2] {
 impl Model {
     /// Its graph, with a data set.
     pub fn graph(&self, batch_size: usize) -> Result<Graph> {
-        let training = Training {
-            sample: [1, 28, 28].into(),
-            batch_size,
-            loss: self.loss,
-            optimizer: Sgd::new(LEARNING_RATE).into(),
-            dataset: Some(SAMPLES.max(batch_size)),
-            accumulate: false,
-        };
+        let training = Training::new([1, 28, 28], self.loss, Sgd::new(LEARNING_RATE))
+            .batch_size(batch_size)
+            .dataset(SAMPLES.max(batch_size))
+            .accumulate(false);
         Graph::training(&self.network, &training)
     }
 }

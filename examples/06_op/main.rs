@@ -90,14 +90,9 @@ async fn check() -> Result<()> {
     let subject = Subject {
         name: "leaky".to_owned(),
         model: Box::new(model),
-        training: Training {
-            sample: [1, 9, 8].into(),
-            batch_size: 4,
-            loss: Loss::CrossEntropy,
-            optimizer: Sgd::new(0.05).into(),
-            dataset: None,
-            accumulate: false,
-        },
+        training: Training::new([1, 9, 8], Loss::CrossEntropy, Sgd::new(0.05))
+            .batch_size(4)
+            .accumulate(false),
         fused: None,
     };
     let in_model = verify::model(&device, &subject, &options).await?;

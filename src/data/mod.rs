@@ -32,22 +32,37 @@ impl Samples {
         self.labels.is_empty()
     }
 
-    /// The images of these samples, their bytes over 255 as training sees them: what a [`Session`](crate::Session) and a
-    /// [`Predictor`](crate::Predictor) take.
+    /// The images of a range of samples, with bytes divided by 255 as in training: the input of a
+    /// [`Session`](crate::Session) and a [`Predictor`](crate::Predictor).
     ///
     /// # Errors
-    /// Samples that there are none of.
+    /// The range exceeds the samples.
     pub fn floats(&self, samples: Range<usize>) -> Result<Vec<f32>> {
+        self.check(&samples)?;
         let len = self.images.len() / self.len().max(1);
-        if samples.start > samples.end || samples.end > self.len() {
-            let expected = format!("within 0..{}", self.len());
-            return Err(Error::value("samples", expected, format!("{samples:?}")));
-        }
         let images = self.images[samples.start * len..samples.end * len].iter();
         // The product that the gather computes.
         Ok(images
             .map(|&byte| f32::from(byte) * (1.0 / 255.0))
             .collect())
+    }
+
+    /// The classes of a range of samples, as a [`Session`](crate::Session) takes them.
+    ///
+    /// # Errors
+    /// As [`Samples::floats`].
+    pub fn classes(&self, samples: Range<usize>) -> Result<Vec<u32>> {
+        self.check(&samples)?;
+        let labels = self.labels[samples].iter();
+        Ok(labels.map(|&label| label.into()).collect())
+    }
+
+    fn check(&self, samples: &Range<usize>) -> Result<()> {
+        if samples.start > samples.end || samples.end > self.len() {
+            let expected = format!("within 0..{}", self.len());
+            return Err(Error::value("samples", expected, format!("{samples:?}")));
+        }
+        Ok(())
     }
 
     /// CRC-32 of images and labels.

@@ -100,8 +100,17 @@ pub struct Node {
     pub output: ValueId,
 }
 
-/// The training for which a model is lowered.
+/// The training for which a model is recorded.
+///
+/// ```
+/// use wgrad::graph::Training;
+/// use wgrad::{Loss, Sgd};
+///
+/// let training = Training::new([1, 28, 28], Loss::CrossEntropy, Sgd::new(0.05)).batch_size(64);
+/// assert!(training.accumulate);
+/// ```
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Training {
     /// The shape of one sample, without the batch: (C, H, W) or (F).
     pub sample: Shape,
@@ -117,6 +126,41 @@ pub struct Training {
     /// Whether backward adds to the gradients (and `ZeroGrad` clears them), as in PyTorch, or
     /// overwrites them, which saves that dispatch.
     pub accumulate: bool,
+}
+
+impl Training {
+    /// Batches of 32 samples of that shape, written by the host; backward adds to the gradients.
+    pub fn new(sample: impl Into<Shape>, loss: Loss, optimizer: impl Into<Optimizer>) -> Self {
+        Training {
+            sample: sample.into(),
+            batch_size: 32,
+            loss,
+            optimizer: optimizer.into(),
+            dataset: None,
+            accumulate: true,
+        }
+    }
+
+    /// Sets the rows per batch.
+    #[must_use]
+    pub fn batch_size(self, batch_size: usize) -> Self {
+        Training { batch_size, ..self }
+    }
+
+    /// Gathers batches from a data set of so many samples.
+    #[must_use]
+    pub fn dataset(self, samples: impl Into<Option<usize>>) -> Self {
+        Training {
+            dataset: samples.into(),
+            ..self
+        }
+    }
+
+    /// Whether backward adds to the gradients or overwrites them.
+    #[must_use]
+    pub fn accumulate(self, accumulate: bool) -> Self {
+        Training { accumulate, ..self }
+    }
 }
 
 /// A model, from a batch of images to its logits, and its training.

@@ -19,14 +19,7 @@ use crate::plan::{Phase, Plan, Port, TensorId};
 ///
 /// # fn main() -> wgrad::Result<()> { wgrad::block_on(async {
 /// let model = Sequential::new().with(Linear::new(8)).with(ReLU).with(Linear::new(2));
-/// let training = Training {
-///     sample: [2].into(),
-///     batch_size: 4,
-///     loss: Loss::Mse(Reduction::Mean),
-///     optimizer: Sgd::new(0.1).into(),
-///     dataset: None,
-///     accumulate: true,
-/// };
+/// let training = Training::new([2], Loss::Mse(Reduction::Mean), Sgd::new(0.1)).batch_size(4);
 /// let mut session = Session::new(&Device::cpu(), &model, &training, 0).await?;
 /// let xor = [0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0];
 /// session.set_batch(&xor, &[0, 1, 1, 0])?;

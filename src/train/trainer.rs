@@ -98,14 +98,10 @@ impl Trainer {
     ) -> Result<Self> {
         data.check()?;
         config.schedule.check()?;
-        let training = Training {
-            sample: data.sample.clone(),
-            batch_size: config.batch_size,
-            loss: config.loss,
-            optimizer: config.optimizer,
-            dataset: Some(data.train.len() + data.test.len()),
-            accumulate: false,
-        };
+        let training = Training::new(data.sample.clone(), config.loss, config.optimizer)
+            .batch_size(config.batch_size)
+            .dataset(data.train.len() + data.test.len())
+            .accumulate(false);
         let graph = Graph::training(model, &training)?;
         let logits = &graph.value(graph.logits()).shape;
         let classes = logits.dims()[1];

@@ -4,7 +4,6 @@ use super::models::Subject;
 use crate::device::Device;
 use crate::error::Result;
 use crate::executor::Executor;
-use crate::graph::Training;
 use crate::ops::case::{Floats, Random};
 use crate::ops::{Step, StepMetrics};
 use crate::plan::{Phase, Port, STEPS_PER_RUN};
@@ -92,10 +91,7 @@ pub(super) async fn load(
     seed: u64,
     samples: usize,
 ) -> Result<Executor> {
-    let plan = subject.plan(&Training {
-        dataset: Some(samples),
-        ..subject.training.clone()
-    })?;
+    let plan = subject.plan(&subject.training.clone().dataset(samples))?;
     let classes = plan.tensor(plan.port(Port::Logits)?).shape.dims()[1];
     let mut executor = device.clone().without_spot_checks().load(plan).await?;
     executor.initialise(seed)?;

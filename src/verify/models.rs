@@ -83,10 +83,7 @@ fn models(fused: Option<ConvKernel>) -> Vec<Subject> {
         subject(
             "uneven, all ties",
             uneven(Ties::All),
-            Training {
-                accumulate: true,
-                ..training([2, 12, 11], 5, mean, Sgd::new(0.05).weight_decay(0.01))
-            },
+            training([2, 12, 11], 5, mean, Sgd::new(0.05).weight_decay(0.01)).accumulate(true),
         ),
     ]
 }
@@ -97,14 +94,9 @@ fn training(
     loss: Loss,
     optimizer: impl Into<Optimizer>,
 ) -> Training {
-    Training {
-        sample: sample.into(),
-        batch_size,
-        loss,
-        optimizer: optimizer.into(),
-        dataset: None,
-        accumulate: false,
-    }
+    Training::new(sample, loss, optimizer)
+        .batch_size(batch_size)
+        .accumulate(false)
 }
 
 /// Non-square filters, strides, paddings and dilations, overlapping pools, layers without bias, dropout.

@@ -128,14 +128,14 @@ fn draw(random: &mut Random) -> Option<(String, Plan)> {
     }
     model = model.with(Linear::new(classes));
     let losses = [Loss::CrossEntropy, Loss::Mse(Reduction::Mean)];
-    let training = Training {
-        sample: crate::shape::Shape::new(sample.clone()),
-        batch_size,
-        loss: losses[random.below(2)],
-        optimizer: optimizer(random),
-        dataset: Some(batch_size + random.below(9)),
-        accumulate: random.flag(),
-    };
+    let training = Training::new(
+        crate::shape::Shape::new(sample.clone()),
+        losses[random.below(2)],
+        optimizer(random),
+    )
+    .batch_size(batch_size)
+    .dataset(batch_size + random.below(9))
+    .accumulate(random.flag());
     let kernels = [None, Some(0), Some(1), Some(2), Some(3)][random.below(5)];
     let kernels = kernels.map(|at: usize| ConvKernel::ALL[at]);
     let plan = lower(&model, &training, kernels, random)?;

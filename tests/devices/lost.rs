@@ -144,14 +144,7 @@ async fn lost_executor(executor: &mut Executor) {
 #[test]
 fn every_call_of_a_session_says_that_the_device_is_lost() {
     let Some(device) = common::gpu() else { return };
-    let training = Training {
-        sample: [2, 12, 11].into(),
-        batch_size: 4,
-        loss: Loss::CrossEntropy,
-        optimizer: Sgd::new(0.1).into(),
-        dataset: None,
-        accumulate: true,
-    };
+    let training = Training::new([2, 12, 11], Loss::CrossEntropy, Sgd::new(0.1)).batch_size(4);
     block_on(async {
         for behind in [false, true] {
             let mut session = Session::new(&device, &model(), &training, 0).await.unwrap();

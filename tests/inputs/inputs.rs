@@ -7,14 +7,9 @@ use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Training};
 use wgrad::{Config, Device, Loss, Reduction, Session, Sgd, Trainer};
 
 fn training(sample: impl Into<wgrad::shape::Shape>) -> Training {
-    Training {
-        sample: sample.into(),
-        batch_size: 8,
-        loss: Loss::Mse(Reduction::Mean),
-        optimizer: Sgd::new(0.1).into(),
-        dataset: None,
-        accumulate: false,
-    }
+    Training::new(sample, Loss::Mse(Reduction::Mean), Sgd::new(0.1))
+        .batch_size(8)
+        .accumulate(false)
 }
 
 fn lowering_error(model: Sequential, training: &Training) -> String {
@@ -111,48 +106,31 @@ fn shapes_that_do_not_fit_name_the_layer_and_both_shapes() {
 fn options_out_of_range_are_named() {
     let model = || Sequential::new().with(Flatten).with(Linear::new(10));
     let image = training([1, 28, 28]);
+    let trained_by = |sgd: Sgd| Training::new([1, 28, 28], Loss::CrossEntropy, sgd);
     for (training, expected) in [
         (
-            Training {
-                batch_size: 0,
-                ..image.clone()
-            },
+            image.clone().batch_size(0),
             "batch size: expected at least 1, got 0",
         ),
         (
-            Training {
-                optimizer: Sgd::new(f32::NAN).into(),
-                ..image.clone()
-            },
+            trained_by(Sgd::new(f32::NAN)),
             "learning rate: expected a finite number of at least 0, got NaN",
         ),
         (
-            Training {
-                optimizer: Sgd::new(0.1).momentum(-1.0).into(),
-                ..image.clone()
-            },
+            trained_by(Sgd::new(0.1).momentum(-1.0)),
             "momentum: expected a finite number of at least 0, got -1",
         ),
         (
-            Training {
-                batch_size: 1 << 31,
-                ..image.clone()
-            },
+            image.clone().batch_size(1 << 31),
             "images: expected 1 to 2147483648 elements, got (2147483648, 1, 28, 28), 1683627180032 elements",
         ),
         (
-            Training {
-                batch_size: usize::MAX,
-                ..image.clone()
-            },
+            image.clone().batch_size(usize::MAX),
             "images: expected 1 to 2147483648 elements, got (18446744073709551615, 1, 28, 28), \
              18446744073709551615 elements",
         ),
         (
-            Training {
-                sample: [1, 0, 28].into(),
-                ..image
-            },
+            training([1, 0, 28]),
             "images: expected 1 to 2147483648 elements, got (8, 1, 0, 28), 0 elements",
         ),
     ] {
@@ -164,10 +142,7 @@ fn options_out_of_range_are_named() {
 fn plans_beyond_the_adapters_limits_are_refused_by_name() {
     let Some(device) = common::gpu() else { return };
     let model = Sequential::new().with(Flatten).with(Linear::new(10));
-    let training = Training {
-        batch_size: 1_500_000,
-        ..training([1, 28, 28])
-    };
+    let training = training([1, 28, 28]).batch_size(1_500_000);
     let plan = Graph::training(&model, &training)
         .unwrap()
         .readable()

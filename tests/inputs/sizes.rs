@@ -7,14 +7,9 @@ use wgrad::plan::{Builder, Element, Port, Role};
 use wgrad::{Device, Loss, Session, Sgd, Trainer};
 
 fn training(sample: impl Into<wgrad::shape::Shape>) -> Training {
-    Training {
-        sample: sample.into(),
-        batch_size: 8,
-        loss: Loss::CrossEntropy,
-        optimizer: Sgd::new(0.1).into(),
-        dataset: None,
-        accumulate: false,
-    }
+    Training::new(sample, Loss::CrossEntropy, Sgd::new(0.1))
+        .batch_size(8)
+        .accumulate(false)
 }
 
 fn classify(model: Sequential) -> Sequential {
@@ -116,20 +111,14 @@ fn sizes_past_what_kernels_count_are_refused_by_name() {
         (
             // Samples of the data set × their size.
             Sequential::new().with(Flatten).with(Linear::new(10)),
-            &Training {
-                dataset: Some(usize::MAX),
-                ..training([1, 28, 28])
-            },
+            &training([1, 28, 28]).dataset(usize::MAX),
             "dataset.images: expected 1 to 2147483648 elements, got (18446744073709551615, 1, 28, 28), \
              18446744073709551615 elements",
         ),
         (
             // The order of samples.
             Sequential::new().with(Linear::new(10)),
-            &Training {
-                dataset: Some(most + 1),
-                ..training([1])
-            },
+            &training([1]).dataset(most + 1),
             "dataset.images: expected 1 to 2147483648 elements, got (2147483649, 1), 2147483649 elements",
         ),
     ] {

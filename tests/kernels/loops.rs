@@ -16,14 +16,9 @@ use wgrad::{Device, Loss, Notices, Session, Sgd};
 const CUT: usize = 65_536;
 
 fn training(features: usize) -> Training {
-    Training {
-        sample: [features].into(),
-        batch_size: 1,
-        loss: Loss::CrossEntropy,
-        optimizer: Sgd::new(0.1).into(),
-        dataset: None,
-        accumulate: false,
-    }
+    Training::new([features], Loss::CrossEntropy, Sgd::new(0.1))
+        .batch_size(1)
+        .accumulate(false)
 }
 
 #[test]
@@ -171,14 +166,10 @@ fn network(channels: usize) -> Sequential {
 }
 
 fn training_on(sample: [usize; 3], batch_size: usize) -> Training {
-    Training {
-        sample: sample.into(),
-        batch_size,
-        loss: Loss::CrossEntropy,
-        optimizer: Sgd::new(0.01).into(),
-        dataset: Some(batch_size),
-        accumulate: false,
-    }
+    Training::new(sample, Loss::CrossEntropy, Sgd::new(0.01))
+        .batch_size(batch_size)
+        .dataset(batch_size)
+        .accumulate(false)
 }
 
 /// Every op of a training step within its bound, the whole of what it writes. Whether the plan ran: one that
@@ -335,10 +326,7 @@ fn a_shorter_limit_gives_the_same_or_is_refused() {
 #[test]
 fn batches_larger_than_the_data_set_pass_their_checks() {
     let Some(device) = common::gpu() else { return };
-    let training = Training {
-        dataset: Some(5),
-        ..training_on([1, 28, 28], 64)
-    };
+    let training = training_on([1, 28, 28], 64).dataset(5);
     let mut model = network(1);
     for kernel in [ConvKernel::Gathered, ConvKernel::Columns] {
         let graph = Graph::training(&model, &training).unwrap();

@@ -264,14 +264,7 @@ fn ties_first_and_all_differ_where_pixels_tie() {
             .with(MaxPool2d::new(2).ties(ties))
             .with(Flatten)
             .with(Linear::new(2));
-        let training = Training {
-            sample: [1, 2, 2].into(),
-            batch_size: 1,
-            loss: Loss::CrossEntropy,
-            optimizer: Sgd::new(0.1).into(),
-            dataset: None,
-            accumulate: true,
-        };
+        let training = Training::new([1, 2, 2], Loss::CrossEntropy, Sgd::new(0.1)).batch_size(1);
         wgrad::block_on(async {
             let mut session = Session::new(&device, &model, &training, 1).await.unwrap();
             session.set_batch(&[0.5; 4], &[0]).unwrap();

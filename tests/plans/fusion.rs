@@ -7,7 +7,7 @@ use wgrad::data::Dataset;
 use wgrad::executor::Executor;
 use wgrad::expand::{ConvKernel, ConvKernels};
 use wgrad::graph::Graph;
-use wgrad::nn::{Module, Training};
+use wgrad::nn::Module;
 use wgrad::ops::Step;
 use wgrad::plan::{Phase, Plan, Port, Role, STEPS_PER_RUN};
 use wgrad::tune::{Choices, Effort};
@@ -15,10 +15,10 @@ use wgrad::verify::{Subject, built_in};
 use wgrad::{Config, Device, Planning, Trainer, block_on};
 
 fn graph(subject: &Subject) -> Graph {
-    let training = Training {
-        dataset: Some(4 * subject.training.batch_size),
-        ..subject.training.clone()
-    };
+    let training = subject
+        .training
+        .clone()
+        .dataset(4 * subject.training.batch_size);
     Graph::training(subject.model.as_ref(), &training).unwrap()
 }
 

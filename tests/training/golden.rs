@@ -153,14 +153,8 @@ fn errors(device: &Device, golden: &Golden) -> Vec<f64> {
         true => [3, 32, 32].into(),
         false => mnist.sample.clone(),
     };
-    let training = Training {
-        sample,
-        batch_size: golden.batch_size,
-        loss: golden.loss,
-        optimizer: golden.optimizer.into(),
-        dataset: None,
-        accumulate: true,
-    };
+    let training =
+        Training::new(sample, golden.loss, golden.optimizer).batch_size(golden.batch_size);
     wgrad::block_on(async {
         let mut session = Session::new(device, golden.model.as_ref(), &training, 0)
             .await
@@ -261,14 +255,9 @@ fn a_residual_networks_state_is_exchanged_with_pytorch() {
             let predictor = Predictor::new(&device, golden.model.as_ref(), [3, 32, 32], &state);
             let folded = predictor.unwrap().logits(&images).await.unwrap();
 
-            let training = Training {
-                sample: [3, 32, 32].into(),
-                batch_size: 8,
-                loss: golden.loss,
-                optimizer: golden.optimizer.into(),
-                dataset: None,
-                accumulate: false,
-            };
+            let training = Training::new([3, 32, 32], golden.loss, golden.optimizer)
+                .batch_size(8)
+                .accumulate(false);
             let mut session = Session::new(&device, golden.model.as_ref(), &training, 0)
                 .await
                 .unwrap();

@@ -164,14 +164,9 @@ async fn check(
     loss: Loss,
     is_curved: bool,
 ) -> (usize, f64) {
-    let training = Training {
-        sample: SAMPLE.into(),
-        batch_size: BATCH,
-        loss,
-        optimizer: Sgd::new(0.0).into(),
-        dataset: None,
-        accumulate: false,
-    };
+    let training = Training::new(SAMPLE, loss, Sgd::new(0.0))
+        .batch_size(BATCH)
+        .accumulate(false);
     let mut session = Session::new(device, model, &training, 1).await.unwrap();
     let plan = session.plan();
     let parameters: Vec<(String, usize)> = plan

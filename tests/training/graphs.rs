@@ -7,20 +7,14 @@ use wgrad::graph::{Graph, Module, Training, Var, Weights};
 use wgrad::nn::models::ResNet8;
 use wgrad::nn::{BatchNorm2d, Conv2d, Flatten, Linear, ReLU, Residual, Sequential};
 use wgrad::plan::{Element, Phase};
+use wgrad::shape::Shape;
 use wgrad::{
     Config, ConfusionMatrix, Device, Loss, Planning, Predictor, Session, Sgd, Split, Trainer,
     block_on,
 };
 
-fn training(sample: [usize; 3], batch_size: usize) -> Training {
-    Training {
-        sample: sample.into(),
-        batch_size,
-        loss: Loss::CrossEntropy,
-        optimizer: Sgd::new(0.1).into(),
-        dataset: None,
-        accumulate: true,
-    }
+fn training(sample: impl Into<Shape>, batch_size: usize) -> Training {
+    Training::new(sample, Loss::CrossEntropy, Sgd::new(0.1)).batch_size(batch_size)
 }
 
 fn resnet() -> ResNet8 {
@@ -84,10 +78,7 @@ fn gradients_of_what_is_read_twice_are_added() {
         let model = Shared {
             twice: Linear::new(2),
         };
-        let training = Training {
-            sample: [2].into(),
-            ..training([1; 3], 1)
-        };
+        let training = training([2], 1);
         for device in [Some(Device::cpu()), common::gpu()].into_iter().flatten() {
             let mut session = Session::new(&device, &model, &training, 0).await.unwrap();
             let weight = [0.5f32, -0.25, 1.0, 0.75];
@@ -152,10 +143,7 @@ impl Module for Forgotten {
 
 #[test]
 fn models_that_make_no_sense_are_refused_by_name() {
-    let training = Training {
-        sample: [2].into(),
-        ..training([1; 3], 1)
-    };
+    let training = training([2], 1);
     let error = |model: &dyn Module| Graph::training(model, &training).unwrap_err().to_string();
     let same = SameName(Linear::new(2), Linear::new(2));
     assert_eq!(

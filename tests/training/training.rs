@@ -66,14 +66,10 @@ fn lockstep_of_steps(
 ) {
     let Some(device) = common::gpu() else { return };
     let samples = data.train.len();
-    let training = Training {
-        sample: data.sample.clone(),
-        batch_size: 5,
-        loss,
-        optimizer: optimizer.into(),
-        dataset: Some(samples),
-        accumulate,
-    };
+    let training = Training::new(data.sample.clone(), loss, optimizer)
+        .batch_size(5)
+        .dataset(samples)
+        .accumulate(accumulate);
     let plan = Graph::training(model, &training)
         .unwrap()
         .readable()
@@ -246,14 +242,8 @@ fn a_partial_batch_trains_as_a_batch_of_its_own_size() {
     let data = common::random_data(3, 0);
     for device in [device, Device::cpu()] {
         let step = |batch_size| {
-            let training = Training {
-                sample: data.sample.clone(),
-                batch_size,
-                loss: TUTORIAL_LOSS,
-                optimizer: Sgd::new(0.1).into(),
-                dataset: None,
-                accumulate: true,
-            };
+            let training = Training::new(data.sample.clone(), TUTORIAL_LOSS, Sgd::new(0.1))
+                .batch_size(batch_size);
             wgrad::block_on(async {
                 let model = uneven_model(Ties::First);
                 let mut session = Session::new(&device, &model, &training, 0).await.unwrap();
@@ -313,14 +303,9 @@ fn gradients_accumulate_until_they_are_cleared_or_are_overwritten() {
     let data = common::random_data(4, 0);
     for device in [device, Device::cpu()] {
         for accumulate in [true, false] {
-            let training = Training {
-                sample: data.sample.clone(),
-                batch_size: 4,
-                loss: TUTORIAL_LOSS,
-                optimizer: Sgd::new(0.1).into(),
-                dataset: None,
-                accumulate,
-            };
+            let training = Training::new(data.sample.clone(), TUTORIAL_LOSS, Sgd::new(0.1))
+                .batch_size(4)
+                .accumulate(accumulate);
             wgrad::block_on(async {
                 let model = uneven_model(Ties::First);
                 let mut session = Session::new(&device, &model, &training, 0).await.unwrap();
