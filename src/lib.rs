@@ -1,9 +1,13 @@
 //! Trains convolutional networks with WGSL compute shaders on any GPU that wgpu reaches, with a CPU
 //! reference that checks every kernel.
 //!
-//! A model records itself as a [`graph`] of what it means, which [`expand`] writes once as a [`plan`]:
-//! ops over named tensors, in phases. The [`gpu`] replays the plan, the [`cpu`] runs the same plan as
-//! the reference, [`verify`] compares the two op by op.
+//! For training and prediction: [`Device`], the layers of [`nn`], [`data`], [`Config`], [`Trainer`],
+//! [`Session`], [`Predictor`], [`Checkpoint`].
+//!
+//! For layers and ops of your own, and for checks of an adapter, the parts behind them: a model
+//! records itself as a [`graph`], which [`expand`] lowers once to a [`plan`] of [`ops`] over named
+//! tensors, in phases; the [`gpu`] replays the plan, the [`cpu`] runs the same plan as the
+//! reference, [`tune`] chooses kernels, and [`verify`] compares adapter and reference op by op.
 //!
 //! ```no_run
 //! use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential};
@@ -27,24 +31,24 @@
 mod cache;
 pub mod cpu;
 pub mod data;
-pub mod device;
-pub mod error;
+mod device;
+mod error;
 pub mod executor;
 pub mod expand;
 mod files;
 pub mod gpu;
 pub mod graph;
-pub mod loss;
+mod loss;
 mod memory;
 pub mod nn;
-pub mod notices;
+mod notices;
 pub mod ops;
-pub mod optim;
+mod optim;
 pub mod plan;
 mod predict;
 pub mod shape;
 mod spot;
-pub mod train;
+mod train;
 pub mod tune;
 pub mod verify;
 

@@ -17,10 +17,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use crate::error::Result;
-use crate::graph::{
-    Dropout, Flatten, GlobalAvgPool, Graph, Lowering, MaxPool, NodeId, Piece, Site, Training,
-    ValueId, backward,
-};
+use crate::graph::{Graph, Lowering, NodeId, Piece, Site, Training, ValueId, backward};
 use crate::ops::{Gather, Zero};
 use crate::plan::{Element, Phase, Plan, Port, Role, TensorId, share_memory};
 use crate::shape::Shape;
@@ -136,12 +133,7 @@ impl Graph {
                 .or_else(|| batch_norm::find(self, node))
                 .or_else(|| add::find(self, node));
             let group = found.unwrap_or_else(|| {
-                // Already a single op in the readable plan, or none.
-                let is_fast = self.function::<Dropout>(node).is_some()
-                    || self.function::<Flatten>(node).is_some()
-                    || self.function::<GlobalAvgPool>(node).is_some()
-                    || self.function::<MaxPool>(node).is_some();
-                if !is_fast {
+                if !self.node(node).function.is_one_op() {
                     unknown.push(self.node(node).name.clone());
                 }
                 Group::new(vec![node], Readable(node))

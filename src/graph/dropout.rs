@@ -43,6 +43,10 @@ impl Function for Dropout {
         format!("probability {}", self.probability)
     }
 
+    fn is_one_op(&self) -> bool {
+        true
+    }
+
     fn output_shape(&self, at: &str, inputs: &[&Shape]) -> Result<Shape> {
         if !(0.0..1.0).contains(&self.probability) {
             let what = format!("{at}: probability");

@@ -13,6 +13,10 @@ impl Function for Flatten {
         "flatten"
     }
 
+    fn is_one_op(&self) -> bool {
+        true
+    }
+
     fn output_shape(&self, _: &str, inputs: &[&Shape]) -> Result<Shape> {
         let [n, rest @ ..] = inputs[0].dims() else {
             return Ok([1, 1].into());

@@ -20,6 +20,12 @@ pub trait Function: Any + Debug + Send + Sync + FunctionClone {
         String::new()
     }
 
+    /// Whether it is at most one op forward, which fast plans take as it is; plans list the other
+    /// functions for which [`crate::expand`] has nothing faster.
+    fn is_one_op(&self) -> bool {
+        false
+    }
+
     /// The shape of the output, from those of the inputs; `at` names the layer in errors.
     ///
     /// # Errors

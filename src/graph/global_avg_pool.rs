@@ -21,6 +21,10 @@ impl Function for GlobalAvgPool {
         "global_avg_pool"
     }
 
+    fn is_one_op(&self) -> bool {
+        true
+    }
+
     fn output_shape(&self, at: &str, inputs: &[&Shape]) -> Result<Shape> {
         match *inputs[0].dims() {
             [n, c, height, width] if height * width > 0 => Ok([n, c, 1, 1].into()),

@@ -85,6 +85,10 @@ impl Function for MaxPool {
         format!("{}, ties {ties}", self.window)
     }
 
+    fn is_one_op(&self) -> bool {
+        true
+    }
+
     fn output_shape(&self, at: &str, inputs: &[&Shape]) -> Result<Shape> {
         let Size2d { height, width } = self.geometry(at, inputs[0])?.output;
         let dims = inputs[0].dims();
