@@ -12,7 +12,7 @@ use criterion::{
     BenchmarkGroup, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
 };
 use wgrad::executor::Executor;
-use wgrad::expand::ConvKernel;
+use wgrad::expand::ConvStrategy;
 use wgrad::ops::{Epilogue, Op, Product, Step, Variant};
 use wgrad::plan::{Node, Phase};
 use wgrad::{Device, Result, block_on};
@@ -47,7 +47,7 @@ fn kernels(criterion: &mut Criterion) {
         kernels.square(size).expect("a healthy device");
     }
     for model in workload::models(1) {
-        for conv in ConvKernel::ALL {
+        for conv in ConvStrategy::ALL {
             kernels.of_plan(&model, conv).expect("a healthy device");
         }
     }
@@ -72,7 +72,7 @@ impl Kernels<'_> {
     }
 
     /// Goes through a training step, and stops at each op to repeat it on what it reads there.
-    fn of_plan(&mut self, model: &Model, conv: ConvKernel) -> Result<()> {
+    fn of_plan(&mut self, model: &Model, conv: ConvStrategy) -> Result<()> {
         let graph = model.graph(model.batch)?;
         let layers = graph.convolutions().into_iter();
         let plan = graph.fast(&layers.map(|layer| (layer, conv)).collect())?;

@@ -243,7 +243,7 @@ fn conv_pool_forward(
 struct Winners {
     is_won: vec4<bool>,
     is_lower: vec4<bool>,
-    is_right: vec4<bool>,
+    passes: vec4<bool>,
     gradients: vec4<f32>,
 }
 
@@ -262,8 +262,8 @@ fn winners_at(n: u32, o: u32, ph: u32, pw: u32) -> Winners {
     let is_won = (pixels != vec4<u32>(NO_PIXEL)) & (pw + FOUR < vec4<u32>(OW / 2u)) & vec4<bool>(o < O);
     let corner = pixels - (2u * ph * OW + 2u * (pw + FOUR));
     let is_lower = corner >= vec4<u32>(OW);
-    let is_right = corner % OW == vec4<u32>(1u);
-    return Winners(is_won, is_lower, is_right, select(vec4<f32>(), bitcast<vec4<f32>>(gradients), is_won));
+    let passes = corner % OW == vec4<u32>(1u);
+    return Winners(is_won, is_lower, passes, select(vec4<f32>(), bitcast<vec4<f32>>(gradients), is_won));
 }
 
 // The contribution of one window to the gradient of a row of the filter, given the rows of pixels
@@ -271,7 +271,7 @@ fn winners_at(n: u32, o: u32, ph: u32, pw: u32) -> Winners {
 fn part_of(w: Winners, i: u32, above: vec4<f32>, above_right: vec4<f32>, below: vec4<f32>, below_right: vec4<f32>) -> vec4<f32> {
     let left = select(above, below, w.is_lower[i]);
     let right = select(above_right, below_right, w.is_lower[i]);
-    return w.gradients[i] * select(vec4<f32>(), select(left, right, w.is_right[i]), w.is_won[i]);
+    return w.gradients[i] * select(vec4<f32>(), select(left, right, w.passes[i]), w.is_won[i]);
 }
 
 // The gradient of a row of the filter from four windows.

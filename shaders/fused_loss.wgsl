@@ -28,7 +28,7 @@ fn label_of(row: u32) -> u32 {
 }
 
 // 1 if the first largest logit of the row is the label's, else 0.
-fn is_right(row: u32, label: u32) -> u32 {
+fn passes(row: u32, label: u32) -> u32 {
     return select(0u, 1u, first_largest(row) == label);
 }
 
@@ -69,7 +69,7 @@ fn mse_metrics(@builtin(local_invocation_index) lane: u32) {
             loss += error * error;
             d_logits[index] = bitcast<u32>(error * (SCALE * this_step.inverse_rows));
         }
-        count += is_right(row, label);
+        count += passes(row, label);
     }
     clear_rest(lane);
     finish(lane, loss, count);
@@ -90,7 +90,7 @@ fn cross_entropy_metrics(@builtin(local_invocation_index) lane: u32) {
             d_logits[first + c] = select(NAN, bits, found.is_number);
         }
         loss += bitcast<f32>(loss_of(found, logits[first + label]));
-        count += is_right(row, label);
+        count += passes(row, label);
     }
     clear_rest(lane);
     finish(lane, loss, count);

@@ -76,7 +76,7 @@ async fn check() -> Result<()> {
         ..Options::default()
     };
     let alone = verify::ops(&device, leak::cases, &options).await?;
-    if let Some(wrong) = alone.gradients.iter().find(|found| !found.is_right()) {
+    if let Some(wrong) = alone.gradients.iter().find(|found| !found.passes()) {
         let expected = wrong.difference.to_string();
         return Err(Error::value("gradient of leak", expected, wrong.gradient));
     }
@@ -98,7 +98,7 @@ async fn check() -> Result<()> {
     let in_model = verify::model(&device, &subject, &options).await?;
     for found in alone.outputs.iter().chain(&in_model.outputs) {
         let (index, got, expected) = found.at;
-        if !found.is_right() {
+        if !found.passes() {
             let what = format!("element {index} of {}", found.tensor);
             return Err(Error::value(what, expected.to_string(), got));
         }

@@ -6,7 +6,7 @@ use wgrad::verify::{GradientReport, ModelReport, NetworkReport, OutputReport, Re
 pub fn of_report(report: &Report) -> Value {
     json!({
         "adapter": report.adapter,
-        "right": report.is_right(),
+        "right": report.passes(),
         "models": Value::from_iter(report.models.iter().map(model)),
         "ops": Value::from_iter(report.ops.iter().map(output)),
         "gradients": Value::from_iter(report.gradients.iter().map(gradient)),
@@ -21,7 +21,7 @@ fn network(report: &NetworkReport) -> Value {
         "network": report.network,
         "outputs": Value::from_iter(outputs.map(output)),
         "refused": report.outputs.as_ref().err(),
-        "right": report.is_right(),
+        "right": report.passes(),
     })
 }
 
@@ -46,9 +46,9 @@ fn output(report: &OutputReport) -> Value {
         "tensor": report.tensor,
         "shape": report.shape,
         "ulp": report.ulp,
-        "of_bound": report.of_bound,
+        "error_ratio": report.error_ratio,
         "at": { "index": index, "got": got, "expected": expected },
-        "right": report.is_right(),
+        "right": report.passes(),
     })
 }
 
@@ -59,7 +59,7 @@ fn gradient(report: &GradientReport) -> Value {
         "by": report.by,
         "gradient": report.gradient,
         "difference": report.difference,
-        "of_bound": report.of_bound(),
-        "right": report.is_right(),
+        "error_ratio": report.error_ratio(),
+        "right": report.passes(),
     })
 }

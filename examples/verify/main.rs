@@ -121,5 +121,5 @@ async fn run(args: &Args) -> Result<bool> {
         let json = serde_json::Value::from_iter(reports.iter().map(json::of_report));
         output.replace(format!("{json:#}\n").as_bytes())?;
     }
-    Ok(!failed && reports.iter().all(verify::Report::is_right))
+    Ok(!failed && reports.iter().all(verify::Report::passes))
 }

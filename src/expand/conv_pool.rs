@@ -2,7 +2,7 @@
 //! directly from the data set.
 
 use super::convolution::{Conv, LONGEST_RUN};
-use super::{ConvKernel, Group, relu_pool};
+use super::{ConvStrategy, Group, relu_pool};
 use crate::error::Result;
 use crate::graph::{Graph, Lowering, NodeId, Piece, Relu, ValueId};
 use crate::ops::{ConvPoolBackwardWeight, ConvPoolForward, MaxPoolBackward, Op};
@@ -22,8 +22,8 @@ struct ConvPool {
     is_direct: bool,
 }
 
-pub(super) fn find(graph: &Graph, conv: &Conv, kernel: ConvKernel) -> Option<Group> {
-    let wanted = matches!(kernel, ConvKernel::Pooled | ConvKernel::Gathered);
+pub(super) fn find(graph: &Graph, conv: &Conv, kernel: ConvStrategy) -> Option<Group> {
+    let wanted = matches!(kernel, ConvStrategy::Pooled | ConvStrategy::Gathered);
     let bias = conv
         .bias
         .filter(|_| wanted && ConvPoolForward::fits(&conv.sizes))?;
@@ -44,7 +44,7 @@ pub(super) fn find(graph: &Graph, conv: &Conv, kernel: ConvKernel) -> Option<Gro
     let is_first = conv.input == graph.images();
     let is_direct = is_first && backward.launch().longest_loop <= LONGEST_RUN as u64;
     let alone = graph.only_reader(graph.images()) == Some(conv.node);
-    let reads_dataset = kernel == ConvKernel::Gathered && is_direct && alone;
+    let reads_dataset = kernel == ConvStrategy::Gathered && is_direct && alone;
     let gathered = graph
         .purpose()
         .and_then(|training| training.dataset)
@@ -111,7 +111,7 @@ impl Piece for ConvPool {
             let d_output = lowering.plan().scratch("d_input", shape)?;
             let pool = MaxPoolBackward {
                 geometry: self.geometry,
-                disjoint: MaxPoolBackward::are_apart(&self.geometry),
+                disjoint: MaxPoolBackward::are_disjoint(&self.geometry),
             };
             lowering.backward_op(pool, &[indices, d_pooled], &[d_output])?;
             lowering.enter(self.conv.node);

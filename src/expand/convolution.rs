@@ -1,6 +1,6 @@
 //! Convolutions: im2col with bias and ReLU in the product's epilogue, or implicit GEMM.
 
-use super::{ConvKernel, ConvKernels, Group, conv_pool, relu, relu_pool};
+use super::{ConvStrategies, ConvStrategy, Group, conv_pool, relu, relu_pool};
 use crate::error::Result;
 use crate::graph::{Convolution, Graph, Lowering, NodeId, Piece, Relu, ValueId};
 use crate::ops::{
@@ -38,7 +38,7 @@ struct ConvRelu {
     has_columns: bool,
 }
 
-pub(super) fn find(graph: &Graph, node: NodeId, convs: &ConvKernels) -> Option<Group> {
+pub(super) fn find(graph: &Graph, node: NodeId, convs: &ConvStrategies) -> Option<Group> {
     let inputs = &graph.node(node).inputs;
     let [input, weight] = [inputs[0], *inputs.get(1)?];
     let [image, kernel] = [input, weight].map(|id| &graph.value(id).shape);
@@ -55,9 +55,9 @@ pub(super) fn find(graph: &Graph, node: NodeId, convs: &ConvKernels) -> Option<G
     };
     let few = sizes.in_channels <= FEW_CHANNELS;
     let default = if few {
-        ConvKernel::Gathered
+        ConvStrategy::Gathered
     } else {
-        ConvKernel::Columns
+        ConvStrategy::Columns
     };
     let kernel = convs
         .get(&graph.node(node).name)
@@ -71,7 +71,7 @@ pub(super) fn find(graph: &Graph, node: NodeId, convs: &ConvKernels) -> Option<G
     let relu =
         relu.filter(|&relu| conv.bias.is_some() && relu_pool::pool_after(graph, relu).is_none());
     let piece = ConvRelu {
-        has_columns: kernel == ConvKernel::Columns,
+        has_columns: kernel == ConvStrategy::Columns,
         conv,
         relu,
     };
@@ -154,7 +154,7 @@ impl Conv {
         let mut epilogue = Epilogue::Plain;
         if self.bias.is_some() {
             partials.push(lowering.plan().scratch("d_bias_partials", [n, o])?);
-            epilogue = Epilogue::Sums;
+            epilogue = Epilogue::RowSums;
         }
         let product = Product {
             batch: n,

@@ -68,7 +68,7 @@ impl Piece for Products {
         let mut epilogue = Epilogue::Plain;
         if let Some(&bias) = inputs.get(2) {
             outputs.push(lowering.parameter_gradient(bias)?.0);
-            epilogue = Epilogue::Sums;
+            epilogue = Epilogue::RowSums;
         }
         let product = Product {
             accumulate,
@@ -83,7 +83,7 @@ impl Piece for Products {
         let (extra, epilogue) = match rectified {
             Some(rectified) => {
                 lowering.set_masked(rectified);
-                (input, Epilogue::Masked)
+                (input, Epilogue::ReluGradient)
             }
             None => (weight, Epilogue::Plain),
         };

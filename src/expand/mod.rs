@@ -24,42 +24,42 @@ use crate::shape::Shape;
 
 /// The strategy for computing a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ConvKernel {
+pub enum ConvStrategy {
     /// im2col, then a matrix product.
     Columns,
     /// Implicit GEMM: the matrix product reads the columns from the image.
     Implicit,
     /// With its ReLU and 2×2 pool in one kernel; if those do not follow, as
-    /// [`ConvKernel::Implicit`].
+    /// [`ConvStrategy::Implicit`].
     Pooled,
-    /// Like [`ConvKernel::Pooled`]; in the first layer, also reads the batch directly from the data
+    /// Like [`ConvStrategy::Pooled`]; in the first layer, also reads the batch directly from the data
     /// set.
     Gathered,
 }
 
-impl ConvKernel {
+impl ConvStrategy {
     /// All strategies.
-    pub const ALL: [ConvKernel; 4] = [
-        ConvKernel::Columns,
-        ConvKernel::Implicit,
-        ConvKernel::Pooled,
-        ConvKernel::Gathered,
+    pub const ALL: [ConvStrategy; 4] = [
+        ConvStrategy::Columns,
+        ConvStrategy::Implicit,
+        ConvStrategy::Pooled,
+        ConvStrategy::Gathered,
     ];
 }
 
-impl fmt::Display for ConvKernel {
+impl fmt::Display for ConvStrategy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            ConvKernel::Columns => "columns",
-            ConvKernel::Implicit => "implicit",
-            ConvKernel::Pooled => "pooled",
-            ConvKernel::Gathered => "gathered",
+            ConvStrategy::Columns => "columns",
+            ConvStrategy::Implicit => "implicit",
+            ConvStrategy::Pooled => "pooled",
+            ConvStrategy::Gathered => "gathered",
         })
     }
 }
 
 /// The strategy of each convolution of a graph, by its node's name.
-pub type ConvKernels = BTreeMap<String, ConvKernel>;
+pub type ConvStrategies = BTreeMap<String, ConvStrategy>;
 
 /// A node lowered as in the readable plan.
 #[derive(Debug)]
@@ -114,12 +114,12 @@ impl Graph {
 
     /// The same computation as [`Graph::readable`] in fewer ops, over tensors that share memory.
     ///
-    /// Convolutions not in `convs` are computed as [`ConvKernel::Gathered`] if they have few input
-    /// channels, else as [`ConvKernel::Columns`].
+    /// Convolutions not in `convs` are computed as [`ConvStrategy::Gathered`] if they have few input
+    /// channels, else as [`ConvStrategy::Columns`].
     ///
     /// # Errors
     /// As [`Graph::readable`].
-    pub fn fast(&self, convs: &ConvKernels) -> Result<Plan> {
+    pub fn fast(&self, convs: &ConvStrategies) -> Result<Plan> {
         let mut taken = HashSet::new();
         let (mut pieces, mut gathers, mut unknown) = (Vec::new(), false, Vec::new());
         for node in self.nodes() {

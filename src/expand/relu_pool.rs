@@ -71,7 +71,7 @@ impl Piece for ReluPool {
         let d_input = lowering.plan().scratch("d_input", shape)?;
         let pool = MaxPoolBackward {
             geometry: self.geometry,
-            disjoint: MaxPoolBackward::are_apart(&self.geometry),
+            disjoint: MaxPoolBackward::are_disjoint(&self.geometry),
         };
         lowering.backward_op(pool, &[indices, d_output], &[d_input])?;
         lowering.give_gradient(input, d_input);

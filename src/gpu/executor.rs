@@ -236,7 +236,7 @@ impl Executor {
     ///
     /// # Errors
     /// As [`Executor::run_node`].
-    pub(crate) fn touch_node(&mut self, node: usize, step: &Step) -> Result<()> {
+    pub(crate) fn warm_up_node(&mut self, node: usize, step: &Step) -> Result<()> {
         self.check()?;
         let (loaded, step) = (self.loaded.clone(), *step);
         self.opened().call(move || loaded.touch(node, &step));

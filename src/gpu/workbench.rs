@@ -119,7 +119,7 @@ impl Executor {
     /// The fastest of three runs of `run` each, or a single one if that takes much longer.
     async fn time_of(&mut self, node: usize, step: &Step, run: Duration) -> Result<Duration> {
         // Exclude compilation and clearing at first use from the timing.
-        self.touch_node(node, step)?;
+        self.warm_up_node(node, step)?;
         self.finish(self.plan().nodes()[node].outputs[0]).await?;
         let once = self.time_node(node, step, 1).await?;
         self.time_again(node, step, once, run).await

@@ -188,7 +188,7 @@ impl Function for BatchNorm {
 
     fn output_shape(&self, at: &str, inputs: &[&Shape]) -> Result<Shape> {
         let channels = inputs[1].dims()[0];
-        for (what, value, is_right) in [
+        for (what, value, passes) in [
             ("eps", self.eps, self.eps > 0.0),
             (
                 "momentum",
@@ -196,7 +196,7 @@ impl Function for BatchNorm {
                 (0.0..=1.0).contains(&self.momentum),
             ),
         ] {
-            if !is_right || !value.is_finite() {
+            if !passes || !value.is_finite() {
                 let expected = match what {
                     "eps" => "a finite number above 0",
                     _ => "0 to 1",

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::arithmetic::{ELEMENT, items_of_a_task};
+use super::arithmetic::{ELEMENT, min_task_len};
 use super::bound::{EPSILON, SMALLEST_NORMAL, sum_error};
 use super::case::{Case, Random};
 use super::{
@@ -204,7 +204,7 @@ impl Op for Adam {
         let gradients = args.input(0).par_iter();
         let [parameters, first, second] = args.three_outputs();
         let state = parameters.par_iter_mut().zip(first).zip(second);
-        let state = state.zip(gradients).with_min_len(items_of_a_task(ELEMENT));
+        let state = state.zip(gradients).with_min_len(min_task_len(ELEMENT));
         state.for_each(|(((parameter, first), second), &gradient)| {
             let before = f64::from(*parameter);
             let gradient = f64::from(gradient) + decay * before;

@@ -3,7 +3,7 @@
 
 use rayon::prelude::*;
 
-use super::arithmetic::{ELEMENT, items_of_a_task};
+use super::arithmetic::{ELEMENT, min_task_len};
 use super::case::{Case, Random, Read};
 use super::element::passes;
 use super::{
@@ -59,7 +59,7 @@ impl Op for Add {
         args.output()
             .par_iter_mut()
             .zip(a.par_iter().zip(b))
-            .with_min_len(items_of_a_task(ELEMENT))
+            .with_min_len(min_task_len(ELEMENT))
             .for_each(|(sum, (&a, &b))| {
                 let total = f64::from(a) + f64::from(b);
                 *sum = if self.relu && !passes(total) {

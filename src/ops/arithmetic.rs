@@ -18,7 +18,7 @@ pub(super) const COLUMNS: usize = 16;
 const TASK: usize = 1 << 18;
 
 /// The minimum number of items per task, for items of `work` multiply-adds each.
-pub(super) fn items_of_a_task(work: usize) -> usize {
+pub(super) fn min_task_len(work: usize) -> usize {
     TASK.div_ceil(work.max(1))
 }
 
@@ -141,7 +141,7 @@ impl Sums {
         sums.set_zero(a.rows, b.columns.len());
         let len = sums.panel_len();
         let panels = sums.values.par_chunks_exact_mut(len).enumerate();
-        let panels = panels.with_min_len(items_of_a_task(a.depth * len));
+        let panels = panels.with_min_len(min_task_len(a.depth * len));
         panels.for_each_init(Vec::new, |panel, (i, sums)| {
             b.column_panel(i * COLUMNS, panel);
             add_panel_product(a, panel, sums);
@@ -187,7 +187,7 @@ impl Sums {
         finish: impl Fn([usize; 2], &mut [f32], &[f64]) + Sync,
     ) {
         let rows = output.par_chunks_mut(self.columns).enumerate();
-        let rows = rows.with_min_len(items_of_a_task(ELEMENT * self.columns));
+        let rows = rows.with_min_len(min_task_len(ELEMENT * self.columns));
         rows.for_each(|(i, row)| {
             let columns = (0..).step_by(COLUMNS);
             for ((piece, sums), first) in row.chunks_mut(COLUMNS).zip(self.row(i)).zip(columns) {

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::arithmetic::{ELEMENT, items_of_a_task};
+use super::arithmetic::{ELEMENT, min_task_len};
 use super::bound::{EPSILON, SMALLEST_NORMAL};
 use super::case::{Case, Random, Read};
 use super::{
@@ -96,7 +96,7 @@ impl Op for AvgPoolForward {
 
     fn reference(&self, args: &mut Args<'_>) {
         let planes = args.input(0).par_chunks(self.area).zip(args.output());
-        let planes = planes.with_min_len(items_of_a_task(ELEMENT * self.area));
+        let planes = planes.with_min_len(min_task_len(ELEMENT * self.area));
         planes.for_each(|(plane, mean)| {
             let sum: f64 = plane.iter().map(|&value| f64::from(value)).sum();
             *mean = (sum / self.area as f64) as f32;
@@ -146,7 +146,7 @@ impl Op for AvgPoolBackward {
     fn reference(&self, args: &mut Args<'_>) {
         let gradients = args.input(0);
         let planes = args.output().par_chunks_mut(self.area).zip(gradients);
-        let planes = planes.with_min_len(items_of_a_task(ELEMENT * self.area));
+        let planes = planes.with_min_len(min_task_len(ELEMENT * self.area));
         planes.for_each(|(plane, &gradient)| {
             plane.fill((f64::from(gradient) / self.area as f64) as f32);
         });

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::arithmetic::{ELEMENT, items_of_a_task};
+use super::arithmetic::{ELEMENT, min_task_len};
 use super::batch_norm_sizes::Sizes;
 use super::batch_norm_statistics::inverse_deviation;
 use super::bound::{EPSILON, SMALLEST_NORMAL};
@@ -110,7 +110,7 @@ impl Terms {
 /// Writes `value` of each index, after ReLU if `relu`.
 fn write(y: &mut [f32], relu: bool, value: impl Fn(usize) -> f64 + Sync) {
     let y = y.par_iter_mut().enumerate();
-    let y = y.with_min_len(items_of_a_task(ELEMENT));
+    let y = y.with_min_len(min_task_len(ELEMENT));
     y.for_each(|(index, y)| {
         let value = value(index);
         *y = if relu && !passes(value) {

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::arithmetic::{ELEMENT, items_of_a_task};
+use super::arithmetic::{ELEMENT, min_task_len};
 use super::batch_norm_sizes::{Sizes, loop_over_lanes};
 use super::bound::{EPSILON, SMALLEST_NORMAL};
 use super::case::{Case, Random};
@@ -106,7 +106,7 @@ impl Op for BatchNormBackwardSums {
         let [x, d_y, y, mean, inverse] = [0, 1, 2, 3, 4].map(|input| args.input(input));
         let (d_bias, d_weight) = args.two_outputs();
         let parts = d_bias.par_iter_mut().zip(d_weight).enumerate();
-        let parts = parts.with_min_len(items_of_a_task(ELEMENT));
+        let parts = parts.with_min_len(min_task_len(ELEMENT));
         parts.for_each(|(part, (d_bias, d_weight))| {
             let channel = sizes.channel_of_part(part);
             let mean = f64::from(mean[channel]);

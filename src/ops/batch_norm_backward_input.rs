@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::arithmetic::{ELEMENT, items_of_a_task};
+use super::arithmetic::{ELEMENT, min_task_len};
 use super::batch_norm_backward::shader;
 use super::batch_norm_sizes::Sizes;
 use super::bound::{EPSILON, SMALLEST_NORMAL};
@@ -79,7 +79,7 @@ impl Op for BatchNormBackwardInput {
             [0, 1, 2, 3, 4, 5, 6].map(|input| args.input(input));
         let m = sizes.count(step);
         let d_x = args.output().par_iter_mut().enumerate();
-        let d_x = d_x.with_min_len(items_of_a_task(ELEMENT));
+        let d_x = d_x.with_min_len(min_task_len(ELEMENT));
         d_x.for_each(|(at, d_x)| {
             *d_x = 0.0;
             if !sizes.is_real(at, step) {

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::arithmetic::{ELEMENT, items_of_a_task};
+use super::arithmetic::{ELEMENT, min_task_len};
 use super::batch_norm_sizes::{Sizes, loop_over_lanes};
 use super::bound::{EPSILON, SMALLEST_NORMAL};
 use super::case::{Case, Random};
@@ -90,7 +90,7 @@ impl Op for BatchNormMoments {
         let (sizes, x) = (self.sizes(), args.input(0));
         let (means, squares) = args.two_outputs();
         let parts = means.par_iter_mut().zip(squares).enumerate();
-        let parts = parts.with_min_len(items_of_a_task(ELEMENT));
+        let parts = parts.with_min_len(min_task_len(ELEMENT));
         parts.for_each(|(part, (mean, square))| {
             let x = &x[sizes.elements_of(part)];
             let sum: f64 = x.iter().map(|&x| f64::from(x)).sum();
@@ -269,7 +269,7 @@ impl Op for BatchNormStatistics {
         let n = sizes.count(step);
         let work = ELEMENT * self.rows * sizes.parts_of_plane();
         let channels = (0..self.channels).into_par_iter();
-        let channels = channels.with_min_len(items_of_a_task(work));
+        let channels = channels.with_min_len(min_task_len(work));
         let moments = channels.map(|channel| {
             let parts = || {
                 let parts = sizes.parts_of_channel(channel, step);

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::arithmetic::{ELEMENT, items_of_a_task};
+use super::arithmetic::{ELEMENT, min_task_len};
 use super::case::{Case, Random, Read};
 use super::{
     Args, Binding, Bindings, Cost, Element, Elements, ErrorBound, Launch, Op, Prelude, ReduceSum,
@@ -118,7 +118,7 @@ impl Op for BiasBackward {
 
     fn reference(&self, args: &mut Args<'_>) {
         let rows = args.input(0).par_chunks(self.area).zip(args.output());
-        let rows = rows.with_min_len(items_of_a_task(ELEMENT * self.area));
+        let rows = rows.with_min_len(min_task_len(ELEMENT * self.area));
         rows.for_each(|(row, sum)| {
             *sum = row.iter().map(|&gradient| f64::from(gradient)).sum::<f64>() as f32;
         });

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::arithmetic::{ELEMENT, items_of_a_task};
+use super::arithmetic::{ELEMENT, min_task_len};
 use super::case::{Case, Random, Read};
 use super::windows::Windows;
 use super::{
@@ -57,7 +57,7 @@ impl Op for Col2im {
         let len = g.kernel_area() * g.output_area();
         let planes = args.input(0).par_chunks(len);
         let planes = planes.zip(args.output().par_chunks_mut(g.input_area()));
-        let planes = planes.with_min_len(items_of_a_task(ELEMENT * len));
+        let planes = planes.with_min_len(min_task_len(ELEMENT * len));
         let padded = || vec![0f64; windows.len()];
         planes.for_each_init(padded, |padded, (columns, plane)| {
             padded.fill(0.0);

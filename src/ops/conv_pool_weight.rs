@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::arithmetic::{ELEMENT, items_of_a_task};
+use super::arithmetic::{ELEMENT, min_task_len};
 use super::conv_pool::{NO_PIXEL, SHADER, TILE};
 use super::conv_pool_sizes::{constants, cost, images, inputs, pooled_len, pooled_size, value_at};
 use super::{
@@ -99,7 +99,7 @@ impl Op for ConvPoolBackwardWeight {
         };
         let (d_weight, d_bias) = args.two_outputs();
         let kernels = d_weight.par_chunks_mut(s.fan_in()).zip(d_bias).enumerate();
-        let kernels = kernels.with_min_len(items_of_a_task(ELEMENT * s.batch * area));
+        let kernels = kernels.with_min_len(min_task_len(ELEMENT * s.batch * area));
         kernels.for_each(|(o, (d_weight, d_bias))| {
             let mut sums: Vec<f64> = d_weight.iter().map(|&value| before(value)).collect();
             let mut total = before(*d_bias);

@@ -1,6 +1,6 @@
 //! The sizes that all ops of a convolution share.
 
-use super::arithmetic::items_of_a_task;
+use super::arithmetic::min_task_len;
 use super::case::Random;
 use super::windows::Windows;
 use super::{Elements, Sum};
@@ -109,6 +109,6 @@ impl ConvSizes {
 
     /// The minimum number of images per task of the reference.
     pub(super) fn images_of_a_task(&self) -> usize {
-        items_of_a_task(self.flop() / (2 * self.batch))
+        min_task_len(self.flop() / (2 * self.batch))
     }
 }

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::arithmetic::{ELEMENT, items_of_a_task};
+use super::arithmetic::{ELEMENT, min_task_len};
 use super::case::{Case, Random, Read};
 use super::philox::{ROUNDS, philox};
 use super::{
@@ -98,7 +98,7 @@ impl Op for Dropout {
         let (step, share) = (args.step, self.kept_share());
         let input = args.input(0).par_chunks(4);
         let fours = args.output().par_chunks_mut(4).zip(input).enumerate();
-        let fours = fours.with_min_len(items_of_a_task(4 * ELEMENT));
+        let fours = fours.with_min_len(min_task_len(4 * ELEMENT));
         fours.for_each(|(four, (output, input))| {
             let kept = self.kept(step, four);
             for ((output, &value), kept) in output.iter_mut().zip(input).zip(kept) {

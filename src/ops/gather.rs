@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::arithmetic::{ELEMENT, items_of_a_task};
+use super::arithmetic::{ELEMENT, min_task_len};
 use super::case::{Case, Random};
 use super::{
     Args, Binding, Bindings, Content, Cost, Element, Elements, ErrorBound, Launch, Op, Prelude,
@@ -62,7 +62,7 @@ impl Gather {
         batch
             .par_chunks_mut(len)
             .enumerate()
-            .with_min_len(items_of_a_task(ELEMENT * len))
+            .with_min_len(min_task_len(ELEMENT * len))
             .for_each(|(row, pixels)| match sample_at(order, step, row) {
                 Some(sample) => {
                     for (pixel, &byte) in pixels.iter_mut().zip(&bytes[sample * len..]) {

@@ -3,7 +3,7 @@
 
 use rayon::prelude::*;
 
-use super::arithmetic::{Factor, Sums, items_of_a_task, tables};
+use super::arithmetic::{Factor, Sums, min_task_len, tables};
 use super::case::{Case, Random, Read};
 use super::element::tile_edges;
 use super::{
@@ -206,7 +206,7 @@ impl Op for Gemm {
         let [b_rows, b_columns] = tables([self.k, self.n], self.b.transposed);
         let len = self.m * self.n;
         let products = args.output().par_chunks_mut(len).enumerate();
-        let products = products.with_min_len(items_of_a_task(len * self.part_len()));
+        let products = products.with_min_len(min_task_len(len * self.part_len()));
         products.for_each(|(part, product)| {
             let (batch, split) = (part / self.split_k, part % self.split_k);
             let begin = (split * self.part_len()).min(self.k);

@@ -2,7 +2,7 @@
 
 use super::case::{Case, Random};
 use super::product::cases_of;
-use super::product_kernel::{Kernel, Worker};
+use super::product_kernel::{GemmKernel, Worker};
 use super::{Prelude, Shader};
 
 pub(super) const SHADER: Shader = Shader::new(
@@ -10,7 +10,7 @@ pub(super) const SHADER: Shader = Shader::new(
     include_str!("../../shaders/gemm_8x8.wgsl"),
 );
 
-pub(super) const KERNEL: Kernel = Kernel {
+pub(super) const KERNEL: GemmKernel = GemmKernel {
     entry_points: ["gemm_8x8", "gemm_8x8_sums"],
     shader: SHADER,
     tile: [8, 8],

@@ -3,7 +3,7 @@
 
 use super::case::{Case, Random};
 use super::product::cases_of;
-use super::product_kernel::{Kernel, Worker};
+use super::product_kernel::{GemmKernel, Worker};
 use super::{Prelude, Shader};
 
 pub(super) const SHADER: Shader = Shader::new(
@@ -16,7 +16,7 @@ pub(super) const SHADER: Shader = Shader::new(
     include_str!("../../shaders/gemm_broadcast.wgsl"),
 );
 
-pub(super) const KERNEL: Kernel = Kernel {
+pub(super) const KERNEL: GemmKernel = GemmKernel {
     entry_points: ["gemm_broadcast", "gemm_broadcast_sums"],
     shader: SHADER,
     tile: [32, 4],
@@ -28,7 +28,7 @@ pub(super) const KERNEL: Kernel = Kernel {
 };
 
 /// Loads B half as often, but takes twice as long to compile.
-pub(super) const TALL: Kernel = Kernel {
+pub(super) const TALL: GemmKernel = GemmKernel {
     entry_points: ["gemm_broadcast_tall", "gemm_broadcast_tall_sums"],
     tile: [64, 4],
     least_rows: 64,

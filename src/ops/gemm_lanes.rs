@@ -3,12 +3,12 @@
 use super::Shader;
 use super::case::{Case, Random};
 use super::product::cases_of;
-use super::product_kernel::{Kernel, TILE_PRELUDES, Worker};
+use super::product_kernel::{GemmKernel, TILE_PRELUDES, Worker};
 
 pub(super) const SHADER: Shader =
     Shader::new(TILE_PRELUDES, include_str!("../../shaders/gemm_lanes.wgsl"));
 
-pub(super) const KERNEL: Kernel = Kernel {
+pub(super) const KERNEL: GemmKernel = GemmKernel {
     entry_points: ["gemm_lanes", "gemm_lanes_sums"],
     shader: SHADER,
     tile: [4, 4],

@@ -3,7 +3,7 @@
 use super::Shader;
 use super::case::{Case, Random};
 use super::product::cases_of;
-use super::product_kernel::{Kernel, TILE_PRELUDES, Worker};
+use super::product_kernel::{GemmKernel, TILE_PRELUDES, Worker};
 
 pub(super) const SHADER: Shader = Shader::new(
     TILE_PRELUDES,
@@ -14,7 +14,7 @@ pub(super) const SHADER: Shader = Shader::new(
 const TILE: u64 = 32;
 const SLICE: u64 = 16;
 
-pub(super) const KERNEL: Kernel = Kernel {
+pub(super) const KERNEL: GemmKernel = GemmKernel {
     entry_points: ["gemm_workgroup", "gemm_workgroup_sums"],
     shader: SHADER,
     tile: [32, 32],

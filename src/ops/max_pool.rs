@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::arithmetic::{ELEMENT, items_of_a_task};
+use super::arithmetic::{ELEMENT, min_task_len};
 use super::case::{Case, Random, Read};
 use super::{
     Args, Binding, Bindings, Content, Cost, Element, Elements, ErrorBound, Launch, MaxPoolBackward,
@@ -78,7 +78,7 @@ impl Op for MaxPoolForward {
         let outputs = outputs[0].par_chunks_mut(g.output_area());
         let indices = indices[0].par_chunks_mut(g.output_area());
         let planes = planes.zip(outputs).zip(indices);
-        let planes = planes.with_min_len(items_of_a_task(ELEMENT * g.input_area()));
+        let planes = planes.with_min_len(min_task_len(ELEMENT * g.input_area()));
         planes.for_each(|((plane, outputs), indices)| {
             for (window, (output, index)) in windows.iter().zip(outputs.iter_mut().zip(indices)) {
                 // Branch-free: which pixel wins is unpredictable.

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::arithmetic::{ELEMENT, items_of_a_task};
+use super::arithmetic::{ELEMENT, min_task_len};
 use super::bound::{EPSILON, SMALLEST_NORMAL};
 use super::max_pool::{SHADER, input_len, output_len};
 use super::{
@@ -19,13 +19,13 @@ pub struct MaxPoolBackward {
     /// (N·C, H, W) and the window.
     pub geometry: WindowedPlanes,
     /// Each invocation writes the pixels of a whole window; the windows must [be
-    /// apart](Self::are_apart).
+    /// apart](Self::are_disjoint).
     pub disjoint: bool,
 }
 
 impl MaxPoolBackward {
     /// Whether windows tile the plane without overlap, gap or padding.
-    pub fn are_apart(geometry: &WindowedPlanes) -> bool {
+    pub fn are_disjoint(geometry: &WindowedPlanes) -> bool {
         let window = geometry.window;
         window.stride == window.kernel && window.padding == 0.into()
     }
@@ -64,7 +64,7 @@ fn scatter_planes(
     scatter: impl Fn(usize, &mut [f64]) + Sync,
 ) {
     let planes = d_input.par_chunks_mut(g.input_area()).enumerate();
-    let planes = planes.with_min_len(items_of_a_task(ELEMENT * g.input_area()));
+    let planes = planes.with_min_len(min_task_len(ELEMENT * g.input_area()));
     planes.for_each_init(Vec::new, |sums, (number, plane)| {
         sums.clear();
         sums.resize(plane.len(), 0f64);

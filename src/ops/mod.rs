@@ -91,7 +91,7 @@ pub(crate) use metrics::first_largest;
 pub use metrics::{METRIC_WORDS, Metrics};
 pub use mse::Mse;
 pub use product::{Epilogue, Product};
-pub use product_kernel::Kernel;
+pub use product_kernel::GemmKernel;
 pub use reduce::ReduceSum;
 pub use relu::{ReluBackward, ReluForward};
 pub use sgd::{Sgd, SgdMomentum};

@@ -3,10 +3,10 @@
 
 use rayon::prelude::*;
 
-use super::arithmetic::{Factor, Sums, items_of_a_task, tables};
+use super::arithmetic::{Factor, Sums, min_task_len, tables};
 use super::case::{Case, Random};
 use super::element::{passes, tile_edges};
-use super::product_kernel::{KERNELS, Kernel, Worker};
+use super::product_kernel::{GemmKernel, KERNELS, Worker};
 use super::{
     Args, Binding, Bindings, Cost, Element, Elements, ErrorBound, Launch, Op, Split, Sum, Variant,
     WORKGROUP_SIZE, flag, product_choice, product_split,
@@ -25,9 +25,9 @@ pub enum Epilogue {
         relu: bool,
     },
     /// Zero where `activated[m, n]` is not above zero: ReLU's gradient.
-    Masked,
+    ReluGradient,
     /// Also computes `row_sums[m] = Σₖ A[m, k]`: the gradient of a bias beside that of its weight.
-    Sums,
+    RowSums,
 }
 
 /// `product[n] (M, N) = epilogue(A[n] (M, K) × B[n] (K, N))` for a batch. Each factor may be stored
@@ -54,7 +54,7 @@ pub struct Product {
     /// Add to the outputs instead of overwriting them; not with a bias or a mask.
     pub accumulate: bool,
     /// The kernel to use.
-    pub kernel: &'static Kernel,
+    pub kernel: &'static GemmKernel,
     /// Invocations per workgroup.
     pub workgroup: u64,
 }
@@ -83,7 +83,7 @@ impl Product {
 
     /// The product with `kernel` and workgroups of size `workgroup`; `None` if the sizes do not
     /// fit.
-    pub(super) fn by(&self, kernel: &'static Kernel, workgroup: u64) -> Option<Self> {
+    pub(super) fn by(&self, kernel: &'static GemmKernel, workgroup: u64) -> Option<Self> {
         let fits = [self.m, self.n, self.k]
             .iter()
             .all(|size| size % kernel.multiple_of == 0);
@@ -99,7 +99,7 @@ impl Product {
 impl Op for Product {
     fn name(&self) -> &'static str {
         let [alone, with_sums] = self.kernel.entry_points;
-        if self.epilogue == Epilogue::Sums {
+        if self.epilogue == Epilogue::RowSums {
             with_sums
         } else {
             alone
@@ -110,10 +110,10 @@ impl Op for Product {
         let (b, product) = (self.batch * self.k * self.n, self.batch * self.m * self.n);
         let a = if self.a_shared { 1 } else { self.batch } * self.m * self.k;
         let extra = match self.epilogue {
-            Epilogue::Plain | Epilogue::Sums => b,
+            Epilogue::Plain | Epilogue::RowSums => b,
             Epilogue::Bias { of_rows: false, .. } => self.n,
             Epilogue::Bias { of_rows: true, .. } => self.m,
-            Epilogue::Masked => product,
+            Epilogue::ReluGradient => product,
         };
         let mut bindings = Bindings::new([
             Binding::read("a", a),
@@ -121,7 +121,7 @@ impl Op for Product {
             Binding::read("extra", extra),
             Binding::sum("product", product, self.accumulate),
         ]);
-        if self.epilogue == Epilogue::Sums {
+        if self.epilogue == Epilogue::RowSums {
             let row_sums = Binding::sum("row_sums", self.batch * self.m, self.accumulate);
             bindings.outputs.push(row_sums);
         }
@@ -144,7 +144,7 @@ impl Op for Product {
             }
         };
         let k = self.k as u64;
-        let sums = u64::from(self.epilogue == Epilogue::Sums);
+        let sums = u64::from(self.epilogue == Epilogue::RowSums);
         Launch::new(self.kernel.shader, invocations)
             .constants([
                 ("BATCH", self.batch as f64),
@@ -162,7 +162,7 @@ impl Op for Product {
                         Epilogue::Bias { of_rows: true, .. }
                     )),
                 ),
-                ("MASKED", flag(self.epilogue == Epilogue::Masked)),
+                ("MASKED", flag(self.epilogue == Epilogue::ReluGradient)),
                 (
                     "RELU",
                     flag(matches!(self.epilogue, Epilogue::Bias { relu: true, .. })),
@@ -229,7 +229,7 @@ impl Op for Product {
         };
         let len = self.m * self.n;
         let products = args.output().par_chunks_mut(len).enumerate();
-        let products = products.with_min_len(items_of_a_task(len * self.k));
+        let products = products.with_min_len(min_task_len(len * self.k));
         products.for_each(|(batch, product)| {
             let b = Factor {
                 values: &b[batch * self.k * self.n..],
@@ -240,7 +240,7 @@ impl Op for Product {
             sums.each_row(product, |[m, n], product, sums| {
                 let values = product.iter_mut().zip(sums);
                 match self.epilogue {
-                    Epilogue::Plain | Epilogue::Sums => {
+                    Epilogue::Plain | Epilogue::RowSums => {
                         for (product, sum) in values {
                             *product = (before(*product) + sum) as f32;
                         }
@@ -252,7 +252,7 @@ impl Op for Product {
                             *product = if passes { biased as f32 } else { 0.0 };
                         }
                     }
-                    Epilogue::Masked => {
+                    Epilogue::ReluGradient => {
                         let activated = &extra[(batch * self.m + m) * self.n + n..];
                         for ((product, sum), &activated) in values.zip(activated) {
                             let passes = activated > 0.0 || activated.is_nan();
@@ -262,7 +262,7 @@ impl Op for Product {
                 }
             });
         });
-        if self.epilogue == Epilogue::Sums {
+        if self.epilogue == Epilogue::RowSums {
             let sums: &mut [f32] = bytemuck::cast_slice_mut(args.outputs[1]);
             for (batch, sums) in sums.chunks_mut(self.m).enumerate() {
                 for (sum, total) in sums.iter_mut().zip(a(batch).row_sums()) {
@@ -312,7 +312,7 @@ impl Op for Product {
         }
         let gate = match self.epilogue {
             Epilogue::Bias { relu: true, .. } => return sum.rectified(&self.bound()),
-            Epilogue::Masked => args.float(2, index),
+            Epilogue::ReluGradient => args.float(2, index),
             _ => 1.0,
         };
         if passes(gate) {
@@ -330,7 +330,7 @@ impl Op for Product {
     /// The bias is one more product, by one; ReLU and the mask add no error.
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
         let mut bounds = vec![self.bound()];
-        if self.epilogue == Epilogue::Sums {
+        if self.epilogue == Epilogue::RowSums {
             bounds.push(ErrorBound::Sum { terms: self.k + 1 });
         }
         bounds
@@ -338,7 +338,7 @@ impl Op for Product {
 }
 
 /// Cases of one kernel, with every epilogue.
-pub(super) fn cases_of(kernel: &'static Kernel, random: &mut Random) -> Vec<Case> {
+pub(super) fn cases_of(kernel: &'static GemmKernel, random: &mut Random) -> Vec<Case> {
     let epilogues = [
         Epilogue::Plain,
         Epilogue::Bias {
@@ -349,8 +349,8 @@ pub(super) fn cases_of(kernel: &'static Kernel, random: &mut Random) -> Vec<Case
             of_rows: false,
             relu: true,
         },
-        Epilogue::Masked,
-        Epilogue::Sums,
+        Epilogue::ReluGradient,
+        Epilogue::RowSums,
     ];
     let step = kernel.multiple_of;
     let mut size = |largest: usize| (random.size(largest.div_ceil(step))) * step;
@@ -365,7 +365,7 @@ pub(super) fn cases_of(kernel: &'static Kernel, random: &mut Random) -> Vec<Case
             workgroup,
             batch: random.size(3),
             a_shared: random.flag(),
-            accumulate: matches!(epilogue, Epilogue::Plain | Epilogue::Sums) && random.flag(),
+            accumulate: matches!(epilogue, Epilogue::Plain | Epilogue::RowSums) && random.flag(),
             ..Product::new(sizes, [random.flag(), random.flag()], epilogue)
         };
         Case::of_floats(product, random)

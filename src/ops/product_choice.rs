@@ -34,8 +34,8 @@ pub(super) fn text(product: &Product) -> String {
             of_rows: false,
             relu: true,
         } => ", bias, ReLU",
-        Epilogue::Masked => ", masked",
-        Epilogue::Sums => ", row sums",
+        Epilogue::ReluGradient => ", masked",
+        Epilogue::RowSums => ", row sums",
     };
     text
 }
@@ -62,7 +62,7 @@ mod tests {
         );
         let sums = Product {
             accumulate: true,
-            ..Product::new([32, 676, 32], [true, false], Epilogue::Sums)
+            ..Product::new([32, 676, 32], [true, false], Epilogue::RowSums)
         };
         assert_eq!(
             text(&sums),

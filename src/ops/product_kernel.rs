@@ -15,7 +15,7 @@ pub(super) const TILE_PRELUDES: &[Prelude] = &[
 ];
 
 /// A way to compute a [`Product`](super::Product): a file of `shaders/`, with two entry points.
-pub struct Kernel {
+pub struct GemmKernel {
     /// Its entry points: the product alone, and with row sums of A.
     pub(super) entry_points: [&'static str; 2],
     /// Its WGSL.
@@ -35,13 +35,13 @@ pub struct Kernel {
     pub(super) subgroups: bool,
 }
 
-impl PartialEq for Kernel {
+impl PartialEq for GemmKernel {
     fn eq(&self, other: &Self) -> bool {
         self.entry_points == other.entry_points
     }
 }
 
-impl fmt::Debug for Kernel {
+impl fmt::Debug for GemmKernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.entry_points[0])
     }
@@ -60,7 +60,7 @@ pub(super) enum Worker {
 }
 
 /// All kernels; the first fits all sizes.
-pub(super) const KERNELS: [&Kernel; 7] = [
+pub(super) const KERNELS: [&GemmKernel; 7] = [
     &gemm_4x4::KERNEL,
     &gemm_8x8::KERNEL,
     &gemm_broadcast::KERNEL,

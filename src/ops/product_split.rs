@@ -11,7 +11,7 @@ use super::{
 pub(super) fn split(product: &Product, longest: u64) -> Option<Split> {
     // The last iteration of a loop only finds its end.
     let parts = (product.k as u64).div_ceil(longest.max(2) - 1) as usize;
-    let has_sums = product.epilogue == Epilogue::Sums;
+    let has_sums = product.epilogue == Epilogue::RowSums;
     if parts < 2 || (has_sums && product.a_shared) {
         return None;
     }
@@ -25,7 +25,7 @@ pub(super) fn split(product: &Product, longest: u64) -> Option<Split> {
     };
     split.step(gemm, &[Slot::Input(0), Slot::Input(1)], &[partial]);
 
-    let ends_here = matches!(product.epilogue, Epilogue::Plain | Epilogue::Sums);
+    let ends_here = matches!(product.epilogue, Epilogue::Plain | Epilogue::RowSums);
     let sum = if ends_here {
         Slot::Output(0)
     } else {
@@ -65,11 +65,11 @@ pub(super) fn split(product: &Product, longest: u64) -> Option<Split> {
                 );
             }
         }
-        Epilogue::Masked => {
+        Epilogue::ReluGradient => {
             let mask = ReluBackward { len: batch * len };
             split.step(mask, &[Slot::Input(2), sum], &[Slot::Output(0)]);
         }
-        Epilogue::Sums => {
+        Epilogue::RowSums => {
             let rows = match product.a_transposed {
                 true => ReduceSum::of_groups(batch, k, m),
                 false => ReduceSum::of_groups(batch * m, k, 1),

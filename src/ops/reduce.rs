@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::arithmetic::{ELEMENT, items_of_a_task};
+use super::arithmetic::{ELEMENT, min_task_len};
 use super::case::{Case, Random};
 use super::{
     Args, Binding, Bindings, Cost, Element, Elements, ErrorBound, Launch, Op, Prelude, Shader,
@@ -124,7 +124,7 @@ impl Op for ReduceSum {
             let first = group * self.parts;
             let partials = &partials[(first + begin) * self.len..(first + end) * self.len];
             let pieces = output.par_chunks_mut(PIECE).enumerate();
-            let pieces = pieces.with_min_len(items_of_a_task(ELEMENT * PIECE * self.parts));
+            let pieces = pieces.with_min_len(min_task_len(ELEMENT * PIECE * self.parts));
             pieces.for_each(|(i, piece)| {
                 let mut sums = [0f64; PIECE];
                 if self.accumulate {

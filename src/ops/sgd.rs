@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::arithmetic::{ELEMENT, items_of_a_task};
+use super::arithmetic::{ELEMENT, min_task_len};
 use super::case::{Case, Random};
 use super::{
     Args, Binding, Bindings, Cost, Element, Elements, ErrorBound, Launch, Op, Prelude, Shader, Sum,
@@ -70,7 +70,7 @@ impl Op for Sgd {
         args.output()
             .par_iter_mut()
             .zip(gradients)
-            .with_min_len(items_of_a_task(ELEMENT))
+            .with_min_len(min_task_len(ELEMENT))
             .for_each(|(parameter, &gradient)| {
                 let before = f64::from(*parameter);
                 *parameter = (before - rate * (f64::from(gradient) + decay * before)) as f32;
@@ -125,7 +125,7 @@ impl Op for SgdMomentum {
         let gradients = args.input(0);
         let (parameters, velocity) = args.two_outputs();
         let state = parameters.par_iter_mut().zip(velocity).zip(gradients);
-        let state = state.with_min_len(items_of_a_task(ELEMENT));
+        let state = state.with_min_len(min_task_len(ELEMENT));
         state.for_each(|((parameter, velocity), &gradient)| {
             let before = f64::from(*parameter);
             let v = momentum * f64::from(*velocity) + f64::from(gradient) + decay * before;

@@ -191,7 +191,7 @@ impl Trial {
         trial.fill(bench, |probe| &probe.inputs).await?;
         // Exclude compilation at first use from the timing; some ops accumulate, so outputs are
         // filled last.
-        trial.executor.touch_node(0, &trial.step)?;
+        trial.executor.warm_up_node(0, &trial.step)?;
         trial.fill(bench, |probe| &probe.outputs).await?;
         Ok(trial)
     }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use super::foreign;
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::expand::{ConvKernel, ConvKernels};
+use crate::expand::{ConvStrategies, ConvStrategy};
 use crate::graph::Graph;
 use crate::notices::Notices;
 use crate::plan::Plan;
@@ -16,7 +16,7 @@ use crate::plan::Plan;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Choices {
     /// The strategy of each convolution, by its layer's name.
-    pub convs: ConvKernels,
+    pub convs: ConvStrategies,
     /// The variant of each op that has several, by [`Op::choice`](crate::ops::Op::choice).
     pub ops: BTreeMap<String, String>,
 }
@@ -42,7 +42,7 @@ impl FromStr for Choices {
         for line in text.lines() {
             let wrong = || Error::value("choices", "lines of `op: kernel`", format!("`{line}`"));
             let (of, chosen) = line.rsplit_once(": ").ok_or_else(wrong)?;
-            let conv = ConvKernel::ALL
+            let conv = ConvStrategy::ALL
                 .into_iter()
                 .find(|kernel| kernel.to_string() == chosen);
             match conv {

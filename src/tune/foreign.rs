@@ -7,7 +7,7 @@ use super::candidates::candidates;
 use super::choices::Choices;
 use crate::device::Device;
 use crate::error::Result;
-use crate::expand::ConvKernels;
+use crate::expand::ConvStrategies;
 use crate::graph::Graph;
 use crate::notices::Notices;
 use crate::ops::Op;
@@ -77,7 +77,7 @@ fn fitting(
     let Some(adapter) = device.adapter().filter(|adapter| !adapter.fits(&plan)) else {
         return Ok(plan);
     };
-    let usual = graph.fast(&ConvKernels::new())?;
+    let usual = graph.fast(&ConvStrategies::new())?;
     if !adapter.fits(&usual) {
         // Loading reports the limit that it exceeds.
         return Ok(plan);

@@ -19,7 +19,7 @@ use web_time::Instant;
 use crate::cache::Cache;
 use crate::device::Device;
 use crate::error::Result;
-use crate::expand::{ConvKernel, ConvKernels};
+use crate::expand::{ConvStrategies, ConvStrategy};
 use crate::gpu::{Adapter, Workbench};
 use crate::graph::Graph;
 use crate::notices::Notices;
@@ -137,7 +137,9 @@ pub async fn choose(
 fn on_the_reference(graph: &Graph) -> Choices {
     let layers = graph.convolutions().into_iter();
     Choices {
-        convs: layers.map(|layer| (layer, ConvKernel::Implicit)).collect(),
+        convs: layers
+            .map(|layer| (layer, ConvStrategy::Implicit))
+            .collect(),
         ops: BTreeMap::new(),
     }
 }
@@ -148,7 +150,7 @@ fn on_the_reference(graph: &Graph) -> Choices {
 /// As [`Graph::fast`].
 fn checksum(graph: &Graph) -> Result<String> {
     let mut hasher = DefaultHasher::new();
-    for node in graph.fast(&ConvKernels::new())?.nodes() {
+    for node in graph.fast(&ConvStrategies::new())?.nodes() {
         identity(node.op.as_ref()).hash(&mut hasher);
     }
     SHADERS.hash(&mut hasher);
@@ -171,11 +173,11 @@ struct Tuner<'a> {
 impl Tuner<'_> {
     /// For each convolution, the strategy with the least total time of its ops; strategies that the
     /// budget leaves unmeasured are ignored.
-    async fn convolutions(&mut self, graph: &Graph) -> Result<ConvKernels> {
-        let mut chosen = ConvKernels::new();
+    async fn convolutions(&mut self, graph: &Graph) -> Result<ConvStrategies> {
+        let mut chosen = ConvStrategies::new();
         for layer in graph.convolutions() {
             let mut plans = Vec::new();
-            for kernel in ConvKernel::ALL {
+            for kernel in ConvStrategy::ALL {
                 let mut convs = chosen.clone();
                 convs.insert(layer.clone(), kernel);
                 let plan = graph.fast(&convs)?;

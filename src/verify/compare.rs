@@ -19,15 +19,15 @@ pub struct OutputReport {
     /// that must be equal is not.
     pub ulp: f64,
     /// Largest error as a fraction of the bound; ≤ 1 passes.
-    pub of_bound: f64,
+    pub error_ratio: f64,
     /// Its element: flat index, the adapter's value, the reference's.
     pub at: (usize, f32, f32),
 }
 
 impl OutputReport {
     /// Whether every element is within the op's bound.
-    pub fn is_right(&self) -> bool {
-        self.of_bound <= 1.0
+    pub fn passes(&self) -> bool {
+        self.error_ratio <= 1.0
     }
 }
 
@@ -84,7 +84,7 @@ pub(super) async fn check_node(
             tensor: tensor.name.clone(),
             shape: tensor.shape.to_string(),
             ulp: worst.ulp,
-            of_bound: worst.of_bound,
+            error_ratio: worst.error_ratio,
             at: (
                 worst.at,
                 f32::from_bits(got[worst.at]),
@@ -144,17 +144,17 @@ fn args<'a>(inputs: &'a [Vec<u32>], outputs: &'a mut [Vec<u32>], step: &'a Step)
 #[derive(Debug, Default)]
 struct Worst {
     ulp: f64,
-    of_bound: f64,
+    error_ratio: f64,
     at: usize,
 }
 
 impl Worst {
     /// Infinite if any word is wrong.
-    fn of_words(got: &[u32], is_right: impl Fn(usize, u32) -> bool) -> Self {
-        let wrong = (0..got.len()).find(|&at| !is_right(at, got[at]));
+    fn of_words(got: &[u32], passes: impl Fn(usize, u32) -> bool) -> Self {
+        let wrong = (0..got.len()).find(|&at| !passes(at, got[at]));
         wrong.map_or_else(Worst::default, |at| Worst {
             ulp: f64::INFINITY,
-            of_bound: f64::INFINITY,
+            error_ratio: f64::INFINITY,
             at,
         })
     }
@@ -171,9 +171,9 @@ impl Worst {
             let finite = |x: f64| if x.is_nan() { f64::INFINITY } else { x };
             let error = (f64::from(got) - f64::from(expected)).abs();
             worst.ulp = worst.ulp.max(finite(error / ulp(expected)));
-            let of_bound = finite(error / allowed);
-            if of_bound > worst.of_bound {
-                (worst.of_bound, worst.at) = (of_bound, at);
+            let error_ratio = finite(error / allowed);
+            if error_ratio > worst.error_ratio {
+                (worst.error_ratio, worst.at) = (error_ratio, at);
             }
         }
         worst
@@ -201,10 +201,10 @@ mod tests {
     #[test]
     fn errors_that_are_no_numbers_are_infinite() {
         let worst = Worst::of_floats(&[f32::NAN, 1.0], &[1.0, 1.0], &[0.1, 0.1]);
-        assert_eq!(worst.of_bound, f64::INFINITY);
+        assert_eq!(worst.error_ratio, f64::INFINITY);
         let worst = Worst::of_floats(&[f32::NAN], &[f32::NAN], &[0.0]);
-        assert_eq!(worst.of_bound, 0.0);
+        assert_eq!(worst.error_ratio, 0.0);
         let worst = Worst::of_floats(&[1.0, 2.0], &[1.0, 2.5], &[0.0, 0.25]);
-        assert_eq!((worst.of_bound, worst.at), (2.0, 1));
+        assert_eq!((worst.error_ratio, worst.at), (2.0, 1));
     }
 }

@@ -48,7 +48,7 @@ pub struct GradientReport {
 
 impl GradientReport {
     /// The error as a fraction of the bound; ≤ 1 passes.
-    pub fn of_bound(&self) -> f64 {
+    pub fn error_ratio(&self) -> f64 {
         let error = (self.gradient - self.difference).abs();
         let ratio = error / self.allowed;
         match error {
@@ -59,8 +59,8 @@ impl GradientReport {
     }
 
     /// Whether the two agree.
-    pub fn is_right(&self) -> bool {
-        self.of_bound() <= 1.0
+    pub fn passes(&self) -> bool {
+        self.error_ratio() <= 1.0
     }
 }
 
@@ -329,10 +329,10 @@ mod tests {
             difference,
             allowed,
         };
-        assert!(report(0.0, -0.0, 0.0).is_right());
-        assert!(!report(1.0, 0.0, 0.0).is_right());
-        assert!(!report(f64::NAN, 0.0, 1.0).is_right());
-        assert!(!report(1.0, 1.5, f64::NAN).is_right());
-        assert_eq!(report(1.0, 1.5, 0.25).of_bound(), 2.0);
+        assert!(report(0.0, -0.0, 0.0).passes());
+        assert!(!report(1.0, 0.0, 0.0).passes());
+        assert!(!report(f64::NAN, 0.0, 1.0).passes());
+        assert!(!report(1.0, 1.5, f64::NAN).passes());
+        assert_eq!(report(1.0, 1.5, 0.25).error_ratio(), 2.0);
     }
 }

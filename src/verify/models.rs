@@ -1,7 +1,7 @@
 //! The models of verification: together they use every layer, loss and option.
 
 use crate::error::Result;
-use crate::expand::ConvKernel;
+use crate::expand::ConvStrategy;
 use crate::graph::{Graph, Module};
 use crate::loss::{Loss, Reduction};
 use crate::nn::models::{ResNet8, larger, tutorial};
@@ -19,7 +19,7 @@ pub struct Subject {
     /// The training options.
     pub training: Training,
     /// If set, run its fused plan with this strategy for every convolution; else the readable plan.
-    pub fused: Option<ConvKernel>,
+    pub fused: Option<ConvStrategy>,
 }
 
 impl Subject {
@@ -41,13 +41,13 @@ impl Subject {
 /// remaining options; then the same in fused plans, with every convolution strategy.
 pub fn built_in() -> Vec<Subject> {
     let mut subjects = models(None);
-    for kernel in ConvKernel::ALL {
+    for kernel in ConvStrategy::ALL {
         subjects.extend(models(Some(kernel)));
     }
     subjects
 }
 
-fn models(fused: Option<ConvKernel>) -> Vec<Subject> {
+fn models(fused: Option<ConvStrategy>) -> Vec<Subject> {
     let suffix = fused.map_or_else(String::new, |kernel| format!(", fused, {kernel}"));
     let subject = |name: &str, model: Sequential, training| Subject {
         name: format!("{name}{suffix}"),

@@ -4,7 +4,7 @@ use super::large::Checker;
 use super::{OutputReport, lanes};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::expand::ConvKernel;
+use crate::expand::ConvStrategy;
 use crate::graph::Graph;
 use crate::loss::{Loss, Reduction};
 use crate::nn::{
@@ -32,9 +32,9 @@ pub struct NetworkReport {
 
 impl NetworkReport {
     /// Whether every output is within its bound, or the network was refused.
-    pub fn is_right(&self) -> bool {
+    pub fn passes(&self) -> bool {
         let outputs = self.outputs.iter().flatten();
-        outputs.into_iter().all(OutputReport::is_right)
+        outputs.into_iter().all(OutputReport::passes)
     }
 }
 
@@ -137,7 +137,7 @@ fn draw(random: &mut Random) -> Option<(String, Plan)> {
     .dataset(batch_size + random.below(9))
     .accumulate(random.flag());
     let kernels = [None, Some(0), Some(1), Some(2), Some(3)][random.below(5)];
-    let kernels = kernels.map(|at: usize| ConvKernel::ALL[at]);
+    let kernels = kernels.map(|at: usize| ConvStrategy::ALL[at]);
     let plan = lower(&model, &training, kernels, random)?;
     let way = kernels.map_or_else(
         || "readable".to_owned(),
@@ -181,7 +181,7 @@ fn optimizer(random: &mut Random) -> Optimizer {
 fn lower(
     model: &Sequential,
     training: &Training,
-    kernel: Option<ConvKernel>,
+    kernel: Option<ConvStrategy>,
     random: &mut Random,
 ) -> Option<Plan> {
     let graph = Graph::training(model, training).ok()?;

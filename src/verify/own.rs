@@ -16,9 +16,9 @@ pub struct OpsReport {
 
 impl OpsReport {
     /// Whether every output and every gradient is within its bound.
-    pub fn is_right(&self) -> bool {
-        self.outputs.iter().all(OutputReport::is_right)
-            && self.gradients.iter().all(GradientReport::is_right)
+    pub fn passes(&self) -> bool {
+        self.outputs.iter().all(OutputReport::passes)
+            && self.gradients.iter().all(GradientReport::passes)
     }
 }
 

@@ -79,15 +79,15 @@ pub struct Report {
 
 impl Report {
     /// Whether every output and every gradient is within its bound.
-    pub fn is_right(&self) -> bool {
+    pub fn passes(&self) -> bool {
         let outputs = self.models.iter().flat_map(|model| &model.outputs);
         self.ops
             .iter()
             .chain(outputs)
             .chain(&self.large)
-            .all(OutputReport::is_right)
-            && self.networks.iter().all(NetworkReport::is_right)
-            && self.gradients.iter().all(GradientReport::is_right)
+            .all(OutputReport::passes)
+            && self.networks.iter().all(NetworkReport::passes)
+            && self.gradients.iter().all(GradientReport::passes)
     }
 }
 

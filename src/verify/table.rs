@@ -18,7 +18,7 @@ impl fmt::Display for Report {
         write_large(f, &self.large)?;
         write_networks(f, &self.networks)?;
         write_counts(f, self)?;
-        f.write_str(match self.is_right() {
+        f.write_str(match self.passes() {
             true => "Every result is within its bound.",
             false => "WRONG RESULTS: see above.",
         })
@@ -30,9 +30,9 @@ fn write_model(f: &mut fmt::Formatter<'_>, model: &ModelReport) -> fmt::Result {
     heading(f, "op", &what)?;
     let key = |report: &OutputReport| (report.op, report.tensor.clone());
     for group in groups(&model.outputs, key) {
-        let worst = worst(&group, |report| report.of_bound);
+        let worst = worst(&group, |report| report.error_ratio);
         let what = format!("{} {}", worst.tensor, worst.shape);
-        line(f, worst.op, &what, worst.ulp, worst.of_bound)?;
+        line(f, worst.op, &what, worst.ulp, worst.error_ratio)?;
         write_fault(f, worst)?;
     }
     let Drift {
@@ -53,9 +53,9 @@ fn write_ops(f: &mut fmt::Formatter<'_>, reports: &[OutputReport]) -> fmt::Resul
     // A tensor is named `gemm.3.0.product`: family, round, number, binding.
     let binding = |report: &OutputReport| report.tensor.rsplit('.').next().map(str::to_owned);
     for group in groups(reports, |report| (report.op, binding(report))) {
-        let worst = worst(&group, |report| report.of_bound);
+        let worst = worst(&group, |report| report.error_ratio);
         let what = format!("{}, {}", binding(worst).unwrap_or_default(), group.len());
-        line(f, worst.op, &what, worst.ulp, worst.of_bound)?;
+        line(f, worst.op, &what, worst.ulp, worst.error_ratio)?;
         write_fault(f, worst)?;
     }
     writeln!(f)
@@ -65,9 +65,9 @@ fn write_large(f: &mut fmt::Formatter<'_>, reports: &[OutputReport]) -> fmt::Res
     heading(f, "op at large sizes", "output, sizes; some elements")?;
     let output = |report: &OutputReport| report.tensor.split('.').next().map(str::to_owned);
     for group in groups(reports, |report| (report.op, output(report))) {
-        let worst = worst(&group, |report| report.of_bound);
+        let worst = worst(&group, |report| report.error_ratio);
         let what = format!("{}, {}", output(worst).unwrap_or_default(), group.len());
-        line(f, worst.op, &what, worst.ulp, worst.of_bound)?;
+        line(f, worst.op, &what, worst.ulp, worst.error_ratio)?;
         write_fault(f, worst)?;
     }
     writeln!(f)
@@ -80,7 +80,7 @@ fn write_networks(f: &mut fmt::Formatter<'_>, reports: &[NetworkReport]) -> fmt:
             Err(why) => writeln!(f, "random network refused: {network}: {why}")?,
             Ok(outputs) => {
                 writeln!(f, "random network, {} outputs: {network}", outputs.len())?;
-                let wrong = outputs.iter().filter(|output| !output.is_right());
+                let wrong = outputs.iter().filter(|output| !output.passes());
                 wrong
                     .into_iter()
                     .try_for_each(|output| write_fault(f, output))?;
@@ -95,11 +95,11 @@ fn write_gradients(f: &mut fmt::Formatter<'_>, reports: &[GradientReport]) -> fm
     // An op prints as `Gemm { batch: 2, … }`.
     let op = |report: &GradientReport| report.of.split(' ').next().map(str::to_owned);
     for group in groups(reports, |report| (report.op, op(report), report.by)) {
-        let worst = worst(&group, GradientReport::of_bound);
+        let worst = worst(&group, GradientReport::error_ratio);
         let of = op(worst).unwrap_or_default();
         let what = format!("{of}, {}, {}", worst.by, group.len());
-        line(f, worst.op, &what, f64::NAN, worst.of_bound())?;
-        if !worst.is_right() {
+        line(f, worst.op, &what, f64::NAN, worst.error_ratio())?;
+        if !worst.passes() {
             let GradientReport {
                 of,
                 gradient,
@@ -141,18 +141,27 @@ fn heading(f: &mut fmt::Formatter<'_>, first: &str, second: &str) -> fmt::Result
 }
 
 /// A line of a table; a NaN error in ulp is left out.
-fn line(f: &mut fmt::Formatter<'_>, op: &str, what: &str, ulp: f64, of_bound: f64) -> fmt::Result {
-    let verdict = if of_bound <= 1.0 { "right" } else { "WRONG" };
+fn line(
+    f: &mut fmt::Formatter<'_>,
+    op: &str,
+    what: &str,
+    ulp: f64,
+    error_ratio: f64,
+) -> fmt::Result {
+    let verdict = if error_ratio <= 1.0 { "right" } else { "WRONG" };
     let ulp = match ulp.is_nan() {
         true => String::new(),
         false if ulp < 1e5 => format!("{ulp:.1}"),
         false => format!("{ulp:.0e}"),
     };
-    writeln!(f, "{op:<22} {what:<48} {ulp:>8} {of_bound:>9.4} {verdict}")
+    writeln!(
+        f,
+        "{op:<22} {what:<48} {ulp:>8} {error_ratio:>9.4} {verdict}"
+    )
 }
 
 fn write_fault(f: &mut fmt::Formatter<'_>, report: &OutputReport) -> fmt::Result {
-    if report.is_right() {
+    if report.passes() {
         return Ok(());
     }
     let (at, got, expected) = report.at;

@@ -171,7 +171,7 @@ fn loops_as_long_as_they_may_be_are_whole() {
         .iter()
         .map(|op| longest(granted.min(65_535), op))
         .collect();
-    let product = |size: usize| Product::new([64, 4, 4 * size], [false, true], Epilogue::Sums);
+    let product = |size: usize| Product::new([64, 4, 4 * size], [false, true], Epilogue::RowSums);
     for kernel in product(1).variants() {
         let named = |size: usize| {
             let mut variants = product(size).variants().into_iter();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::common;
-use wgrad::expand::ConvKernel;
+use wgrad::expand::ConvStrategy;
 use wgrad::graph::Graph;
 use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Training};
 use wgrad::ops::{BiasBackward, Epilogue, Gemm, Op, Operand, Product, ReduceSum, Step};
@@ -82,8 +82,8 @@ fn every_kernel_of_a_product_counts_all_its_ones() {
             },
             1.0,
         ),
-        (Epilogue::Masked, 0.0),
-        (Epilogue::Sums, 0.0),
+        (Epilogue::ReluGradient, 0.0),
+        (Epilogue::RowSums, 0.0),
     ];
     let subgroups = device
         .adapter()
@@ -91,7 +91,7 @@ fn every_kernel_of_a_product_counts_all_its_ones() {
     for (epilogue, added) in epilogues {
         for transposed in [[false, true], [true, false]] {
             // The longest K for two epilogues, one past the plainest kernel's loop for the others.
-            let is_plain = matches!(epilogue, Epilogue::Plain | Epilogue::Sums);
+            let is_plain = matches!(epilogue, Epilogue::Plain | Epilogue::RowSums);
             let k = if is_plain { k } else { CUT + 8 };
             let product = Product::new([64, 4, k], transposed, epilogue);
             for variant in product.variants() {
@@ -204,7 +204,7 @@ fn check(device: &Device, name: &str, plan: Plan) -> bool {
         };
         let step = Step::new(0, samples as u32, 0, 0.01);
         for report in lockstep(gpu, &Phase::TRAIN, &step).await? {
-            assert!(report.is_right(), "{name}: {report:?}");
+            assert!(report.passes(), "{name}: {report:?}");
         }
         Ok::<_, wgrad::Error>(())
     });
@@ -253,14 +253,14 @@ fn large_batches_and_images_are_right_in_lockstep() {
         let graph = Graph::training(&model, &training_on(sample, batch)).unwrap();
         let size = format!("{sample:?} × {batch}");
         // What writes no columns fits any adapter.
-        let must_run = |kernel| batch < 4096 || kernel == Some(ConvKernel::Implicit);
+        let must_run = |kernel| batch < 4096 || kernel == Some(ConvStrategy::Implicit);
         let ran = check(
             &device,
             &format!("{size}, readable"),
             graph.readable().unwrap(),
         );
         assert!(ran || !must_run(None));
-        for kernel in ConvKernel::ALL {
+        for kernel in ConvStrategy::ALL {
             let kernels = graph
                 .convolutions()
                 .into_iter()
@@ -328,7 +328,7 @@ fn batches_larger_than_the_data_set_pass_their_checks() {
     let Some(device) = common::gpu() else { return };
     let training = training_on([1, 28, 28], 64).dataset(5);
     let mut model = network(1);
-    for kernel in [ConvKernel::Gathered, ConvKernel::Columns] {
+    for kernel in [ConvStrategy::Gathered, ConvStrategy::Columns] {
         let graph = Graph::training(&model, &training).unwrap();
         let layers = graph.convolutions().into_iter();
         let convs = layers.map(|layer| (layer, kernel)).collect();

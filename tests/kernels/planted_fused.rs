@@ -157,7 +157,7 @@ pub fn mutants() -> Vec<Planted> {
         ),
         (
             "mask forgotten",
-            product("gemm_4x4/16", Epilogue::Masked),
+            product("gemm_4x4/16", Epilogue::ReluGradient),
             "MASKED && ",
             "false && ",
         ),
@@ -169,7 +169,7 @@ pub fn mutants() -> Vec<Planted> {
         ),
         (
             "last column of A left out",
-            product("gemm_4x4/16", Epilogue::Sums),
+            product("gemm_4x4/16", Epilogue::RowSums),
             "sums += a_column(tile.z, tile.x, k)",
             "sums += select(a_column(tile.z, tile.x, k), vec4<f32>(), k == K - 1u)",
         ),
@@ -193,13 +193,13 @@ pub fn mutants() -> Vec<Planted> {
         ),
         (
             "mask of another row",
-            product("gemm_8x8/64", Epilogue::Masked),
+            product("gemm_8x8/64", Epilogue::ReluGradient),
             "passes_four(extra[index])",
             "passes_four(extra[index / 2u])",
         ),
         (
             "sums of the first rows only",
-            product("gemm_8x8/64", Epilogue::Sums),
+            product("gemm_8x8/64", Epilogue::RowSums),
             "sum_rows(tile.z, tile.x + 4u)",
             "sum_rows(tile.z, tile.x)",
         ),
@@ -356,7 +356,7 @@ pub fn mutants() -> Vec<Planted> {
             "select(0u, winner, passes)",
         ),
     ];
-    let subgroup = product("gemm_subgroup/64", Epilogue::Sums);
+    let subgroup = product("gemm_subgroup/64", Epilogue::RowSums);
     planted.extend([
         (
             "a row of another lane",
@@ -372,7 +372,7 @@ pub fn mutants() -> Vec<Planted> {
         ),
         (
             "sums of the first eight rows only",
-            product("gemm_broadcast/16", Epilogue::Sums),
+            product("gemm_broadcast/16", Epilogue::RowSums),
             "half.own_sums[3]",
             "half.own_sums[0]",
         ),
@@ -384,7 +384,7 @@ pub fn mutants() -> Vec<Planted> {
         ),
         (
             "sums of a tall tile's upper half only",
-            product("gemm_broadcast_tall/64", Epilogue::Sums),
+            product("gemm_broadcast_tall/64", Epilogue::RowSums),
             "at.x + HALF_M, at.y, tile.lower);\n}",
             "at.x, at.y, tile.lower);\n}",
         ),

@@ -39,12 +39,12 @@ fn products() -> Vec<Fault> {
         ("gemm_workgroup", LONG / 2, "k < K - 16u; k"),
     ];
     for (kernel, k, to) in short {
-        for epilogue in [Epilogue::Plain, Epilogue::Masked] {
+        for epilogue in [Epilogue::Plain, Epilogue::ReluGradient] {
             faults.push((product(kernel, k, epilogue), "k < K; k", to));
         }
     }
     for kernel in ["gemm_broadcast", "gemm_broadcast_tall"] {
-        let product = product(kernel, LONG, Epilogue::Sums);
+        let product = product(kernel, LONG, Epilogue::RowSums);
         faults.push((product, "k < depth", "k + 4u < depth"));
     }
     faults

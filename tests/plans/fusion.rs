@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::common;
 use wgrad::data::Dataset;
 use wgrad::executor::Executor;
-use wgrad::expand::{ConvKernel, ConvKernels};
+use wgrad::expand::{ConvStrategies, ConvStrategy};
 use wgrad::graph::Graph;
 use wgrad::nn::Module;
 use wgrad::ops::Step;
@@ -22,7 +22,7 @@ fn graph(subject: &Subject) -> Graph {
     Graph::training(subject.model.as_ref(), &training).unwrap()
 }
 
-fn by(graph: &Graph, kernel: ConvKernel) -> ConvKernels {
+fn by(graph: &Graph, kernel: ConvStrategy) -> ConvStrategies {
     let layers = graph.convolutions().into_iter();
     layers.map(|layer| (layer, kernel)).collect()
 }
@@ -43,7 +43,7 @@ fn subjects() -> Vec<Subject> {
 fn a_step_of_the_tutorials_network_is_ten_ops() {
     let graph = graph(&subjects()[0]);
     assert_eq!(ops(&graph.readable().unwrap()).len(), 27);
-    let plan = graph.fast(&ConvKernels::new()).unwrap();
+    let plan = graph.fast(&ConvStrategies::new()).unwrap();
     let expected = [
         "conv_pool_forward",
         "gemm_4x4",
@@ -65,9 +65,9 @@ fn fused_convolutions_write_no_columns() {
     for subject in subjects() {
         let graph = graph(&subject);
         for kernel in [
-            ConvKernel::Implicit,
-            ConvKernel::Pooled,
-            ConvKernel::Gathered,
+            ConvStrategy::Implicit,
+            ConvStrategy::Pooled,
+            ConvStrategy::Gathered,
         ] {
             let convs = by(&graph, kernel);
             let fused = graph.fast(&convs).unwrap();
@@ -87,7 +87,7 @@ fn fused_plans_train_as_the_readable_one_does() {
         let graph = graph(&subject);
         let expected = train(&Device::cpu(), graph.readable().unwrap(), &subject);
         let largest = expected.iter().fold(0f32, |max, p| max.max(p.abs()));
-        for kernel in ConvKernel::ALL {
+        for kernel in ConvStrategy::ALL {
             let fused = graph.fast(&by(&graph, kernel)).unwrap();
             let got = train(&Device::cpu(), fused, &subject);
             for (got, expected) in got.iter().zip(&expected) {
@@ -157,7 +157,7 @@ fn tensors_share_memory_only_after_each_other() {
     for subject in subjects() {
         let graph = graph(&subject);
         let before = graph.readable().unwrap().words();
-        for kernel in ConvKernel::ALL {
+        for kernel in ConvStrategy::ALL {
             let plan = graph.fast(&by(&graph, kernel)).unwrap();
             assert!(plan.words() < before, "{}, {kernel}", subject.name);
             // Whose contents each buffer holds, as the step goes on.

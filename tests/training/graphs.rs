@@ -2,7 +2,7 @@
 
 use crate::common;
 use wgrad::data::Dataset;
-use wgrad::expand::ConvKernels;
+use wgrad::expand::ConvStrategies;
 use wgrad::graph::{Graph, Module, Training, Var, Weights};
 use wgrad::nn::models::ResNet8;
 use wgrad::nn::{BatchNorm2d, Conv2d, Flatten, Linear, ReLU, Residual, Sequential};
@@ -194,7 +194,7 @@ fn a_residual_network_trains_alike_by_both_plans() {
     let graph = Graph::training(&resnet(), &training([3, 8, 8], 2)).unwrap();
     let (readable, fast) = (
         graph.readable().unwrap(),
-        graph.fast(&ConvKernels::new()).unwrap(),
+        graph.fast(&ConvStrategies::new()).unwrap(),
     );
     let count = |plan: &wgrad::plan::Plan| plan.nodes_of(&Phase::TRAIN).count();
     println!("{} ops, {} fast", count(&readable), count(&fast));

@@ -36,7 +36,7 @@ fn report(device: &Device) -> &'static Report {
 fn this_adapter_is_right() {
     let Some(device) = common::gpu() else { return };
     let report = report(&device);
-    assert!(report.is_right(), "{report}");
+    assert!(report.passes(), "{report}");
     assert_eq!(report.models.len(), built_in().len());
     // Every family of ops has cases, and those with adjoints have gradients.
     let subgroups = device
@@ -96,7 +96,7 @@ fn every_op_is_right_at_large_sizes() {
     let Some(device) = common::gpu() else { return };
     let reports = &report(&device).large;
     for report in reports {
-        assert!(report.is_right(), "{report:?}");
+        assert!(report.passes(), "{report:?}");
     }
     let ops: BTreeSet<&str> = reports.iter().map(|report| report.op).collect();
     println!(
@@ -174,7 +174,7 @@ fn in_a_model_only_the_wrong_op_is_named() {
     let wrong: Vec<_> = report
         .outputs
         .iter()
-        .filter(|output| !output.is_right())
+        .filter(|output| !output.passes())
         .collect();
     assert!(!wrong.is_empty());
     for output in wrong {
