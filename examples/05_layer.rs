@@ -56,7 +56,8 @@ impl Function for Tied {
         site.forward(from_code, &[code, weight], &[output])
     }
 
-    /// `d_code = d_output × weightᵀ`, `d_weight = codeᵀ × d_output + d_codeᵀ × input`, `d_input = d_code × weight`.
+    /// `d_code = d_output × weightᵀ`, `d_weight = codeᵀ × d_output + d_codeᵀ × input`,
+    /// `d_input = d_code × weight`.
     fn backward(&self, site: &mut Site<'_, '_>) -> Result<()> {
         let (to_code, from_code, to_weight) = products(site);
         let (input, weight, code) = (site.input(0)?, site.input(1)?, site.plan().own("code")?);
