@@ -1,8 +1,8 @@
-//! Each kernel by itself, on what it reads in a training step, on the adapter that `WGRAD_ADAPTER` names
-//! (or the best): `cargo bench --bench kernels`.
+//! Each kernel alone, on its inputs in a training step, on the adapter named by `WGRAD_ADAPTER` (or
+//! the best): `cargo bench --bench kernels`.
 //!
-//! Of the larger model every op of the fused plans, by each way to compute a convolution; of the
-//! tutorial's only those that several kernels compute; and square products.
+//! Covers all ops of the larger model's fused plans, with each convolution kernel; of the
+//! tutorial's model only ops with several kernels; and square products.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -22,10 +22,10 @@ mod workload;
 
 use workload::{Alone, Model};
 
-/// A kernel that takes longer than this is not worth ten samples: its one run is printed instead.
+/// A kernel slower than this is run only once, which is printed, instead of sampled ten times.
 const TOO_LONG: Duration = Duration::from_millis(200);
 
-/// Benchmarks the kernels of a device, no op twice.
+/// Benchmarks the kernels of a device, each op once.
 struct Kernels<'a> {
     criterion: &'a mut Criterion,
     device: &'a Device,
@@ -54,7 +54,7 @@ fn kernels(criterion: &mut Criterion) {
 }
 
 impl Kernels<'_> {
-    /// The product of two square matrices by each kernel.
+    /// The product of two square matrices with each kernel.
     fn square(&mut self, size: usize) -> Result<()> {
         let is_software = self
             .device
@@ -71,7 +71,7 @@ impl Kernels<'_> {
         self.op(&name, &product, &inputs, Step::new(0, 1, 0, 0.0))
     }
 
-    /// Goes through a training step, and stops at each op to repeat it on what it reads there.
+    /// Runs a training step op by op, and benchmarks each op on its inputs there.
     fn of_plan(&mut self, model: &Model, conv: ConvStrategy) -> Result<()> {
         let graph = model.graph(model.batch)?;
         let layers = graph.convolutions().into_iter();
@@ -102,7 +102,7 @@ impl Kernels<'_> {
         Ok(())
     }
 
-    /// One op, by each kernel that the adapter can run.
+    /// One op with each kernel that the adapter can run.
     fn op(&mut self, name: &str, op: &dyn Op, inputs: &[Vec<u32>], step: Step) -> Result<()> {
         let mut variants = op.variants();
         if variants.is_empty() {
@@ -129,7 +129,7 @@ impl Kernels<'_> {
     }
 }
 
-/// The time of one run, where it is too long to be repeated.
+/// Benchmarks a kernel; if one run takes too long to be repeated, returns its time.
 fn bench(
     group: &mut BenchmarkGroup<'_, WallTime>,
     device: &Device,
@@ -138,7 +138,7 @@ fn bench(
     step: Step,
 ) -> Result<Option<Duration>> {
     let cost = op.cost();
-    // What a kernel is bound by, more often than not. FLOP are criterion's elements.
+    // A guess at the kernel's bottleneck. criterion's elements are FLOP.
     group.throughput(if cost.flop > 4 * cost.bytes {
         Throughput::Elements(cost.flop)
     } else {
@@ -158,7 +158,7 @@ fn bench(
     Ok(None)
 }
 
-/// Random bits as a float between 0 and 1.
+/// Random bits mapped to a float between 0 and 1.
 fn fraction(word: u32) -> u32 {
     (word as f32 / u32::MAX as f32).to_bits()
 }

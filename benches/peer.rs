@@ -1,5 +1,5 @@
-//! wgrad's side of the comparison with other frameworks in `benches/peers`: trains one of its two networks
-//! and prints one line of JSON.
+//! wgrad's side of the comparison with other frameworks in `benches/peers`: trains one of the two
+//! networks and prints one line of JSON.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 #[path = "../examples/common/mod.rs"]
@@ -15,7 +15,7 @@ use common::say;
 use wgrad::nn::models;
 use wgrad::{Config, Device, Error, Loss, Planning, Reduction, Result, Sgd, Trainer, data};
 
-/// Runs of which the median counts.
+/// Number of runs; the median is reported.
 const RUNS: usize = 3;
 
 /// Train one of the two networks of benches/peers, and print images per second.
@@ -43,7 +43,7 @@ struct Args {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Model {
-    // The aliases are what the networks were called before.
+    // The aliases are earlier names of the networks.
     #[value(alias = "seed")]
     Tutorial,
     #[value(alias = "big")]

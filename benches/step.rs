@@ -1,5 +1,5 @@
-//! Training steps of two models, fused and readable, on the adapter that `WGRAD_ADAPTER` names (or the
-//! best), and the smaller one on the CPU reference: `cargo bench --bench step`.
+//! Training steps of two models, fused and readable, on the adapter named by `WGRAD_ADAPTER` (or
+//! the best), and of the smaller one on the CPU reference: `cargo bench --bench step`.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use wgrad::{Device, Notices, Result, block_on};
 #[path = "common/mod.rs"]
 mod workload;
 
-/// Images of one submit.
+/// Images per submit.
 const IMAGES: usize = 256;
 
 fn training_steps(criterion: &mut Criterion) {

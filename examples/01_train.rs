@@ -23,7 +23,7 @@ async fn train() -> Result<()> {
         .with(Flatten)
         .with(Linear::new(2));
     let config = Config::new(Loss::CrossEntropy, Sgd::new(0.1).momentum(0.9));
-    // The best adapter of this machine; where there is none, the CPU reference.
+    // The best adapter of this machine, or the CPU reference if there is none.
     let device = Device::auto().await?;
     say!("{device}: {}", device.reason())?;
     let mut trainer = Trainer::new(&device, &model, &data, config).await?;
@@ -35,8 +35,8 @@ async fn train() -> Result<()> {
     say!("test accuracy {:.4}", report.accuracy)
 }
 
-/// Images of 8×8 bytes, each with a bright row (class 0) or a bright column (class 1). No two are alike, and those to
-/// test on have backgrounds of their own.
+/// Images of 8×8 bytes, each with a bright row (class 0) or a bright column (class 1). All are
+/// different, and the test images have other backgrounds than the training images.
 fn bars(numbers: Range<usize>) -> Samples {
     let mut samples = Samples::default();
     for number in numbers {

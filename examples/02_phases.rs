@@ -1,4 +1,4 @@
-//! Trains phase by phase, as PyTorch's loops do: forward, loss, backward, step, zero_grad.
+//! Trains phase by phase, like PyTorch's loops: forward, loss, backward, step, zero_grad.
 
 mod common;
 
@@ -8,7 +8,7 @@ use common::say;
 use wgrad::nn::{Training, models};
 use wgrad::{Device, Loss, Result, Session, Sgd, data};
 
-/// Rows of a batch.
+/// Batch size.
 const BATCH: usize = 32;
 
 fn main() -> ExitCode {
@@ -29,7 +29,7 @@ async fn train() -> Result<()> {
         let metrics = session.metrics().await?; // the loss phase; `loss` gives the loss alone
         session.backward()?;
         if step % 20 == 0 {
-            // Any tensor of the plan can be read, by its name.
+            // Any tensor of the plan can be read by name.
             let gradient = session.read("0.d_weight").await?;
             let norm = gradient.iter().map(|d| d * d).sum::<f32>().sqrt();
             say!(

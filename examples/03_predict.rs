@@ -1,4 +1,4 @@
-//! Saves a trained model to a file, and predicts by the file alone: classes and probabilities.
+//! Saves a trained model to a file, and predicts from the file alone: classes and probabilities.
 
 mod common;
 
@@ -10,7 +10,7 @@ use wgrad::data::{self, Dataset};
 use wgrad::nn::models;
 use wgrad::{Checkpoint, Config, Device, Loss, Predictor, Result, Sgd, Trainer};
 
-/// Test images that are shown.
+/// Number of test images shown.
 const SHOWN: usize = 8;
 
 fn main() -> ExitCode {
@@ -23,7 +23,7 @@ async fn predict() -> Result<()> {
     let file = std::env::temp_dir().join("wgrad_digits.safetensors");
     train(&device, &data, &file).await?;
 
-    // A checkpoint says what its model is, so none is needed here.
+    // A checkpoint contains its model, so none is needed here.
     let mut predictor = Predictor::from_checkpoint(&device, &Checkpoint::load(&file)?)?;
     let images = data.test.floats(0..data.test.len())?;
     let classes = predictor.classes(&images).await?;

@@ -1,4 +1,4 @@
-//! A model of your own: a struct of layers, whose `forward` says how they are joined.
+//! A custom model: a struct of layers whose `forward` connects them.
 
 mod common;
 
@@ -8,7 +8,7 @@ use common::say;
 use wgrad::nn::{Conv2d, Linear, MaxPool2d, Module, Var};
 use wgrad::{Adam, Config, Device, Loss, Result, Split, Trainer, data};
 
-/// Two branches that see areas of two sizes, and a way around both.
+/// Two branches with different filter sizes, and a shortcut around both.
 #[derive(Debug)]
 struct Branches {
     stem: Conv2d,
@@ -29,8 +29,8 @@ impl Branches {
 }
 
 impl Module for Branches {
-    /// A `Var` is a name for a value and may be read any number of times: gradients are added. The names of the layers
-    /// name their tensors: `stem.weight`.
+    /// A `Var` names a value and may be read any number of times: gradients are added. Layer names
+    /// are the prefixes of tensor names: `stem.weight`.
     fn forward<'g>(&self, x: Var<'g>) -> Result<Var<'g>> {
         let x = x.apply("stem", &self.stem)?.relu()?;
         let x = x.apply("pool", &MaxPool2d::new(2))?;

@@ -1,4 +1,4 @@
-//! A layer of your own, with its gradient, made of the library's ops.
+//! A custom layer, with its gradient, built from the library's ops.
 
 mod common;
 
@@ -12,14 +12,14 @@ use wgrad::plan::Init;
 use wgrad::shape::Shape;
 use wgrad::{Device, Error, Loss, Result, Session, Sgd};
 
-/// `output = input × weightᵀ × weight`: (N, F) seen along D directions, and put together again from these. Input and
-/// output (N, F), weight (D, F).
+/// `output = input × weightᵀ × weight`: (N, F) projected onto D directions and reconstructed from
+/// them. Input and output (N, F), weight (D, F).
 #[derive(Debug, Clone)]
 struct Tied {
     directions: usize,
 }
 
-/// The layer as a module: which tensors it has.
+/// The layer as a module: its tensors.
 impl Module for Tied {
     fn forward<'g>(&self, input: Var<'g>) -> Result<Var<'g>> {
         let fan_in = input.shape().dims()[1];
@@ -56,7 +56,8 @@ impl Function for Tied {
         site.forward(from_code, &[code, weight], &[output])
     }
 
-    /// `d_code = d_output × weightᵀ`, `d_weight = codeᵀ × d_output + d_codeᵀ × input`, `d_input = d_code × weight`.
+    /// `d_code = d_output × weightᵀ`, `d_weight = codeᵀ × d_output + d_codeᵀ × input`,
+    /// `d_input = d_code × weight`.
     fn backward(&self, site: &mut Site<'_, '_>) -> Result<()> {
         let (to_code, from_code, to_weight) = products(site);
         let (input, weight, code) = (site.input(0)?, site.input(1)?, site.plan().own("code")?);
@@ -77,7 +78,7 @@ impl Function for Tied {
         site.backward(first, &[code, d_output], &[d_weight])?;
         site.backward(second, &[d_code, input], &[d_weight])?;
 
-        // Nobody needs the gradient of a batch: then there is none.
+        // There is no gradient for the batch itself, which nothing needs.
         match site.d_input(0)? {
             Some(d_input) => site.backward(from_code, &[d_code, weight], &[d_input]),
             None => Ok(()),
@@ -101,7 +102,8 @@ fn main() -> ExitCode {
     common::run(check())
 }
 
-/// Holds the gradient to a central difference: along itself the loss rises by its square.
+/// Checks the gradient against a central difference: in the gradient's direction the loss rises by
+/// its square.
 async fn check() -> Result<()> {
     let model = Sequential::new()
         .with(Linear::new(6))

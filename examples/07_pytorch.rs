@@ -1,4 +1,5 @@
-//! Weights from PyTorch: `safetensors.torch.save_file(net.state_dict(), …)` there, a `Predictor` here.
+//! Weights from PyTorch: `safetensors.torch.save_file(net.state_dict(), …)` there, a `Predictor`
+//! here.
 
 mod common;
 
@@ -13,13 +14,14 @@ fn main() -> ExitCode {
 }
 
 async fn predict() -> Result<()> {
-    // The state_dict of the tutorial's network, as an nn.Sequential with random weights.
+    // The state_dict of the tutorial's network as an nn.Sequential with random weights.
     let weights = Checkpoint::load("tests/golden/torch_state.safetensors")?;
     for (name, (shape, _)) in &weights.tensors {
         say!("{name} {shape}")?;
     }
-    // Weights go by their names: a Sequential numbers its layers as PyTorch does, and a struct names them by
-    // `apply`, so that `nn::models::ResNet8` takes what a ResNet of torchvision's names has.
+    // Weights are matched by name: a Sequential numbers its layers as PyTorch does, and a struct
+    // names them with `apply`, so that `nn::models::ResNet8` loads weights with torchvision's
+    // ResNet names.
     let device = Device::auto().await?;
     let mut predictor = Predictor::new(&device, &models::tutorial(1), [1, 28, 28], &weights)?;
     let images = data::load_mnist("data/mnist")?.test.floats(0..8)?;
@@ -27,7 +29,7 @@ async fn predict() -> Result<()> {
     say!("logits of the first image {:.4?}", &logits[..10])?;
     say!("classes {:?}", predictor.classes(&images).await?)?;
 
-    // What PyTorch makes of the same images.
+    // PyTorch's logits for the same images.
     let torch = Checkpoint::load("tests/golden/torch_logits.safetensors")?;
     let (_, torch) = &torch.tensors["logits"];
     let differences = logits.iter().zip(torch).map(|(a, b)| (a - b).abs());

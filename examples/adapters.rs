@@ -1,4 +1,4 @@
-//! Lists the adapters of this machine, numbered as `--adapter` counts them.
+//! Lists the adapters of this machine with the numbers that `--adapter` takes.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod common;

@@ -19,7 +19,7 @@ fn main() -> std::process::ExitCode {
     }
 }
 
-/// Trains, and after a lost device once more where that was asked for.
+/// Trains, and starts again after a lost device if requested.
 fn run(mut args: cli::Args) -> Result<()> {
     args.check()?;
     let _folder = Checkpoints::lock(&args)?;
@@ -65,7 +65,7 @@ async fn train(
 
     let trained = epochs(args, checkpoints, metrics, &device, &data, &mut trainer).await;
     if let Ok(()) | Err(Error::Io { .. }) = trained {
-        // What cannot be said or written of the training is no reason to lose it.
+        // A failure to print or write metrics must not lose the training.
         checkpoints.finish(args, &trainer).await?;
     }
     trained

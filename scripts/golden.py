@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""Makes tests/golden/*.safetensors: PyTorch's results, in double precision, for the same inputs.
+"""Writes tests/golden/*.safetensors: PyTorch's results, in double precision, for the same inputs.
 
     python3 -m venv venv && venv/bin/pip install torch numpy safetensors
     venv/bin/python scripts/golden.py [ops|batch_norm|trajectories|residual ...]
 
 - `ops`: the outputs of random cases of every op. The cases come from `verify --dump`.
-- `batch_norm`: a step of batch normalisation and its gradients, for planes and for features, then its
-  output for the same values with its running statistics.
-- `tutorial`, `uneven`, `strided`, `residual`: the losses of 200 training steps on MNIST of four small
-  networks, from weights and batches that NumPy draws in f32. `residual` is ResNet-8; its file also has
-  the final state_dict, and its logits for eight images in evaluation.
+- `batch_norm`: a training step of batch normalisation and its gradients, for planes and for features,
+  then its output for the same values with the running statistics.
+- `tutorial`, `uneven`, `strided`, `residual`: the losses of 200 training steps of four small networks on
+  MNIST, with weights and batches drawn by NumPy in f32. `residual` is ResNet-8; its file also has the
+  final state_dict, and the logits of eight images in evaluation.
 
-The tests read the files; building and running need no PyTorch.
+The tests read the files; neither building nor running needs PyTorch.
 """
 
 import gzip
@@ -113,8 +113,8 @@ def networks():
         nn.Linear(676, 32), nn.ReLU(), nn.Linear(32, 10),
     )
     yield "tutorial", tutorial, mse, 32, dict(lr=0.01)
-    # Non-square filters, strides and paddings, overlapping pools, a convolution after another one,
-    # layers without bias, momentum and weight decay.
+    # Non-square filters, strides and paddings, overlapping pools, two convolutions in series, layers
+    # without bias, momentum and weight decay.
     uneven = nn.Sequential(
         nn.Conv2d(1, 3, (3, 2), stride=(2, 1), padding=(1, 0)), nn.ReLU(),
         nn.MaxPool2d((3, 2), stride=(1, 2), padding=(1, 0)),
@@ -180,7 +180,7 @@ class ResNet8(nn.Module):
 
 
 def coloured(images):
-    """(N, 1, 28, 28) as (N, 3, 32, 32): the image, its transpose and its mirror image, in a frame of zeros."""
+    """(N, 1, 28, 28) as (N, 3, 32, 32): the image, its transpose and its mirror image, padded with zeros."""
     framed = np.pad(images, ((0, 0), (0, 0), (2, 2), (2, 2)))
     return np.concatenate([framed, framed.transpose(0, 1, 3, 2), framed[..., ::-1]], 1)
 
@@ -232,7 +232,7 @@ def batch_norm():
     generator = np.random.default_rng(5)
     random = lambda *shape: generator.standard_normal(shape).astype(np.float32)
     tensors = {}
-    # Planes of one part, a multiple of four; of two, which are not; features; with and without ReLU.
+    # Planes of one part (a multiple of four) and of two (not a multiple), features; with and without ReLU.
     for name, shape, relu in [
         ("fours", (6, 5, 4, 6), False),
         ("relu", (5, 3, 11, 13), True),

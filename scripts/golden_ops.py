@@ -1,7 +1,7 @@
-"""Each op by PyTorch or NumPy in double precision. Used by golden.py.
+"""Each op in PyTorch or NumPy, in double precision. Used by golden.py.
 
-An op's function gets its constants, its step, and a function that reads a binding (inputs, and outputs
-as they were) as f64; it returns its outputs.
+An op's function takes its constants, its step, and a function that reads a binding as f64 (an input, or
+the previous contents of an output); it returns its outputs.
 """
 
 import numpy as np
@@ -78,7 +78,7 @@ OPS["max_pool_backward_disjoint"] = max_pool_backward
 
 
 def scattered(indices, gradients, pixels):
-    """Gradients of planes, each added at its index; those of NO_PIXEL go to a pixel that is cut off."""
+    """Gradients of planes, each added at its index; NO_PIXEL stands for an extra pixel, cut off later."""
     zeros = torch.zeros(len(indices), pixels + 1, dtype=torch.float64)
     return zeros.scatter_add(1, indices.clamp(max=pixels), gradients)[:, :pixels]
 
@@ -128,7 +128,7 @@ def conv_options(c):
 
 
 def samples_of(step, x):
-    """The samples of the step's rows."""
+    """The sample indices of the step's rows."""
     return x.words("order").numpy()[step["offset"] : step["offset"] + step["rows"]]
 
 
@@ -323,7 +323,7 @@ OPS["dropout_4"] = dropout
 
 
 def labels_of(c, step, x):
-    """Those of the step's rows."""
+    """The labels of the step's rows."""
     labels = gathered_labels(step, x, c["ROWS"]) if c.get("GATHERED") else x.words("labels")
     return labels[: step["rows"]]
 
@@ -365,7 +365,7 @@ def metrics(c, step, x):
 
 
 def with_metrics(c, step, x, of_rows):
-    """A loss's gradient, then the `metrics` of its rows."""
+    """The gradient of a loss, then the `metrics` of its rows."""
     row_loss, d_logits = of_rows(c, step, x)
     rows, slot = step["rows"], step["slot"]
     loss_sum, correct = x("loss_sum"), x.words("correct")

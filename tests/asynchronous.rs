@@ -1,5 +1,5 @@
-//! Futures that are futures: they may move between threads, they never hold the thread that polls them,
-//! and whoever drops one continues with a trainer that knows where it stands.
+//! The futures behave as futures should: they can move between threads, never block the thread that
+//! polls them, and may be dropped, after which the trainer still knows its position.
 
 mod common;
 
@@ -13,7 +13,7 @@ use wgrad::{
     Config, Device, Loss, Notices, Planning, Reduction, Session, Sgd, Split, Trainer, gpu, verify,
 };
 
-/// Whoever is polled every ten milliseconds must not wait for longer than this, however busy the machine.
+/// The longest permitted gap between ten-millisecond ticks, however busy the machine is.
 const LONGEST: Duration = Duration::from_millis(400);
 
 fn config(planning: Planning) -> Config {
@@ -30,15 +30,15 @@ async fn trainer(device: &Device, planning: Planning) -> Trainer {
     trainer.await.unwrap()
 }
 
-/// One thread, as in programs that serve many clients from it.
+/// Runs on a single thread, as a server with many clients would.
 fn on_one_thread<T>(future: impl Future<Output = T>) -> T {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().build().unwrap();
     runtime.block_on(future)
 }
 
-/// What `future` comes to, beside a heart that is to beat every ten milliseconds on the same thread: it
-/// does, or this fails.
+/// The result of `future`, polled on the same thread as a 10 ms heartbeat; fails if the future
+/// holds up the heartbeat.
 async fn beside_a_heartbeat<T>(what: &str, future: impl Future<Output = T>) -> T {
     let mut beats = tokio::time::interval(Duration::from_millis(10));
     beats.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -80,15 +80,15 @@ async fn beside_a_heartbeat<T>(what: &str, future: impl Future<Output = T>) -> T
     done.unwrap()
 }
 
-/// The device under test, and the reference.
+/// The device under test, and the CPU reference.
 fn devices() -> Option<[Device; 2]> {
     Some([common::gpu()?, Device::cpu()])
 }
 
-/// A heart beats beside everything that takes long: finding the adapter, opening it, tuning, training,
-/// evaluating, reading.
+/// A heartbeat keeps running during everything that takes long: finding and opening the adapter,
+/// tuning, training, evaluating, reading.
 #[test]
-fn nothing_holds_the_thread() {
+fn nothing_blocks_the_thread() {
     let Some(devices) = devices() else { return };
     let data = wgrad::data::load_mnist(common::MNIST).unwrap();
     for device in devices {
@@ -112,10 +112,10 @@ fn nothing_holds_the_thread() {
     }
 }
 
-/// A timeout fires in time; what is left is a trainer whose checkpoint says where it stands: it goes on to
-/// the bits of one that was never disturbed.
+/// Timeouts fire on time. The trainer left behind has a checkpoint that records its position, and
+/// ends with the same bits as an undisturbed one.
 #[test]
-fn a_future_that_is_dropped_leaves_a_trainer_that_knows_where_it_stands() {
+fn a_trainer_keeps_its_position_when_a_future_is_dropped() {
     let Some(devices) = devices() else { return };
     for device in devices {
         on_one_thread(async {
@@ -135,7 +135,7 @@ fn a_future_that_is_dropped_leaves_a_trainer_that_knows_where_it_stands() {
                     let late = begun.elapsed() - after;
                     assert!(late < LONGEST, "{late:?} late");
                 }
-                // Evaluating must not move it.
+                // Evaluating must not change the position.
                 if timeouts == 1 {
                     let evaluation = dropped.evaluate(Split::Test);
                     let after = Duration::from_millis(5);
@@ -144,7 +144,7 @@ fn a_future_that_is_dropped_leaves_a_trainer_that_knows_where_it_stands() {
                 let checkpoint = dropped.checkpoint().await.unwrap();
                 within += usize::from(checkpoint.metadata["step"] != "0");
                 if timeouts == 3 {
-                    // Another trainer takes over from what the checkpoint says.
+                    // Another trainer continues from the checkpoint.
                     let mut other = trainer(&device, planning()).await;
                     other.restore(&checkpoint).unwrap();
                     dropped = other;
@@ -159,10 +159,10 @@ fn a_future_that_is_dropped_leaves_a_trainer_that_knows_where_it_stands() {
     }
 }
 
-/// Two threads train on one device of GL, each by steps that take longer than wgpu waits for the context
-/// that they share: six seconds.
+/// Two threads train on one GL device, with steps longer than the six seconds that wgpu waits for
+/// the GL context they share.
 #[test]
-fn steps_of_seconds_on_two_threads() {
+fn slow_steps_on_two_threads() {
     let Some(device) = common::gpu() else { return };
     if device.adapter().unwrap().backend() != "gl" {
         eprintln!("SKIPPED: only GL's devices share a context");
@@ -189,7 +189,7 @@ fn steps_of_seconds_on_two_threads() {
             })
         }
     };
-    // As large as it takes for steps of more than six seconds here; machines are now faster, now slower.
+    // Grow the batch until a step takes more than six seconds; machine speed fluctuates.
     let mut batch = 64;
     loop {
         let (took, expected) = train(1024, batch)().unwrap();
@@ -211,7 +211,7 @@ fn is_send<T: Send>(_: T) {}
 
 fn is_send_and_sync<T: Send + Sync>() {}
 
-/// Never called: that it compiles is the test.
+/// Never called: the test is that it compiles.
 #[allow(dead_code)]
 async fn every_future_is_send(device: &'static Device, trainer: &'static mut Trainer) {
     let model = common::tutorial_model();

@@ -1,4 +1,5 @@
-//! The example under fire: killed at any moment, interrupted, resumed; nothing is lost.
+//! The example under adverse conditions: killed at any moment, interrupted, resumed; nothing is
+//! lost.
 #![cfg(unix)]
 
 mod common;
@@ -14,7 +15,7 @@ use wgrad::plan::{Builder, Element, Role};
 
 const KILLS: usize = 50;
 
-/// A run of twelve epochs that writes a checkpoint after every few steps.
+/// Starts a run of twelve epochs that writes a checkpoint every few steps.
 fn start(folder: &Path, more: &[&str]) -> Child {
     Command::new(common::example())
         .args([
@@ -42,7 +43,7 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// Runs to the end; the parameters.
+/// Runs to completion and returns the final parameters.
 fn finish(folder: &Path) -> Checkpoint {
     let saved = folder.join("final.safetensors");
     let output = start(folder, &["--save", saved.to_str().unwrap()])
@@ -52,7 +53,7 @@ fn finish(folder: &Path) -> Checkpoint {
     Checkpoint::load(saved).unwrap()
 }
 
-/// Epoch and step of the folder's checkpoint, which must be whole.
+/// Epoch and step of the folder's checkpoint, which must be intact.
 fn position(folder: &Path) -> (u64, u64) {
     let file = folder.join("last.safetensors");
     if !file.exists() {
@@ -70,7 +71,7 @@ fn fifty_kills_lose_nothing() {
     let expected = finish(&folder("unkilled"));
     let folder = folder("killed");
     let mut generator = common::generator(4);
-    // On a busy machine the first checkpoint takes longer than the kills would else wait.
+    // On a busy machine the first checkpoint can take longer than the default delay before a kill.
     let begun = Instant::now();
     let mut child = start(&folder, &[]);
     wait_for_checkpoint(&folder);
@@ -120,7 +121,7 @@ fn send(signal: &str, child: &Child) {
 }
 
 #[test]
-fn ctrl_c_and_its_kin_save_and_end_cleanly() {
+fn ctrl_c_and_other_signals_save_and_end_cleanly() {
     let expected = finish(&folder("uninterrupted"));
     for signal in ["-INT", "-TERM", "-HUP"] {
         if signal == "-HUP" && hang_ups_are_ignored() {
@@ -144,7 +145,7 @@ fn ctrl_c_and_its_kin_save_and_end_cleanly() {
     }
 }
 
-/// Whether this process was started under `nohup`, as then its children are.
+/// Whether this process was started under `nohup`, in which case its children inherit that.
 fn hang_ups_are_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -152,10 +153,10 @@ fn hang_ups_are_ignored() -> bool {
     ignored.is_some_and(|mask| u64::from_str_radix(mask.trim(), 16).unwrap() & 1 == 1)
 }
 
-/// `nohup` is meant to let a run outlive its terminal.
+/// `nohup` is meant to keep a run alive after its terminal closes.
 #[test]
 #[cfg(target_os = "linux")]
-fn under_nohup_a_hang_up_ends_nothing() {
+fn under_nohup_a_hang_up_is_ignored() {
     let folder = folder("nohup");
     let child = Command::new("nohup")
         .arg(common::example())
@@ -174,10 +175,10 @@ fn under_nohup_a_hang_up_ends_nothing() {
     assert_eq!(position(&folder), (2, 0), "{output:?}");
 }
 
-/// Memory that runs out is an error that names the buffer. Provoked in a process of its own with a limit
-/// on its addresses, where the adapter's memory is the process's: Mesa's software Vulkan driver. What a
-/// process and its driver take for themselves differs from machine to machine, so that the limit leaves
-/// room for them many times over and the plan asks for three times the limit.
+/// Running out of memory is an error that names the buffer. Provoked in a child process with
+/// limited address space, on Mesa's software Vulkan driver, whose device memory is the process's
+/// own. Since a process and its driver need different amounts on different machines, the limit
+/// leaves ample room for them, and the plan asks for three times the limit.
 #[test]
 #[cfg(target_os = "linux")]
 fn memory_that_runs_out_is_an_error() {

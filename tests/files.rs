@@ -1,5 +1,4 @@
-//! Files that several threads and processes write at once, and a folder that one of them has to
-//! itself.
+//! Files written by several threads and processes at once, and folders locked by one of them.
 
 mod common;
 
@@ -17,7 +16,7 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// A checkpoint of one value, many times over.
+/// A checkpoint filled with one value.
 fn checkpoint(value: f32) -> Checkpoint {
     let mut checkpoint = Checkpoint::default();
     let values = vec![value; 1000];
@@ -36,8 +35,8 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Saves so many checkpoints on each of four threads, while one loads; returns failed saves, loads
-/// and failed loads.
+/// Saves `saves` checkpoints on each of four threads, while one thread loads. Returns the numbers
+/// of failed saves, loads and failed loads.
 fn save_at_once(path: &Path, saves: usize) -> [usize; 3] {
     checkpoint(0.0).save(path).unwrap();
     let (failed_saves, writes) = (AtomicUsize::new(0), AtomicBool::new(true));
@@ -88,7 +87,7 @@ fn threads_that_save_one_path_do_not_disturb_each_other() {
     assert_eq!(names(&folder), ["last.safetensors"]);
 }
 
-/// This test program again, for one test, in a process of its own that knows `folder`.
+/// Runs one test of this program again, in a child process that is given `folder`.
 fn again(test: &str, folder: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", test, "--nocapture"]);
@@ -119,7 +118,7 @@ fn processes_that_save_one_path_do_not_disturb_each_other() {
 }
 
 #[test]
-fn what_killed_writers_leave_is_removed_and_what_writers_have_is_not() {
+fn leftovers_of_killed_writers_are_removed_and_open_files_are_not() {
     let folder = folder("abandoned");
     for name in [".wgrad-killed.part", ".wgrad-writing.part", "other.part"] {
         std::fs::write(folder.join(name), "half").unwrap();
@@ -148,10 +147,10 @@ fn a_folder_is_held_by_one_at_a_time() {
     FolderLock::take(&folder).unwrap();
 }
 
-/// A process that is being started has its parent's files open until it becomes its program: a lock
-/// that was dropped is free all the same.
+/// A child process holds its parent's files open between fork and exec: a released lock must be
+/// free nevertheless.
 #[test]
-fn a_lock_is_free_at_once_beside_processes_that_start() {
+fn a_released_lock_is_free_while_processes_start() {
     let folder = folder("held-beside-children");
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -169,7 +168,7 @@ fn a_lock_is_free_at_once_beside_processes_that_start() {
     });
 }
 
-/// A process that holds a folder is named to others, and the folder is free when it is killed.
+/// The error names the process that holds the folder, and killing that process frees the folder.
 #[test]
 fn a_lock_vanishes_with_its_process() {
     if let Some(folder) = std::env::var_os(CHILD) {
@@ -199,7 +198,7 @@ fn a_lock_vanishes_with_its_process() {
     FolderLock::take(&folder).unwrap();
 }
 
-/// Two runs with one `--checkpoint` folder: the second is refused, and the first goes on.
+/// Two runs with one `--checkpoint` folder: the second is refused, and the first continues.
 #[test]
 fn a_second_run_in_a_folder_is_refused() {
     let folder = folder("two-runs");
@@ -246,9 +245,10 @@ fn a_second_run_in_a_folder_is_refused() {
     assert!(third.status.success(), "{third:?}");
 }
 
-/// A cache folder that cannot be written costs the next run its measurements; a notice says so.
+/// With a cache folder that cannot be written, measurements are not saved for the next run; a
+/// notice says so.
 #[test]
-fn training_goes_on_without_a_cache_folder() {
+fn training_continues_without_a_cache_folder() {
     let Some(device) = common::gpu() else { return };
     let mut example = Command::new(common::example());
     example.args(["--train-images", "32", "--epochs", "1", "--adapter"]);

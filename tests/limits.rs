@@ -1,5 +1,5 @@
-//! Limits, lowered on purpose: the same results, or a refusal that names what does not fit; and memory
-//! that stays what it is.
+//! With limits lowered on purpose, results are the same, or the refusal names what does not fit;
+//! and memory does not grow.
 
 mod common;
 
@@ -18,7 +18,7 @@ fn model() -> Sequential {
 }
 
 fn config(batch_size: usize) -> Config {
-    // Its largest ops and buffers are im2col's.
+    // im2col has the largest ops and buffers.
     let unfused = wgrad::Planning::Unfused;
     Config::new(Loss::CrossEntropy, Sgd::new(0.05))
         .batch_size(batch_size)
@@ -26,7 +26,7 @@ fn config(batch_size: usize) -> Config {
         .planning(unfused)
 }
 
-/// The bits of the parameters after an epoch, or why there are none.
+/// The bits of the parameters after an epoch, or the error.
 fn trained(device: &Device) -> Result<Vec<u32>, String> {
     wgrad::block_on(async {
         let data = common::random_data(64, 0);
@@ -39,7 +39,7 @@ fn trained(device: &Device) -> Result<Vec<u32>, String> {
 }
 
 #[test]
-fn fewer_workgroups_a_dimension_give_the_same_bits() {
+fn fewer_workgroups_per_dimension_give_the_same_bits() {
     let Some(device) = common::gpu() else { return };
     let expected = trained(&device).unwrap();
     // The largest op, im2col, has 38,016 elements: 594 workgroups.
@@ -57,7 +57,7 @@ fn fewer_workgroups_a_dimension_give_the_same_bits() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused_by_name_before_anything_is_made() {
+fn what_does_not_fit_is_refused_by_name_before_anything_is_created() {
     let Some(device) = common::gpu() else { return };
     let adapter = device.adapter().unwrap().name().to_owned();
     let refusal = |limits| trained(&device.clone().with_limits(limits)).unwrap_err();
@@ -110,17 +110,17 @@ fn what_does_not_fit_is_refused_by_name_before_anything_is_made() {
     );
 }
 
-/// Bytes of this process that are in memory.
+/// The resident memory of this process in bytes.
 #[cfg(target_os = "linux")]
 fn resident() -> i64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
     statm.split(' ').nth(1).unwrap().parse::<i64>().unwrap() * 4096
 }
 
-/// A software adapter's memory is this process's, so this counts both.
+/// A software adapter's memory is the process's own, so this counts both.
 #[test]
 #[cfg(target_os = "linux")]
-fn a_thousand_epochs_hold_memory_flat() {
+fn memory_stays_flat_over_a_thousand_epochs() {
     let Some(device) = common::gpu() else { return };
     wgrad::block_on(async {
         let data = common::random_data(64, 16);
@@ -135,7 +135,7 @@ fn a_thousand_epochs_hold_memory_flat() {
                 after.push(resident());
             }
         }
-        // The first hundred fill pools and caches.
+        // Pools and caches fill up during the first hundred epochs.
         let growth = after.last().unwrap() - after[0];
         println!(
             "{device}: {} MiB after 100 epochs, {growth} bytes more after 1,000",

@@ -1,5 +1,5 @@
-//! `mnist_gpu --recover`: what a device that is lost costs. No driver loses one when it is asked
-//! to, so the example's own parts run here on a device that is given up in the middle.
+//! `mnist_gpu --recover`: the cost of losing a device. No driver loses a device on request, so the
+//! example's own parts run here on a device that is destroyed midway.
 
 #[path = "../examples/cli/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "the test uses a part of it")]
@@ -48,8 +48,8 @@ async fn trainer(device: &Device, data: &Dataset, seed: u64) -> Result<Trainer> 
     Trainer::new(device, &model, data, config).await
 }
 
-/// One run of the example on a device that is lost within the epoch after `lost_after`, if that
-/// comes; where it stands in the end.
+/// One run of the example, whose device is lost in the epoch after `lost_after`, if given; the
+/// final checkpoint.
 fn run(
     device: &Device,
     args: &Args,
@@ -75,7 +75,7 @@ fn run(
     })
 }
 
-/// Loses a device once, and goes on as the example does.
+/// Loses a device once, and continues as the example does.
 fn recovers(name: &str, more: &[&str], lost_after: u64, prepare: impl Fn(&Device, &Path)) {
     let Some(device) = shared::gpu() else { return };
     let whole = folder(&format!("{name}_whole"));
@@ -99,18 +99,18 @@ fn recovers(name: &str, more: &[&str], lost_after: u64, prepare: impl Fn(&Device
 }
 
 #[test]
-fn it_continues_from_the_checkpoint() {
+fn training_continues_from_the_checkpoint() {
     recovers("recover", &[], 1, |_, _| {});
 }
 
 #[test]
-fn before_the_first_checkpoint_it_begins_again() {
+fn before_the_first_checkpoint_training_starts_over() {
     recovers("recover_early", &[], 0, |_, _| {});
 }
 
-/// `--init` counts again, where nothing of this training was saved.
+/// `--init` applies again if nothing of this training was saved.
 #[test]
-fn before_the_first_checkpoint_it_begins_with_the_same_weights() {
+fn before_the_first_checkpoint_training_starts_with_the_same_weights() {
     let weights = folder("recover_weights").join("weights.safetensors");
     let Some(device) = shared::gpu() else { return };
     wgrad::block_on(async {
@@ -131,7 +131,7 @@ fn before_the_first_checkpoint_it_begins_with_the_same_weights() {
     );
 }
 
-/// What an earlier run left in the folder is not what this one continues from, unless it was
+/// A checkpoint that an earlier run left in the folder is not continued, unless that run was
 /// resumed.
 #[test]
 fn a_checkpoint_of_another_run_is_not_continued() {
@@ -155,9 +155,9 @@ fn a_checkpoint_of_another_run_is_not_continued() {
     });
 }
 
-/// A device that is lost each time is no reason to try for ever.
+/// If the device is lost every time, recovery gives up.
 #[test]
-fn a_device_that_is_lost_again_at_once_is_given_up() {
+fn recovery_gives_up_on_a_device_that_is_lost_again_at_once() {
     let Some(device) = shared::gpu() else { return };
     let mut args = args(&folder("recover_again"), &[]);
     let checkpoints = Checkpoints::new(&args);
@@ -166,6 +166,6 @@ fn a_device_that_is_lost_again_at_once_is_given_up() {
         assert!(matches!(lost, Err(Error::DeviceLost(_))), "{lost:?}");
         checkpoints.continues_after(&lost, &mut args).unwrap()
     };
-    // The second time an epoch was saved in between, the third time none.
+    // Before the second loss an epoch was saved, before the third none.
     assert_eq!([goes_on(0), goes_on(1), goes_on(1)], [true, true, false]);
 }

@@ -1,4 +1,4 @@
-//! What a device reaches when a kernel does only one thing: copy, multiply and add, nothing.
+//! The rates a device reaches with kernels that do only one thing: copy, multiply-add, nothing.
 
 use std::time::{Duration, Instant};
 
@@ -12,27 +12,28 @@ use crate::workload::{self, Alone};
 
 const SHADER: Shader = Shader::new(&[], include_str!("ceilings.wgsl"));
 
-/// Words of each side of a copy: 128 MiB, far beyond most caches, and what every WebGPU binds.
+/// Words on each side of a copy: 128 MiB, far larger than most caches, and bindable on every WebGPU
+/// adapter.
 const COPY_WORDS: usize = 1 << 25;
 
-/// Invocations that multiply and add: more than the largest GPU runs at once.
+/// Invocations of multiply-adds: more than the largest GPU runs at once.
 const INVOCATIONS: usize = 1 << 19;
 
-/// Rounds of [`ROUND`] multiply-adds that each of them goes through.
+/// Rounds of [`ROUND`] multiply-adds per invocation.
 const ROUNDS: usize = 32;
 
-/// Chains by their length; as in the shader.
+/// Number of chains times their length; as in the shader.
 const ROUND: usize = 12 * 8;
 
-/// Empty dispatches of one step, so that few steps make a pass of many.
+/// Empty dispatches per step, so that a pass has many dispatches in few steps.
 const EMPTY: usize = 16;
 
-/// One of the kernels of ceilings.wgsl.
+/// The kernels of ceilings.wgsl.
 #[derive(Debug, Clone, Copy)]
 enum Ceiling {
-    /// A word an invocation: what suits processors that play a GPU.
+    /// One word per invocation: best on software adapters.
     CopyWords,
-    /// Four words an invocation: what suits most GPUs.
+    /// Four words per invocation: best on most GPUs.
     CopyVectors,
     MultiplyAdd,
     Empty,
@@ -88,7 +89,7 @@ impl Op for Ceiling {
         }
     }
 
-    /// In f64, as every reference: that is the ceiling of the references too.
+    /// In f64, like every reference: this is also the ceiling of the references.
     fn reference(&self, args: &mut Args<'_>) {
         let read = args.input(0);
         match self {
@@ -134,14 +135,14 @@ fn chains_of(i: usize, [a, b]: [f64; 2]) -> f64 {
     chains.iter().sum()
 }
 
-/// What was measured, or why it could not be.
+/// The measured rates, or the errors.
 #[derive(Debug)]
 pub struct Ceilings {
     /// GB/s, read and written.
     pub copy: Result<f64>,
     /// GFLOP/s.
     pub multiply_add: Result<f64>,
-    /// Microseconds of an empty dispatch among many.
+    /// Microseconds per empty dispatch among many.
     pub dispatch: Result<f64>,
 }
 
@@ -155,7 +156,7 @@ pub async fn measure(device: &Device, seconds: f64) -> Ceilings {
 }
 
 async fn copy(device: &Device, seconds: f64) -> Result<f64> {
-    // Memory that nobody wrote may be one page of zeros, over and over.
+    // Never-written memory may be a single page of zeros, mapped repeatedly.
     let words = [workload::noise(COPY_WORDS)];
     let mut best = 0f64;
     for op in [Ceiling::CopyWords, Ceiling::CopyVectors] {
@@ -168,7 +169,7 @@ async fn copy(device: &Device, seconds: f64) -> Result<f64> {
 
 async fn multiply_add(device: &Device, seconds: f64) -> Result<f64> {
     let op = Ceiling::MultiplyAdd;
-    // They lead to 1, and to no number that a processor is slow with.
+    // The chains converge to 1, without subnormals, which are slow on CPUs.
     let factors = [0.75f32, 0.25].map(f32::to_bits);
     let mut alone = load(device, op, &[factors.to_vec()], 1).await?;
     let took = fastest(&mut alone, seconds).await?;
@@ -186,7 +187,7 @@ async fn load(device: &Device, op: Ceiling, inputs: &[Vec<u32>], times: usize) -
     Alone::new(device, Box::new(op), inputs, step, times).await
 }
 
-/// The time of one step in the fastest run of `seconds`: a ceiling is what is reached at best.
+/// The time per step in the fastest run within `seconds`: a ceiling is the best rate reached.
 async fn fastest(alone: &mut Alone, seconds: f64) -> Result<Duration> {
     let once = alone.run(1).await?;
     let steps = (seconds / 8.0 / once.as_secs_f64().max(1e-7)).clamp(1.0, 256.0) as usize;

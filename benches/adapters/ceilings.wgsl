@@ -1,4 +1,4 @@
-// What an adapter reaches when a kernel does only one thing.
+// The rates an adapter reaches with kernels that do only one thing.
 
 override LEN: u32; // elements to copy
 override ROUNDS: u32; // of multiply-adds
@@ -39,21 +39,21 @@ fn copy_vectors(
     }
 }
 
-// Twelve chains of multiply-adds that do not wait for each other: few enough for the sixteen registers of
-// an old processor, enough to hide the latency of one.
+// Twelve independent chains of multiply-adds: few enough for the sixteen registers of old CPUs,
+// enough to hide the latency of one.
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn multiply_add(
     @builtin(global_invocation_id) id: vec3<u32>,
     @builtin(num_workgroups) workgroups: vec3<u32>,
 ) {
     let i = flat(id, workgroups);
-    // Read from memory, so that no compiler can know the sums beforehand.
+    // Read from memory, so that the compiler cannot evaluate the sums.
     let a = vec4<f32>(factors[0]);
     let b = vec4<f32>(factors[1]);
     var x = vec4<f32>(f32(i));
     var y = x + 1.0;
     var z = x + 2.0;
-    // Eight multiply-adds a chain, so that the loop itself counts for little.
+    // Eight multiply-adds per chain, so that the loop overhead is small.
     for (var round = 0u; round < ROUNDS; round++) {
         x = fma(x, a, b); y = fma(y, a, b); z = fma(z, a, b);
         x = fma(x, a, b); y = fma(y, a, b); z = fma(z, a, b);

@@ -8,13 +8,13 @@ use crate::Measured;
 
 const SIZE: (u32, u32) = (900, 560);
 
-/// Room left around the outermost points, as a factor, for both axes are logarithmic.
+/// The margin around the outermost points, as a factor, since both axes are logarithmic.
 const MARGIN: f64 = 1.3;
 
-/// A line of the chart: what it is of, and its points.
+/// A line of the chart: its label and its points.
 type Line = (String, Vec<(f64, f64)>);
 
-/// A line for each device and model that ran; none ran, no chart.
+/// The chart, with a line for each device and model that ran; `None` if none ran.
 pub fn svg(measured: &[Measured]) -> Result<Option<String>, Box<dyn Error>> {
     let lines = lines(measured);
     let points = || lines.iter().flat_map(|(_, points)| points);

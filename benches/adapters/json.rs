@@ -1,4 +1,4 @@
-//! What was measured, as JSON: seconds, bytes, operations, and rates per second.
+//! The measurements as JSON: seconds, bytes, operations, and rates per second.
 
 use serde_json::{Map, Value, json};
 use wgrad::Result;

@@ -1,5 +1,5 @@
-//! Measures training on each adapter of this machine against what the adapter could do at best:
-//! `cargo run --release --example bench_adapters`.
+//! Measures training on each adapter of this machine against the adapter's ceilings: `cargo run
+//! --release --example bench_adapters`.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 use std::io;
@@ -75,7 +75,7 @@ fn seconds(text: &str) -> std::result::Result<f64, String> {
     seconds.ok_or_else(|| "expected seconds, above 0 and up to 3600".to_owned())
 }
 
-/// All that was measured on one device.
+/// All measurements of one device.
 #[derive(Debug)]
 struct Measured {
     device: String,
@@ -94,7 +94,7 @@ struct Run {
 }
 
 impl Run {
-    /// What reports call the model.
+    /// The model's name in reports.
     fn name(&self) -> String {
         match self.width {
             1 => self.model.to_owned(),
@@ -158,7 +158,7 @@ async fn devices(args: &Args) -> Result<Vec<Device>> {
     Ok(devices)
 }
 
-/// Prints each figure as soon as there is one.
+/// Prints each figure as soon as it is measured.
 async fn measure_device(device: &Device, args: &Args) -> Result<Measured> {
     say!("# {device}\n")?;
     let ceilings = ceilings::measure(device, args.seconds).await;

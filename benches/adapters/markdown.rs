@@ -1,4 +1,4 @@
-//! What was measured, as Markdown.
+//! The measurements as Markdown.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub fn training_head() -> &'static str {
      | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
 }
 
-/// One line of the table that [`training_head`] begins.
+/// One row of the table that [`training_head`] begins.
 pub fn training(run: &Run, ceilings: &Ceilings) -> String {
     let (model, batch) = (run.name(), run.batch);
     let training = match &run.training {
@@ -47,7 +47,7 @@ pub fn training(run: &Run, ceilings: &Ceilings) -> String {
     )
 }
 
-/// The table of a step's kernels.
+/// The table of the kernels of a step.
 pub fn kernels(training: &Training) -> String {
     let total = training.kernel_time();
     let row = |name: &str, calls: usize, time: Duration, cost: Cost| {
@@ -78,7 +78,7 @@ pub fn clock(clock: Clock) -> &'static str {
     }
 }
 
-/// Three digits that count, and as many more as stand before the point.
+/// Three significant digits, or all digits before the decimal point if there are more.
 fn number(value: f64) -> String {
     let digits = match value {
         _ if value >= 100.0 => 0,

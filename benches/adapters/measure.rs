@@ -1,4 +1,4 @@
-//! Training steps of a model on a device, and where their time goes.
+//! Training steps of a model on a device, and their breakdown by kernel.
 
 use std::time::{Duration, Instant};
 
@@ -11,33 +11,33 @@ use wgrad::{Device, Notices, Result, cpu};
 use crate::common::complain;
 use crate::workload::{self, Model};
 
-/// Bursts of steps of which the median counts.
+/// Bursts of steps; the median is reported.
 const BURSTS: f64 = 5.0;
 
-/// The most readings of an op's time.
+/// Maximum readings of an op's time.
 const READINGS: usize = 100;
 
-/// Which plan, and for how long.
+/// The plan, and the time per measurement.
 #[derive(Debug, Clone, Copy)]
 pub struct How {
-    /// How hard to look for the fused plan's kernels; none runs the readable plan.
+    /// The tuning effort of the fused plan; `None` for the readable plan.
     pub fused: Option<Effort>,
-    /// The time of each measurement.
+    /// Seconds per measurement.
     pub seconds: f64,
 }
 
-/// How the times of kernels were taken.
+/// The clock of the kernel times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Clock {
-    /// By the adapter, around each op of a step.
+    /// The adapter's, around each op of a step.
     Timestamps,
-    /// By the host, around many dispatches of the same op.
+    /// The host's, around many dispatches of the same op.
     Repeats,
-    /// By the host, around each op's reference.
+    /// The host's, around each op's reference.
     Reference,
 }
 
-/// A kernel's part of a training step, all its calls together.
+/// A kernel's share of a training step, all its calls together.
 #[derive(Debug)]
 pub struct KernelTime {
     pub name: &'static str,
@@ -50,15 +50,15 @@ pub struct KernelTime {
 #[derive(Debug)]
 pub struct Training {
     pub batch: usize,
-    /// The median burst's time of one step.
+    /// The time per step, in the median burst.
     pub step: Duration,
     pub dispatches: usize,
-    /// Of the plan without its data set.
+    /// The plan's size in bytes, without the data set.
     pub bytes: usize,
-    /// Of all ops of a step.
+    /// The total of all ops of a step.
     pub cost: Cost,
     pub clock: Clock,
-    /// The costliest first.
+    /// By descending time.
     pub kernels: Vec<KernelTime>,
 }
 
@@ -67,7 +67,7 @@ impl Training {
         self.batch as f64 / self.step.as_secs_f64()
     }
 
-    /// All ops of a step, each by itself.
+    /// The sum of all ops of a step, timed separately.
     pub fn kernel_time(&self) -> Duration {
         self.kernels.iter().map(|kernel| kernel.time).sum()
     }
@@ -119,11 +119,12 @@ fn bytes_without_data(plan: &Plan) -> usize {
     4 * (plan.words() - data)
 }
 
-/// The time of one step in the median burst.
+/// The time per step, in the median burst.
 async fn step_time(executor: &mut Executor, batch: usize, seconds: f64) -> Result<Duration> {
     let one = workload::steps(batch, 1);
     let first = workload::train(executor, &one).await?;
-    // Only the reference's first step is like any other: drivers put work off until a kernel's first run.
+    // Only the reference's first step is representative: drivers defer work until a kernel's first
+    // run.
     if matches!(executor, Executor::Cpu(_)) && first.as_secs_f64() > seconds {
         return Ok(first);
     }
@@ -141,7 +142,7 @@ async fn step_time(executor: &mut Executor, batch: usize, seconds: f64) -> Resul
     Ok(median(&mut bursts))
 }
 
-/// The time of each op within a step, by its place in the plan.
+/// The time of each op of a step, with its index in the plan.
 async fn op_times(
     executor: &mut Executor,
     batch: usize,
@@ -209,7 +210,7 @@ fn add(sum: &mut Cost, cost: Cost) {
     sum.bytes += cost.bytes;
 }
 
-/// The middle of some times, of which there is at least one.
+/// The median of at least one time.
 fn median(times: &mut [Duration]) -> Duration {
     times.sort();
     times[times.len() / 2]

@@ -1,4 +1,4 @@
-//! What benchmarks measure: training steps of two models on a data set of noise, and single ops.
+//! Shared by the benchmarks: training steps of two models on a data set of noise, and single ops.
 
 #![allow(dead_code, reason = "not every benchmark measures everything")]
 
@@ -12,24 +12,24 @@ use wgrad::ops::{Op, Step};
 use wgrad::plan::{Builder, Element, Phase, Plan, Port, Role, STEPS_PER_RUN, TensorId};
 use wgrad::{Device, Loss, Reduction, Result, Sgd};
 
-/// Samples of the data set, unless a batch is larger.
+/// Samples in the data set, or the batch size if that is larger.
 const SAMPLES: usize = 4096;
 
-/// Small, so that no number of steps on noise leads to numbers that processors are slow with.
+/// Small, so that training on noise never leads to subnormals, which are slow on CPUs.
 const LEARNING_RATE: f32 = 1e-4;
 
 /// A model to train.
 pub struct Model {
     pub name: &'static str,
-    /// What the channels of its convolutions and its hidden layer are multiplied by.
+    /// The factor on the channels of its convolutions and on its hidden layer.
     pub width: usize,
-    /// The batch size that it is usually trained with.
+    /// The batch size it is usually trained with.
     pub batch: usize,
     network: Sequential,
     loss: Loss,
 }
 
-/// The tutorial's network and the larger one, as in `benches/peer.rs`, that many times as wide.
+/// The tutorial's network and the larger one, as in `benches/peer.rs`, made `width` times as wide.
 pub fn models(width: usize) -> [Model; 2] {
     [
         Model {
@@ -50,7 +50,7 @@ pub fn models(width: usize) -> [Model; 2] {
 }
 
 impl Model {
-    /// Its graph, with a data set.
+    /// Its graph, including a data set.
     pub fn graph(&self, batch_size: usize) -> Result<Graph> {
         let training = Training::new([1, 28, 28], self.loss, Sgd::new(LEARNING_RATE))
             .batch_size(batch_size)
@@ -60,7 +60,7 @@ impl Model {
     }
 }
 
-/// The plan on `device`, with initial parameters, images of noise and random labels.
+/// Loads the plan on `device`, with initial parameters, noise images and random labels.
 pub async fn load(device: &Device, plan: Plan) -> Result<Executor> {
     let mut executor = device.load(plan).await?;
     let plan = executor.plan().clone();
@@ -81,7 +81,7 @@ pub async fn load(device: &Device, plan: Plan) -> Result<Executor> {
     Ok(executor)
 }
 
-/// Words of random-looking bits.
+/// Words of pseudo-random bits.
 pub fn noise(words: usize) -> Vec<u32> {
     let mut state = 0u32;
     let words = (0..words).map(|_| {
@@ -109,16 +109,16 @@ pub async fn train(executor: &mut Executor, steps: &[Step]) -> Result<Duration> 
     Ok(begun.elapsed())
 }
 
-/// One op by itself, on a device.
+/// A single op on a device.
 pub struct Alone {
     executor: Executor,
-    /// A word whose arrival tells that everything before it is done.
+    /// A word that is read to wait for all earlier work.
     done: TensorId,
     step: Step,
 }
 
 impl Alone {
-    /// Loads `op` on `inputs`, as many times a step as `times` says.
+    /// Loads `op` on `inputs`, to run `times` times per step.
     pub async fn new(
         device: &Device,
         op: Box<dyn Op>,
@@ -132,7 +132,7 @@ impl Alone {
         for _ in 0..times {
             plan.boxed_op(Phase::Forward, op.clone(), &read, &written)?;
         }
-        // What is only timed need not be right.
+        // Results are not used, only timed.
         let unchecked = device.clone().without_spot_checks();
         let mut executor = unchecked.load(plan.finish()).await?;
         for (&tensor, words) in read.iter().zip(inputs) {
@@ -143,12 +143,12 @@ impl Alone {
             done,
             step,
         };
-        // The writes above, and whatever the driver puts off until a kernel's first run.
+        // Completes the writes above, and the work that drivers defer until a kernel's first run.
         alone.run(1).await?;
         Ok(alone)
     }
 
-    /// Runs that many steps, in as few submits as there can be, and waits for them.
+    /// Runs `steps` steps in as few submits as possible, and waits for them.
     pub async fn run(&mut self, steps: usize) -> Result<Duration> {
         let begun = Instant::now();
         let all = vec![self.step; steps];

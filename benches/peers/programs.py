@@ -1,4 +1,4 @@
-"""The programs that `compare` runs: what they are, how they are installed or built, what they print."""
+"""The programs that `compare` runs: how to install or build them, and how to read their output."""
 
 import gzip
 import json
@@ -22,20 +22,20 @@ ROOT = HERE.parent.parent
 class Model:
     what: str
     batch: int
-    first_losses: tuple  # of every Python peer: they share initial weights and batches
+    first_losses: tuple  # the same for every Python peer: they share initial weights and batches
 
 
 @dataclass(frozen=True)
 class Peer:
     label: str
-    device: str = ""  # a Rust peer's
-    script: str = ""  # a Python peer's
+    device: str = ""  # of a Rust peer
+    script: str = ""  # of a Python peer
     packages: tuple = ()
     environment: tuple = ()
 
     @property
     def repetitions(self):
-        """A Python peer repeats the steps and takes the median; of a Rust one the last epoch counts."""
+        """Python peers repeat the steps and report the median; for Rust peers the last epoch counts."""
         return 3 if self.script else 1
 
 
@@ -58,11 +58,11 @@ PEERS = {
 
 
 class Failure(Exception):
-    """One line that says why a program cannot be had or did not work."""
+    """A one-line reason why a program is unavailable or failed."""
 
 
 def call(what, command, **more):
-    """Installs or builds; what the program says goes to the terminal."""
+    """Installs or builds; the command's output goes to the terminal."""
     print(f"{what}: {' '.join(map(str, command))}", file=sys.stderr, flush=True)
     try:
         status = subprocess.run(command, stdout=sys.stderr, check=False, **more).returncode
@@ -73,7 +73,7 @@ def call(what, command, **more):
 
 
 def run(command, environment, timeout):
-    """The lines that a program prints, and the seconds from its start to the end of its first step."""
+    """The program's output lines, and the seconds from its start to the end of its first step."""
     lines, first_step, start = [], None, time.monotonic()
     try:
         process = subprocess.Popen(
@@ -108,12 +108,12 @@ def result(lines):
 
 
 class Programs:
-    """Everything made ready that the options ask for: data, environment, commands."""
+    """Prepares what the options ask for: data, environment, commands."""
 
     def __init__(self, options):
         self.options = options
         self.environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-        self.environment.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())  # else Mesa complains
+        self.environment.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())  # else Mesa prints warnings
         if options.driver:
             for name in ("VK_DRIVER_FILES", "VK_ICD_FILENAMES"):  # new loaders, old loaders
                 self.environment[name] = str(options.driver)
@@ -139,7 +139,7 @@ class Programs:
         return target / "release" / "examples" / "peer"
 
     def prepare(self, name):
-        """Installs or builds a peer, unless that is done: then it has a command."""
+        """Installs or builds a peer if necessary, and sets its command."""
         self.commands[name] = self.python(name) if PEERS[name].script else self.rust(name)
 
     def python(self, name):
@@ -157,7 +157,7 @@ class Programs:
         program = self.options.binaries.get(name)
         if program is None:
             sources, target = self.options.cache / "rust", self.options.cache / "target"
-            shutil.copytree(HERE / "rust", sources, dirs_exist_ok=True)  # its lock file stays there
+            shutil.copytree(HERE / "rust", sources, dirs_exist_ok=True)  # keeps its lock file
             manifest = ["--manifest-path", sources / name / "Cargo.toml"]
             call(name, ["cargo", "build", "--release", *manifest, "--target-dir", target])
             program = target / "release" / f"peer-{name}"
@@ -182,7 +182,7 @@ class Programs:
         return {**said, "first_step_s": first_step, "steps": steps}
 
     def run_rust(self, name, model, steps):
-        # Two passes over so many images, all on the device before the first; the second counts.
+        # Two passes over the images, which are on the device beforehand; the second counts.
         images = min(steps * MODELS[model].batch, 60000)
         command = [*self.commands[name], "--model", model, "--n", str(images), "--epochs", "2"]
         lines, first_step = run(command, self.environment, self.options.timeout)
@@ -207,7 +207,7 @@ class Programs:
         return said, first_step
 
     def dawn(self, python):
-        """The library that the package dawn-python brought."""
+        """The path of the library in the package dawn-python."""
         where = "import sysconfig; print(sysconfig.get_path('purelib'))"
         site = subprocess.run([python, "-c", where], capture_output=True, text=True, check=True)
         end = "dylib" if platform.system() == "Darwin" else "so"

@@ -1,14 +1,14 @@
-//! The op: sizes, kernel, reference, and how far from that a right kernel may be.
+//! The op: sizes, kernel, reference, and the error bound of the kernel.
 
 use wgrad::ops::case::{Case, Random, Read};
 use wgrad::ops::{
     Args, Binding, Bindings, Cost, Element, Elements, ErrorBound, Launch, Op, Prelude, Shader, Sum,
 };
 
-/// `passed = values` where the gate is above zero, else `slope · values`.
+/// `passed = values` where the gate is above zero or NaN, else `slope · values`.
 #[derive(Debug, Clone)]
 pub struct Leak {
-    /// Elements.
+    /// Number of elements.
     pub len: usize,
     pub slope: f32,
 }
@@ -36,7 +36,7 @@ impl Op for Leak {
         Cost::new(self.len, &self.bindings())
     }
 
-    /// The right answer: f32 in, f64 inside, rounded once.
+    /// The reference result: f32 in, f64 inside, rounded once.
     fn reference(&self, args: &mut Args<'_>) {
         let both = args.input(0).iter().zip(args.input(1));
         for (passed, (&gate, &value)) in args.output().iter_mut().zip(both) {
@@ -44,14 +44,14 @@ impl Op for Leak {
         }
     }
 
-    /// One element of it, for checks at sizes at which the whole would take too long.
+    /// One element of it, for checks at sizes where computing all would take too long.
     fn element(&self, args: &Elements<'_>, _output: usize, index: usize) -> Element {
         let value = self.pass(args.float(0, index), args.float(1, index));
         Sum::from(value).within(&ErrorBound::Relative(0.0))
     }
 
-    /// WGSL rounds a product correctly, as the reference does; but it may flush subnormals to zero, which each bound
-    /// allows.
+    /// WGSL rounds a product correctly, as does the reference, but may flush subnormals to zero,
+    /// which every bound allows.
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
         vec![ErrorBound::Relative(0.0)]
     }
@@ -68,8 +68,8 @@ impl Leak {
     }
 }
 
-/// A case of a random size. The gradient with respect to the values is computed by the same op, from the gate and the
-/// gradient of the output.
+/// A case of random size. The same op computes the gradient with respect to the values, from the
+/// gate and the output gradient.
 pub fn cases(random: &mut Random) -> Vec<Case> {
     let op = Leak {
         len: random.size(300),

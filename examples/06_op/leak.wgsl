@@ -1,6 +1,7 @@
-// What is above zero as it is, and the rest times a slope, one element per invocation.
+// Passes values where the gate is above zero, and multiplies the others by a slope; one element per
+// invocation.
 //
-// Preludes, which stand before it: invocation, relu.
+// Preludes, which precede this file: invocation, relu.
 
 override LEN: u32;
 override SLOPE: f32;

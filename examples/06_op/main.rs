@@ -1,5 +1,5 @@
-//! An op of your own: `leak.wgsl` is its kernel, `leak.rs` says how that is launched and what the right answer is.
-//! Here a layer uses it, and both are verified on this adapter.
+//! A custom op: `leak.wgsl` is its kernel, `leak.rs` defines its launch and its reference. Here a
+//! layer uses it, and both are verified on this adapter.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -42,7 +42,7 @@ impl Function for LeakyReLU {
         site.forward(self.op(site), &[input, input], &[output])
     }
 
-    /// The gradient goes through the same gate.
+    /// The gradient uses the same gate.
     fn backward(&self, site: &mut Site<'_, '_>) -> Result<()> {
         let (input, d_output) = (site.input(0)?, site.d_output()?);
         match site.d_input(0)? {
@@ -66,11 +66,11 @@ fn main() -> ExitCode {
 }
 
 async fn check() -> Result<()> {
-    // An adapter, and not the CPU reference: that is what the kernel is compared with.
+    // An adapter, not the CPU reference, which is what the kernel is compared with.
     let device = Device::gpu(None).await?;
     say!("{device}")?;
 
-    // The op by itself: random sizes, hostile inputs, its gradient against central differences.
+    // The op alone: random sizes, hostile inputs, its gradient against central differences.
     let options = Options {
         rounds: 10,
         ..Options::default()
@@ -81,7 +81,7 @@ async fn check() -> Result<()> {
         return Err(Error::value("gradient of leak", expected, wrong.gradient));
     }
 
-    // A model that uses it: every op of its plan, on what it reads there in two training steps.
+    // A model that uses it: every op of its plan, on its inputs in two training steps.
     let model = Sequential::new()
         .with(Conv2d::new(1, 3, 3))
         .with(LeakyReLU { slope: 0.01 })

@@ -1,4 +1,4 @@
-//! What `mnist_gpu` keeps on the disk while it trains, and how it ends when it is asked to.
+//! The checkpoints of `mnist_gpu`, and its handling of interruptions.
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
@@ -12,25 +12,24 @@ use super::signals::{self, is_interrupted};
 use super::{Args, OnNan, advance, progress_bar};
 use crate::common::{complain, say};
 
-/// The file of the checkpoint's folder.
+/// The checkpoint's file name in its folder.
 pub const LAST: &str = "last.safetensors";
 
-/// Trains epochs, and saves where training stands every now and then, after each epoch, and when
-/// Ctrl-C is pressed.
+/// Trains epochs, and saves checkpoints: periodically, after each epoch, and on Ctrl-C.
 pub struct Checkpoints {
-    /// `last.safetensors` of the folder, if one was named.
+    /// `last.safetensors` in the checkpoint folder, if one was given.
     file: Option<PathBuf>,
     every: Duration,
     on_nan: OnNan,
-    /// Whether the file is of this training, which wrote it or was resumed from it.
+    /// Whether the file belongs to this training, which wrote it or resumed from it.
     is_ours: Cell<bool>,
-    /// Whether a device was lost since the last time that the file was written.
+    /// Whether a device was lost since the file was last written.
     was_lost: Cell<bool>,
-    /// Whether the user knows that the loss, or a weight, is not finite.
+    /// Whether the user was told that the loss or a weight is not finite.
     told: Cell<bool>,
 }
 
-/// What is wrong with a checkpoint, and which it is.
+/// Adds the option and the file to an error about a checkpoint.
 fn of_file(option: &str, file: &Path, error: Error) -> Error {
     let of = |what| format!("{option} {}: {what}", file.display());
     match error {
@@ -45,10 +44,10 @@ fn of_file(option: &str, file: &Path, error: Error) -> Error {
 }
 
 impl Checkpoints {
-    /// Takes the folder for this run alone, before it reads or writes any file; until the lock is dropped.
+    /// Locks the folder before this run reads or writes any file in it, until the lock is dropped.
     ///
     /// # Errors
-    /// A folder that another run has, or that holds the checkpoint of another while this one does not resume.
+    /// Another run holds the folder, or it has a checkpoint that this run does not resume.
     pub fn lock(args: &Args) -> Result<Option<FolderLock>> {
         let lock = args.checkpoint.as_ref().map(FolderLock::take).transpose()?;
         match args.checkpoint_file().filter(|file| file.exists()) {
@@ -72,10 +71,10 @@ impl Checkpoints {
         }
     }
 
-    /// Takes over what `--init` names or was `resumed`, and the signals.
+    /// Loads the weights of `--init` or the `resumed` checkpoint, and installs the signal handler.
     ///
     /// # Errors
-    /// A file that cannot be read, or is of another training.
+    /// A file cannot be read, or belongs to another training.
     pub fn begin(
         &self,
         args: &Args,
@@ -102,9 +101,9 @@ impl Checkpoints {
         signals::handle()
     }
 
-    /// Whether the device was lost and `--recover` asks to continue from the checkpoint, or from
-    /// the beginning where there is none yet. A device that is lost again before a checkpoint was
-    /// written is given up.
+    /// Whether the device was lost and `--recover` is set: then training continues from the
+    /// checkpoint, or starts over if there is none yet. If a device is lost again before a
+    /// checkpoint was written, recovery gives up.
     ///
     /// # Errors
     /// As [`say`].
@@ -113,7 +112,7 @@ impl Checkpoints {
         if !is_lost || !args.recover || self.was_lost.replace(true) {
             return Ok(false);
         }
-        // What else lies in the folder is of another training.
+        // Any other checkpoint in the folder belongs to another training.
         if self.is_ours.get() {
             (args.resume, args.init) = (true, None);
             say!("The device was lost: continuing from the checkpoint")?;
@@ -123,11 +122,11 @@ impl Checkpoints {
         Ok(true)
     }
 
-    /// Trains an epoch, or what is left of it, under a progress bar. `None` where Ctrl-C was pressed
+    /// Trains an epoch, or the rest of it, under a progress bar. `None` if Ctrl-C was pressed
     /// before its end.
     ///
     /// # Errors
-    /// A device that is lost, a loss that is not finite, a file that cannot be written.
+    /// The device was lost, the loss is not finite, or a file cannot be written.
     pub async fn train_epoch(
         &self,
         trainer: &mut Trainer,
@@ -160,7 +159,7 @@ impl Checkpoints {
                     "epoch {epoch}, step {step}: the loss is not finite"
                 ));
             }
-            // What was trained since the last checkpoint: its rate says how long it took.
+            // The samples trained since the last checkpoint, from their rate.
             seconds += begun.elapsed().as_secs_f64();
             samples += report.samples_per_second * begun.elapsed().as_secs_f64();
             self.save(trainer).await?;
@@ -176,8 +175,8 @@ impl Checkpoints {
         }
     }
 
-    /// Writes where training stands, unless a weight is not finite: then the file stays what it
-    /// was, which is an error unless training is to continue with such weights.
+    /// Writes a checkpoint. If a weight is not finite, the file is left as it is, which is an error
+    /// unless training is to continue with such weights.
     async fn save(&self, trainer: &Trainer) -> Result<()> {
         let Some(file) = &self.file else {
             return Ok(());
@@ -197,7 +196,7 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Says what `--on-nan continue` means, the first time that it means something.
+    /// Explains the effect of `--on-nan continue`, the first time that it applies.
     fn tell_once(&self, what: &str) {
         if self.told.replace(true) {
             return;
@@ -209,7 +208,7 @@ impl Checkpoints {
         complain(format_args!("{what}: training continues{kept}"));
     }
 
-    /// Says what is left after a loss that is not finite.
+    /// Tells the user what remains after a loss that is not finite.
     fn explain(&self, error: Error) -> Result<Error> {
         let file = self.file.as_ref().filter(|_| self.is_ours.get());
         if let (Error::NotFinite { .. }, Some(file)) = (&error, file) {
@@ -224,7 +223,7 @@ impl Checkpoints {
     /// Whether training may continue after an evaluation.
     ///
     /// # Errors
-    /// A loss that is not finite, unless training is to continue after it.
+    /// The loss is not finite, and training is not to continue after that.
     pub fn check(&self, what: &str, report: &EpochReport) -> Result<()> {
         match self.on_nan {
             OnNan::Stop if !report.loss.is_finite() => {
@@ -234,7 +233,7 @@ impl Checkpoints {
         }
     }
 
-    /// Whether Ctrl-C was pressed; says what it left behind.
+    /// Whether Ctrl-C was pressed; if so, prints what was saved.
     ///
     /// # Errors
     /// As [`say`].
@@ -253,10 +252,10 @@ impl Checkpoints {
         Ok(true)
     }
 
-    /// Writes what `--save` names.
+    /// Writes the file of `--save`.
     ///
     /// # Errors
-    /// A file that cannot be written, a weight that is not finite.
+    /// The file cannot be written, or a weight is not finite.
     pub async fn finish(&self, args: &Args, trainer: &Trainer) -> Result<()> {
         if let Some(path) = &args.save {
             let mut checkpoint = trainer.checkpoint().await?;

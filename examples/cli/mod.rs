@@ -1,4 +1,4 @@
-//! What `mnist_gpu` needs besides the training loop: flags, a progress bar, tables, files.
+//! The parts of `mnist_gpu` besides the training loop: flags, a progress bar, tables, files.
 
 mod checkpoints;
 mod options;
@@ -98,7 +98,7 @@ pub struct Args {
     /// weights are never saved, so that the last checkpoint stays
     #[arg(long, value_enum, default_value_t = OnNan::Stop)]
     pub on_nan: OnNan,
-    /// The names of the options that were typed, and are no defaults.
+    /// The names of the options given on the command line, excluding defaults.
     #[arg(skip)]
     typed: Vec<String>,
 }
@@ -162,13 +162,13 @@ pub enum OnNan {
     Continue,
 }
 
-/// `data/mnist` of the source tree, wherever the example is started from.
+/// `data/mnist` of the source tree, whatever the working directory.
 fn bundled_data() -> &'static str {
     concat!(env!("CARGO_MANIFEST_DIR"), "/data/mnist")
 }
 
 impl Args {
-    /// What the user typed, or how to end.
+    /// Parses the command line, or returns the exit status.
     pub fn parse_all() -> std::result::Result<Self, std::process::ExitCode> {
         let (mut args, typed): (Args, _) = common::parse_typed()?;
         args.typed = typed;
@@ -203,7 +203,7 @@ impl Args {
         }
     }
 
-    /// The data set that `--data` names, of IDX files of any size.
+    /// Loads the data set at `--data`, of IDX files of any size.
     pub fn load_data(&self) -> Result<Dataset> {
         let options = IdxOptions {
             prefix: self.data_prefix.clone(),
@@ -226,7 +226,7 @@ impl Args {
     }
 }
 
-/// A packaged crate comes without the data: then the error says where to put them.
+/// Published crates do not include the data: the error then says where to put them.
 fn say_where_data_goes(error: Error) -> Error {
     match error {
         Error::Data {
@@ -287,10 +287,10 @@ fn advance(bar: &ProgressBar, progress: &Progress) {
     ));
 }
 
-/// The file that `--metrics` names, if it does.
+/// The file of `--metrics`, if given.
 pub struct MetricsFile {
     output: Option<Output>,
-    /// Whether what the file holds is of another run, and goes when there is something to write.
+    /// Whether the file's content is from another run, to be cleared at the first write.
     is_stale: bool,
 }
 

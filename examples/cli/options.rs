@@ -1,5 +1,5 @@
-//! The options of `mnist_gpu` against each other, and against the checkpoint that is resumed: none
-//! that the user typed is ignored in silence.
+//! Checks the options of `mnist_gpu` against each other and against a resumed checkpoint: no option
+//! given by the user is silently ignored.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,11 +12,11 @@ use super::{Args, EffortName, PlanName, Where};
 use crate::common::{check_apart, say, try_replacing};
 
 impl Args {
-    /// What can be told before anything is opened: options that exclude each other, files that
-    /// cannot be written, weights that cannot be read.
+    /// Checks that need no device or data: options that exclude each other, files that cannot be
+    /// written, weights that cannot be read.
     ///
     /// # Errors
-    /// The option and what it lacks, or the file.
+    /// The option and what it requires, or the file.
     pub fn check(&self) -> Result<()> {
         let refuse = |option: &str, expected, got| Err(Error::value(option, expected, got));
         if self.resume && self.checkpoint.is_none() {
@@ -75,7 +75,7 @@ impl Args {
         Ok(())
     }
 
-    /// Whether the user asked for kernels to be measured.
+    /// Whether the user asked for tuning.
     fn tunes(&self) -> bool {
         self.typed("tune") && self.tune != EffortName::Off
     }
@@ -84,12 +84,12 @@ impl Args {
         self.typed.iter().any(|typed| typed == name)
     }
 
-    /// The file of the checkpoint, if there is to be one.
+    /// The checkpoint file, if there is to be one.
     pub fn checkpoint_file(&self) -> Option<PathBuf> {
         self.checkpoint.as_ref().map(|folder| folder.join(LAST))
     }
 
-    /// The checkpoint that `--resume` continues from, if there is one.
+    /// The checkpoint that `--resume` continues from, if it exists.
     ///
     /// # Errors
     /// As [`Checkpoint::load`].
@@ -99,11 +99,11 @@ impl Args {
         file.map(Checkpoint::load).transpose()
     }
 
-    /// The plan that was asked for; where nothing was and a checkpoint is resumed the checkpoint's,
-    /// so that the bits stay the same.
+    /// The requested plan. If none was requested and a checkpoint is resumed, the checkpoint's, for
+    /// the same bits.
     ///
     /// # Errors
-    /// A checkpoint whose plan cannot be read, or does not fit `--tune`.
+    /// The checkpoint's plan cannot be read, or does not fit `--tune`.
     pub fn planning(&self, resumed: Option<&Checkpoint>) -> Result<Planning> {
         let asked = match (self.plan, self.tune) {
             (PlanName::Unfused, _) => Planning::Unfused,
@@ -132,10 +132,10 @@ impl Args {
         }
     }
 
-    /// Takes `--lr`, and says in what training differs from the checkpoint's from now on.
+    /// Applies `--lr`, and reports how training will differ from the checkpoint's.
     ///
     /// # Errors
-    /// A learning rate out of range; as [`say`].
+    /// The learning rate is out of range; as [`say`].
     pub fn say_resumed(&self, trainer: &mut Trainer, resumed: &Checkpoint) -> Result<()> {
         let epochs = trainer.epochs();
         let file = self.checkpoint_file().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! How `mnist_gpu` is asked to end: Ctrl-C, SIGTERM, SIGHUP, a console that is closed.
+//! Requests to end `mnist_gpu`: Ctrl-C, SIGTERM, SIGHUP, closing the console.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -6,13 +6,13 @@ use wgrad::{Error, Result};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// Whether the end was asked for.
+/// Whether an interruption was requested.
 pub fn is_interrupted() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)
 }
 
-/// Under `nohup` a hang-up is ignored, and stays so: [`handle`] would else take it for a wish to
-/// end. Call it before there are threads.
+/// `nohup` makes a process ignore hang-ups. This keeps them ignored, as [`handle`] would otherwise
+/// handle them. Call it before any threads are started.
 pub fn keep_ignoring_hang_ups() {
     #[cfg(target_os = "linux")]
     {
@@ -20,20 +20,20 @@ pub fn keep_ignoring_hang_ups() {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
         let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-        // Bit 0 is signal 1. One that every thread blocks arrives nowhere.
+        // Bit 0 is signal 1. A signal blocked by every thread is never delivered.
         if ignored.is_some_and(|mask| mask >> (Signal::SIGHUP as u32 - 1) & 1 == 1) {
             let mut hang_up = SigSet::empty();
             hang_up.add(Signal::SIGHUP);
-            // Where this fails, a hang-up ends training with a checkpoint.
+            // If this fails, a hang-up ends training with a checkpoint.
             let _ = hang_up.thread_block();
         }
     }
 }
 
-/// Takes the signals over: the first asks for the end, the second is it.
+/// Installs the signal handler: the first signal requests an end, the second ends the process.
 ///
 /// # Errors
-/// The system's.
+/// The operating system refused the handler.
 pub fn handle() -> Result<()> {
     let handler = || {
         if INTERRUPTED.swap(true, Ordering::Relaxed) {
@@ -41,7 +41,7 @@ pub fn handle() -> Result<()> {
         }
     };
     match ctrlc::set_handler(handler) {
-        // After a lost device the first run's handler is still there.
+        // After a lost device, the first run's handler is still installed.
         Ok(()) | Err(ctrlc::Error::MultipleHandlers) => Ok(()),
         Err(error) => Err(Error::value("Ctrl-C", "a handler", error)),
     }

@@ -1,4 +1,4 @@
-//! How every example begins, speaks and ends.
+//! Shared by the examples: startup, output and exit.
 #![allow(dead_code, unused_imports, reason = "each example uses a part of it")]
 
 mod output;
@@ -10,11 +10,11 @@ use std::process::ExitCode;
 pub use output::{Output, check_apart, try_replacing};
 use wgrad::{Error, Result};
 
-/// What an error calls the output stream, which has no path.
+/// The name of the output stream in errors; it has no path.
 const STDOUT: &str = "standard output";
 
-/// The status of a program that wrote into a pipe which nobody reads any more: 128 and SIGPIPE's
-/// number, as a shell reports it of most tools.
+/// The exit status of a program that wrote to a closed pipe: 128 plus the number of SIGPIPE, as
+/// shells report it for most tools.
 const BROKEN_PIPE: u8 = 141;
 
 /// Runs an example: exit status 0, or 1 with the error on one line.
@@ -23,27 +23,27 @@ pub fn run(example: impl Future<Output = Result<()>>) -> ExitCode {
     exit(wgrad::block_on(example))
 }
 
-/// Mesa's drivers look for a desktop, and complain on the terminal where the variable that would
-/// lead them to it is missing. Call it before anything else.
+/// Mesa's drivers look for a desktop session, and print warnings if this variable is missing. Call
+/// it before anything else.
 pub fn quiet_drivers() {
     const DESKTOP: &str = "XDG_RUNTIME_DIR";
     if std::env::var_os(DESKTOP).is_none() {
         // SAFETY: the first statement of `main`; no other thread exists that could read the
-        // environment meanwhile.
+        // environment concurrently.
         unsafe { std::env::set_var(DESKTOP, std::env::temp_dir()) };
     }
 }
 
-/// Prints a line, as `println!` does; but where it cannot, that is an error and no panic.
+/// Prints a line like `println!`, but fails with an error rather than a panic.
 macro_rules! say {
     ($($line:tt)*) => { $crate::common::print_line(format_args!($($line)*)) };
 }
 pub(crate) use say;
 
-/// What [`say`] does.
+/// The function behind [`say`].
 ///
 /// # Errors
-/// A pipe that nobody reads any more, a full disk.
+/// A closed pipe or a full disk.
 pub fn print_line(line: Arguments<'_>) -> Result<()> {
     let mut out = io::stdout().lock();
     let printed = writeln!(out, "{line}").and_then(|()| out.flush());
@@ -53,19 +53,17 @@ pub fn print_line(line: Arguments<'_>) -> Result<()> {
     })
 }
 
-/// Prints a line on the error stream. Where it cannot, there is nobody to tell.
+/// Prints a line on the error stream; failures are ignored, as they cannot be reported.
 pub fn complain(line: Arguments<'_>) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// The arguments, or how to end: with the help that was asked for, or with one line that says what is
-/// wrong.
+/// The arguments, or the exit status after printing the requested help or a one-line error.
 pub fn parse<Args: clap::Parser>() -> std::result::Result<Args, ExitCode> {
     parse_typed().map(|(args, _)| args)
 }
 
-/// As [`parse`], with the names of the arguments that the user typed, which are those without a
-/// default value in their place.
+/// Like [`parse`], with the names of the arguments given on the command line, excluding defaults.
 pub fn parse_typed<Args: clap::Parser>() -> std::result::Result<(Args, Vec<String>), ExitCode> {
     let parsed = Args::command().try_get_matches().and_then(|matches| {
         let was_typed = |id: &&clap::Id| {
@@ -80,7 +78,7 @@ pub fn parse_typed<Args: clap::Parser>() -> std::result::Result<(Args, Vec<Strin
         if !error.use_stderr() {
             return exit(print_line(format_args!("{}", text.trim_end())));
         }
-        // The first paragraph says what is wrong, in one line or a list; the others how to go on.
+        // The first paragraph is the error, in one line or as a list; the others are advice.
         let lines = text.lines().take_while(|line| !line.trim().is_empty());
         let line = lines.map(str::trim).collect::<Vec<_>>().join(" ");
         complain(format_args!("{line} (--help explains the flags)"));
@@ -88,8 +86,8 @@ pub fn parse_typed<Args: clap::Parser>() -> std::result::Result<(Args, Vec<Strin
     })
 }
 
-/// Exit status 0, or 1 with the error on one line. A reader of the output that went away wants no
-/// more of it: then the end is quiet.
+/// Exit status 0, or 1 with the error on one line. A closed output pipe ends the program without a
+/// message.
 pub fn exit(result: Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,4 @@
-//! Files that an example writes: tried before the work that fills them, touched after it.
+//! Output files of examples: opened before the work that fills them, written after it.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use wgrad::{Error, Result};
 
-/// A file that is open for writing, and is what it was until there is something to write.
+/// A file opened for writing, whose content is kept until something is written.
 #[derive(Debug)]
 pub struct Output {
     path: PathBuf,
@@ -15,10 +15,10 @@ pub struct Output {
 }
 
 impl Output {
-    /// Opens the file, or makes an empty one, which goes again if nothing is written.
+    /// Opens the file, or creates an empty one, which is removed if nothing is written.
     ///
     /// # Errors
-    /// A path that cannot be written.
+    /// The path cannot be written.
     pub fn open(path: &Path) -> Result<Self> {
         let mut options = File::options();
         options.append(true);
@@ -35,11 +35,11 @@ impl Output {
         })
     }
 
-    /// Makes `bytes` all that the file holds: at once, where its folder takes another file, and in
-    /// any case in what is no file, such as a pipe.
+    /// Replaces the content by `bytes`: atomically if the folder allows another file; a pipe or
+    /// device is written directly.
     ///
     /// # Errors
-    /// The disk's.
+    /// An I/O error.
     pub fn replace(&mut self, bytes: &[u8]) -> Result<()> {
         if let Some(mut temporary) = self.beside() {
             let written = temporary.write_all(bytes);
@@ -55,10 +55,10 @@ impl Output {
         self.append(bytes)
     }
 
-    /// Empties the file, if it is one.
+    /// Truncates it, if it is a regular file.
     ///
     /// # Errors
-    /// The disk's.
+    /// An I/O error.
     pub fn clear(&mut self) -> Result<()> {
         match self.is_file() {
             true => self
@@ -69,10 +69,10 @@ impl Output {
         }
     }
 
-    /// Writes behind what the file holds.
+    /// Appends to the content.
     ///
     /// # Errors
-    /// The disk's.
+    /// An I/O error.
     pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
         self.is_new = false;
         let written = self.file.write_all(bytes);
@@ -85,7 +85,7 @@ impl Output {
             .is_ok_and(|metadata| metadata.is_file())
     }
 
-    /// A temporary file with this one's permissions in the same folder, if it takes one.
+    /// A temporary file in the same folder with the same permissions, if it can be created.
     fn beside(&self) -> Option<tempfile::NamedTempFile> {
         let metadata = self.file.metadata().ok()?;
         let target = self.real_path();
@@ -101,7 +101,7 @@ impl Output {
         Some(tempfile::NamedTempFile::from_parts(file, path))
     }
 
-    /// The file that a link leads to: it is replaced, not the link.
+    /// The target of a link: it is replaced, not the link.
     fn real_path(&self) -> PathBuf {
         fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone())
     }
@@ -115,17 +115,17 @@ impl Drop for Output {
                 .metadata()
                 .is_ok_and(|metadata| metadata.len() == 0)
         {
-            // An empty file that stays is no error.
+            // A leftover empty file is not an error.
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// Whether a file at `path` can be written, or replaced by another, as a checkpoint is; makes its
+/// Checks that the file at `path` can be written or replaced, as a checkpoint is; creates its
 /// folder.
 ///
 /// # Errors
-/// A folder that cannot be made or written, or something at `path` that is no file.
+/// The folder cannot be created or written, or `path` is not a regular file.
 pub fn try_replacing(path: &Path) -> Result<()> {
     if let Some(metadata) = fs::metadata(path).ok().filter(|found| !found.is_file()) {
         let got = match metadata.is_dir() {
@@ -150,10 +150,10 @@ pub fn try_replacing(path: &Path) -> Result<()> {
     tried.map(drop).map_err(|source| io(path, source))
 }
 
-/// Refuses two outputs, each an option and its path, that are one file.
+/// Refuses two outputs, each an option and its path, that are the same file.
 ///
 /// # Errors
-/// The later option and the file.
+/// Names the later option and the file.
 pub fn check_apart(outputs: &[(&str, &Path)]) -> Result<()> {
     let real = |path: &Path| {
         let folder = fs::canonicalize(folder(path)).unwrap_or_else(|_| folder(path).to_owned());
@@ -162,7 +162,7 @@ pub fn check_apart(outputs: &[(&str, &Path)]) -> Result<()> {
     };
     for (i, (option, path)) in outputs.iter().enumerate() {
         for (other, earlier) in &outputs[..i] {
-            // A terminal or a pipe takes what several write.
+            // Several outputs may share a terminal or a pipe.
             let is_file = !path.exists() || path.is_file();
             if is_file && real(path) == real(earlier) {
                 let expected = format!("another file than {other}");

@@ -8,8 +8,8 @@ use wgrad::ops::Binding;
 use wgrad::ops::case::Floats;
 use wgrad::verify::cases;
 
-/// A file of the inputs of each case, and its outputs beforehand, as 32-bit words; sizes and step
-/// are in its metadata.
+/// The file: each case's inputs and previous outputs as 32-bit words; sizes and step are in its
+/// metadata.
 pub fn file(seed: u64, rounds: u32) -> Vec<u8> {
     let (mut tensors, mut described) = (Vec::new(), serde_json::Map::new());
     for (name, case) in cases(seed, rounds, Floats::Hostile) {

@@ -38,7 +38,7 @@ fn model(model: &ModelReport) -> Value {
     })
 }
 
-/// JSON has no infinity: an output that must be equal and is not has errors of `null`.
+/// JSON has no infinity: an output that must be equal and differs has errors of `null`.
 fn output(report: &OutputReport) -> Value {
     let (index, got, expected) = report.at;
     json!({

@@ -1,5 +1,5 @@
-//! Proves, on each adapter of this machine, that every kernel is right:
-//! `cargo run --release --example verify`.
+//! Checks on each adapter of this machine that every kernel is right: `cargo run --release
+//! --example verify`.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 use std::path::PathBuf;
@@ -74,7 +74,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether every result on every adapter is right.
+/// Returns whether every result on every adapter is right.
 async fn run(args: &Args) -> Result<bool> {
     let options = args.options();
     if let Some(path) = &args.dump {

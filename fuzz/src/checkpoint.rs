@@ -1,4 +1,4 @@
-//! Any bytes as a checkpoint: what it holds saves and loads as the same, or one clear error.
+//! Any bytes as a checkpoint: it loads and survives saving, or gives a one-line error.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

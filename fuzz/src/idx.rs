@@ -1,4 +1,4 @@
-//! Any bytes as an IDX file, plain and gzipped: loaded as what is expected, or one clear error.
+//! Any bytes as an IDX file, plain and gzipped: it loads as expected, or gives a one-line error.
 #![no_main]
 
 use std::fs;

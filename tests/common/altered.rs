@@ -1,4 +1,4 @@
-//! An op of which a test changes a part.
+//! An op with parts changed by a test.
 
 use std::fmt;
 
@@ -6,8 +6,8 @@ use wgrad::ops::{
     Args, Bindings, Cost, Element, Elements, ErrorBound, Launch, Loads, Op, Shader, Step,
 };
 
-/// An op that is launched in another way, or whose reference does something first; the rest is that
-/// of `op`. It has one kernel and is never split.
+/// `op`, but with another launch, or with a reference that calls a function first. It has one
+/// kernel and is never split.
 #[derive(Clone)]
 pub struct Altered {
     op: Box<dyn Op>,
@@ -25,8 +25,8 @@ impl Altered {
         }
     }
 
-    /// With the text of its kernel changed: in the kernel's own file if `part` is there, or else in
-    /// all that is compiled.
+    /// Changes the text of its kernel: the kernel's own file if that contains `part`, otherwise the
+    /// whole compiled source.
     pub fn kernel(mut self, part: &str, change: impl Fn(&str) -> String) -> Self {
         let original = self.launch.shader;
         let (preludes, text) = match original.file().contains(part) {
@@ -38,13 +38,13 @@ impl Altered {
         self
     }
 
-    /// Without a word of its loops.
+    /// Declares no loops.
     pub fn without_loops(mut self) -> Self {
         self.launch.longest_loop = 0;
         self
     }
 
-    /// With a reference that calls `first` before it computes.
+    /// Makes the reference call `first` before it computes.
     pub fn before_reference(self, first: fn(&Step)) -> Self {
         Altered {
             before_reference: first,

@@ -1,4 +1,4 @@
-//! A layer that may be told to panic in the middle of an epoch, on the CPU reference.
+//! A layer that panics in the middle of an epoch on request, on the CPU reference.
 
 use super::altered::Altered;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use wgrad::shape::Shape;
 /// Whether it panics.
 pub static BREAKS: AtomicBool = AtomicBool::new(false);
 
-/// Where in the order of samples.
+/// The position in the sample order at which it panics.
 const BREAKS_AT: u32 = 1600;
 
 fn break_if_told(step: &Step) {
@@ -19,7 +19,7 @@ fn break_if_told(step: &Step) {
     assert!(!breaks, "it was told to");
 }
 
-/// ReLU.
+/// ReLU that panics on request.
 #[derive(Debug, Clone)]
 pub struct Fragile;
 

@@ -1,4 +1,4 @@
-//! What several test programs share: the adapter to test on, and random numbers.
+//! Shared by the test programs: the adapter to test on, and random numbers.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 pub mod altered;
@@ -12,10 +12,10 @@ use wgrad::data::{Dataset, Samples};
 use wgrad::nn::{Module, Sequential, models};
 use wgrad::{Device, Error};
 
-/// The adapter under test: the one that `WGRAD_ADAPTER` names, or the best.
+/// The adapter under test: the one named by `WGRAD_ADAPTER`, or the best one.
 ///
 /// Without an adapter the test fails, unless `WGRAD_SKIP_GPU` is set: then this is `None`, and the
-/// test's output says so.
+/// test prints that it was skipped.
 pub fn gpu() -> Option<Device> {
     let name = std::env::var("WGRAD_ADAPTER").ok();
     match wgrad::block_on(Device::gpu(name.as_deref())) {
@@ -31,7 +31,7 @@ pub fn gpu() -> Option<Device> {
     }
 }
 
-/// The model that verification knows by that name.
+/// The built-in verification model of that name.
 pub fn built_in(name: &str) -> Box<dyn Module> {
     let models = wgrad::verify::built_in().into_iter();
     let mut named = models.filter(|built_in| built_in.name == name);
@@ -46,12 +46,12 @@ pub fn tutorial_model() -> Sequential {
 /// The folder of the MNIST files in the source tree.
 pub const MNIST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/mnist");
 
-/// A portable generator.
+/// A random generator that is the same on every platform.
 pub fn generator(seed: u64) -> ChaCha8Rng {
     ChaCha8Rng::seed_from_u64(seed)
 }
 
-/// Floats that find faults: ties, both zeros, subnormals, small and large magnitudes.
+/// Floats likely to expose faults: ties, both zeros, subnormals, small and large magnitudes.
 pub fn floats(len: usize, generator: &mut impl Rng) -> Vec<f32> {
     (0..len)
         .map(|_| {
@@ -74,7 +74,8 @@ pub fn words(values: &[f32]) -> Vec<u32> {
     bytemuck::cast_slice(values).to_vec()
 }
 
-/// Random bytes with labels below `classes`; a third of the pixels are black, so that pools tie.
+/// Random bytes with labels below `classes`; a third of the pixels are black, to create ties in
+/// pools.
 fn random_samples(len: usize, sample_len: usize, classes: u8, seed: u64) -> Samples {
     let mut generator = generator(seed);
     let mut pixel = || {
@@ -97,12 +98,12 @@ pub fn random_data(train: usize, test: usize) -> Dataset {
     Dataset::new([2, 12, 11], 4, sample(train, 1), sample(test, 2)).unwrap()
 }
 
-/// `mnist_gpu`.
+/// The path of `mnist_gpu`.
 pub fn example() -> PathBuf {
     program("mnist_gpu")
 }
 
-/// An example, which `cargo test` builds beside the tests.
+/// The path of an example, which `cargo test` builds beside the tests.
 pub fn program(name: &str) -> PathBuf {
     let tests = std::env::current_exe().unwrap();
     let folder = tests.parent().unwrap().parent().unwrap().join("examples");

@@ -1,4 +1,4 @@
-//! Which adapter is meant, and what was chosen on another one.
+//! Adapter selection, and kernel choices made on another adapter.
 
 use std::process::Command;
 
@@ -30,16 +30,16 @@ async fn trainer(device: &Device, planning: Planning) -> wgrad::Result<Trainer> 
     Trainer::new(device, &model(), &data, config(planning)).await
 }
 
-/// The adapter under test and every other of this machine, and the reference.
+/// The adapter under test, every other adapter of this machine, and the CPU reference.
 fn devices() -> Option<Vec<Device>> {
     let mut devices = vec![common::gpu()?, Device::cpu()];
     devices.extend(block_on(Device::all()).unwrap());
     Some(devices)
 }
 
-/// Kernels that one adapter chose and another cannot run give way to those that it can, and a line says so.
+/// Kernels chosen on one adapter that another cannot run are replaced, and a notice says so.
 #[test]
-fn foreign_kernels_give_way_to_those_that_run() {
+fn kernels_that_cannot_run_are_replaced() {
     let Some(devices) = devices() else { return };
     for device in devices {
         block_on(async {
@@ -74,10 +74,10 @@ fn foreign_kernels_give_way_to_those_that_run() {
     }
 }
 
-/// A kernel that no version knows is replaced too; choices for ops and layers that the plan does not have
-/// are reported.
+/// Unknown kernels are replaced too; choices for ops and layers that the plan does not have are
+/// reported.
 #[test]
-fn choices_of_nothing_are_reported() {
+fn choices_that_match_nothing_are_reported() {
     let Some(devices) = devices() else { return };
     for device in devices {
         block_on(async {
@@ -108,9 +108,10 @@ fn choices_of_nothing_are_reported() {
     }
 }
 
-/// Whoever loads a plan with a kernel that the adapter lacks gets a line, not the driver's dump.
+/// Loading a plan with a kernel that the adapter cannot run gives a one-line error, not a driver's
+/// dump.
 #[test]
-fn a_kernel_that_cannot_run_is_one_line() {
+fn a_kernel_that_cannot_run_is_a_one_line_error() {
     let Some(device) = common::gpu() else { return };
     let reference = Device::cpu();
     let mut notices = Notices::default();
@@ -143,7 +144,7 @@ fn a_kernel_that_cannot_run_is_one_line() {
     );
 }
 
-/// The same for the example: a checkpoint of one adapter is resumed on each of the others.
+/// The same for the example: a checkpoint from one adapter is resumed on each of the others.
 #[test]
 fn the_example_resumes_a_checkpoint_of_another_adapter() {
     let Some(device) = common::gpu() else { return };
@@ -187,7 +188,7 @@ fn the_example_resumes_a_checkpoint_of_another_adapter() {
     assert!(text.contains("Epoch 2 Summary"), "{text}");
 }
 
-/// What `adapters` prints with those variables, or the line of its error.
+/// The output of `adapters` with these variables, or its error line.
 fn list(variables: &[(&str, &str)]) -> Result<Vec<String>, String> {
     let mut command = Command::new(common::program("adapters"));
     let output = command.envs(variables.iter().copied()).output().unwrap();
@@ -204,7 +205,7 @@ fn lines(bytes: &[u8]) -> Vec<String> {
         .collect()
 }
 
-/// The first line that `mnist_gpu` prints, or the line of its error.
+/// The first line that `mnist_gpu` prints, or its error line.
 fn first_line(args: &[&str], variables: &[(&str, &str)]) -> Result<String, String> {
     let mut command = Command::new(common::example());
     command
@@ -217,9 +218,10 @@ fn first_line(args: &[&str], variables: &[(&str, &str)]) -> Result<String, Strin
     }
 }
 
-/// A number is the place in the list of all adapters, whatever names hold; past its end it is refused.
+/// A number is an index into the list of all adapters, even if names contain digits; an index past
+/// the end is refused.
 #[test]
-fn a_number_is_a_place_in_the_list_of_all() {
+fn a_number_is_an_index_into_the_list_of_adapters() {
     if common::gpu().is_none() {
         return;
     }
@@ -243,9 +245,10 @@ fn a_number_is_a_place_in_the_list_of_all() {
     }
 }
 
-/// wgpu's variables count, and what they do not fit is an error, not the reference.
+/// wgpu's variables are honoured; if they match nothing, that is an error, not a fallback to the
+/// reference.
 #[test]
-fn the_variables_of_wgpu_count() {
+fn wgpus_variables_are_honoured() {
     if common::gpu().is_none() {
         return;
     }
@@ -278,7 +281,7 @@ fn the_variables_of_wgpu_count() {
             "{found}"
         );
     }
-    // A name that is given counts more.
+    // An explicit name takes precedence.
     let given = first_line(
         &["--adapter", "0"],
         &[("WGPU_ADAPTER_NAME", "no such card")],
@@ -286,9 +289,10 @@ fn the_variables_of_wgpu_count() {
     assert!(given.unwrap().ends_with("(number 0 was asked for)"));
 }
 
-/// While a process ends its drivers take themselves apart: no thread of ours may still hold something there.
+/// At process exit the drivers tear themselves down: none of our threads may still hold driver
+/// resources.
 #[test]
-fn programs_that_end_at_once_end_well() {
+fn programs_that_end_at_once_end_cleanly() {
     if common::gpu().is_none() {
         return;
     }

@@ -1,4 +1,4 @@
-//! After a device is lost every call says so.
+//! After a device is lost, every call returns that error.
 
 use std::ops::ControlFlow;
 
@@ -43,7 +43,7 @@ fn is_lost<T>(call: &str, result: wgrad::Result<T>) {
     }
 }
 
-/// Gives the device up as the library does it, or behind its back, as a driver does.
+/// Destroys the device through the library, or behind its back, as a driver would.
 fn lose(executor: &Executor, behind_its_back: bool) {
     let Executor::Gpu(gpu) = executor else {
         panic!("the device is no adapter");
@@ -52,17 +52,17 @@ fn lose(executor: &Executor, behind_its_back: bool) {
         false => gpu.destroy_device(),
         true => {
             gpu.device().destroy();
-            // The driver says so at its next word.
+            // The driver reports it at its next call.
             let lost = block_on(executor.read_words(executor.plan().port(Port::Logits).unwrap()));
             is_lost("the first call", lost);
         }
     }
 }
 
-/// Once the device is lost, every call of a trainer says so, and none that it is something else or nothing:
-/// of one that has trained and of one that has not.
+/// Once the device is lost, every call of a trainer returns that error and no other, whether it has
+/// trained before or not.
 #[test]
-fn every_call_of_a_trainer_says_that_the_device_is_lost() {
+fn every_call_of_a_trainer_reports_the_lost_device() {
     let Some(device) = common::gpu() else { return };
     for (has_trained, behind) in [(false, false), (true, false), (false, true), (true, true)] {
         for planning in [Planning::Unfused, Planning::Fused(Effort::Off)] {
@@ -87,9 +87,10 @@ fn every_call_of_a_trainer_says_that_the_device_is_lost() {
     }
 }
 
-/// The same of each call first: none needs another before it to notice.
+/// The same with each call as the first one after the loss: none relies on an earlier call to
+/// notice.
 #[test]
-fn the_first_call_after_the_loss_says_so() {
+fn the_first_call_after_the_loss_reports_it() {
     let Some(device) = common::gpu() else { return };
     block_on(async {
         for call in 0..8 {
@@ -111,7 +112,8 @@ fn the_first_call_after_the_loss_says_so() {
     });
 }
 
-/// Another trainer of the same `Device` opens the adapter anew; lost while it measures, it says so too.
+/// Another trainer on the same `Device` opens the adapter anew; a loss during its tuning is
+/// reported too.
 async fn second_use(device: &Device, loses: bool) -> wgrad::Result<()> {
     let mut other = trainer(device, Planning::Fused(Effort::Quick)).await?;
     if loses {
@@ -142,7 +144,7 @@ async fn lost_executor(executor: &mut Executor) {
 }
 
 #[test]
-fn every_call_of_a_session_says_that_the_device_is_lost() {
+fn every_call_of_a_session_reports_the_lost_device() {
     let Some(device) = common::gpu() else { return };
     let training = Training::new([2, 12, 11], Loss::CrossEntropy, Sgd::new(0.1)).batch_size(4);
     block_on(async {

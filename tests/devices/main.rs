@@ -1,4 +1,4 @@
-//! Finding devices, and losing them.
+//! Finding devices and losing them.
 
 #[path = "../common/mod.rs"]
 mod common;

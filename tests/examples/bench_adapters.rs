@@ -1,4 +1,4 @@
-//! The benchmark of adapters as a user runs it: what it prints and writes, not how fast anything is.
+//! The adapter benchmark as a user runs it: its output and files, not its timings.
 
 use crate::common;
 use std::path::Path;
@@ -14,13 +14,13 @@ fn bench_adapters(adapter: &str, more: &[&str]) -> Output {
         .unwrap()
 }
 
-/// A number above zero.
+/// Checks that a number is positive.
 fn positive(value: &Value) -> f64 {
     let number = value.as_f64().filter(|number| *number > 0.0);
     number.unwrap_or_else(|| panic!("{value} is not above zero"))
 }
 
-/// Every figure of both plans is there, and the kernels' times are those of the step's dispatches.
+/// Every figure of both plans is present, and the kernel times cover the dispatches of the step.
 #[test]
 fn every_step_and_kernel_is_measured() {
     let Some(device) = common::gpu() else { return };
@@ -85,7 +85,7 @@ fn every_step_and_kernel_is_measured() {
 }
 
 #[test]
-fn an_adapter_that_is_none_and_a_file_that_cannot_be_are_one_line() {
+fn missing_adapters_and_bad_paths_are_one_line_errors() {
     let Some(device) = common::gpu() else { return };
     let backend = device.adapter().unwrap().backend().to_owned();
     let nowhere = Path::new("no/such/folder/adapters.json");

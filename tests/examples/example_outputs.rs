@@ -1,5 +1,5 @@
-//! What the examples write, and what becomes of it where it cannot be written: streams that nobody
-//! reads, full disks, files that are refused.
+//! The output of the examples, including output that cannot be written: closed pipes, full disks,
+//! refused files.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use wgrad::Checkpoint;
 const PROGRAMS: [&str; 5] = ["mnist_gpu", "adapters", "bench_adapters", "verify", "peer"];
 const SHORT: [&str; 6] = ["--device", "cpu", "--epochs", "2", "--train-images", "640"];
 
-/// The status of a shell's pipeline whose reader went away.
+/// The exit status of a program whose output pipe was closed.
 const BROKEN_PIPE: Option<i32> = Some(141);
 
 fn run(program: &str, args: &[&str]) -> Output {
@@ -19,7 +19,7 @@ fn run(program: &str, args: &[&str]) -> Output {
     command.args(args).output().unwrap()
 }
 
-/// Its only line on the error stream, and that it failed.
+/// Its error output, a single line; checks that it failed.
 fn error(program: &str, args: &[&str]) -> String {
     let output = run(program, args);
     assert_eq!(
@@ -44,7 +44,7 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// A pipe that nobody reads any more.
+/// A pipe whose reader is gone.
 fn closed() -> Stdio {
     std::io::pipe().unwrap().1.into()
 }
@@ -56,7 +56,7 @@ fn full() -> Stdio {
 }
 
 #[test]
-fn a_reader_that_goes_away_ends_every_program_quietly() {
+fn a_closed_pipe_ends_every_program_quietly() {
     let mut commands: Vec<Vec<&str>> = PROGRAMS.map(|program| vec![program, "--help"]).into();
     commands.push([&["mnist_gpu"], &SHORT[..]].concat());
     commands.push(vec!["peer", "--device", "cpu", "--steps", "1"]);
@@ -83,9 +83,9 @@ fn a_reader_that_goes_away_ends_every_program_quietly() {
     }
 }
 
-/// `mnist_gpu | head -2`: what was trained until the reader went away is kept.
+/// `mnist_gpu | head -2`: training up to the moment the reader closes the pipe is kept.
 #[test]
-fn a_reader_that_goes_away_costs_no_training() {
+fn a_closed_pipe_costs_no_training() {
     let folder = folder("pipe");
     let (saved, metrics) = (folder.join("saved.safetensors"), folder.join("metrics"));
     let mut child = Command::new(common::example())
@@ -97,7 +97,7 @@ fn a_reader_that_goes_away_costs_no_training() {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    // The table's last line, after which only epochs are printed.
+    // The last line of the table; only epochs are printed after it.
     assert!(lines.any(|line| line.unwrap().starts_with("total ")));
     drop(lines);
     let output = child.wait_with_output().unwrap();
@@ -111,7 +111,7 @@ fn a_reader_that_goes_away_costs_no_training() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_full_disk_is_one_line() {
+fn a_full_disk_is_a_one_line_error() {
     let mut commands: Vec<Vec<&str>> = PROGRAMS.map(|program| vec![program, "--help"]).into();
     commands.push([&["mnist_gpu"], &SHORT[..]].concat());
     for command in commands {
@@ -125,9 +125,9 @@ fn a_full_disk_is_one_line() {
     }
 }
 
-/// The status says it, though nobody reads why.
+/// The exit status reports the error even if nobody reads the message.
 #[test]
-fn an_error_stream_that_nobody_reads_changes_nothing() {
+fn a_closed_error_stream_changes_nothing() {
     for program in PROGRAMS {
         let mut streams = vec![closed()];
         #[cfg(target_os = "linux")]
@@ -143,8 +143,8 @@ fn an_error_stream_that_nobody_reads_changes_nothing() {
     assert!(started.status().unwrap().success());
 }
 
-/// Beside each output stands something else that is wrong and is found later: it is the output that
-/// the error names.
+/// Each bad output comes with another error that would be found later: the message must name the
+/// output.
 #[test]
 fn files_that_cannot_be_written_are_refused_before_any_work() {
     let folder = folder("refused");
@@ -197,7 +197,7 @@ fn a_run_that_fails_early_leaves_files_as_they_were() {
     let left: Vec<_> = std::fs::read_dir(&folder).unwrap().collect();
     assert_eq!(left.len(), 1, "{left:?}");
 
-    // A run that has something to say replaces it, and a run that is resumed goes on behind it.
+    // A run that has results replaces the file, and a resumed run appends to it.
     let checkpoint = folder.join("checkpoint");
     let mut args = SHORT.to_vec();
     args.extend(["--metrics", text(&old), "--checkpoint", text(&checkpoint)]);
@@ -214,7 +214,7 @@ fn a_run_that_fails_early_leaves_files_as_they_were() {
 }
 
 #[test]
-fn two_outputs_in_one_file_are_refused() {
+fn two_outputs_to_one_file_are_refused() {
     let folder = folder("twice");
     let file = folder.join("file");
     let again = folder.join(".").join("file");
@@ -248,7 +248,7 @@ fn two_outputs_in_one_file_are_refused() {
     );
 }
 
-/// An output never replaces what the run reads.
+/// An output never overwrites an input of the run.
 #[test]
 fn outputs_over_inputs_are_refused() {
     let folder = folder("inputs");
@@ -287,10 +287,10 @@ fn outputs_over_inputs_are_refused() {
     assert_eq!(std::fs::read_to_string(image).unwrap(), "images");
 }
 
-/// A checkpoint that is a link stays one.
+/// A checkpoint that is a symbolic link remains one.
 #[test]
 #[cfg(unix)]
-fn a_checkpoint_is_saved_where_its_link_leads() {
+fn a_checkpoint_is_saved_to_the_target_of_its_link() {
     let folder = folder("linked");
     let (file, link) = (folder.join("file"), folder.join("link"));
     std::fs::write(&file, "old").unwrap();
@@ -301,10 +301,10 @@ fn a_checkpoint_is_saved_where_its_link_leads() {
     assert_eq!(wgrad::Checkpoint::load(&file).unwrap(), checkpoint);
 }
 
-/// A link leads to the file that is replaced, whose permissions stay; a pipe is written as it is.
+/// Writing to a link replaces its target and keeps the permissions; a pipe is written to directly.
 #[test]
 #[cfg(unix)]
-fn links_permissions_and_pipes_stay_what_they_are() {
+fn links_permissions_and_pipes_are_preserved() {
     use std::os::unix::fs::PermissionsExt;
     let folder = folder("links");
     let (file, link) = (folder.join("file"), folder.join("link"));
@@ -324,7 +324,7 @@ fn links_permissions_and_pipes_stay_what_they_are() {
     let piped = run("verify", &[&dump[..], &["/dev/stdout"]].concat());
     assert!(piped.stdout == written);
 
-    // Renaming a file over a device or a pipe would take it away from everyone.
+    // Renaming a file over a device or a pipe would remove it for everyone.
     let pipe = folder.join("pipe");
     assert!(
         Command::new("mkfifo")

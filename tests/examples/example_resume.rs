@@ -1,5 +1,5 @@
-//! `mnist_gpu` that goes on: from a checkpoint with other options, after a loss that is not finite,
-//! after a device that was lost.
+//! Resuming `mnist_gpu`: from a checkpoint with other options, after a loss that is not finite,
+//! after a lost device.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -23,7 +23,7 @@ fn run(folder: &Path, args: &[&str]) -> Output {
     command.args(args).output().unwrap()
 }
 
-/// What it says beside the device, the data and the table, one string for each line.
+/// Its output after the device, the data and the table, one string per line.
 fn says(folder: &Path, args: &[&str]) -> Vec<String> {
     let output = run(folder, args);
     assert!(output.status.success(), "{args:?}: {output:?}");
@@ -57,7 +57,7 @@ fn resumed(folder: &Path) -> String {
     format!("Resumed from {} after 1 epochs", file.display())
 }
 
-/// One epoch in a folder of that name.
+/// Trains one epoch in a folder of that name.
 fn one_epoch(name: &str) -> PathBuf {
     let folder = folder(name);
     says(&folder, &["--epochs", "1"]);
@@ -65,7 +65,7 @@ fn one_epoch(name: &str) -> PathBuf {
 }
 
 #[test]
-fn what_is_typed_beside_resume_is_honoured_and_said() {
+fn options_given_with_resume_are_honoured_and_reported() {
     let folder = one_epoch("options");
     let said = |args: &[&str]| {
         let epochs = ["--resume", "--epochs", "1"];
@@ -77,7 +77,7 @@ fn what_is_typed_beside_resume_is_honoured_and_said() {
         );
         lines
     };
-    // What is the checkpoint's own is no news.
+    // Options equal to the checkpoint's are not reported.
     for args in [
         &[][..],
         &["--lr", "0.01"],
@@ -91,7 +91,7 @@ fn what_is_typed_beside_resume_is_honoured_and_said() {
     let plan = "Another plan than the checkpoint's from here on: its last bits may differ";
     assert_eq!(said(&["--plan", "unfused"]), [plan]);
 
-    // They train, and the next checkpoint says so.
+    // They take effect, and the next checkpoint records them.
     let two = ["--resume", "--epochs", "2"];
     says(
         &folder,
@@ -105,9 +105,9 @@ fn what_is_typed_beside_resume_is_honoured_and_said() {
     );
 }
 
-/// Without `--lr` it is the checkpoint's rate, not the default.
+/// Without `--lr` the checkpoint's rate is used, not the default.
 #[test]
-fn a_resume_without_a_rate_takes_the_checkpoints() {
+fn resuming_without_a_rate_uses_the_checkpoints() {
     let whole = folder("rate_whole");
     says(&whole, &["--epochs", "2", "--lr", "0.05"]);
     let cut = folder("rate_cut");
@@ -118,7 +118,7 @@ fn a_resume_without_a_rate_takes_the_checkpoints() {
 }
 
 #[test]
-fn what_would_be_another_training_is_refused_by_name() {
+fn options_that_would_change_the_training_are_refused_by_name() {
     let folder = one_epoch("others");
     let begin = format!(
         "error: --resume {}: checkpoint's ",
@@ -141,7 +141,7 @@ fn what_would_be_another_training_is_refused_by_name() {
         init.contains("cannot be used with '--init <FILE>'"),
         "{init}"
     );
-    // A checkpoint is hours of work: without --resume another run does not replace it.
+    // A checkpoint may be hours of work: without --resume another run does not replace it.
     let file = folder.join("last.safetensors");
     let before = std::fs::read(&file).unwrap();
     assert_eq!(
@@ -179,11 +179,11 @@ fn options_that_exclude_each_other_are_refused() {
     );
 }
 
-/// A rate at which the second epoch's weights overflow.
+/// Continues at a learning rate that makes the second epoch's weights overflow.
 const DIVERGE: [&str; 5] = ["--resume", "--epochs", "3", "--lr", "1e30"];
 
 #[test]
-fn a_loss_that_is_not_finite_ends_training_and_the_checkpoint_stays() {
+fn a_loss_that_is_not_finite_ends_training_and_keeps_the_checkpoint() {
     let whole = folder("finite");
     says(&whole, &["--epochs", "2"]);
     let folder = one_epoch("stop");
@@ -218,13 +218,13 @@ fn a_loss_that_is_not_finite_ends_training_and_the_checkpoint_stays() {
         "the checkpoint is another"
     );
 
-    // It is as good as it was.
+    // The checkpoint is still good.
     says(&folder, &["--resume", "--epochs", "2", "--lr", "0.01"]);
     assert_eq!(last(&folder).tensors, last(&whole).tensors);
 }
 
 #[test]
-fn training_that_goes_on_without_finite_weights_saves_none() {
+fn training_that_continues_without_finite_weights_saves_nothing() {
     let folder = one_epoch("continue");
     let file = folder.join("last.safetensors");
     let before = std::fs::read(&file).unwrap();
@@ -248,7 +248,7 @@ fn training_that_goes_on_without_finite_weights_saves_none() {
         "the checkpoint is another"
     );
 
-    // What was asked for and cannot be had is an error, and no file.
+    // A requested file that cannot be saved is an error, and is not created.
     let saved = folder.join("saved.safetensors");
     let output = run(
         &folder,
@@ -264,11 +264,11 @@ fn training_that_goes_on_without_finite_weights_saves_none() {
     assert!(!saved.exists());
 }
 
-/// The last step of a training may overflow the weights, when no loss shows it any more.
+/// The last step of training may overflow the weights with no later loss to show it.
 #[test]
 fn weights_that_overflow_in_the_last_step_are_not_saved() {
     let folder = folder("last_step");
-    // One batch, one step: its loss is that of the first weights.
+    // One batch, one step: the loss is computed with the initial weights.
     let args = ["--epochs", "1", "--batch-size", "640", "--lr", "3e38"];
     let saved = folder.join("saved.safetensors");
     let refused = error(
@@ -284,7 +284,7 @@ fn weights_that_overflow_in_the_last_step_are_not_saved() {
     assert!(refused.starts_with(&expected), "{refused}");
     assert!(!file.exists() && !saved.exists());
 
-    // Without any file to write, the evaluation says it.
+    // With no file to write, the evaluation reports it.
     let mut alone = Command::new(common::example());
     let output = alone.args(SHORT).args(args).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");

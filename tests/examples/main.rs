@@ -1,4 +1,4 @@
-//! The examples as programs: what they print, write and resume.
+//! The examples as programs: their output, their files, and resuming them.
 
 #[path = "../common/mod.rs"]
 mod common;

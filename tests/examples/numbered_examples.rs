@@ -1,21 +1,21 @@
-//! The examples that a newcomer reads in their order, as README lists them: what each prints, and how one ends that
-//! cannot do its work.
+//! The numbered examples, which a newcomer reads in the order that README lists: the output of
+//! each, and how each fails when it cannot do its work.
 
 use crate::common;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// A program, the words before a number that it prints, and where that number must lie.
+/// A program, the text before a number in its output, and the range that the number must lie in.
 type Expected = (&'static str, &'static str, RangeInclusive<f64>);
 
 const EXAMPLES: [Expected; 7] = [
     ("01_train", "test accuracy ", 0.95..=1.0),
-    // It begins at 2.6.
+    // The initial loss is 2.6.
     ("02_phases", "loss of the last batch ", 0.0..=1.0),
     ("03_predict", "test accuracy ", 0.85..=1.0),
     ("04_branches", "test accuracy ", 0.8..=1.0),
-    // A gradient of zero would say nothing.
+    // A gradient of zero would prove nothing.
     ("05_layer", "the gradient's square is ", 1e-4..=10.0),
     // Forward and backward, in two steps.
     ("06_op", "in a model: ", 4.0..=4.0),
@@ -28,7 +28,7 @@ fn run(name: &str, folder: &Path) -> Output {
     command.output().unwrap()
 }
 
-/// The number after `words`.
+/// The number that follows `words`.
 fn number(text: &str, words: &str) -> Option<f64> {
     let (_, rest) = text.split_once(words)?;
     let number = rest.split([' ', ',', '\n']).next()?;
@@ -52,7 +52,7 @@ fn each_example_does_what_it_says() {
     }
 }
 
-/// Here: without its files.
+/// Run in a folder without its files.
 #[test]
 fn an_example_that_fails_says_why_in_one_line() {
     let empty = Path::new(env!("CARGO_TARGET_TMPDIR")).join("without_files");
@@ -75,7 +75,7 @@ fn an_example_that_fails_says_why_in_one_line() {
 }
 
 #[test]
-fn readme_lists_them_in_their_order() {
+fn readme_lists_them_in_order() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let files = std::fs::read_dir(root.join("examples")).unwrap();
     let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());

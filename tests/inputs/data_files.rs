@@ -1,4 +1,4 @@
-//! Data files: what is read, and the one line that says what is wrong with them.
+//! Data files: reading them, and the one-line errors for damaged ones.
 
 use std::fs;
 use std::io::Write;
@@ -61,7 +61,7 @@ fn idx_content_is_checked_before_it_is_parsed() {
     }
 }
 
-/// A folder with the bundled files, of which `name` is replaced by `bytes`.
+/// A folder of the bundled files with `name` replaced by `bytes`.
 fn folder_with(test: &str, name: &str, bytes: Option<&[u8]>) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
     let _ = fs::remove_dir_all(&folder);
@@ -99,7 +99,7 @@ fn gz(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// gzip's rule: members follow one another, and what follows the last of them is ignored.
+/// As gzip does: members are concatenated, and anything after the last one is ignored.
 #[test]
 fn gzip_files_of_several_members_are_read_to_their_end() {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("members.gz");
@@ -116,7 +116,7 @@ fn gzip_files_of_several_members_are_read_to_their_end() {
     for at in 0..=content.len() {
         assert_eq!(load(cut(at)).unwrap(), [7, 8, 9], "cut at {at}");
     }
-    // As block gzip writes it: members of a byte, and an empty one at the end.
+    // As block gzip writes it: members of one byte each, and an empty one at the end.
     let blocks: Vec<Vec<u8>> = content.iter().map(|byte| gz(&[*byte])).collect();
     assert_eq!(
         load([blocks.concat(), gz(&[])].concat()).unwrap(),
@@ -133,7 +133,7 @@ fn gzip_files_of_several_members_are_read_to_their_end() {
     }
     let error = |packed| load(packed).unwrap_err().to_string();
     let name = path.display();
-    // What begins as a member must be one.
+    // Data that starts like a member must be a valid one.
     assert_eq!(
         error([cut(5), gz(&[])[..12].to_vec()].concat()),
         format!("{name}: expected a whole gzip stream, got unexpected end of file")
@@ -153,7 +153,7 @@ fn gzip_files_of_several_members_are_read_to_their_end() {
     );
 }
 
-/// Nothing but the files themselves is needed: no folder that can be written.
+/// Only the files themselves are needed, not a writable folder.
 #[test]
 fn data_load_without_a_cache_folder() {
     let mut example = std::process::Command::new(common::example());
@@ -200,8 +200,7 @@ fn bad_files_are_refused_by_name() {
         error("magic", &packed_name, Some(&gz(&[0; 10_008]))),
         format!("/{packed_name}: expected magic number 0x00000801, got 0x00000000")
     );
-    // A gzip bomb: 64 MiB of zeros in 64 KiB are read no further than one byte past what is
-    // expected.
+    // A gzip bomb of 64 MiB of zeros in 64 KiB: reading stops one byte past the expected length.
     let mut bomb = vec![0u8; 1 << 26];
     bomb[..8].copy_from_slice(&[0, 0, 8, 1, 0, 0, 0x27, 0x10]);
     assert_eq!(
@@ -215,9 +214,9 @@ fn bad_files_are_refused_by_name() {
     );
 }
 
-/// Threads that load the same files at once do not disturb each other.
+/// Threads that load the same files at once do not interfere.
 #[test]
-fn files_are_loaded_by_several_threads_at_once() {
+fn several_threads_load_the_same_files_at_once() {
     let folder = folder_with("threads", "none", None);
     std::thread::scope(|scope| {
         let loads: Vec<_> = (0..4)
@@ -232,9 +231,8 @@ fn files_are_loaded_by_several_threads_at_once() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..Default::default() })]
 
-    /// Random bytes, or a true file with a part replaced, plain or gzipped: loaded as what it
-    /// should be, or refused in one line that begins with the path; never more read than what is
-    /// expected.
+    /// Random bytes, or a valid file with a part replaced, plain or gzipped: either loads correctly
+    /// or is refused in one line that begins with the path; never reads more than expected.
     #[test]
     fn hostile_idx_files_are_errors(noise in prop::collection::vec(any::<u8>(), 0..60), at in 0usize..40, kind in 0..4) {
         let expected = Expected { extents: Extents::Exactly(&[4, 3]), below: 200 };

@@ -1,4 +1,4 @@
-//! Folders of IDX files of any size: what each name and option means, and what is refused.
+//! Folders of IDX files of any size: file names, options, and refusals.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,8 +28,7 @@ fn folder(name: &str, files: &[(&str, Vec<u8>)]) -> PathBuf {
     folder
 }
 
-/// Three images of 2×3 to train on and one to test on, with these labels; names are formed by
-/// `name`.
+/// Three training images of 2×3 and one test image, with these labels; `name` forms the file names.
 fn small(test: &str, labels: [u8; 4], name: fn(&str, &str) -> String) -> PathBuf {
     let file = |split, kind, bytes| (name(split, kind), bytes);
     let files = [
@@ -95,9 +94,9 @@ fn names_may_have_dots_and_prefixes() {
     }
 }
 
-/// EMNIST comes as one folder of six sets.
+/// EMNIST is distributed as one folder with six data sets.
 #[test]
-fn of_several_sets_one_is_named() {
+fn one_of_several_sets_is_selected_by_prefix() {
     let several = small("several", [0, 1, 2, 1], |split, kind| {
         format!("emnist-letters-{split}-{kind}-ubyte")
     });
@@ -162,7 +161,7 @@ fn labels_that_begin_at_one_are_shifted() {
 }
 
 #[test]
-fn transposed_images_are_turned() {
+fn transposed_images_are_transposed_back() {
     let options = IdxOptions {
         transposed: true,
         ..IdxOptions::default()
@@ -173,7 +172,7 @@ fn transposed_images_are_turned() {
     assert_eq!(data.test.images, [20, 23, 21, 24, 22, 25]);
 }
 
-/// (N, C, H, W), whose planes are turned each by itself.
+/// (N, C, H, W): each plane is transposed separately.
 #[test]
 fn color_images_are_planes() {
     let color = folder(
@@ -267,7 +266,7 @@ fn files_that_do_not_fit_are_refused_by_name() {
     }
 }
 
-/// `--data` takes a folder that the network fits, and says of another why it does not.
+/// `--data` accepts a folder that fits the network, and explains why it refuses another.
 #[test]
 fn the_example_trains_on_other_sets() {
     let set = |name: &str, classes: u8, side: u32| {
@@ -307,7 +306,7 @@ fn the_example_trains_on_other_sets() {
         text.contains("Data: 70 training and 20 test images of (1, 20, 20)"),
         "{text}"
     );
-    // A few samples need not be of every class.
+    // A small set need not contain every class.
     let (status, text) = run(&set("four", 4, 20), &[]);
     assert_eq!(status, Some(0), "{text}");
     let (status, text) = run(&set("twelve", 12, 20), &[]);
@@ -345,7 +344,7 @@ fn samples_as_floats_are_whole_images() {
     assert!(Samples::default().floats(0..1).is_err());
 }
 
-/// Another reader of the same files sees the same.
+/// An independent reader of the same files returns the same data.
 #[test]
 fn the_mnist_crate_reads_the_same() {
     use std::io::Read;

@@ -1,4 +1,4 @@
-//! Whatever a user gets wrong is said in one line: what, where, expected, got.
+//! Every user error is reported in one line: what, where, expected, got.
 
 use crate::common;
 use wgrad::data::{Dataset, Samples};
@@ -19,7 +19,7 @@ fn lowering_error(model: Sequential, training: &Training) -> String {
     error
 }
 
-/// An extent whose square does not fit 64 bits.
+/// An extent whose square does not fit in 64 bits.
 const HUGE: usize = 10_000_000_000;
 
 #[test]
@@ -262,7 +262,7 @@ fn data_sets_that_do_not_fit_are_refused() {
 }
 
 #[test]
-fn adapters_that_do_not_exist_are_refused_with_those_that_do() {
+fn unknown_adapters_are_refused_with_a_list_of_known_ones() {
     let error = wgrad::block_on(Device::gpu(Some("no such card")))
         .unwrap_err()
         .to_string();

@@ -1,4 +1,4 @@
-//! What comes from outside: arguments, sizes, data sets, weights.
+//! External input: arguments, sizes, data sets, weights.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,5 +1,5 @@
-//! Sizes that no kernel can count, memory that runs out, integers that kernels cannot index by:
-//! refused in the same line wherever a plan runs.
+//! Sizes too large for kernels to count, running out of memory, integers out of range as indices:
+//! refused with the same line on every device.
 
 use crate::common;
 use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Training};
@@ -20,7 +20,7 @@ fn devices() -> Vec<Device> {
     common::gpu().into_iter().chain([Device::cpu()]).collect()
 }
 
-/// Why there is no session of that model on any device.
+/// The error of creating a session, the same on every device.
 fn refusal(model: &Sequential, training: &Training) -> String {
     let mut lines = devices().into_iter().map(|device| {
         let session = wgrad::block_on(Session::new(&device, model, training, 0));
@@ -37,7 +37,7 @@ fn refusal(model: &Sequential, training: &Training) -> String {
 }
 
 #[test]
-fn sizes_past_what_kernels_count_are_refused_by_name() {
+fn sizes_too_large_for_kernels_are_refused_by_name() {
     let image = training([1, 28, 28]);
     let conv = |layer: Conv2d| classify(Sequential::new().with(layer));
     let most = 1 << 31;
@@ -80,7 +80,7 @@ fn sizes_past_what_kernels_count_are_refused_by_name() {
              2147483648×2147483648, got 18446744073709551615×1",
         ),
         (
-            // Columns of im2col.
+            // The columns of im2col.
             conv(Conv2d::new(1, 4, 300).padding(400)),
             &image,
             "0.columns: expected 1 to 2147483648 elements, got (8, 90000, 279841), 201485520000 \
@@ -116,7 +116,7 @@ fn sizes_past_what_kernels_count_are_refused_by_name() {
              18446744073709551615 elements",
         ),
         (
-            // The order of samples.
+            // The sample order.
             Sequential::new().with(Linear::new(10)),
             &training([1]).dataset(most + 1),
             "dataset.images: expected 1 to 2147483648 elements, got (2147483649, 1), 2147483649 elements",
@@ -126,10 +126,10 @@ fn sizes_past_what_kernels_count_are_refused_by_name() {
     }
 }
 
-/// Windows that lie far apart, most of them on the padding: computed alike everywhere, and without
-/// memory for what lies between them.
+/// Windows far apart, most of them on the padding: the same results on every device, and no memory
+/// for the gaps.
 #[test]
-fn windows_far_apart_are_computed_alike() {
+fn windows_far_apart_give_the_same_results() {
     let far =
         |stride: usize, padding: usize| Conv2d::new(1, 4, (3, 2)).stride(stride).padding(padding);
     for layer in [
@@ -175,7 +175,7 @@ fn windows_far_apart_are_computed_alike() {
 }
 
 #[test]
-fn integers_that_kernels_cannot_index_by_are_refused() {
+fn integers_out_of_range_as_indices_are_refused() {
     let model = classify(Sequential::new().with(MaxPool2d::new(2)));
     for device in devices() {
         wgrad::block_on(async {
@@ -220,7 +220,7 @@ fn integers_that_kernels_cannot_index_by_are_refused() {
                     vec![0x0a09_0909, 0],
                     Err("values below 10, got 10 in element 3"),
                 ),
-                // What follows the fifth label is none.
+                // The bytes after the fifth label are padding.
                 ("dataset.labels", vec![0x0909_0909, 0xffff_ff09], Ok(())),
                 ("dataset.order", vec![0; 4], Err("5 words, got 4 words")),
                 (
@@ -251,8 +251,8 @@ fn integers_that_kernels_cannot_index_by_are_refused() {
     }
 }
 
-/// Memory that runs out is an error on the CPU reference too, with the line that adapters give
-/// (`tests/faults.rs`): in a process of its own with a limit on its addresses.
+/// Running out of memory is an error on the CPU reference too, with the same line as on adapters
+/// (`tests/faults.rs`). Runs in a child process with limited address space.
 #[test]
 #[cfg(target_os = "linux")]
 fn memory_that_runs_out_on_the_reference_is_an_error() {

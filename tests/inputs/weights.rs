@@ -1,4 +1,4 @@
-//! Weights that other programs wrote: their kinds of numbers, their names, their metadata.
+//! Weights written by other programs: their number formats, names and metadata.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ fn scratch(name: &str) -> PathBuf {
     folder.join(name)
 }
 
-/// A file of one tensor.
+/// A file with one tensor.
 fn file(name: &str, dtype: Dtype, bytes: &[u8], metadata: &[(&str, &str)]) -> PathBuf {
     let path = scratch(name);
     let len = 8 * bytes.len() / dtype.bitsize();
@@ -34,14 +34,14 @@ fn bits(values: &[f32]) -> Vec<u32> {
 }
 
 #[test]
-fn other_floats_are_converted_and_rounding_is_said() {
+fn other_floats_are_converted_and_rounding_is_reported() {
     let load = |name: &str, dtype, bytes: &[u8]| {
         let checkpoint = Checkpoint::load(file(name, dtype, bytes, &[]));
         let mut checkpoint = checkpoint.map_err(|error| error.to_string())?;
         let (_, values) = checkpoint.tensors.remove("0.weight").unwrap();
         Ok::<_, String>((values, checkpoint.notices.to_vec()))
     };
-    // One, -2, the least subnormal, the largest number, infinity.
+    // 1, −2, the smallest subnormal, the largest finite number, infinity.
     let halves = [0x3c00u16, 0xc000, 0x0001, 0x7bff, 0x7c00].map(u16::to_le_bytes);
     let (values, notices) = load("f16", Dtype::F16, halves.as_flattened()).unwrap();
     let expected = [1.0, -2.0, 2f32.powi(-24), 65504.0, f32::INFINITY];
@@ -88,7 +88,7 @@ fn other_floats_are_converted_and_rounding_is_said() {
 }
 
 #[test]
-fn counters_and_metadata_of_others_are_kept() {
+fn foreign_counters_and_metadata_are_kept() {
     let metadata = [
         ("format", "pt"),
         ("crc32", "another's"),
@@ -104,7 +104,7 @@ fn counters_and_metadata_of_others_are_kept() {
     let again = scratch("again");
     checkpoint.save(&again).unwrap();
     assert_eq!(Checkpoint::load(&again).unwrap(), checkpoint);
-    // The counter is under the checksum.
+    // The checksum covers the counter.
     let mut bytes = std::fs::read(&again).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     std::fs::write(&again, bytes).unwrap();
@@ -143,7 +143,7 @@ fn trainer(seed: u64, width: usize) -> Trainer {
     wgrad::block_on(Trainer::new(&Device::cpu(), &model, &data, config)).unwrap()
 }
 
-/// The checkpoint of another trainer, its tensors under other names.
+/// The checkpoint of another trainer, with its tensors renamed.
 fn renamed(width: usize, rename: impl Fn(&str) -> String) -> Checkpoint {
     let mut checkpoint = wgrad::block_on(trainer(2, width).checkpoint()).unwrap();
     checkpoint.metadata.clear();
@@ -155,7 +155,7 @@ fn renamed(width: usize, rename: impl Fn(&str) -> String) -> Checkpoint {
     checkpoint
 }
 
-/// PyTorch's names for modules that are fields; the file sorts `a_last` before `conv`.
+/// PyTorch's names for modules stored as fields; the file sorts `a_last` before `conv`.
 fn fields(name: &str) -> String {
     let name = name.replace("0.", "net.conv.").replace("3.", "net.fc.");
     name.replace("5.", "net.z_middle.")
@@ -163,7 +163,7 @@ fn fields(name: &str) -> String {
 }
 
 #[test]
-fn names_of_modules_are_mapped_where_shapes_tell_them_apart() {
+fn names_of_modules_are_mapped_where_shapes_are_unambiguous() {
     let parameters = |trainer: &mut Trainer| {
         let arena = trainer.plan().port(Port::Parameters).unwrap();
         wgrad::block_on(trainer.executor().read_words(arena)).unwrap()
@@ -187,7 +187,7 @@ fn names_of_modules_are_mapped_where_shapes_tell_them_apart() {
     let notices = load(fields);
     println!("{notices:?}");
     assert!(notices[0].contains("net.a_last.weight for 6.weight"));
-    // Without a module for the flattening, numbers are others.
+    // Without a module for flattening, the numbering differs.
     load(|name| {
         name.replace("3.", "2.")
             .replace("5.", "4.")
@@ -196,7 +196,7 @@ fn names_of_modules_are_mapped_where_shapes_tell_them_apart() {
 }
 
 #[test]
-fn layers_of_equal_shapes_are_never_told_apart_by_order() {
+fn layers_of_equal_shapes_are_never_matched_by_order() {
     let refusal = |checkpoint: &Checkpoint| {
         let error = trainer(1, 4).load_parameters(checkpoint).unwrap_err();
         error.to_string()
@@ -221,7 +221,8 @@ fn layers_of_equal_shapes_are_never_told_apart_by_order() {
     );
     let none = refusal(&Checkpoint::default());
     assert!(none.ends_with("got none"), "{none}");
-    // Equal names are enough, whatever the shapes are; and of equal names the shapes must be ours.
+    // If all names match, ambiguous shapes are no obstacle; tensors with matching names must also
+    // match in shape.
     trainer(1, 4)
         .load_parameters(&renamed(4, str::to_owned))
         .unwrap();
@@ -235,9 +236,9 @@ fn layers_of_equal_shapes_are_never_told_apart_by_order() {
     );
 }
 
-/// Equal checkpoints are equal files, so that a checksum compares two runs.
+/// Equal checkpoints give identical files, so that two runs can be compared by checksum.
 #[test]
-fn a_file_says_what_it_holds_in_one_order() {
+fn the_content_of_a_file_has_a_fixed_order() {
     let mut checkpoint = Checkpoint::default();
     let entries = (0..20).map(|i| (format!("key {i} \"ü\""), format!("{i}\n")));
     checkpoint.metadata.extend(entries);

@@ -17,13 +17,13 @@ fn adam(len: usize, weight_decay: f32, decoupled: bool) -> Adam {
     }
 }
 
-/// The step after `number` others.
+/// The step after `number` earlier ones.
 fn step_after(op: &Adam, number: u32) -> Step {
     let scalars = Adam::scalars(op.beta1, op.beta2, number.into());
     Step::new(0, 1, 0, 0.01).at(0, number).scalars(scalars)
 }
 
-/// What one step makes of gradients and state: `[gradients, parameters, first, second]`.
+/// Runs one step, and compares `[gradients, parameters, first, second]` with the reference.
 fn run(device: &Device, op: Adam, number: u32, state: [&[f32]; 4]) -> Vec<OutputReport> {
     let step = step_after(&op, number);
     let words = state.map(common::words);
@@ -51,9 +51,9 @@ fn adam_and_adamw_of_any_size() {
     }
 }
 
-/// The weights of a unit that was never active: neither moment has begun, and the root is of zero.
+/// The weights of a unit that was never active: both moments are still zero, and so is the root.
 #[test]
-fn parameters_without_gradients_stay() {
+fn parameters_without_gradients_do_not_change() {
     let Some(device) = common::gpu() else { return };
     let parameters = [1.0, -2.5, 1e-3, 0.0, 7.0];
     let zeros = [0.0; 5];
@@ -66,7 +66,7 @@ fn parameters_without_gradients_stay() {
     }
 }
 
-/// Squares below the smallest normal float, which an adapter may take for zero.
+/// Squares below the smallest normal float, which an adapter may flush to zero.
 #[test]
 fn gradients_whose_squares_underflow() {
     let Some(device) = common::gpu() else { return };

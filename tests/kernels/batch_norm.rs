@@ -1,4 +1,4 @@
-//! Batch normalisation, of whole and of partial batches, of planes and of features.
+//! Batch normalisation over whole and partial batches, planes and features.
 
 use wgrad::ops::{
     BatchNormBackwardInput, BatchNormBackwardReduce, BatchNormBackwardSums, BatchNormForward,
@@ -7,8 +7,8 @@ use wgrad::ops::{
 
 use super::{check, common, outputs_of, random_inputs};
 
-/// (rows of the batch, channels, area, rows that count): single values, parts of planes of every kind, more parts
-/// than a workgroup has lanes, many channels.
+/// (rows of the batch, channels, area, rows that count): single values, planes split into parts in
+/// every way, more parts than a workgroup has lanes, many channels.
 const SHAPES: [(usize, usize, usize, u32); 12] = [
     (1, 1, 1, 1),
     (2, 1, 1, 1),
@@ -24,7 +24,7 @@ const SHAPES: [(usize, usize, usize, u32); 12] = [
     (3, 1000, 4, 2),
 ];
 
-/// Inputs of `op`, with what may not be below zero made positive.
+/// Random inputs of `op`, with the signs of the inputs in `positive` cleared.
 fn inputs(op: &dyn Op, positive: &[usize]) -> Vec<Vec<u32>> {
     let mut inputs = random_inputs(op, 7);
     for &input in positive {
@@ -112,7 +112,7 @@ fn batch_norm_forward_and_backward() {
     }
 }
 
-/// What of the statistics of rows that are not real, not even numbers, may be seen: nothing.
+/// Rows beyond the step affect nothing, even if their statistics are NaN.
 #[test]
 fn batch_norm_ignores_rows_beyond_the_step() {
     let Some(device) = common::gpu() else { return };
@@ -164,8 +164,9 @@ fn batch_norm_ignores_rows_beyond_the_step() {
     check(&device, input, &read, &step);
 }
 
-/// Channels far from zero. Constants have no variance at all. Of 1e4 and a variance of 1/1024 a mean is rounded by
-/// 2⁻¹¹ at most, whose square is 2⁻¹² of the variance: 4,096 ulp. Sums of squares would leave no digit of it.
+/// Channels far from zero. Constant channels have a variance of exactly zero. With a mean of 1e4
+/// and a variance of 1/1024, the mean's rounding is at most 2⁻¹¹, whose square is 2⁻¹² of the
+/// variance: 4,096 ulp. Sums of squares would lose all digits.
 #[test]
 fn batch_norm_statistics_of_channels_far_from_zero() {
     let Some(device) = common::gpu() else { return };
@@ -197,7 +198,7 @@ fn batch_norm_statistics_of_channels_far_from_zero() {
             &parts,
             &step,
         );
-        // The reference's own moments go on.
+        // Continue with the reference's moments.
         let of_x = outputs_of(&moments, &[x], &step);
         reports.extend(super::reports(
             &device,

@@ -1,4 +1,4 @@
-//! Dropout, and the random words that it draws.
+//! Dropout, and the random words it draws.
 
 use rand::RngExt;
 use wgrad::executor::Executor;
@@ -11,7 +11,7 @@ use wgrad::verify::lockstep;
 
 use super::{any_step, check, check_random, common, reports};
 
-/// Key, counter and words: the vectors that come with Random123, the implementation of Philox's authors.
+/// Key, counter and words: the test vectors of Random123, the implementation by Philox's authors.
 const KNOWN: [([u32; 2], [u32; 4], [u32; 4]); 3] = [
     (
         [0; 2],
@@ -30,7 +30,7 @@ const KNOWN: [([u32; 2], [u32; 4], [u32; 4]); 3] = [
     ),
 ];
 
-/// The words of each key and counter of [`KNOWN`], by the prelude.
+/// The words for each key and counter of [`KNOWN`], computed by the prelude.
 #[derive(Debug, Clone)]
 struct Words;
 
@@ -96,7 +96,7 @@ fn philox_gives_the_known_answers() {
 fn dropout_of_any_size() {
     let Some(device) = common::gpu() else { return };
     for (rows, len) in [(1, 1), (1, 3), (64, 4), (5, 13), (1, 10_007), (65_537, 65)] {
-        // By the last, flushed subnormals are multiplied by a hundred.
+        // At 0.99, flushed subnormals are multiplied by a hundred.
         for probability in [0.3, 0.99] {
             check_random(
                 &device,
@@ -111,7 +111,7 @@ fn dropout_of_any_size() {
     }
 }
 
-/// What is dropped is 0, whatever it was; what is kept stays what it is.
+/// Dropped values become 0, whatever they were; kept NaNs, infinities and zeros are unchanged.
 #[test]
 fn dropout_of_nan_and_infinity() {
     let Some(device) = common::gpu() else { return };
@@ -129,9 +129,9 @@ fn dropout_of_nan_and_infinity() {
     }
 }
 
-/// An adapter drops what the reference drops, in any step of any run.
+/// The adapter drops the same elements as the reference, in any step of any run.
 #[test]
-fn masks_are_the_references_in_many_steps() {
+fn masks_match_the_reference_in_many_steps() {
     let Some(device) = common::gpu() else { return };
     let mut generator = common::generator(5);
     let mut plan = Builder::new(false);

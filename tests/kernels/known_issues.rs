@@ -1,25 +1,26 @@
-//! What drivers were seen to do that the kernels and their bounds must live with. An entry says what
-//! was seen where, and its test shows it; a bound is never loosened for one.
+//! Driver behaviour that the kernels and their bounds must cope with. Each entry names the driver
+//! and has a test that shows the behaviour; no bound is loosened for one.
 //!
-//! lavapipe and llvmpipe's GL (Mesa 22.3.6) end the loops of an invocation after 65,535 iterations, all loops
-//! counted together, and say nothing; so plans never have longer ones there. SwiftShader was seen to go round
-//! 2²⁰ times. Else no driver is known to compute anything wrong: all three pass every test under the same
-//! bounds.
+//! lavapipe and llvmpipe's GL (Mesa 22.3.6) silently end the loops of an invocation after 65,535
+//! iterations, counted over all its loops, so plans never have longer ones there. SwiftShader was
+//! observed to run 2²⁰ iterations. No driver is known to compute anything else wrong: all three
+//! pass every test under the same bounds.
 //!
-//! Seen, and out of this crate's hands: with the process's addresses limited (`ulimit -v 900000`),
-//! llvmpipe's GL ends it with a segmentation fault when memory runs out; lavapipe reports it, and so the
-//! error names the buffer (`tests/faults.rs`).
+//! Observed, but outside this crate's control: with the address space limited (`ulimit -v 900000`),
+//! llvmpipe's GL ends the process with a segmentation fault when memory runs out; lavapipe reports
+//! it, so the error names the buffer (`tests/faults.rs`).
 
 use crate::common::{self, altered::Altered};
 use wgrad::Device;
 use wgrad::ops::{Gemm, Operand, ReduceSum, Step};
 use wgrad::plan::{Builder, Element, Phase, Role};
 
-/// Subnormal factors. SwiftShader takes them for zero before it multiplies, so that a subnormal times
-/// 2¹³, a normal number, is lost; lavapipe and llvmpipe's GL multiply them. WGSL allows both, at every
-/// operation; `ErrorBound::Products` therefore allows what is lost with them, and nothing else.
+/// Subnormal factors. SwiftShader flushes them to zero before multiplying, so that a subnormal
+/// times 2¹³, a normal number, is lost; lavapipe and llvmpipe's GL multiply them. WGSL allows both,
+/// in every operation; `ErrorBound::Products` therefore allows what flushing loses, and nothing
+/// else.
 #[test]
-fn subnormal_factors_are_kept_or_taken_for_zero() {
+fn subnormal_factors_are_kept_or_flushed_to_zero() {
     let Some(device) = common::gpu() else { return };
     let gemm = Gemm {
         batch: 1,
@@ -49,12 +50,12 @@ fn subnormal_factors_are_kept_or_taken_for_zero() {
     });
 }
 
-/// A sum that says nothing of its loop, so that it is never split.
+/// A sum that declares no loop, so that it is never split.
 fn whole(parts: usize) -> Altered {
     Altered::new(Box::new(ReduceSum::new(parts, 1))).without_loops()
 }
 
-/// A sum of `parts` ones in one loop, as the driver computes it.
+/// A sum of `parts` ones in a single loop, as the driver computes it.
 fn sum_of_ones(device: &Device, parts: usize) -> f32 {
     let mut plan = Builder::new(false);
     let mut tensor =
@@ -72,12 +73,13 @@ fn sum_of_ones(device: &Device, parts: usize) -> f32 {
     })
 }
 
-/// Loops that are cut short. A sum of ones says how far its loop went: llvmpipe, by Vulkan and by GL, goes round
-/// 65,535 times. What the probe measured is never more than that, and up to there a sum is whole.
+/// Loops that are cut short. A sum of ones shows how many iterations ran: 65,535 on llvmpipe, with
+/// both Vulkan and GL. The probe never measures more than that, and sums up to that length are
+/// complete.
 #[test]
 fn loops_are_cut_short_by_llvmpipe_and_measured() {
     let Some(device) = common::gpu() else { return };
-    // The spot check would refuse the op, and that is another test.
+    // The spot check would refuse the op; that is tested below.
     let unchecked = device.clone().without_spot_checks();
     let found = [65_535, 65_536, 600_000].map(|ones| sum_of_ones(&unchecked, ones));
     println!("{device}: sums of 65,535, 65,536 and 600,000 ones: {found:?}");
@@ -92,7 +94,8 @@ fn loops_are_cut_short_by_llvmpipe_and_measured() {
     assert_eq!(measured, Some(if is_llvmpipe { 65_535 } else { 1 << 20 }));
 }
 
-/// What the spot check is for: a kernel that stops early is refused, whatever it says of its loop.
+/// The purpose of the spot check: a kernel that stops early is refused, whatever loop length it
+/// declares.
 #[test]
 fn a_sum_that_stops_early_is_refused() {
     let Some(device) = common::gpu() else { return };

@@ -1,4 +1,4 @@
-//! Ops whose loops are as long as they may be: what they say of their loops is not too little.
+//! Ops with the longest loops allowed: the loop lengths they declare are not too short.
 
 use crate::common;
 use wgrad::ops::{
@@ -11,7 +11,7 @@ use wgrad::plan::{Builder, Phase};
 use wgrad::shape::{Window, WindowedPlanes};
 use wgrad::{Device, Result};
 
-/// What loading a plan of one op says.
+/// Loads a plan of one op; returns only errors.
 fn load(device: &Device, op: Box<dyn Op>) -> Result<()> {
     let mut plan = Builder::new(false);
     let (inputs, outputs) = plan.tensors_of(op.as_ref())?;
@@ -19,10 +19,10 @@ fn load(device: &Device, op: Box<dyn Op>) -> Result<()> {
     wgrad::block_on(device.load(plan.finish())).map(drop)
 }
 
-/// An op of some size.
+/// An op as a function of its size.
 type BySize = Box<dyn Fn(usize) -> Box<dyn Op>>;
 
-/// The largest size whose op has no longer loop than `limit`.
+/// The largest such op whose longest loop is within `limit`.
 fn longest(limit: u64, op: &dyn Fn(usize) -> Box<dyn Op>) -> Box<dyn Op> {
     let (mut fits, mut exceeds) = (1, 1 << 22);
     while exceeds - fits > 1 {
@@ -53,9 +53,9 @@ fn conv(
     }
 }
 
-/// An op whose loops are as long as they may be is right: what it says of them is not too little.
+/// Ops with the longest loops allowed are correct: the loop lengths they declare are not too short.
 #[test]
-fn loops_as_long_as_they_may_be_are_whole() {
+fn the_longest_loops_allowed_are_complete() {
     let Some(device) = common::gpu() else { return };
     let rows = 200;
     let metrics = move |classes| Metrics {
@@ -161,7 +161,7 @@ fn loops_as_long_as_they_may_be_are_whole() {
             })
         }),
     ];
-    // What the device grants is known once something was loaded.
+    // The device's limit is known once something has been loaded.
     load(&device, Box::new(ReduceSum::new(1, 1))).unwrap();
     let granted = device
         .adapter()
@@ -180,7 +180,7 @@ fn loops_as_long_as_they_may_be_are_whole() {
                 .unwrap()
                 .op
         };
-        // Those that share K among lanes would need more memory than adapters bind.
+        // Kernels that split K among lanes would need more memory than adapters can bind.
         let op = longest(granted.min(65_535), &named);
         if device.adapter().is_some_and(|a| a.has_subgroups()) || !op.launch().needs_subgroups {
             all.extend((op.cost().bytes < 256 << 20).then_some(op));

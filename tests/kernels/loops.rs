@@ -1,4 +1,4 @@
-//! Loops past every number of iterations that a driver might end them at: the right value, or a refusal.
+//! Loops longer than any count at which a driver might end them: the correct value, or a refusal.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use wgrad::tune::Choices;
 use wgrad::verify::lockstep;
 use wgrad::{Device, Loss, Notices, Session, Sgd};
 
-/// One past the iterations after which llvmpipe ends the loops of an invocation.
+/// One more iteration than llvmpipe allows in the loops of an invocation.
 const CUT: usize = 65_536;
 
 fn training(features: usize) -> Training {
@@ -39,7 +39,7 @@ fn a_linear_layer_counts_all_its_ones() {
     }
 }
 
-/// One op alone, on ones; what it writes, as floats.
+/// Runs a single op on ones; its outputs as floats.
 fn on_ones(device: &Device, op: Box<dyn Op>) -> Vec<Vec<f32>> {
     let mut plan = Builder::new(false);
     let bindings = op.bindings();
@@ -61,7 +61,7 @@ fn on_ones(device: &Device, op: Box<dyn Op>) -> Vec<Vec<f32>> {
     .unwrap()
 }
 
-/// Whatever kernel is asked for, and whatever is split: a product of ones counts them, and its epilogue follows.
+/// With every kernel, split or not, a product of ones counts them, and its epilogue is applied.
 #[test]
 fn every_kernel_of_a_product_counts_all_its_ones() {
     let Some(device) = common::gpu() else { return };
@@ -90,7 +90,8 @@ fn every_kernel_of_a_product_counts_all_its_ones() {
         .is_some_and(|adapter| adapter.has_subgroups());
     for (epilogue, added) in epilogues {
         for transposed in [[false, true], [true, false]] {
-            // The longest K for two epilogues, one past the plainest kernel's loop for the others.
+            // The longest K for two epilogues; for the others one longer than the plainest kernel's
+            // loop.
             let is_plain = matches!(epilogue, Epilogue::Plain | Epilogue::RowSums);
             let k = if is_plain { k } else { CUT + 8 };
             let product = Product::new([64, 4, k], transposed, epilogue);
@@ -119,7 +120,7 @@ fn every_kernel_of_a_product_counts_all_its_ones() {
 }
 
 #[test]
-fn long_sums_are_whole() {
+fn long_sums_are_complete() {
     let Some(device) = common::gpu() else { return };
     let long = CUT + 4464;
     let ops: [(Box<dyn Op>, usize); 5] = [
@@ -141,7 +142,7 @@ fn long_sums_are_whole() {
             )),
             long,
         ),
-        // More parts than one more sum could add, were they as short as the first.
+        // More parts than a second sum could add if the parts were as short as in the cases above.
         (Box::new(ReduceSum::new(5_000_000, 1)), 5_000_000),
     ];
     for (op, expected) in ops {
@@ -155,7 +156,7 @@ fn long_sums_are_whole() {
     }
 }
 
-/// Convolution, pool and Linear on images, the network by which the cut was found.
+/// Convolution, pool and Linear on images, the network that revealed the limit.
 fn network(channels: usize) -> Sequential {
     Sequential::new()
         .with(Conv2d::new(channels, 6, 5).padding(2))
@@ -172,8 +173,8 @@ fn training_on(sample: [usize; 3], batch_size: usize) -> Training {
         .accumulate(false)
 }
 
-/// Every op of a training step within its bound, the whole of what it writes. Whether the plan ran: one that
-/// needs more than the adapter binds is refused.
+/// Checks all outputs of every op of a training step against their bounds. Returns whether the plan
+/// ran: one that needs more than the adapter can bind is refused.
 fn check(device: &Device, name: &str, plan: Plan) -> bool {
     let ran = wgrad::block_on(async {
         let mut generator = common::generator(5);
@@ -221,7 +222,8 @@ fn check(device: &Device, name: &str, plan: Plan) -> bool {
     }
 }
 
-/// For each kernel of a product that a plan could run by: `choices` and that kernel, wherever there is one.
+/// For each kernel name that the plan's products offer: `choices`, with that kernel wherever it is
+/// available.
 fn products(plan: &Plan, choices: &Choices) -> BTreeMap<String, Choices> {
     let mut each = BTreeMap::new();
     for node in plan.nodes() {
@@ -237,22 +239,22 @@ fn products(plan: &Plan, choices: &Choices) -> BTreeMap<String, Choices> {
     each
 }
 
-/// Batches past the cut, by the readable plan and by every way to compute a convolution. All batches of the
-/// list, and every kernel of a product, with `WGRAD_LARGE=1`.
+/// Batches beyond the limit, with the readable plan and with every convolution kernel.
+/// `WGRAD_LARGE=1` adds the other batches of the list, and every kernel of products.
 #[test]
-fn large_batches_and_images_are_right_in_lockstep() {
+fn large_batches_and_images_pass_in_lockstep() {
     let Some(device) = common::gpu() else { return };
     let all = std::env::var_os("WGRAD_LARGE").is_some();
     let batches: &[usize] = if all { &[512, 1024, 4096] } else { &[1024] };
     let mut sizes: Vec<_> = batches.iter().map(|&batch| ([1, 28, 28], batch)).collect();
     sizes.push(([3, 224, 224], if all { 8 } else { 4 }));
-    // Verification compares all that the kernels write.
+    // Verification compares all outputs anyway.
     let device = device.without_spot_checks();
     for (sample, batch) in sizes {
         let model = network(sample[0]);
         let graph = Graph::training(&model, &training_on(sample, batch)).unwrap();
         let size = format!("{sample:?} × {batch}");
-        // What writes no columns fits any adapter.
+        // Kernels that write no columns fit any adapter.
         let must_run = |kernel| batch < 4096 || kernel == Some(ConvStrategy::Implicit);
         let ran = check(
             &device,
@@ -287,9 +289,10 @@ fn large_batches_and_images_are_right_in_lockstep() {
     }
 }
 
-/// However little an adapter grants, the answer is right or refused, by op, size and limit.
+/// However low the adapter's limit, the results are correct, or the plan is refused by op, size and
+/// limit.
 #[test]
-fn a_shorter_limit_gives_the_same_or_is_refused() {
+fn with_a_shorter_limit_plans_are_correct_or_refused() {
     let Some(device) = common::gpu() else { return };
     for longest in [200, 1000, 5000] {
         let short = device
@@ -322,7 +325,7 @@ fn a_shorter_limit_gives_the_same_or_is_refused() {
     );
 }
 
-/// A batch may hold more rows than the data set has samples.
+/// A batch may have more rows than the data set has samples.
 #[test]
 fn batches_larger_than_the_data_set_pass_their_checks() {
     let Some(device) = common::gpu() else { return };

@@ -1,4 +1,4 @@
-//! Losses and metrics, of whole and of partial batches.
+//! Losses and metrics, for whole and partial batches.
 
 use rand::RngExt;
 use wgrad::ops::{CrossEntropy, FusedLoss, Metrics, Mse, Op, RowLoss, Step};
@@ -24,7 +24,7 @@ fn labels(rows: usize, classes: usize) -> Vec<u32> {
         .collect()
 }
 
-/// Random logits of that spread; every fifth row ties throughout.
+/// Random logits in a range of that width; in every fifth row all logits are equal.
 fn logits(rows: usize, classes: usize, spread: f32) -> Vec<u32> {
     let mut generator = common::generator(3);
     let values = (0..rows * classes).map(|i| {
@@ -81,7 +81,7 @@ fn metrics() {
     }
 }
 
-/// The two reductions differ by the number of classes, in the loss and in its gradient.
+/// The two reductions differ by a factor of the number of classes, in the loss and in its gradient.
 #[test]
 fn reductions_of_mse() {
     use wgrad::{Loss, Reduction};
@@ -92,8 +92,8 @@ fn reductions_of_mse() {
     assert_eq!(Loss::CrossEntropy.of_sum(6.0, 3, 4), 2.0);
 }
 
-/// Rows of four logits that are not all finite, the label of each, and whether the cross-entropy is a
-/// number: infinity is one, where the label's logit is −∞ and another is not.
+/// Rows of four logits that are not all finite, the label of each, and whether the cross-entropy is
+/// a number. Infinity counts as one: it occurs if the label's logit is −∞ and another is not.
 const HOSTILE: [([f32; 4], u32, bool); 14] = {
     const NAN: f32 = f32::NAN;
     const INF: f32 = f32::INFINITY;
@@ -115,7 +115,7 @@ const HOSTILE: [([f32; 4], u32, bool); 14] = {
     ]
 };
 
-/// The hostile rows among ordinary ones, and their labels.
+/// The hostile rows alternating with ordinary ones, and their labels.
 fn hostile_rows() -> [Vec<u32>; 2] {
     let ordinary = ([0.5f32, -1.0, 2.0, 0.25], 2u32);
     let rows = HOSTILE
@@ -125,8 +125,8 @@ fn hostile_rows() -> [Vec<u32>; 2] {
     [common::words(logits.as_flattened()), labels]
 }
 
-/// Nobody is told that a loss is a number where it is none: the bound asks for NaN and ∞ where the
-/// reference has them, in the losses, their gradients, and the sums.
+/// A loss that is not a number is never reported as one: the bound requires NaN and ∞ where the
+/// reference has them, in the losses, their gradients and the sums.
 #[test]
 fn rows_that_are_not_finite() {
     let Some(device) = common::gpu() else { return };
@@ -150,7 +150,7 @@ fn rows_that_are_not_finite() {
         (&mse as &dyn Op, RowLoss::Mse(mse.clone())),
         (&cross_entropy, RowLoss::CrossEntropy(cross_entropy.clone())),
     ] {
-        // All rows, and each alone, so that no NaN hides another in the sum.
+        // All rows, and each alone, so that no NaN hides another in a sum.
         let alone = (0..rows).map(|row| row..row + 1);
         for range in std::iter::once(0..rows).chain(alone) {
             let logits = inputs[0][4 * range.start..4 * range.end].to_vec();
@@ -187,19 +187,20 @@ fn rows_that_are_not_finite() {
     }
 }
 
-/// Up to four labels as the bytes of a word.
+/// Up to four labels packed into the bytes of a word.
 fn bytes(labels: &[u32]) -> u32 {
     (0..).zip(labels).map(|(i, label)| label << (8 * i)).sum()
 }
 
-/// A finite loss may not stand for one that is none, nor a wrong one hide behind a row that is not finite.
+/// A finite loss must not pass for one that is not, nor may a wrong one hide behind a row that is
+/// not finite.
 #[test]
-fn bounds_of_rows_that_are_not_finite_stay_bounds() {
+fn bounds_stay_tight_beside_rows_that_are_not_finite() {
     let inputs = hostile_rows();
     let rows = inputs[1].len();
     let op = CrossEntropy { rows, classes: 4 };
     let step = Step::new(0, rows as u32, 0, 0.1);
-    // The rows but for the last, whose logits lie 6e38 apart.
+    // All rows but the last hostile one, whose logits are 6e38 apart.
     let finite = |words: &[u32], of_row: usize| words[..words.len() - 2 * of_row].to_vec();
     let inputs = [finite(&inputs[0], 4), finite(&inputs[1], 1)];
     let op = CrossEntropy {

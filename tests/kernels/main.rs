@@ -1,4 +1,4 @@
-//! Every kernel against the CPU reference, under the bound that stands beside the op.
+//! Every kernel against the CPU reference, within the op's error bound.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -29,12 +29,12 @@ use wgrad::ops::{Args, Op, Step};
 use wgrad::plan::{Builder, Phase};
 use wgrad::verify::{OutputReport, lockstep};
 
-/// A step of every row, for ops that do not look at it.
+/// A step for ops that do not depend on it.
 fn any_step() -> Step {
     Step::new(0, 1, 0, 0.01)
 }
 
-/// What the reference of `op` makes of `inputs`.
+/// The outputs of `op`'s reference on `inputs`.
 fn outputs_of(op: &dyn Op, inputs: &[Vec<u32>], step: &Step) -> Vec<Vec<u32>> {
     let outputs = op.bindings().outputs.into_iter();
     let mut outputs: Vec<Vec<u32>> = outputs.map(|output| vec![0; output.words]).collect();
@@ -47,7 +47,7 @@ fn outputs_of(op: &dyn Op, inputs: &[Vec<u32>], step: &Step) -> Vec<Vec<u32>> {
 }
 
 /// Runs `op` alone on the adapter, with `inputs` bound and `before` in its outputs, and compares
-/// what it writes with the reference.
+/// its outputs with the reference.
 fn reports(
     device: &Device,
     op: impl Op + 'static,
@@ -75,7 +75,8 @@ fn reports(
     })
 }
 
-/// As [`reports`], with random floats in the outputs beforehand; fails unless every output is right.
+/// Like [`reports`], with random floats in the outputs beforehand; fails unless every output is
+/// right.
 fn check(device: &Device, op: impl Op + Clone + 'static, inputs: &[Vec<u32>], step: &Step) {
     let mut generator = common::generator(99);
     let outputs = op.bindings().outputs;

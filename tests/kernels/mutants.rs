@@ -1,4 +1,4 @@
-//! A check that cannot fail is a defect: wrong kernels, each of which the comparison must catch.
+//! A check that cannot fail is a defect: the comparison must catch each of these wrong kernels.
 
 use wgrad::Device;
 use wgrad::ops::{ConvPoolForward, MaxPoolForward, Op, Step};
@@ -12,12 +12,12 @@ use super::common::{self, altered::Altered};
 use super::planted::{self, geometry};
 use super::{planted_batch_norm, planted_fused, planted_gathered, planted_layers, planted_pool};
 
-/// An op with its kernel changed in one place, and the true reference.
+/// An op with its kernel changed in one place, and the unchanged reference.
 fn mutant(op: Box<dyn Op>, from: &str, to: &str) -> Box<dyn Op> {
     Box::new(Altered::new(op).kernel(from, |text| text.replacen(from, to, 1)))
 }
 
-/// What a right max-pool reads and writes: input, output, indices.
+/// The correct values of a max-pool: input, output, indices.
 fn pooled(geometry: WindowedPlanes) -> (Vec<u32>, Vec<u32>, Vec<u32>) {
     let op = MaxPoolForward {
         geometry,
@@ -29,7 +29,7 @@ fn pooled(geometry: WindowedPlanes) -> (Vec<u32>, Vec<u32>, Vec<u32>) {
     (inputs.remove(0), output, indices)
 }
 
-/// Every fault whose kernel the adapter can run.
+/// Every planted fault whose kernel the adapter can run.
 fn mutants(device: &Device) -> Vec<(&'static str, Box<dyn Op>, &'static str, &'static str)> {
     let subgroups = device
         .adapter()
@@ -44,7 +44,7 @@ fn mutants(device: &Device) -> Vec<(&'static str, Box<dyn Op>, &'static str, &'s
     all
 }
 
-/// Inputs on which each fault shows.
+/// Inputs that expose each fault.
 fn inputs_of(op: &dyn Op) -> Vec<Vec<u32>> {
     let mut inputs = super::random_inputs(op, 11);
     let labels: Vec<u32> = (0..70).map(|i| i % 5).collect();
@@ -76,7 +76,7 @@ fn inputs_of(op: &dyn Op) -> Vec<Vec<u32>> {
             inputs[1] = super::outputs_of(&forward, &read, &step).remove(1);
         }
         "batch_norm_statistics" => {
-            // Not so large that eps is nothing beside them.
+            // Small enough for eps to matter.
             let small = |i: usize| (0.125 * (i % 7) as f32).to_bits();
             let len = inputs[0].len();
             inputs = vec![(0..len).map(small).collect(); 2];
@@ -92,7 +92,7 @@ fn inputs_of(op: &dyn Op) -> Vec<Vec<u32>> {
     inputs
 }
 
-/// The order of the data set, and labels that are classes.
+/// Sets the sample order and the labels of a data set.
 fn read_from_the_data_set(op: &dyn Op, inputs: &mut [Vec<u32>]) {
     let samples = planted_gathered::SAMPLES as u32;
     for (binding, input) in op.bindings().inputs.iter().zip(inputs) {
@@ -108,10 +108,10 @@ fn read_from_the_data_set(op: &dyn Op, inputs: &mut [Vec<u32>]) {
     }
 }
 
-/// One plan with every op twice, right and with a fault planted: verification names the planted ones,
-/// all of them and no other.
+/// One plan with every op twice, correct and with a planted fault: verification names all planted
+/// ones and no other.
 #[test]
-fn every_planted_fault_is_named_and_no_right_op_is() {
+fn every_planted_fault_is_named_and_no_correct_op() {
     let Some(device) = common::gpu() else { return };
     let mut plan = Builder::new(false);
     let mut written = Vec::new();

@@ -1,9 +1,9 @@
-//! Infinities and NaN at the padding: every way to compute a convolution gives what the readable
-//! plan gives.
+//! Infinities and NaN at the padding: every convolution kernel gives the readable plan's results.
 //!
-//! Its definition is PyTorch's. Forward and for the weight's gradient, the zeros of the padding are
-//! multiplied like any pixel, so that an infinite factor makes them NaN. For the input's gradient,
-//! a cell of the kernel that no window lays on a pixel adds nothing to it, whatever its weight is.
+//! These are defined as in PyTorch. In the forward pass and in the weight gradient, the zeros of
+//! the padding are multiplied like any pixel, so an infinite factor gives NaN. In the input
+//! gradient, a cell of the filter that no window places on a pixel contributes nothing to it,
+//! whatever its weight.
 
 use crate::common;
 use wgrad::executor::Executor;
@@ -18,7 +18,7 @@ use wgrad::{Device, block_on};
 
 type Words = Vec<u32>;
 
-/// The outputs of an op by itself.
+/// The outputs of an op run alone.
 fn run(device: &Device, op: impl Op + Clone + 'static, inputs: &[&Words]) -> Vec<Words> {
     block_on(async {
         let mut plan = Builder::new(false);
@@ -43,7 +43,7 @@ fn run(device: &Device, op: impl Op + Clone + 'static, inputs: &[&Words]) -> Vec
     })
 }
 
-/// Both zeros, and all NaN, are one. All numbers are small integers, so that sums are exact.
+/// Makes both zeros equal, and all NaNs. All numbers are small integers, so sums are exact.
 fn canonical(words: &Words) -> Vec<String> {
     let floats = words.iter().map(|&bits| f32::from_bits(bits));
     floats
@@ -68,7 +68,7 @@ const BATCH: usize = 2;
 const CHANNELS: usize = 2;
 const OUT: usize = 3;
 
-/// With stride 9 there is one window, whose every place is known when the kernel is compiled.
+/// With stride 9 there is a single window, whose positions are all known at compile time.
 fn sizes(stride: usize, dilation: usize) -> ConvSizes {
     let window = Window {
         stride: stride.into(),
@@ -92,7 +92,7 @@ fn integers(len: usize) -> Words {
     (0..len).map(|at| value(at).to_bits()).collect()
 }
 
-/// The same with an infinity of each sign and a NaN, far from each other.
+/// The same with both infinities and a NaN, far apart.
 fn special(len: usize) -> Words {
     let mut words = integers(len);
     let places = [
@@ -106,7 +106,7 @@ fn special(len: usize) -> Words {
     words
 }
 
-/// Pairs of factors of which one has special values.
+/// Pairs of factors, one of which has special values.
 fn factors(a: usize, b: usize) -> [[Words; 2]; 2] {
     [[integers(a), special(b)], [special(a), integers(b)]]
 }
@@ -220,7 +220,7 @@ fn a_pooled_convolution_multiplies_the_zeros_of_the_padding() {
 }
 
 #[test]
-fn the_weights_gradient_multiplies_the_zeros_of_the_padding() {
+fn the_weight_gradient_multiplies_the_zeros_of_the_padding() {
     for (stride, dilation) in [(1, 1), (2, 1), (9, 1), (2, 3)] {
         let s = sizes(stride, dilation);
         for [input, d_output] in factors(s.input_len(), s.output_len()) {
@@ -238,9 +238,9 @@ fn the_weights_gradient_multiplies_the_zeros_of_the_padding() {
     }
 }
 
-/// Its input is bytes of a data set, which are finite.
+/// The input is bytes of a data set, which are finite.
 #[test]
-fn the_pooled_weights_gradient_multiplies_the_zeros_of_the_padding() {
+fn the_pooled_weight_gradient_multiplies_the_zeros_of_the_padding() {
     let s = sizes(1, 1);
     let input = integers(s.input_len());
     let planes = WindowedPlanes::new(
@@ -254,7 +254,7 @@ fn the_pooled_weights_gradient_multiplies_the_zeros_of_the_padding() {
     );
     let planes = planes.unwrap();
     let (width, area) = (planes.output.width, planes.output_area());
-    // Each window's upper left pixel wins, but for some that have no winner.
+    // The upper left pixel of each window wins, except that some windows have no winner.
     let winner = |at: usize| match at % 5 {
         3 => NO_PIXEL,
         _ => (at % area / width * 2 * planes.input.width + at % width * 2) as u32,
@@ -280,7 +280,7 @@ fn the_pooled_weights_gradient_multiplies_the_zeros_of_the_padding() {
 }
 
 #[test]
-fn the_inputs_gradient_has_no_terms_where_no_window_is() {
+fn the_input_gradient_has_no_terms_outside_windows() {
     for (stride, dilation) in [(1, 1), (2, 1), (9, 1), (2, 3)] {
         let s = sizes(stride, dilation);
         let (cpu, area) = (Device::cpu(), s.geometry.output_area());

@@ -1,4 +1,4 @@
-//! The faults that are planted, one small change of a kernel each.
+//! Planted faults, each a small change to a kernel.
 
 use wgrad::ops::{
     BiasBackward, BiasForward, Col2im, CrossEntropy, Gather, Gemm, Im2col, MaxPoolBackward,
@@ -16,7 +16,7 @@ pub fn geometry() -> WindowedPlanes {
     WindowedPlanes::new(4, (8, 9).into(), window, "mutant").unwrap()
 }
 
-/// Planes of whole fours, under kernels that leave rows and columns out.
+/// Dilated filters, on planes whose size is a multiple of four.
 fn dilated() -> WindowedPlanes {
     let window = Window {
         dilation: (2, 3).into(),
@@ -38,7 +38,7 @@ fn gemm() -> Box<dyn Op> {
     })
 }
 
-/// Each wrong kernel: what was done to it, the op, the text and its replacement.
+/// The wrong kernels: the change, the op, the text and its replacement.
 pub fn mutants() -> Vec<(&'static str, Box<dyn Op>, &'static str, &'static str)> {
     let (geometry, dilated) = (geometry(), dilated());
     let (rows, classes) = (70, 5);

@@ -1,11 +1,11 @@
-//! Faults planted in the kernels of batch normalisation, one small change each.
+//! Faults planted in the kernels of batch normalisation, each a small change.
 
 use wgrad::ops::{
     BatchNormBackwardInput, BatchNormBackwardReduce, BatchNormBackwardSums, BatchNormForward,
     BatchNormInfer, BatchNormMoments, BatchNormStatistics, Op,
 };
 
-/// Of the 70 rows a step has 66; planes have two parts, whole fours.
+/// Of the 70 rows a step has 66; planes are split into two parts of whole vectors of four.
 const ROWS: usize = 70;
 const CHANNELS: usize = 3;
 const AREA: usize = 148;
@@ -74,7 +74,7 @@ fn input() -> Box<dyn Op> {
     })
 }
 
-/// Each wrong kernel: what was done to it, the op, the text and its replacement.
+/// The wrong kernels: the change, the op, the text and its replacement.
 pub fn mutants() -> Vec<(&'static str, Box<dyn Op>, &'static str, &'static str)> {
     vec![
         (

@@ -7,10 +7,10 @@ use wgrad::ops::{
 };
 use wgrad::shape::{Window, WindowedPlanes};
 
-/// What was done to the kernel, the op, the text and its replacement.
+/// The change to the kernel, the op, the text and its replacement.
 type Planted = (&'static str, Box<dyn Op>, &'static str, &'static str);
 
-/// A product of two in a batch, by the kernel of that name.
+/// A batch of two products, by the kernel of that name.
 fn product(kernel: &str, epilogue: Epilogue) -> Box<dyn Op> {
     let product = Product {
         batch: 2,
@@ -39,7 +39,7 @@ pub fn sizes(stride: (usize, usize)) -> ConvSizes {
     }
 }
 
-/// The same whose kernels leave rows and columns out.
+/// The same with dilated filters.
 fn dilated() -> ConvSizes {
     let sizes = sizes((2, 1));
     let window = Window {
@@ -52,7 +52,7 @@ fn dilated() -> ConvSizes {
     }
 }
 
-/// Windows side by side, and a row and a column that none covers.
+/// Adjacent windows, with a row and a column that none covers.
 pub fn apart() -> WindowedPlanes {
     let window = Window {
         stride: (3, 2).into(),
@@ -74,7 +74,7 @@ fn loss(loss: RowLoss, gathered: Option<usize>) -> Box<dyn Op> {
     })
 }
 
-/// With the labels of the batch, or of a data set of so many samples.
+/// MSE with the labels of the batch, or of a data set with `gathered` samples.
 pub fn mse(gathered: Option<usize>) -> Box<dyn Op> {
     let mse = Mse {
         rows: 70,
@@ -84,7 +84,7 @@ pub fn mse(gathered: Option<usize>) -> Box<dyn Op> {
     loss(RowLoss::Mse(mse), gathered)
 }
 
-/// The same.
+/// Cross-entropy with the labels of the batch, or of a data set with `gathered` samples.
 pub fn cross_entropy(gathered: Option<usize>) -> Box<dyn Op> {
     let cross_entropy = CrossEntropy {
         rows: 70,

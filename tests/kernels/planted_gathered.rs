@@ -1,13 +1,13 @@
-//! Faults planted where kernels read the batch in the data set.
+//! Faults planted in kernels that read the batch from the data set.
 
 use wgrad::ops::{ConvPoolBackwardWeight, ConvPoolForward, Op};
 
 use super::planted_fused::{cross_entropy, mse, sizes};
 
-/// Samples of the data set.
+/// Number of samples in the data set.
 pub const SAMPLES: usize = 80;
 
-/// What was done to the kernel, the op, the text and its replacement.
+/// The change to the kernel, the op, the text and its replacement.
 type Planted = (&'static str, Box<dyn Op>, &'static str, &'static str);
 
 pub fn mutants() -> Vec<Planted> {

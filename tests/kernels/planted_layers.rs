@@ -1,8 +1,8 @@
-//! Faults of the ops of residual blocks, global pools, Dropout and Adam.
+//! Faults planted in the ops of residual blocks, global pools, Dropout and Adam.
 
 use wgrad::ops::{Adam, Add, AvgPoolBackward, AvgPoolForward, Dropout, Op};
 
-/// What was done to the kernel, the op, the text and its replacement.
+/// The change to the kernel, the op, the text and its replacement.
 type Planted = (&'static str, Box<dyn Op>, &'static str, &'static str);
 
 pub fn mutants() -> Vec<Planted> {

@@ -1,10 +1,10 @@
-//! Faults planted where a convolution and its pool are one kernel.
+//! Faults planted in the kernels that fuse a convolution with its pool.
 
 use wgrad::ops::{ConvPoolBackwardWeight, ConvPoolForward, Op};
 
 use super::planted_fused::sizes;
 
-/// What was done to the kernel, the op, the text and its replacement.
+/// The change to the kernel, the op, the text and its replacement.
 type Planted = (&'static str, Box<dyn Op>, &'static str, &'static str);
 
 pub fn mutants() -> Vec<Planted> {

@@ -1,4 +1,4 @@
-//! Sums of arrays, means of planes, ReLU, zero, SGD and the batch gather.
+//! Sums of arrays, means of planes, ReLU, zeroing, SGD and gathering the batch.
 
 use rand::RngExt;
 use rand::seq::SliceRandom;
@@ -74,7 +74,7 @@ fn sums_of_nan_infinity_zeros_and_subnormals() {
     .concat();
     let b = [1.0, 1.0, 1.0, -0.0, -0.0, 0.0, tiny, -tiny, tiny];
     let b = [&b[..], &[-normal, -3.0, 0.0]].concat();
-    // In fours, and one by one.
+    // Vectors of four, and single elements.
     for len in [a.len(), a.len() - 1] {
         let inputs = [common::words(&a[..len]), common::words(&b[..len])];
         for relu in [false, true] {
@@ -151,7 +151,7 @@ fn gather_past_65535_workgroups() {
     check_gather(5351, 784, 5400, &Step::new(11, 5351, 0, 0.1));
 }
 
-/// Every byte becomes the f32 nearest to byte/255 or its neighbour.
+/// Every byte becomes the f32 nearest to byte/255, or an adjacent one.
 #[test]
 fn gather_scales_bytes_to_the_unit_interval() {
     for byte in 0..=255u8 {

@@ -57,7 +57,7 @@ fn gemm_accumulates_and_splits_its_inner_dimension() {
             }
         }
     }
-    // More parts than there is to split: the last ones are empty.
+    // More parts than elements of K: the last parts are empty.
     let split = Gemm {
         split_k: 5,
         ..Gemm::new(1, [2, 3, 6], PLAIN, PLAIN)

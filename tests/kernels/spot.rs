@@ -1,5 +1,5 @@
-//! Kernels that end a loop one iteration early, at sizes that verification does not draw: the spot check alone
-//! refuses each of them, and none that is right.
+//! Kernels that end a loop one iteration early, at sizes that verification does not draw: the spot
+//! check by itself refuses each of them, and accepts the correct ones.
 
 use wgrad::ops::{
     AvgPoolForward, BatchNormBackwardReduce, BatchNormBackwardSums, BatchNormMoments,
@@ -15,10 +15,10 @@ use wgrad::{Device, Error};
 use super::common;
 use super::common::altered::Altered;
 
-/// A K just below where llvmpipe ends loops.
+/// A K just below the loop limit of llvmpipe.
 const LONG: usize = 65_528;
 
-/// An op, and a change to its text that ends a loop early.
+/// An op, and a change to its kernel that ends a loop early.
 type Fault = (Box<dyn Op>, &'static str, &'static str);
 
 fn product(kernel: &str, k: usize, epilogue: Epilogue) -> Box<dyn Op> {
@@ -201,7 +201,7 @@ fn others() -> Vec<Fault> {
     ]
 }
 
-/// Parts of planes, and more of them than a workgroup has lanes.
+/// Planes in several parts, and more parts than a workgroup has lanes.
 fn batch_norms() -> Vec<Fault> {
     let (rows, channels, area) = (900, 3, 250);
     let statistics = BatchNormStatistics {
@@ -258,7 +258,7 @@ fn batch_norms() -> Vec<Fault> {
     ]
 }
 
-/// What loading a plan of one op says.
+/// Loads a plan of one op; returns only errors.
 fn load(device: &Device, op: Box<dyn Op>) -> wgrad::Result<()> {
     let mut plan = Builder::new(false);
     let (inputs, outputs) = plan.tensors_of(op.as_ref())?;
@@ -267,7 +267,7 @@ fn load(device: &Device, op: Box<dyn Op>) -> wgrad::Result<()> {
 }
 
 #[test]
-fn loops_that_end_early_are_refused_by_the_spot_check_alone() {
+fn the_spot_check_alone_refuses_loops_that_end_early() {
     let Some(device) = common::gpu() else { return };
     let subgroups = device
         .adapter()

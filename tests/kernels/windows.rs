@@ -1,5 +1,5 @@
-//! im2col, col2im and max-pool over odd, prime, tiny and large planes, uneven strides, paddings and dilations,
-//! overlapping and tied windows.
+//! im2col, col2im and max-pool over odd, prime, tiny and large planes; uneven strides, paddings and
+//! dilations; overlapping and tied windows.
 
 use wgrad::ops::{
     Col2im, ConvBackwardInput, ConvBackwardWeight, ConvForward, ConvPoolBackwardWeight,
@@ -24,7 +24,7 @@ fn geometry(
     WindowedPlanes::new(planes, Size2d::from(input), window, "test").unwrap()
 }
 
-/// Windows that pooling allows too: the padding is at most half the kernel.
+/// Windows valid for pooling too: the padding is at most half the kernel.
 fn geometries() -> Vec<WindowedPlanes> {
     vec![
         geometry(1, (1, 1), (1, 1), (1, 1), (0, 0)),
@@ -41,12 +41,12 @@ fn geometries() -> Vec<WindowedPlanes> {
     ]
 }
 
-/// A padding beyond half the kernel, which convolution allows.
+/// Padding of more than half the kernel, valid for convolution only.
 fn wide_padding() -> WindowedPlanes {
     geometry(2, (5, 6), (2, 3), (1, 2), (3, 4))
 }
 
-/// Kernels with gaps, which convolution allows: that share rows with each other or none, that cover the plane or
+/// Dilated filters, valid for convolution only: overlapping in rows or not, covering the plane or
 /// little but the padding.
 fn dilated() -> Vec<WindowedPlanes> {
     let dilated = |input, kernel, stride, padding, dilation: (usize, usize)| {
@@ -68,7 +68,7 @@ fn dilated() -> Vec<WindowedPlanes> {
     ]
 }
 
-/// More than 65,535 workgroups of 64, on both sides of the window.
+/// More than 65,535 workgroups of 64, for both input and output.
 fn large() -> WindowedPlanes {
     geometry(67, (257, 251), (1, 1), (1, 1), (0, 0))
 }
@@ -163,7 +163,7 @@ fn max_pool_forward_of_nan_infinity_and_equal_pixels() {
     }
 }
 
-/// Forward's true indices, of random pixels of which many tie.
+/// The forward pass's indices for random pixels, many of which tie.
 fn indices(geometry: WindowedPlanes) -> Vec<u32> {
     let op = MaxPoolForward {
         geometry,
@@ -195,7 +195,7 @@ fn max_pool_backward_to_all_ties() {
             relu: false,
         };
         let input = random_inputs(&forward, 3).remove(0);
-        // Few distinct values, so that nearly every window ties; a NaN here and there.
+        // Few distinct values, so that nearly every window ties, and some NaN.
         let tied: Vec<u32> = input
             .iter()
             .map(|word| match word % 9 {
@@ -213,7 +213,7 @@ fn max_pool_backward_to_all_ties() {
     }
 }
 
-/// Rows that begin up to six pixels before the first of the input, whole or packed in bytes.
+/// Rows that begin up to six pixels before the first one of the input, as floats or packed bytes.
 #[test]
 fn convolution_with_its_pool_and_padding_wider_than_the_kernel() {
     let Some(device) = common::gpu() else { return };
@@ -250,7 +250,7 @@ fn convolution_with_its_pool_and_padding_wider_than_the_kernel() {
     }
 }
 
-/// The tutorial's rule on its own example: a window of equal pixels gives each the full gradient;
+/// On the tutorial's own example, its rule gives every pixel of a tied window the full gradient;
 /// PyTorch's gives it to the first.
 #[test]
 fn ties_first_and_all_differ_where_pixels_tie() {
@@ -258,7 +258,7 @@ fn ties_first_and_all_differ_where_pixels_tie() {
     use wgrad::nn::{Flatten, Linear, MaxPool2d, Sequential, Ties, Training};
     use wgrad::{Loss, Session, Sgd};
     let gradients = |ties| {
-        // A layer with parameters first, so that the pool's input gradient is asked for.
+        // A layer with parameters first, so that the pool needs an input gradient.
         let model = Sequential::new()
             .with(wgrad::nn::Conv2d::new(1, 1, 1).bias(false))
             .with(MaxPool2d::new(2).ties(ties))

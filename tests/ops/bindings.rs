@@ -1,4 +1,4 @@
-//! What ops say of their bindings, against their references and what is compiled.
+//! The bindings that ops declare, against their references and the compiled kernels.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use wgrad::ops::case::{Case, Floats, Random};
 use wgrad::ops::{Access, Args, Content, Loads};
 use wgrad::verify::cases;
 
-/// What the reference writes over `before`.
+/// The outputs of the reference, started from `before`.
 fn written(case: &Case, mut before: Vec<Vec<u32>>) -> Vec<Vec<u32>> {
     case.op.reference(&mut Args {
         inputs: case.inputs.iter().map(Vec::as_slice).collect(),
@@ -17,9 +17,9 @@ fn written(case: &Case, mut before: Vec<Vec<u32>>) -> Vec<Vec<u32>> {
     before
 }
 
-/// What an output held before the op matters to ops that update it, and to no other.
+/// The previous contents of an output affect ops that update it, and no others.
 #[test]
-fn previous_contents_matter_where_ops_say_so() {
+fn previous_contents_matter_only_to_ops_that_update() {
     let mut random = Random::new(11, Floats::Spaced);
     let (mut updated, mut changed) = (BTreeSet::new(), BTreeSet::new());
     for (name, case) in cases(7, 8, Floats::Spaced) {
@@ -52,9 +52,9 @@ fn previous_contents_matter_where_ops_say_so() {
     assert_eq!(updated, changed);
 }
 
-/// Inputs are read-only in WGSL, and words that are no floats are not declared as floats.
+/// Inputs are read-only in WGSL, and integer words are not declared as floats.
 #[test]
-fn bindings_are_what_kernels_declare() {
+fn bindings_match_the_kernels_declarations() {
     let kinds: BTreeMap<String, _> = (cases(0, 8, Floats::Hostile).into_iter())
         .map(|(_, case)| {
             (
@@ -85,7 +85,7 @@ fn bindings_are_what_kernels_declare() {
             let globals = module.global_variables.iter();
             let mut globals =
                 globals.filter(|(id, global)| of_number(global) && !used[*id].is_empty());
-            // A placeholder's binding may go unused.
+            // The binding of a placeholder may be unused.
             let Some((_, global)) = globals.next() else {
                 continue;
             };

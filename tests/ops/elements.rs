@@ -1,11 +1,11 @@
-//! Single elements, by each op's definition in plain loops, against the reference that computes whole
-//! outputs fast.
+//! Single elements, by each op's definition in plain loops, against the fast reference that
+//! computes whole outputs.
 
 use wgrad::ops::case::{Case, Floats};
 use wgrad::ops::{Args, Element, Elements, ErrorBound, Words};
 use wgrad::verify::cases;
 
-/// What the reference makes of a case.
+/// The reference outputs of a case.
 fn expected(case: &Case) -> Vec<Vec<u32>> {
     let mut outputs = case.outputs.clone();
     case.op.reference(&mut Args {
@@ -16,7 +16,7 @@ fn expected(case: &Case) -> Vec<Vec<u32>> {
     outputs
 }
 
-/// The case's bounds of each output.
+/// The error bound of each output of the case.
 fn bounds(case: &Case) -> Vec<ErrorBound> {
     let mut before = case.outputs.clone();
     case.op.error_bounds(&Args {
@@ -26,7 +26,7 @@ fn bounds(case: &Case) -> Vec<ErrorBound> {
     })
 }
 
-/// Whether the element is the reference's, but for the order of sums in f64.
+/// Whether the element equals the reference's, up to the order of sums in f64.
 fn agree(element: &Element, word: u32) -> bool {
     match element {
         Element::Word(own) => *own == word,
@@ -43,7 +43,7 @@ fn agree(element: &Element, word: u32) -> bool {
 }
 
 #[test]
-fn every_element_is_the_references() {
+fn every_element_equals_the_references() {
     for floats in [Floats::Hostile, Floats::Spaced] {
         for (name, case) in cases(3, 8, floats) {
             let words: Vec<Box<dyn Fn(usize) -> u32 + Sync>> = (case.inputs.iter())
@@ -79,9 +79,9 @@ fn every_element_is_the_references() {
     }
 }
 
-/// A sample outside a tile's edges would be a fault of its own.
+/// A sample past a tile's edges would be a bug in itself.
 #[test]
-fn edges_of_tiles_are_elements() {
+fn tile_edges_are_within_the_output() {
     for (name, case) in cases(5, 8, Floats::Hostile) {
         for (output, binding) in case.op.bindings().outputs.iter().enumerate() {
             let edges = case.op.tile_edges(output);

@@ -1,4 +1,4 @@
-//! What must hold of every op without an adapter.
+//! Properties of every op that can be checked without an adapter.
 
 mod bindings;
 mod elements;

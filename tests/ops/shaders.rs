@@ -1,5 +1,5 @@
-//! What must hold of the source: `shaders/` mirrors `src/ops/`, compiled WGSL is valid, nothing is written twice, and
-//! modules import each other in one direction.
+//! Properties of the source: `shaders/` mirrors `src/ops/`, compiled WGSL is valid, nothing is
+//! declared twice, and modules import each other in one direction only.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
@@ -8,7 +8,7 @@ use wgrad::ops::case::Floats;
 use wgrad::ops::{FAMILIES, Loads, Prelude, SHADERS, Shader};
 use wgrad::verify::cases;
 
-/// Files of `src/ops/` that are no op.
+/// Files of `src/ops/` that define no op.
 const NO_OPS: [&str; 19] = [
     "mod",
     "arithmetic",
@@ -31,7 +31,7 @@ const NO_OPS: [&str; 19] = [
     "windows",
 ];
 
-/// Kernels whose ops are not in `src/ops/` alone under the same name.
+/// Kernels whose ops are not all in the file of the same name in `src/ops/`.
 const ELSEWHERE: [(&str, &[&str]); 5] = [
     (
         "batch_norm_backward",
@@ -52,7 +52,7 @@ const ELSEWHERE: [(&str, &[&str]); 5] = [
     ),
 ];
 
-/// The text of the files with the ops of a kernel.
+/// The source of the files that define a kernel's ops.
 fn ops_of(stem: &str) -> String {
     let own = format!("src/ops/{stem}.rs");
     let files = match ELSEWHERE.iter().find(|(name, _)| *name == stem) {
@@ -75,7 +75,7 @@ fn stems(folder: &str, extension: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_kernel_has_its_op_and_every_op_its_kernel() {
+fn every_kernel_has_an_op_and_every_op_a_kernel() {
     let mut ops = stems("src/ops", "rs");
     for name in NO_OPS {
         assert!(ops.remove(name));
@@ -92,7 +92,7 @@ fn every_kernel_has_its_op_and_every_op_its_kernel() {
 }
 
 #[test]
-fn what_is_compiled_is_valid_and_its_entry_points_are_named_for_their_ops() {
+fn compiled_shaders_are_valid_and_entry_points_are_named_after_ops() {
     for ((stem, _), shader) in FAMILIES.iter().zip(SHADERS) {
         let preludes: Vec<_> = shader.preludes().iter().map(Prelude::to_string).collect();
         let line = format!("\n// Preludes: {}.\n", preludes.join(", "));
@@ -112,7 +112,8 @@ fn what_is_compiled_is_valid_and_its_entry_points_are_named_for_their_ops() {
     }
 }
 
-/// What is compiled of a shader, with narrow loads and with wide ones; panics where it is not valid WGSL.
+/// The compiled modules of a shader, with narrow and with wide loads; panics if either is invalid
+/// WGSL.
 fn valid_modules(stem: &str, shader: &Shader) -> [naga::Module; 2] {
     [Loads::Narrow, Loads::Wide].map(|loads| {
         let text = shader.source(loads);
@@ -127,9 +128,9 @@ fn valid_modules(stem: &str, shader: &Shader) -> [naga::Module; 2] {
     })
 }
 
-/// A file may stand behind other preludes where sizes allow it: ops of many sizes are looked at.
+/// Ops may compile a file with other preludes at some sizes, so ops of many sizes are checked.
 #[test]
-fn what_ops_compile_of_a_file_is_valid_too() {
+fn shaders_that_ops_compose_are_valid() {
     let cases = cases(0, 8, Floats::Hostile);
     let shaders: HashSet<_> = cases
         .iter()
@@ -144,7 +145,7 @@ fn what_ops_compile_of_a_file_is_valid_too() {
     }
 }
 
-/// What two kernels need is a prelude: no function and no struct is written twice.
+/// Code shared by two kernels belongs in a prelude: no function and no struct is declared twice.
 #[test]
 fn nothing_is_declared_in_two_files() {
     let mut seen: BTreeMap<String, String> = BTreeMap::new();
@@ -169,7 +170,7 @@ fn nothing_is_declared_in_two_files() {
     assert!(seen.len() > 50, "{}", seen.len());
 }
 
-/// The modules that a module of `src/` names, whatever file of it names them.
+/// The modules that each module of `src/` names in any of its files.
 fn imports() -> BTreeMap<String, BTreeSet<String>> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut imports: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -203,7 +204,7 @@ fn imports() -> BTreeMap<String, BTreeSet<String>> {
     imports
 }
 
-/// Modules can be read one after the other: none imports, by whatever way, one that imports it.
+/// Modules can be read one after another: none imports, even indirectly, a module that imports it.
 #[test]
 fn modules_import_each_other_in_one_direction() {
     let mut left = imports();

@@ -1,4 +1,4 @@
-//! Fused plans: the same training in fewer ops and less memory, and a step that makes nothing.
+//! Fused plans: the same training with fewer ops and less memory, and steps that allocate nothing.
 
 use std::collections::HashMap;
 
@@ -32,15 +32,15 @@ fn ops(plan: &Plan) -> Vec<&'static str> {
     nodes.map(|node| plan.nodes()[node].op.name()).collect()
 }
 
-/// The four models, in their readable plans.
+/// The four models, with readable plans.
 fn subjects() -> Vec<Subject> {
     let all = built_in().into_iter();
     all.filter(|subject| subject.fused.is_none()).collect()
 }
 
-/// What the passes make of the tutorial's network: at most 12 dispatches a step.
+/// The fused plan of the tutorial's network: at most 12 dispatches per step.
 #[test]
-fn a_step_of_the_tutorials_network_is_ten_ops() {
+fn the_tutorials_network_takes_ten_ops_per_step() {
     let graph = graph(&subjects()[0]);
     assert_eq!(ops(&graph.readable().unwrap()).len(), 27);
     let plan = graph.fast(&ConvStrategies::new()).unwrap();
@@ -59,7 +59,7 @@ fn a_step_of_the_tutorials_network_is_ten_ops() {
     assert_eq!(ops(&plan), expected);
 }
 
-/// Each kernel of convolution leaves no trace of what it replaces.
+/// Each convolution kernel leaves nothing of the ops that it replaces.
 #[test]
 fn fused_convolutions_write_no_columns() {
     for subject in subjects() {
@@ -79,10 +79,10 @@ fn fused_convolutions_write_no_columns() {
     }
 }
 
-/// Steps on random images by each plan, on the CPU reference: f64 inside, so that parameters may differ
-/// by a few roundings of f32 a step.
+/// Steps on random images by each plan, on the CPU reference: f64 inside, so parameters may differ
+/// by a few f32 roundings per step.
 #[test]
-fn fused_plans_train_as_the_readable_one_does() {
+fn fused_plans_train_like_the_readable_plan() {
     for subject in subjects() {
         let graph = graph(&subject);
         let expected = train(&Device::cpu(), graph.readable().unwrap(), &subject);
@@ -135,7 +135,7 @@ fn train(device: &Device, plan: Plan, subject: &Subject) -> Vec<f32> {
         let rate = subject.training.optimizer.learning_rate();
         let mut phases = Phase::TRAIN.to_vec();
         phases.push(Phase::ZeroGrad);
-        // The last batch is not full.
+        // Every second batch is not full.
         let steps: Vec<Step> = (0..8usize)
             .map(|i| {
                 Step::new(
@@ -151,16 +151,16 @@ fn train(device: &Device, plan: Plan, subject: &Subject) -> Vec<f32> {
     })
 }
 
-/// No two tensors that are needed at once share memory, and what is not needed is dropped.
+/// No two tensors that are live at once share memory, and tensors that nothing reads are dropped.
 #[test]
-fn tensors_share_memory_only_after_each_other() {
+fn live_tensors_never_share_memory() {
     for subject in subjects() {
         let graph = graph(&subject);
         let before = graph.readable().unwrap().words();
         for kernel in ConvStrategy::ALL {
             let plan = graph.fast(&by(&graph, kernel)).unwrap();
             assert!(plan.words() < before, "{}, {kernel}", subject.name);
-            // Whose contents each buffer holds, as the step goes on.
+            // The tensor that each buffer holds at this point of the step.
             let mut holds = HashMap::new();
             for node in plan.nodes() {
                 for &id in &node.inputs {
@@ -210,10 +210,10 @@ fn gpu_device(trainer: &mut Trainer) -> wgrad::wgpu::Device {
     }
 }
 
-/// wgpu's own counts: after the first epoch no buffer, bind group, pipeline or module is made, and what a
-/// plan says that it takes is what wgpu has allocated.
+/// By wgpu's own counters: after the first epoch no buffer, bind group, pipeline or module is
+/// created, and the memory that wgpu has allocated is the plan's.
 #[test]
-fn a_step_makes_nothing_and_memory_is_what_the_plan_says() {
+fn steps_create_nothing_and_memory_matches_the_plan() {
     let Some(device) = common::gpu() else { return };
     let data = digits(960);
     for planning in [Planning::Unfused, Planning::Fused(Effort::Off)] {
@@ -235,10 +235,11 @@ fn a_step_makes_nothing_and_memory_is_what_the_plan_says() {
         let (after_first, measured) = counts();
         let step_table = 256 * STEPS_PER_RUN as isize;
         let planned = trainer.plan().words() as isize * 4 + step_table;
-        // What a driver adds to each buffer, and wgpu's own: zeros to copy from, staging.
+        // Allowance for the driver's overhead per buffer, and for wgpu's own buffers: zeros to copy
+        // from, staging.
         let allowed = 4096 * trainer.plan().buffers().len() as isize + (1 << 20);
         println!("{planned} bytes planned, {measured} measured");
-        // wgpu counts no bytes on GL.
+        // On GL wgpu does not count bytes.
         let is_counted = device
             .adapter()
             .is_some_and(|adapter| adapter.backend() != "gl");
@@ -254,7 +255,7 @@ fn a_step_makes_nothing_and_memory_is_what_the_plan_says() {
     }
 }
 
-/// A trainer with the choices of another gives the same bits; written and read they are the same.
+/// A trainer with another's choices gives the same bits; choices survive printing and parsing.
 #[test]
 fn the_same_choices_give_the_same_bits() {
     let Some(device) = common::gpu() else { return };
@@ -281,7 +282,7 @@ fn the_same_choices_give_the_same_bits() {
 }
 
 #[test]
-fn choices_that_are_none_are_refused() {
+fn malformed_choices_are_refused() {
     let error = "conv1".parse::<Choices>().unwrap_err().to_string();
     assert_eq!(
         error,
@@ -289,7 +290,7 @@ fn choices_that_are_none_are_refused() {
     );
 }
 
-/// The adapter's clock, where it has one, times every op of a step.
+/// Every op of a step is timed, if the adapter has timestamp queries.
 #[test]
 fn every_op_of_a_step_is_timed() {
     let Some(device) = common::gpu() else { return };

@@ -1,4 +1,4 @@
-//! Fused plans, and the kernels that are chosen for them.
+//! Fused plans, and the kernels chosen for them.
 
 #[path = "../common/mod.rs"]
 mod common;

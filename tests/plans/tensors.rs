@@ -1,4 +1,4 @@
-//! Ops on tensors that they cannot work on are refused by name.
+//! Ops on tensors that do not fit them are refused by name.
 
 use wgrad::ops::{Add, CrossEntropy, ReluForward};
 use wgrad::plan::{Builder, Element, Phase, Role};

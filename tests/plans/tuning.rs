@@ -1,4 +1,4 @@
-//! What is measured once is remembered, and a spoilt memory costs nothing but measuring again.
+//! Measurements are cached, and a corrupt cache costs only the time to measure again.
 
 use crate::common;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::process::Command;
 
 const SHORT: [&str; 4] = ["--epochs", "1", "--train-images", "640"];
 
-/// Runs `mnist_gpu` on the adapter under test, with that cache folder; what it prints.
+/// The output of `mnist_gpu` on the adapter under test, with that cache folder.
 fn run(cache: &Path, more: &[&str]) -> String {
     let mut command = Command::new(common::example());
     command.args(SHORT).args(more).env("XDG_CACHE_HOME", cache);
@@ -20,7 +20,7 @@ fn run(cache: &Path, more: &[&str]) -> String {
 
 fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    // A run before this one may have left it.
+    // A previous run may have left it.
     let _ = std::fs::remove_dir_all(&folder);
     folder
 }
@@ -30,7 +30,7 @@ fn measured(file: &Path) -> serde_json::Value {
 }
 
 #[test]
-fn measurements_are_remembered_by_adapter() {
+fn measurements_are_cached_per_adapter() {
     let Some(device) = common::gpu() else { return };
     let cache = folder("kernels");
     let file = cache.join("wgrad/kernels.json");
@@ -44,19 +44,19 @@ fn measurements_are_remembered_by_adapter() {
         .as_object()
         .unwrap()
         .clone();
-    // How many kernels two seconds suffice for is the machine's affair.
+    // How many kernels can be measured in two seconds depends on the machine.
     assert!(!times.is_empty());
     assert!(
         times.values().all(|micros| micros.as_f64().unwrap() > 0.0),
         "{times:?}"
     );
 
-    // What is known is neither measured nor chosen again.
+    // Known kernels are neither measured nor chosen again.
     let known = measured(&file);
     run(&cache, &["--tune", "quick"]);
     assert_eq!(measured(&file), known);
 
-    // Unless everything is to be measured anew, but for what is clearly slower than something else.
+    // `full` measures everything anew, except kernels clearly slower than another.
     let mut slow = known.clone();
     let times = slow[&name]["microseconds"].as_object_mut().unwrap();
     times.values_mut().for_each(|micros| *micros = 1e9.into());
@@ -82,7 +82,7 @@ fn measurements_are_remembered_by_adapter() {
     );
 }
 
-/// The figures of the only line of results.
+/// The numbers in the last line, the result.
 fn summary(text: &str) -> Vec<f64> {
     let line = text.lines().last().unwrap();
     let numbers = line
@@ -103,10 +103,10 @@ fn both_plans_train_alike() {
     }
 }
 
-/// An op none of whose measured kernels has loops as short as they must be is split, and chooses nothing: the
-/// plan is right, and there is nothing to notice.
+/// If none of an op's measured kernels has loops within the limit, the op is split and nothing is
+/// chosen: the plan is correct, and there is no notice.
 #[test]
-fn loops_too_long_for_every_kernel_are_no_choice() {
+fn ops_whose_loops_are_too_long_for_every_kernel_are_split() {
     use wgrad::data::{Dataset, Samples};
     use wgrad::nn::{Flatten, Linear, Sequential};
     let Some(device) = common::gpu() else { return };

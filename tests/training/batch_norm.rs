@@ -1,5 +1,5 @@
-//! A step of batch normalisation, its gradients and what it makes of its running statistics, op after op, against
-//! PyTorch in double precision (`scripts/golden.py` made the values).
+//! A training step of batch normalisation, its gradients and its running statistics, op by op,
+//! against PyTorch in double precision (the values are from `scripts/golden.py`).
 
 use crate::common;
 use safetensors::SafeTensors;
@@ -14,7 +14,7 @@ use wgrad::plan::{Builder, Element, Phase, Role, TensorId};
 const EPS: f32 = 1e-5;
 const MOMENTUM: f32 = 0.1;
 
-/// A plan of ops over tensors that are named, and what is written to them.
+/// A plan of ops over named tensors.
 struct Ops {
     plan: Builder,
 }
@@ -32,7 +32,7 @@ impl Ops {
         }
     }
 
-    /// Appends `op`: its bindings are the tensors of their names, but for those renamed.
+    /// Appends `op`, binding tensors by name, after the renames in `renamed`.
     fn push(&mut self, op: impl Op + 'static, renamed: &[(&str, &str)]) {
         let bindings = op.bindings();
         let mut tensors = |list: &[Binding]| -> Vec<TensorId> {
@@ -48,7 +48,7 @@ impl Ops {
     }
 }
 
-/// All ops of a step over `rows` rows, and then of inference.
+/// All ops of a training step over `rows` rows, followed by those of inference.
 fn plan(rows: usize, channels: usize, area: usize, relu: bool) -> Ops {
     let mut ops = Ops {
         plan: Builder::new(false),
@@ -122,8 +122,8 @@ fn plan(rows: usize, channels: usize, area: usize, relu: bool) -> Ops {
     ops
 }
 
-/// Errors are of a value's whole channel: its largest magnitude, and that of the terms that it is a sum of. A
-/// value passes some twenty roundings; those of long sums add like noise.
+/// Errors are relative to the value's whole channel: its largest magnitude, and that of the terms
+/// it sums. A value goes through about twenty roundings; those of long sums add up like noise.
 const ALLOWED: f64 = 32.0 * (f32::EPSILON / 2.0) as f64;
 
 fn check(device: &Device, name: &str, relu: bool) {
@@ -142,7 +142,7 @@ fn check(device: &Device, name: &str, relu: bool) {
         shape[2..].iter().product(),
         shape[1..].iter().product::<usize>(),
     );
-    // The batch has rows that are not real, of values that would show.
+    // Rows beyond the step hold values that would show up in the results.
     for beyond in [0, 2] {
         let rows = real + beyond;
         let padded = |key: &str, value: f32| {
@@ -193,7 +193,7 @@ fn check(device: &Device, name: &str, relu: bool) {
 }
 
 #[test]
-fn batch_norm_is_pytorchs() {
+fn batch_norm_matches_pytorch() {
     let devices = common::gpu().into_iter().chain([Device::cpu()]);
     for device in devices {
         for (name, relu) in [("fours", false), ("relu", true), ("features", true)] {

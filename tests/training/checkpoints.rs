@@ -1,4 +1,5 @@
-//! Checkpoints: what is saved comes back, training continues with the same bits, damage is noticed.
+//! Checkpoints: loading returns what was saved, training continues with the same bits, damage is
+//! detected.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -44,7 +45,7 @@ fn checksum(words: &[u32]) -> u32 {
     crc.sum()
 }
 
-/// Trains until `samples` of the epoch are seen, or a little longer.
+/// Trains until at least `samples` samples of the epoch have been seen.
 async fn train_some(trainer: &mut Trainer, samples: u64) {
     let stop = |progress: &wgrad::Progress| match progress.samples >= samples {
         true => ControlFlow::Break(()),
@@ -80,7 +81,7 @@ fn training_resumed_within_an_epoch_gives_the_same_bits() {
             );
             let path = scratch("resume.safetensors");
             first.checkpoint().await.unwrap().save(&path).unwrap();
-            // What goes on after the checkpoint is lost, as in a crash.
+            // Progress after the checkpoint is lost, as in a crash.
             first.train_epoch(|_| {}).await.unwrap();
 
             let mut second = trainer(&device).await;
@@ -98,7 +99,7 @@ fn training_resumed_within_an_epoch_gives_the_same_bits() {
 }
 
 #[test]
-fn a_lost_device_is_an_error_and_a_new_one_goes_on_with_the_same_bits() {
+fn a_lost_device_is_an_error_and_a_new_one_continues_with_the_same_bits() {
     let Some(device) = common::gpu() else { return };
     wgrad::block_on(async {
         let mut whole = trainer(&device).await;
@@ -155,11 +156,11 @@ fn tensors_have_pytorchs_names_and_shapes() {
 }
 
 #[test]
-fn checkpoints_of_something_else_are_refused_by_name() {
+fn checkpoints_that_do_not_match_are_refused_by_name() {
     wgrad::block_on(async {
         let mut trainer = trainer(&Device::cpu()).await;
         let checkpoint = trainer.checkpoint().await.unwrap();
-        // Trained on, so that a checkpoint which is taken in part would show.
+        // Train first, so that a partially applied checkpoint would show.
         trainer.train_epoch(|_| {}).await.unwrap();
         let before = bits(&mut trainer).await;
         let mut refuse = |change: &dyn Fn(&mut Checkpoint), expected: &str| {
@@ -229,7 +230,7 @@ fn checkpoints_of_something_else_are_refused_by_name() {
     });
 }
 
-/// A file of PyTorch's, whose metadata has keys of the same names, is saved and loaded again.
+/// A file written by PyTorch, whose metadata uses some of our keys, is saved and loaded again.
 #[test]
 fn a_checkpoint_of_another_program_is_saved_and_loaded() {
     let path = format!(
@@ -278,13 +279,13 @@ fn load(name: &str, bytes: &[u8]) -> Result<Checkpoint, String> {
 }
 
 #[test]
-fn every_flipped_bit_and_every_cut_is_noticed() {
+fn every_flipped_bit_and_every_truncation_is_detected() {
     let bytes = small_file();
     assert!(load("damaged", &bytes).is_ok());
     for at in 0..bytes.len() {
         let mut damaged = bytes.clone();
         damaged[at] ^= 1;
-        // A space of the header that becomes another blank says the same.
+        // A header space changed to other whitespace has the same meaning.
         if let Ok(loaded) = load("damaged", &damaged) {
             assert_eq!(Ok(loaded), load("undamaged", &bytes), "byte {at}");
         }
@@ -298,7 +299,7 @@ proptest! {
     #[test]
     fn hostile_checkpoints_are_errors(mut bytes in prop::collection::vec(any::<u8>(), 0..200), cut in 0usize..200, kind in 0..3) {
         if kind > 0 {
-            // A true file with a part of it replaced.
+            // A valid file with a part replaced.
             let mut file = small_file();
             let at = cut.min(file.len());
             let end = (at + bytes.len() / 8).min(file.len());
@@ -333,8 +334,8 @@ proptest! {
     }
 }
 
-/// PyTorch's state_dict gives PyTorch's logits; and what is saved here goes the other way, as
-/// `scripts/torch_exchange.py check` shows.
+/// PyTorch's state_dict gives PyTorch's logits. For the other direction there is
+/// `scripts/torch_exchange.py check`.
 #[test]
 fn weights_are_exchanged_with_pytorch() {
     let golden = |name: &str| {

@@ -1,4 +1,4 @@
-//! The example as a user runs it: its lines, its files, its errors and exit status.
+//! The example as a user runs it: its output, files, errors and exit status.
 
 use crate::common;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ fn example(args: &[&str], environment: &[(&str, &str)]) -> Output {
         .unwrap()
 }
 
-/// Its only line on the error stream, and that it failed.
+/// Its error output, a single line; checks that it failed.
 fn error(args: &[&str], environment: &[(&str, &str)]) -> String {
     let output = example(args, environment);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
@@ -29,7 +29,7 @@ fn scratch(name: &str) -> PathBuf {
 
 const SHORT: [&str; 4] = ["--epochs", "2", "--train-images", "640"];
 
-/// An environment in which no adapter exists: WGPU_BACKEND narrows the backends to none of ours.
+/// An environment without adapters: WGPU_BACKEND selects none of the real backends.
 const NO_ADAPTER: [(&str, &str); 1] = [("WGPU_BACKEND", "noop")];
 
 #[test]
@@ -164,9 +164,9 @@ fn bad_flags_and_files_end_in_one_line() {
     );
 }
 
-/// What `--save` wrote is what `--init` begins with.
+/// `--init` starts from the weights written by `--save`.
 #[test]
-fn saved_weights_are_where_training_begins() {
+fn training_starts_from_saved_weights() {
     let saved = scratch("saved.safetensors");
     let saved = saved.to_str().unwrap();
     let short = ["--device", "cpu", "--train-images", "640", "--epochs", "1"];

@@ -1,5 +1,5 @@
-//! Every op, and 200 training steps of four networks, against PyTorch in double precision
-//! (`scripts/golden.py` made the values).
+//! Every op, and 200 training steps of four networks, against PyTorch in double precision (the
+//! values are from `scripts/golden.py`).
 
 use crate::common;
 use safetensors::SafeTensors;
@@ -32,7 +32,7 @@ fn tutorial() -> Golden {
     }
 }
 
-/// Uneven kernels, strides and paddings, overlapping pools, a convolution behind another one, layers
+/// Uneven kernels, strides and paddings, overlapping pools, two convolutions in series, layers
 /// without bias, momentum and weight decay.
 fn uneven() -> Golden {
     let model = Sequential::new()
@@ -82,7 +82,7 @@ fn strided() -> Golden {
     }
 }
 
-/// ResNet-8 on images of three channels: shortcuts, projections, batch norm.
+/// ResNet-8 on images with three channels: shortcuts, projections, batch norm.
 fn residual() -> Golden {
     Golden {
         name: "residual",
@@ -94,7 +94,8 @@ fn residual() -> Golden {
     }
 }
 
-/// The training images of `rows`; coloured, each in a frame of two zeros, its transpose, and its mirror image.
+/// The training images of `rows`. Coloured images have three channels: the image padded by two
+/// zeros on each side, its transpose, and its mirror image.
 fn images(mnist: &Dataset, rows: &[i32], is_coloured: bool) -> Vec<f32> {
     let pixel = |row: i32, at: usize| {
         let byte = mnist.train.images[row as usize * 784 + at];
@@ -133,13 +134,14 @@ fn file(name: &str) -> Vec<u8> {
     .unwrap()
 }
 
-/// A network with batch norm takes two roundings of a parameter apart by a factor of some 1e5 in 200 steps, in
-/// double precision too. Its file says how far, `apart`: the largest distance so far of PyTorch's losses in f64 to those
-/// with parameters rounded to f32 after each step, of three ways to round. Ours rounds every activation besides,
-/// which is noise of the same size in each of the 20 functions that a loss goes through: √20 times as much, and twice that.
+/// With batch norm, the effect of rounding a parameter grows by a factor of about 1e5 over 200
+/// steps, in double precision too. The golden file gives it as `apart`: the largest distance so far
+/// between PyTorch's losses in f64 and those with parameters rounded to f32 after each step, over
+/// three ways of rounding. Ours also rounds every activation, which adds noise of the same size in
+/// each of the 20 functions that lead to a loss: √20 times as much. The tolerance is twice that.
 const APART: f64 = 9.0;
 
-/// The relative error of the loss of each of 200 steps, beyond what [`APART`] allows.
+/// The relative errors of the losses of 200 steps, beyond what [`APART`] allows.
 fn errors(device: &Device, golden: &Golden) -> Vec<f64> {
     let bytes = file(golden.name);
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
@@ -191,14 +193,16 @@ fn errors(device: &Device, golden: &Golden) -> Vec<f64> {
     })
 }
 
-/// A loss of ten steps passes some twenty ops, each of relative error ε = 6e-8 or a few times that
-/// (sums of up to 676 terms of mixed sign), and the parameters, of magnitude one, are rounded to ε
-/// at each step. Errors of a few ε remain where they add like noise; 1e-6 is sixteen of them.
+/// The loss of each of the first ten steps goes through about twenty ops, each of relative error ε
+/// = 6e-8 or a few times that (sums of up to 676 terms of mixed sign), and the parameters, of
+/// magnitude one, are rounded to ε at each step. Adding up like noise, these leave an error of a
+/// few ε; 1e-6 is sixteen ε.
 const FIRST_TEN: f64 = 1e-6;
 
-/// Over 200 steps the parameters' roundings add up, like noise, to √200·ε ≈ 1e-6, and descent, whose
-/// curvature times learning rate is below one here, does not blow them up; now and then a value near
-/// a kink falls on its other side, which moves a gradient by about itself times ε. Ten times that.
+/// Over 200 steps the roundings of the parameters add up, like noise, to √200·ε ≈ 1e-6, and descent
+/// does not amplify them, as curvature times learning rate is below one here. Occasionally a value
+/// near a kink lands on its other side, which changes a gradient by about itself times ε. The
+/// tolerance is ten times that.
 const ALL: f64 = 1e-5;
 
 fn check(device: &Device) {
@@ -224,8 +228,8 @@ fn check(device: &Device) {
     }
 }
 
-/// PyTorch's state_dict of a residual network gives the logits that PyTorch has, with batch norm folded into the
-/// convolutions and without, and goes back to PyTorch as it came.
+/// With PyTorch's state_dict of a residual network, the logits equal PyTorch's, both with batch
+/// norm folded into the convolutions and without; the state goes back to PyTorch unchanged.
 #[test]
 fn a_residual_networks_state_is_exchanged_with_pytorch() {
     let bytes = file("residual");
@@ -302,23 +306,24 @@ fn samples(count: usize) -> Samples {
 }
 
 #[test]
-fn gpu_trains_as_pytorch_does() {
+fn gpu_trains_like_pytorch() {
     let Some(device) = common::gpu() else { return };
     check(&device);
 }
 
 #[test]
-fn cpu_reference_trains_as_pytorch_does() {
+fn cpu_reference_trains_like_pytorch() {
     check(&Device::cpu());
 }
 
 /// Outputs that hold integers.
 const INTEGERS: [&str; 4] = ["indices", "batch_labels", "correct", "batches"];
 
-/// The reference is held to 1e-6 of each value. Where a sum cancels it may be off by a rounding of f64
-/// for each term; where a result is subnormal in f32, by half the distance of two such.
+/// The reference must be within 1e-6 of each value. In addition, cancelling sums may be off by one
+/// f64 rounding per term, and results that are subnormal in f32 by half the distance between two
+/// subnormals.
 #[test]
-fn cpu_reference_computes_every_op_as_pytorch_does() {
+fn cpu_reference_matches_pytorch_on_every_op() {
     let bytes = file("ops");
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
     let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();

@@ -1,13 +1,13 @@
-//! Gradients of whole networks against central differences, both on the GPU, with each layer and each
-//! of its options in the middle of a network, under every loss.
+//! Gradients of whole networks against central differences, both on the GPU, with each layer and
+//! each of its options in the middle of a network, under every loss.
 //!
-//! Between two kinks of ReLU and max-pool a network is linear in any one weight, so its MSE is a
-//! parabola in it, for which central differences have no error of their own; cross-entropy's third
-//! derivative is below one where logits move at most at unit speed, which leaves h²/6. Batch norm bends
-//! every loss: there the difference over half the distance says how much, since the error of a central
-//! difference falls with the square of the distance. A difference
-//! across a kink says nothing of the gradient: there h is halved until both ends lie between the same
-//! kinks, which the ReLU masks and the pools' indices tell.
+//! Between two kinks of ReLU and max-pool a network is linear in any single weight, so its MSE is a
+//! parabola in that weight, for which central differences are exact. The third derivative of
+//! cross-entropy is below one if logits change at most at unit speed, which leaves an error of
+//! h²/6. Batch norm makes every loss curved: the error of a central difference falls with the
+//! square of the distance, so it is estimated from the difference over half the distance. A
+//! difference across a kink does not approximate the gradient: there h is halved until both ends
+//! lie between the same kinks, as shown by the ReLU masks and pool indices.
 
 use crate::common;
 use wgrad::nn::{
@@ -16,18 +16,18 @@ use wgrad::nn::{
 };
 use wgrad::{Loss, Reduction, Session, Sgd};
 
-/// The first step tried: large, because a loss is rounded and a small step blows its rounding up.
+/// The first step tried: large, because a small step amplifies the rounding of the loss.
 const FIRST_H: f32 = 1.0 / 128.0;
-/// Below this the rounding of the losses would hide a gradient that is wrong.
+/// Below this the rounding of the losses would hide a wrong gradient.
 const LAST_H: f32 = 1.0 / 16384.0;
 /// ε: the relative error of one rounding.
 const EPSILON: f64 = f32::EPSILON as f64 / 2.0;
-/// How many roundings of a value of magnitude 1 + loss a loss may be off by: it has passed five ops
-/// that sum at most 54 terms of mixed sign, whose errors add like noise to some √54.
+/// The error of a loss, in roundings of a value of magnitude 1 + loss: it comes from five ops that
+/// sum at most 54 terms of mixed sign, whose errors add up like noise to about √54.
 const ROUNDINGS: f64 = 8.0;
-/// The same with batch norm in between, whose quotient by the deviation adds as many.
+/// The same with batch norm in between: dividing by the deviation doubles it.
 const CURVED_ROUNDINGS: f64 = 2.0 * ROUNDINGS;
-/// Weights of each parameter that are tried, evenly spread.
+/// Number of weights tried per parameter, evenly spread.
 const TRIED: usize = 24;
 
 const BATCH: usize = 3;
@@ -39,7 +39,7 @@ fn around(middle: Sequential) -> Sequential {
     before.then(middle).with(Flatten).with(Linear::new(5))
 }
 
-/// Networks that are no parabola in a weight.
+/// Networks that are not parabolas in a weight.
 fn curved_networks() -> Vec<(&'static str, Sequential)> {
     let norm = || {
         Sequential::new()
@@ -137,7 +137,7 @@ fn networks() -> Vec<(&'static str, Sequential)> {
     ]
 }
 
-/// The loss, and which side of its kinks each unit is on.
+/// The loss, and the side of its kink that each unit is on.
 async fn loss_and_sides(session: &mut Session, units: &[String]) -> (f64, Vec<u32>) {
     session.forward().unwrap();
     let loss = session.loss().await.unwrap();
@@ -155,8 +155,8 @@ async fn loss_and_sides(session: &mut Session, units: &[String]) -> (f64, Vec<u3
     (loss, sides)
 }
 
-/// Checks the gradient of every parameter of `model`; returns how many weights were tried, and the
-/// largest error in units of what is allowed.
+/// Checks the gradient of every parameter of `model`. Returns the number of weights tried, and the
+/// largest error as a fraction of the tolerance.
 async fn check(
     device: &wgrad::Device,
     name: &str,
@@ -183,7 +183,7 @@ async fn check(
         .iter()
         .filter(|t| t.name.ends_with(".indices"));
     let units: Vec<String> = indices.map(|t| t.name.clone()).chain(relus).collect();
-    // Pixels that no two share: nothing ties.
+    // Distinct pixels, so that nothing ties.
     let len = BATCH * SAMPLE.iter().product::<usize>();
     let images: Vec<f32> = (0..len)
         .map(|i| (i * 97 % len) as f32 / len as f32 - 0.4)
@@ -231,7 +231,8 @@ async fn check(
                     ROUNDINGS
                 };
                 let rounding = roundings * EPSILON * (1.0 + last[0].1) * 2.0 / distance;
-                // Over the whole distance the error is four times as large: a third of the change is what is left.
+                // The error over the full distance is four times as large, so at most a third of
+                // the change remains.
                 let curvature = match is_curved {
                     true => (differences[0] - difference).abs(),
                     false => distance * distance / 24.0,

@@ -1,4 +1,4 @@
-//! Models with branches and modes: what is recorded, differentiated, folded, and written as text and back.
+//! Models with branches and modes: recording, differentiating, folding, and the text form.
 
 use crate::common;
 use wgrad::data::Dataset;
@@ -22,7 +22,7 @@ fn resnet() -> ResNet8 {
 }
 
 #[test]
-fn names_nest_as_pytorchs_do() {
+fn names_nest_like_pytorchs() {
     let graph = Graph::training(&resnet(), &training([3, 8, 8], 2)).unwrap();
     let plan = graph.readable().unwrap();
     let names: Vec<&str> = plan.parameters().map(|(_, t)| &*t.name).collect();
@@ -57,8 +57,8 @@ fn names_nest_as_pytorchs_do() {
     );
 }
 
-/// A value that is read three times, a layer that is applied twice: their gradients are sums, which the same
-/// function without either confirms.
+/// A value read three times and a layer applied twice: their gradients are sums, checked against
+/// finite differences of the same function in plain code.
 #[derive(Debug)]
 struct Shared {
     twice: Linear,
@@ -73,7 +73,7 @@ impl Module for Shared {
 }
 
 #[test]
-fn gradients_of_what_is_read_twice_are_added() {
+fn gradients_of_values_read_twice_are_added() {
     block_on(async {
         let model = Shared {
             twice: Linear::new(2),
@@ -85,7 +85,7 @@ fn gradients_of_what_is_read_twice_are_added() {
             let bias = [0.25f32, -0.5];
             session.write("twice.bias", &bias).unwrap();
             session.set_batch(&[1.0, 2.0], &[1]).unwrap();
-            // The loss as a function of the weight, by the definition.
+            // The loss as a function of the weight, by definition.
             let loss = |weight: [f64; 4]| {
                 let linear = |x: [f64; 2]| {
                     [
@@ -120,7 +120,7 @@ fn gradients_of_what_is_read_twice_are_added() {
     });
 }
 
-/// A name that two modules share would give them one set of weights.
+/// Two modules with one name would share one set of weights.
 #[derive(Debug)]
 struct SameName(Linear, Linear);
 
@@ -130,7 +130,7 @@ impl Module for SameName {
     }
 }
 
-/// A value that nobody reads is a mistake.
+/// An unused value is a mistake.
 #[derive(Debug)]
 struct Forgotten(Linear);
 
@@ -142,7 +142,7 @@ impl Module for Forgotten {
 }
 
 #[test]
-fn models_that_make_no_sense_are_refused_by_name() {
+fn invalid_models_are_refused_by_name() {
     let training = training([2], 1);
     let error = |model: &dyn Module| Graph::training(model, &training).unwrap_err().to_string();
     let same = SameName(Linear::new(2), Linear::new(2));
@@ -187,9 +187,9 @@ fn data(sample: [usize; 3], classes: usize) -> Dataset {
     .unwrap()
 }
 
-/// The fast plan has fewer ops, leaves nothing readable, and trains to the same weights.
+/// The fast plan has fewer ops, contains no readable ops, and trains to the same weights.
 #[test]
-fn a_residual_network_trains_alike_by_both_plans() {
+fn both_plans_train_a_residual_network_alike() {
     let data = data([3, 8, 8], 10);
     let graph = Graph::training(&resnet(), &training([3, 8, 8], 2)).unwrap();
     let (readable, fast) = (
@@ -229,9 +229,9 @@ fn a_residual_network_trains_alike_by_both_plans() {
     }
 }
 
-/// Evaluation normalises by the running statistics, and a batch's rows do not depend on each other then.
+/// Evaluation normalises by the running statistics, so the rows of a batch are independent.
 #[test]
-fn inference_is_not_training() {
+fn inference_differs_from_training() {
     block_on(async {
         for device in [Some(Device::cpu()), common::gpu()].into_iter().flatten() {
             let model = Sequential::new()
@@ -261,10 +261,10 @@ fn inference_is_not_training() {
     });
 }
 
-/// What a graph prints is read again, and a checkpoint's model needs no program that knows it.
-/// Texts say nothing of dilations of 1, as those that are older than dilation do; pools have none.
+/// Dilations of 1 are left out of the text, so texts written before dilation existed remain valid;
+/// pools have no dilation.
 #[test]
-fn dilations_are_text() {
+fn dilations_have_a_text_form() {
     let shape_of = |_: &str| Some(([4, 1, 3, 3].into(), Element::F32));
     let read = |options: &str| {
         let function = options.replacen(' ', "(images, weight) ", 1);
@@ -297,8 +297,9 @@ fn dilations_are_text() {
     );
 }
 
+/// A printed graph can be read again, and a checkpoint predicts without the program of its model.
 #[test]
-fn a_graph_is_text_and_a_checkpoint_predicts_by_itself() {
+fn graphs_have_a_text_form_and_checkpoints_predict_without_the_program() {
     let data = data([3, 8, 8], 10);
     for device in [Some(Device::cpu()), common::gpu()].into_iter().flatten() {
         block_on(async {
@@ -330,7 +331,7 @@ fn a_graph_is_text_and_a_checkpoint_predicts_by_itself() {
             let mut by_model = Predictor::new(&device, &resnet(), [3, 8, 8], &checkpoint).unwrap();
             let logits = by_itself.logits(&images).await.unwrap();
             assert_eq!(by_model.logits(&images).await.unwrap(), logits);
-            // One image by itself, and all at once.
+            // A single image, against the whole batch.
             let one = by_itself.logits(&images[..192]).await.unwrap();
             for (one, all) in one.iter().zip(&logits) {
                 assert!((one - all).abs() < 1e-5);
@@ -347,7 +348,7 @@ fn a_graph_is_text_and_a_checkpoint_predicts_by_itself() {
                 "{} {accuracy}",
                 report.accuracy
             );
-            // The trainer says of each sample what its evaluation counts.
+            // The trainer's classes per sample agree with the accuracy of its evaluation.
             let own = trainer.classes(Split::Test).await.unwrap();
             let matrix = ConfusionMatrix::of(&data.test.labels, &own, 10).unwrap();
             println!("{matrix}");
@@ -369,9 +370,10 @@ fn a_graph_is_text_and_a_checkpoint_predicts_by_itself() {
     }
 }
 
-/// A text with an option that this program does not know means something else: it is refused, not read in part.
+/// An unknown option changes the meaning of a text, so the text is refused rather than read in
+/// part.
 #[test]
-fn options_that_are_not_known_are_refused() {
+fn unknown_options_are_refused() {
     let read = |options: &str| {
         let text = format!("images (2)\n0 = relu(images){options}");
         Graph::read(&text, 1, |_| None)
@@ -383,7 +385,7 @@ fn options_that_are_not_known_are_refused() {
     );
 }
 
-/// One batch norm after two convolutions.
+/// One batch norm after each of two convolutions.
 #[derive(Debug)]
 struct SharedNorm(Conv2d, Conv2d, BatchNorm2d, Linear);
 

@@ -1,5 +1,5 @@
-//! Training that is cut off by a panic, a dropped future, a lost device or a loss that is not
-//! finite: a trainer continues with the bits of a run that nothing disturbed, or says what is wrong.
+//! Training interrupted by a panic, a dropped future, a lost device or a loss that is not finite:
+//! the trainer continues with the bits of an uninterrupted run, or reports the error.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -45,7 +45,7 @@ fn checkpoint(trainer: &Trainer) -> Result<Checkpoint> {
     wgrad::block_on(trainer.checkpoint())
 }
 
-/// Where a trainer stands after all epochs.
+/// The checkpoint after all epochs.
 fn finish(mut trainer: Trainer) -> Checkpoint {
     wgrad::block_on(async {
         while trainer.epochs() < EPOCHS {
@@ -55,7 +55,7 @@ fn finish(mut trainer: Trainer) -> Checkpoint {
     })
 }
 
-/// Panics in `on_progress` of its `call`th call, if there is one.
+/// Panics in call number `call` of `on_progress`; returns whether that call happened.
 fn panic_at(trainer: &mut Trainer, call: usize) -> bool {
     let mut calls = 0;
     let cut = catch_unwind(AssertUnwindSafe(|| {
@@ -68,15 +68,16 @@ fn panic_at(trainer: &mut Trainer, call: usize) -> bool {
     cut.is_err()
 }
 
-/// Polls the future of an epoch so often and drops it; whether the epoch was not yet over.
+/// Polls the future of an epoch `polls` times and drops it; returns whether the epoch was still
+/// running.
 fn drop_after(trainer: &mut Trainer, polls: usize) -> bool {
     let mut epoch = pin!(trainer.train_epoch(|_| {}));
     let mut context = Context::from_waker(Waker::noop());
     (0..polls).all(|_| matches!(epoch.as_mut().poll(&mut context), Poll::Pending))
 }
 
-/// What a trainer says of itself is where its parameters are, wherever it was cut off: it goes on
-/// to the bits of a run that was left alone, and so does another that begins with its checkpoint.
+/// Wherever a trainer is interrupted, its position matches its parameters: it ends with the bits of
+/// an uninterrupted run, and so does another that restores its checkpoint.
 fn continues_after(cut: impl Fn(&mut Trainer, usize) -> bool) {
     for device in devices() {
         let expected = finish(trainer(&device, config()));
@@ -101,16 +102,16 @@ fn continues_after(cut: impl Fn(&mut Trainer, usize) -> bool) {
 }
 
 #[test]
-fn a_panic_in_the_callback_leaves_a_trainer_that_goes_on_with_the_same_bits() {
+fn after_a_panic_in_the_callback_training_continues_with_the_same_bits() {
     continues_after(panic_at);
 }
 
 #[test]
-fn a_dropped_future_leaves_a_trainer_that_goes_on_with_the_same_bits() {
+fn after_a_dropped_future_training_continues_with_the_same_bits() {
     continues_after(drop_after);
 }
 
-/// A step that panics may have moved some parameters and not others: nothing but a restore helps.
+/// A step that panics may have updated some of the parameters: only a restore helps.
 #[test]
 fn a_panic_within_a_step_is_an_error_until_a_restore() {
     let made = || {
@@ -143,7 +144,7 @@ fn a_panic_within_a_step_is_an_error_until_a_restore() {
     assert!(finish(trainer) == expected, "other bits after a restore");
 }
 
-/// The first step's update is too large for a float; the second step's loss shows it.
+/// The first step's update overflows; the second step's loss shows it.
 #[test]
 fn a_loss_that_is_not_finite_is_an_error_that_names_the_step() {
     for device in devices() {
@@ -164,7 +165,7 @@ fn a_loss_that_is_not_finite_is_an_error_that_names_the_step() {
         };
         assert!(step > 1 && step < 10 && !loss.is_finite(), "{step} {loss}");
 
-        // What it left is refused by the file, which stays what it was.
+        // The parameters are refused when saving, and the file stays as it was.
         let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("good.safetensors");
         good.save(&file).unwrap();
         let bad = checkpoint(&trainer).unwrap();
@@ -178,14 +179,14 @@ fn a_loss_that_is_not_finite_is_an_error_that_names_the_step() {
         );
         assert_eq!(Checkpoint::load(&file).unwrap(), good);
 
-        // Where it is allowed, the epoch goes on to its end and says the same step.
+        // If allowed, the epoch runs to its end and reports the same step.
         trainer.restore(&good).unwrap();
         trainer.set_allow_not_finite(true);
         let report = train(&mut trainer).unwrap();
         assert_eq!(report.first_not_finite, Some(step));
         assert!(!report.loss.is_finite() && trainer.epochs() == 1);
 
-        // And from the good checkpoint, at a good rate, all is well.
+        // From the good checkpoint, at a good rate, training works again.
         trainer.restore(&good).unwrap();
         trainer.set_allow_not_finite(false);
         trainer.set_learning_rate(0.01).unwrap();

@@ -1,4 +1,4 @@
-//! Training: the same results as PyTorch, as central differences, and as a run that nothing cut off.
+//! Training: the same results as PyTorch, as central differences, and as an uninterrupted run.
 
 #[path = "../common/mod.rs"]
 mod common;

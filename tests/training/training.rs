@@ -12,7 +12,7 @@ use wgrad::{Config, Device, Loss, Reduction, Session, Sgd, Split, Trainer};
 
 const TUTORIAL_LOSS: Loss = Loss::Mse(Reduction::BatchMean);
 
-/// Two convolutions, so that one of them has an input gradient, of uneven strides and paddings;
+/// Two convolutions with uneven strides and paddings, so that one has an input gradient;
 /// overlapping pools; input (2, 12, 11), four classes.
 fn uneven_model(ties: Ties) -> Box<dyn Module> {
     common::built_in(match ties {
@@ -21,7 +21,7 @@ fn uneven_model(ties: Ties) -> Box<dyn Module> {
     })
 }
 
-/// Bytes as a batch that the host writes: in [0, 1].
+/// Bytes as a batch written by the host: in [0, 1].
 fn scaled(bytes: &[u8]) -> Vec<f32> {
     bytes.iter().map(|&byte| f32::from(byte) / 255.0).collect()
 }
@@ -38,7 +38,7 @@ fn config(loss: Loss, optimizer: Sgd, batch_size: usize) -> Config {
         .planning(wgrad::Planning::Fused(wgrad::tune::Effort::Off))
 }
 
-/// The bits of the parameters after training for so many epochs.
+/// The bits of the parameters after training for `epochs` epochs.
 fn trained(
     device: &Device,
     model: &dyn Module,
@@ -56,7 +56,7 @@ fn trained(
     })
 }
 
-/// Three training steps, the last of a partial batch, op by op.
+/// Three training steps in lockstep, op by op, the last with a partial batch.
 fn lockstep_of_steps(
     model: &dyn Module,
     data: &Dataset,
@@ -135,7 +135,7 @@ fn every_op_of_an_uneven_models_step_is_right() {
 }
 
 #[test]
-fn one_seed_gives_the_same_bits_twice_and_another_seed_gives_others() {
+fn one_seed_gives_the_same_bits_twice_and_another_seed_others() {
     let Some(device) = common::gpu() else { return };
     let data = common::random_data(203, 0);
     let model = uneven_model(Ties::First);
@@ -150,7 +150,7 @@ fn one_seed_gives_the_same_bits_twice_and_another_seed_gives_others() {
     );
 }
 
-/// Shown by a checksum of the arenas, which is printed: the same on every run of one driver.
+/// Compared by a printed checksum of the arenas, which is the same on every run of one driver.
 #[test]
 fn a_thousand_steps_give_the_same_bits_twice() {
     let Some(device) = common::gpu() else { return };
@@ -178,14 +178,14 @@ fn a_thousand_steps_give_the_same_bits_twice() {
     assert_eq!(first, second);
 }
 
-/// Each step rounds a parameter, of magnitude one at most, once on either side: by up to 6e-8. A
-/// hundred such roundings, independent, come to some 6e-7; their feedback through the gradients and
-/// the gradients' own errors, which the learning rate shrinks, are smaller. 2e-6 is three times that,
-/// and below what a gradient that is wrong in a single step leaves.
+/// Each step rounds a parameter, of magnitude at most one, once on each side: by up to 6e-8. A
+/// hundred such independent roundings add up to about 6e-7; their feedback through the gradients,
+/// and the errors of the gradients themselves, scaled by the learning rate, are smaller. 2e-6 is
+/// three times that, and below the effect of a single step with a wrong gradient.
 ///
-/// Where two pixels of a window, or one and ReLU's zero, are closer than their errors, the two
-/// sides may choose differently and part by more. One run in 32 does so on one adapter, three on another: of
-/// five, one may.
+/// If two pixels of a window, or one pixel and ReLU's zero, are closer than their errors, the two
+/// sides may choose differently and diverge further. This happens in one run of 32 on one adapter,
+/// and in three on another: one run of the five may.
 #[test]
 fn gpu_and_cpu_agree_after_100_steps() {
     let Some(device) = common::gpu() else { return };
@@ -235,9 +235,9 @@ fn a_short_run_learns_real_digits() {
     });
 }
 
-/// A batch of fewer rows is a smaller batch: the same bits as a model lowered for that size.
+/// A partial batch is a smaller batch: the same bits as a model lowered for that size.
 #[test]
-fn a_partial_batch_trains_as_a_batch_of_its_own_size() {
+fn a_partial_batch_trains_like_a_batch_of_that_size() {
     let Some(device) = common::gpu() else { return };
     let data = common::random_data(3, 0);
     for device in [device, Device::cpu()] {
@@ -261,7 +261,7 @@ fn a_partial_batch_trains_as_a_batch_of_its_own_size() {
     }
 }
 
-/// 101 training and 37 test samples in batches of 32: nothing is dropped, nothing counted twice.
+/// 101 training and 37 test samples in batches of 32: no sample is dropped or counted twice.
 #[test]
 fn uneven_splits_are_evaluated_exactly() {
     let Some(device) = common::gpu() else { return };
@@ -298,7 +298,7 @@ fn uneven_splits_are_evaluated_exactly() {
 }
 
 #[test]
-fn gradients_accumulate_until_they_are_cleared_or_are_overwritten() {
+fn gradients_accumulate_until_cleared_or_are_overwritten() {
     let Some(device) = common::gpu() else { return };
     let data = common::random_data(4, 0);
     for device in [device, Device::cpu()] {
@@ -321,7 +321,7 @@ fn gradients_accumulate_until_they_are_cleared_or_are_overwritten() {
                 let largest = once.iter().fold(0f32, |max, g| max.max(g.abs()));
                 assert!(largest > 0.0);
                 for (once, twice) in once.iter().zip(&twice) {
-                    // The second pass adds its terms one by one to the first's sum.
+                    // The second pass adds its terms one by one to the sum of the first.
                     assert!(
                         (factor * once - twice).abs() <= 1e-5 * largest,
                         "{once} {twice}"
@@ -335,7 +335,7 @@ fn gradients_accumulate_until_they_are_cleared_or_are_overwritten() {
     }
 }
 
-/// A run of 300 steps takes more than one submit's worth of slots, whatever their length.
+/// 300 steps need more slots than one submit has.
 #[test]
 fn epochs_longer_than_a_submit_count_every_row() {
     let data = common::random_data(300, 0);

@@ -1,9 +1,9 @@
-//! Sizes that no other test reaches, by single elements: random networks.
+//! Random networks of sizes that no other test reaches, checked by single elements.
 
 use crate::common;
 use wgrad::verify::{self, OutputReport};
 
-/// As many networks as `WGRAD_LARGE_NETWORKS` says, else a few: each takes seconds on a processor.
+/// `WGRAD_LARGE_NETWORKS` sets the number of networks, 4 by default: each takes seconds on a CPU.
 #[test]
 fn random_large_networks_are_right() {
     let Some(device) = common::gpu() else { return };

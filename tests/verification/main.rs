@@ -1,4 +1,5 @@
-//! Verification of the adapter under test, and random networks of sizes that no other test reaches.
+//! Verification of the adapter under test, and of random networks of sizes that no other test
+//! reaches.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,4 +1,4 @@
-//! Verification as a user runs it: a right adapter passes, a wrong kernel is named.
+//! Verification as a user runs it: a correct adapter passes, a wrong kernel is named.
 
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
@@ -13,8 +13,8 @@ use wgrad::shape::Shape;
 use wgrad::verify::{self, Options, Report, Subject, built_in};
 use wgrad::{Device, Result};
 
-/// Other cases than the example's, as many of each op as `WGRAD_VERIFY_ROUNDS` says. Random networks are in
-/// `tests/verification/large.rs`.
+/// Other cases than the example's; `WGRAD_VERIFY_ROUNDS` sets their number per op. Random networks
+/// are in `tests/verification/large.rs`.
 fn options() -> Options {
     let rounds = std::env::var("WGRAD_VERIFY_ROUNDS").ok();
     let rounds = rounds.map(|text| text.parse().expect("a number of rounds"));
@@ -26,19 +26,19 @@ fn options() -> Options {
     }
 }
 
-/// What verification finds on the adapter under test, which more than one test looks at.
+/// The verification report of the adapter under test, shared by several tests.
 fn report(device: &Device) -> &'static Report {
     static REPORT: OnceLock<Report> = OnceLock::new();
     REPORT.get_or_init(|| wgrad::block_on(verify::adapter(device, &options())).unwrap())
 }
 
 #[test]
-fn this_adapter_is_right() {
+fn the_adapter_under_test_passes() {
     let Some(device) = common::gpu() else { return };
     let report = report(&device);
     assert!(report.passes(), "{report}");
     assert_eq!(report.models.len(), built_in().len());
-    // Every family of ops has cases, and those with adjoints have gradients.
+    // Every family of ops has cases, and ops with adjoints are differentiated.
     let subgroups = device
         .adapter()
         .is_some_and(|adapter| adapter.has_subgroups());
@@ -69,7 +69,7 @@ fn this_adapter_is_right() {
             "{op} is not differentiated: {gradients:?}"
         );
     }
-    // Freely running, the adapter and the reference part by roundings only.
+    // Running independently, the adapter and the reference diverge by rounding only.
     for model in &report.models {
         assert!(model.drift.loss < 1e-5, "{}: {:?}", model.name, model.drift);
     }
@@ -104,12 +104,12 @@ fn every_op_is_right_at_large_sizes() {
         reports.len(),
         ops.len()
     );
-    // Without subgroups six kernels are left out.
+    // Without subgroups six kernels are skipped.
     assert!(ops.len() >= 30, "{ops:?}");
 }
 
 #[test]
-fn the_reference_is_no_adapter_to_verify() {
+fn verifying_the_cpu_reference_is_refused() {
     let error = wgrad::block_on(verify::adapter(&Device::cpu(), &options())).unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -117,7 +117,7 @@ fn the_reference_is_no_adapter_to_verify() {
     );
 }
 
-/// ReLU with a part of its kernel replaced: `!= 0` for `> 0` lets negative numbers pass.
+/// ReLU with its comparison replaced: `!= 0` for `> 0` lets negative numbers pass.
 fn wrong_relu(len: usize, test: &str) -> Altered {
     let relu = Altered::new(Box::new(ReluForward { len }));
     relu.kernel("> 0;", |text| text.replace("> 0;", test))
@@ -153,7 +153,7 @@ impl Function for WrongRelu {
     }
 }
 
-/// One wrong kernel in the middle of a model: it is named, and nothing that follows it is.
+/// One wrong kernel in the middle of a model: it is named, and none after it.
 #[test]
 fn in_a_model_only_the_wrong_op_is_named() {
     let Some(device) = common::gpu() else { return };
@@ -186,7 +186,7 @@ fn in_a_model_only_the_wrong_op_is_named() {
     }
 }
 
-/// A kernel that the compiler refuses is an error on one line, by the kernel's name.
+/// A kernel that fails to compile is a one-line error that names it.
 #[test]
 fn a_kernel_that_does_not_compile_is_named() {
     let Some(device) = common::gpu() else { return };

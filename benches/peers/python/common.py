@@ -1,7 +1,7 @@
-"""What every Python peer shares: options, data, initial weights, batches and timing. Needs only NumPy.
+"""Shared by the Python peers: options, data, initial weights, batches and timing. Needs only NumPy.
 
-`--steps N` times N training steps, three times over, after a warm-up, and prints one line
-`RESULT {json}`. `--epochs N` trains and prints the accuracy, to see that the peer really learns.
+`--steps N` times N training steps, three times, after a warm-up, and prints one line
+`RESULT {json}`. `--epochs N` trains and prints the accuracy, to check that the peer really learns.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 DATA = Path(os.environ.get("MNIST_DIR", "mnist"))
-# The cores that this process may use: `taskset` in front of it makes them fewer.
+# The cores that this process may use, which `taskset` can limit.
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
@@ -24,7 +24,7 @@ class Model:
     loss: str
     learning_rate: float
     padding: int
-    weights: tuple  # shapes, convolutions first; each has a bias as long as its first axis
+    weights: tuple  # shapes, convolutions first; each with a bias of shape [first axis]
 
 
 MODELS = {
@@ -58,7 +58,7 @@ def samples(split):
 
 
 def initial_weights(model, seed):
-    """Weights drawn from N(0, 2 / fan in), biases zero: the same numbers for every peer."""
+    """Weights drawn from N(0, 2 / fan-in), zero biases: the same values for every peer."""
     random = np.random.default_rng(seed)
     parameters = []
     for shape in model.weights:
@@ -69,7 +69,7 @@ def initial_weights(model, seed):
 
 
 def batches(samples, size, seed):
-    """Indices of whole batches without end: a fresh order each epoch, the same for every peer."""
+    """An endless stream of full batches of indices, reshuffled each epoch, the same for every peer."""
     random = np.random.default_rng(1000 + seed)
     while True:
         order = random.permutation(samples)
@@ -79,7 +79,7 @@ def batches(samples, size, seed):
 
 def drive(peer, options, step, sync, evaluate, **facts):
     """Trains. `step(indices)` runs one step and returns its loss, which has `.item()`; `sync()` waits
-    until the device has done all of it; `evaluate()` returns the test accuracy."""
+    for the device; `evaluate()` returns the test accuracy."""
     batch = MODELS[options.model].batch
     following = batches(60000, batch, options.seed)
     if options.steps:
@@ -100,7 +100,7 @@ def drive(peer, options, step, sync, evaluate, **facts):
 def time_steps(options, batch, following, step, sync):
     losses = [step(next(following)).item()]
     sync()
-    print("step 0", flush=True)  # `compare` takes the time from the program's start to this line
+    print("step 0", flush=True)  # `compare` measures the time from program start to this line
     for _ in range(options.warmup):
         loss = step(next(following))
         if len(losses) < 5:

@@ -1,11 +1,11 @@
-"""JAX, one jitted step, on the CPU, with as many threads as it may use cores."""
+"""JAX, one jitted step, on the CPU, with one thread per available core."""
 
 import os
 
 import common
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-import jax  # noqa: E402, which device it uses is settled when it is imported
+import jax  # noqa: E402, the device is fixed at import
 import jax.numpy as jnp  # noqa: E402
 
 options = common.parse_options()
@@ -17,7 +17,7 @@ parameters = [jnp.asarray(values) for values in common.initial_weights(model, op
 
 
 def max_pool(x):
-    # Each model gets what was faster on the CPU: 38,000 and 28,000 images/s, 1,800 and 1,900.
+    # The faster variant per model on the CPU: 38,000 and 28,000 images/s, 1,800 and 1,900.
     if options.model == "tutorial":
         window = (1, 1, 2, 2)
         return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, window, window, "VALID")

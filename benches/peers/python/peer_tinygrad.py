@@ -1,5 +1,5 @@
-"""tinygrad, one jitted step, on the device that DEV names: WEBGPU (WGSL through Dawn, whose library
-WEBGPU_PATH names) or CPU (needs clang)."""
+"""tinygrad, one jitted step, on the device named by DEV: WEBGPU (WGSL through Dawn, whose library
+is at WEBGPU_PATH) or CPU (needs clang)."""
 
 import importlib.metadata
 
@@ -53,7 +53,7 @@ def evaluate():
 
 
 def device():
-    """The adapter's name, asked for in the way in which tinygrad asks for its adapter."""
+    """The adapter's name, from the same request that tinygrad makes."""
     if Device.DEFAULT != "WEBGPU":
         return Device.DEFAULT
     from tinygrad.runtime import ops_webgpu as ops

@@ -1,4 +1,4 @@
-//! Burn: `--device wgpu` or `--device flex`, as the crate beside it was built.
+//! Burn: `--device wgpu` or `--device flex`, depending on the crate it is built from.
 
 #[path = "common.rs"]
 mod common;
@@ -51,7 +51,7 @@ impl Network {
     }
 }
 
-/// The images of each batch, on the device before training begins: no copy in the timed loop.
+/// The images of each batch, uploaded before training begins: no copies in the timed loop.
 fn images(split: &Split, batch: usize, device: &Device) -> Vec<Tensor<4>> {
     let batches = split.batches(batch);
     let tensors = batches.map(|(x, _)| {
@@ -63,7 +63,7 @@ fn images(split: &Split, batch: usize, device: &Device) -> Vec<Tensor<4>> {
 
 type Loss = Box<dyn Fn(Tensor<2>) -> Tensor<1>>;
 
-/// The loss of each batch, its targets already on the device.
+/// The loss of each batch, with its targets already on the device.
 fn losses(split: &Split, options: &Options, device: &Device) -> Vec<Loss> {
     let batches = split.batches(options.batch());
     let losses = batches.map(|(_, y)| -> Loss {

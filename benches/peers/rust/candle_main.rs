@@ -46,7 +46,7 @@ impl Network {
     }
 }
 
-/// The images of each batch, as tensors before training begins.
+/// The images of each batch, as tensors created before training begins.
 fn images(split: &Split, batch: usize) -> Result<Vec<Tensor>> {
     let batches = split.batches(batch);
     let tensors = batches.map(|(x, _)| Tensor::from_slice(x, (batch, 1, 28, 28), &Device::Cpu));

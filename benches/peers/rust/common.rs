@@ -1,10 +1,10 @@
-//! What every Rust peer shares: options, data, the lines that are printed.
+//! Shared by the Rust peers: options, data, output lines.
 
 use std::fs;
 use std::time::Instant;
 
-/// `--model tutorial|larger`, `--device NAME`, `--n` images, `--epochs`, `--steps-log N` (says when each of
-/// the first N steps of an epoch ends), `--no-eval` (no test accuracy).
+/// `--model tutorial|larger`, `--device NAME`, `--n` images, `--epochs`, `--steps-log N` (logs when
+/// each of the first N steps of an epoch ends), `--no-eval` (no test accuracy).
 pub struct Options {
     pub is_larger: bool,
     pub device: String,
@@ -61,7 +61,7 @@ impl Options {
     }
 }
 
-/// The first `n` samples of a split: images as bytes / 255, one after the other, and labels.
+/// The first `n` samples of a split: images as bytes / 255, concatenated, and labels.
 pub struct Split {
     pub n: usize,
     pub images: Vec<f32>,
@@ -69,7 +69,7 @@ pub struct Split {
 }
 
 impl Split {
-    /// `name` is `train` or `t10k`; the unpacked IDX files are in the folder that `MNIST_DIR` names.
+    /// `name` is `train` or `t10k`; the unpacked IDX files are in the folder named by `MNIST_DIR`.
     pub fn load(name: &str, n: usize) -> Self {
         let folder = std::env::var("MNIST_DIR").unwrap_or("mnist".into());
         let read = |file: &str| {
@@ -86,14 +86,14 @@ impl Split {
         }
     }
 
-    /// Images and labels of each whole batch.
+    /// Images and labels of each full batch.
     pub fn batches(&self, size: usize) -> impl Iterator<Item = (&[f32], &[u8])> {
         let images = self.images.chunks_exact(size * 784);
         images.zip(self.labels.chunks_exact(size))
     }
 }
 
-/// (N, 10), one where the label is.
+/// (N, 10), with a one at the label.
 pub fn one_hot(labels: &[u8]) -> Vec<f32> {
     let mut rows = vec![0.0; labels.len() * 10];
     for (row, &label) in rows.chunks_exact_mut(10).zip(labels) {
@@ -102,7 +102,7 @@ pub fn one_hot(labels: &[u8]) -> Vec<f32> {
     rows
 }
 
-/// One epoch's clock. `compare` reads the lines that it prints.
+/// The clock of one epoch. `compare` reads the lines that it prints.
 pub struct Epoch {
     number: usize,
     start: Instant,
@@ -121,7 +121,7 @@ impl Epoch {
         eprintln!("epoch {} step {step} {seconds:.4} s", self.number);
     }
 
-    /// To be called when the device has done all the steps.
+    /// Call this when the device has completed all steps.
     pub fn done(&self, images: usize, loss: f32) {
         let seconds = self.start.elapsed().as_secs_f64();
         println!(
