@@ -264,6 +264,33 @@ def bias_backward(c, step, x):
     return [x("d_output").reshape(c["ROWS"], c["AREA"]).sum(1)]
 
 
+ACTIVATIONS = [
+    None,
+    torch.sigmoid,
+    torch.tanh,
+    F.silu,
+    F.gelu,
+    lambda x: F.gelu(x, approximate="tanh"),
+]
+
+
+def activated(c, x):
+    activation = ACTIVATIONS[c["FUNCTION"]]
+    return activation(x) if activation else F.leaky_relu(x, c["SLOPE"])
+
+
+@op
+def activation_forward(c, step, x):
+    return [activated(c, x("input"))]
+
+
+@op
+def activation_backward(c, step, x):
+    values = x("input").requires_grad_()
+    activated(c, values).backward(x("d_output"))
+    return [values.grad]
+
+
 @op
 def relu_forward(c, step, x):
     return [torch.relu(x("input"))]

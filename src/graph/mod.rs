@@ -5,6 +5,7 @@
 //! have gradients and adds these up; [`crate::expand`] lowers the graph to the ops of a plan, in
 //! one of two ways.
 
+mod activation;
 mod add;
 mod batch_norm;
 mod convolution;
@@ -22,6 +23,7 @@ mod record;
 mod relu;
 mod text;
 
+pub use activation::Activation;
 pub use add::Add;
 pub use batch_norm::BatchNorm;
 pub(crate) use batch_norm::Norm;

@@ -3,7 +3,9 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
-use super::{Add, Flatten, Function, Module, Node, NodeId, Relu, Source, Value, ValueId};
+use super::{
+    Activation, Add, Flatten, Function, Module, Node, NodeId, Relu, Source, Value, ValueId,
+};
 use crate::error::{Error, Result};
 use crate::plan::{Element, Init, LayerSummary};
 use crate::shape::Shape;
@@ -269,6 +271,14 @@ impl<'g> Var<'g> {
     /// None.
     pub fn relu(self) -> Result<Var<'g>> {
         self.function(Relu, &[])
+    }
+
+    /// A smooth activation, or leaky ReLU.
+    ///
+    /// # Errors
+    /// The slope of leaky ReLU is not finite.
+    pub fn activation(self, function: Activation) -> Result<Var<'g>> {
+        self.function(function, &[])
     }
 
     /// The sum of two values of equal shapes.

@@ -12,8 +12,8 @@ use std::collections::HashMap;
 use std::fmt;
 
 use super::{
-    Add, BatchNorm, Convolution, Dropout, Flatten, Function, GlobalAvgPool, Graph, Linear, MaxPool,
-    Node, NodeId, Relu, Source, Value, ValueId, batch_of,
+    Activation, Add, BatchNorm, Convolution, Dropout, Flatten, Function, GlobalAvgPool, Graph,
+    Linear, MaxPool, Node, NodeId, Relu, Source, Value, ValueId, batch_of,
 };
 use crate::error::{Error, Result};
 use crate::plan::{Element, Init};
@@ -30,9 +30,14 @@ const FUNCTIONS: &[(&str, Read)] = &[
     ("dropout", Dropout::read),
     ("flatten", |_| Some(Box::new(Flatten))),
     ("global_avg_pool", |_| Some(Box::new(GlobalAvgPool))),
+    ("gelu", Activation::read_gelu),
+    ("leaky_relu", Activation::read_leaky_relu),
     ("linear", |_| Some(Box::new(Linear))),
     ("max_pool", MaxPool::read),
     ("relu", |_| Some(Box::new(Relu))),
+    ("sigmoid", |_| Some(Box::new(Activation::Sigmoid))),
+    ("silu", |_| Some(Box::new(Activation::Silu))),
+    ("tanh", |_| Some(Box::new(Activation::Tanh))),
 ];
 
 /// The options of a function, `stride 1×2, padding 0×1`, by name.

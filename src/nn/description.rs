@@ -3,7 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Ties};
+use super::{
+    Conv2d, Flatten, GELU, LeakyReLU, Linear, MaxPool2d, ReLU, Sequential, SiLU, Sigmoid, Tanh,
+    Ties,
+};
 use crate::error::{Error, Result};
 use crate::shape::Size2d;
 
@@ -58,6 +61,10 @@ fn add(model: Sequential, line: &str) -> Option<Sequential> {
         return match line.as_str() {
             "ReLU" => Some(model.with(ReLU)),
             "Flatten" => Some(model.with(Flatten)),
+            "GELU" => Some(model.with(GELU::new())),
+            "SiLU" => Some(model.with(SiLU)),
+            "Sigmoid" => Some(model.with(Sigmoid)),
+            "Tanh" => Some(model.with(Tanh)),
             _ => None,
         };
     };
@@ -79,6 +86,8 @@ fn add(model: Sequential, line: &str) -> Option<Sequential> {
             }
             Some(model.with(layer))
         }
+        "GELU" if first == "tanh" => Some(model.with(GELU::tanh())),
+        "LeakyReLU" => Some(model.with(LeakyReLU::new(first.parse().ok()?))),
         "MaxPool2d" => {
             let mut layer = MaxPool2d::new(first.parse::<Size2d>().ok()?);
             for option in arguments {

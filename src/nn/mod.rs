@@ -1,6 +1,7 @@
 //! Layers and models. A layer owns its hyper-parameters and records itself into a graph; it knows
 //! nothing of ops and devices.
 
+mod activation;
 mod batch_norm2d;
 mod conv2d;
 mod description;
@@ -15,6 +16,7 @@ mod residual;
 mod resnet;
 mod sequential;
 
+pub use activation::{GELU, LeakyReLU, SiLU, Sigmoid, Tanh};
 pub use batch_norm2d::BatchNorm2d;
 pub use conv2d::Conv2d;
 pub use dropout::Dropout;

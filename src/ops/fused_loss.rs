@@ -144,6 +144,10 @@ impl Op for FusedLoss {
             .longest_loop(of_rows + all + 1 + u64::from(WORKGROUP_SIZE.ilog2()) + 1)
     }
 
+    fn third_derivative(&self) -> f64 {
+        self.loss.op().third_derivative()
+    }
+
     fn cost(&self) -> Cost {
         let mut bindings = self.bindings();
         let rows = self.metrics.rows;

@@ -5,6 +5,8 @@
 //! constants, its cost, the CPU reference (f32 in, f64 inside, rounded once to f32), and the error
 //! bound.
 
+mod activation;
+mod activation_values;
 mod adam;
 mod add;
 mod arithmetic;
@@ -60,6 +62,7 @@ mod zero;
 use std::any::Any;
 use std::fmt::Debug;
 
+pub use activation::{Activation, ActivationBackward, ActivationForward};
 pub use adam::Adam;
 pub use add::Add;
 pub use avg_pool::{AvgPoolBackward, AvgPoolForward};
@@ -144,6 +147,7 @@ families!(
     relu,
     sgd,
     zero;
+    activation,
     adam,
     add,
     avg_pool,
@@ -183,6 +187,12 @@ pub trait Op: Any + Debug + Send + Sync + OpClone {
     /// one was chosen, so that it never changes. `None` if there is only one kernel.
     fn choice(&self) -> Option<String> {
         None
+    }
+
+    /// Bound on the third derivative of any output along a direction of ±1 in one input, which
+    /// bounds the error of a central difference; 0 for polynomials of degree two.
+    fn third_derivative(&self) -> f64 {
+        0.0
     }
 
     /// Floating-point operations and bytes moved.

@@ -4,10 +4,9 @@
 //! `Σ wⱼ fⱼ` must satisfy `Σ gᵢ vᵢ = Σ wⱼ (fⱼ(x + hv) − fⱼ(x − hv)) / 2h`. All numbers are chosen
 //! so that the right side is nearly exact: `x` lies on a grid of odd multiples of [`SPACING`], each
 //! entry of `v` is ±1 and `h` is half of it, so that `x ± hv` is exact in f32 and crosses no kink
-//! of ReLU and no tie of max-pool. Between kinks every op is a polynomial of degree at most two in
-//! the moving input, for which central differences are exact, except for cross-entropy, whose third
-//! derivative along `v` is below 0.77 (the third central moment of ±1). The remaining error is the
-//! rounding of `f` and `g`, which the ops' own bounds cover.
+//! of ReLU and no tie of max-pool. Between kinks most ops are polynomials of degree at most two in
+//! the moving input, for which central differences are exact; others bound their third derivative
+//! along `v`. The remaining error is the rounding of `f` and `g`, which the ops' own bounds cover.
 
 use super::compare::{expect, on_gpu};
 use super::fuzz::cases;
@@ -21,10 +20,6 @@ use crate::plan::{Builder, Element, Phase, Role, TensorId};
 
 /// The step of the difference, to either side.
 const H: f32 = SPACING / 2.0;
-
-/// The largest third derivative of an op's output along a direction of ±1, cross-entropy's:
-/// `8·p·q·|p − q|` with p + q = 1.
-const THIRD_DERIVATIVE: f64 = 0.77;
 
 /// Directions per gradient.
 const DIRECTIONS: usize = 3;
@@ -310,7 +305,7 @@ impl Check {
         executor.write_words(self.inputs[input], &self.words[input])?;
         let h = f64::from(H);
         let weight: f64 = weights.iter().map(|w| f64::from(w.abs())).sum();
-        let truncation = weight * THIRD_DERIVATIVE * h * h / 6.0;
+        let truncation = weight * op.third_derivative() * h * h / 6.0;
         Ok((sum / (2.0 * h), error / (2.0 * h) + truncation))
     }
 }

@@ -7,13 +7,13 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::gpu::{Adapter, Workbench, check_loops, required_limits};
 use crate::ops::{
-    Adam, Add, AvgPoolBackward, AvgPoolForward, BatchNormBackwardInput, BatchNormBackwardReduce,
-    BatchNormBackwardSums, BatchNormForward, BatchNormInfer, BatchNormMoments, BatchNormStatistics,
-    BiasBackward, BiasForward, Col2im, ConvBackwardInput, ConvBackwardWeight, ConvForward,
-    ConvPoolBackwardWeight, ConvPoolForward, ConvSizes, CrossEntropy, Dropout, Epilogue, FusedLoss,
-    Gather, Gemm, Im2col, MaxPoolBackward, MaxPoolBackwardAll, MaxPoolForward, Metrics, Mse, Op,
-    Operand, Product, ReduceSum, ReluBackward, ReluForward, RowLoss, Sgd, SgdMomentum,
-    WORKGROUP_SIZE, Zero,
+    Activation, ActivationBackward, ActivationForward, Adam, Add, AvgPoolBackward, AvgPoolForward,
+    BatchNormBackwardInput, BatchNormBackwardReduce, BatchNormBackwardSums, BatchNormForward,
+    BatchNormInfer, BatchNormMoments, BatchNormStatistics, BiasBackward, BiasForward, Col2im,
+    ConvBackwardInput, ConvBackwardWeight, ConvForward, ConvPoolBackwardWeight, ConvPoolForward,
+    ConvSizes, CrossEntropy, Dropout, Epilogue, FusedLoss, Gather, Gemm, Im2col, MaxPoolBackward,
+    MaxPoolBackwardAll, MaxPoolForward, Metrics, Mse, Op, Operand, Product, ReduceSum,
+    ReluBackward, ReluForward, RowLoss, Sgd, SgdMomentum, WORKGROUP_SIZE, Zero,
 };
 use crate::plan::{Builder, Phase, Plan};
 use crate::shape::{Window, WindowedPlanes};
@@ -329,6 +329,14 @@ fn arrays() -> Vec<Box<dyn Op>> {
             len: 2003,
             probability: 0.25,
             stream: 1,
+        }),
+        Box::new(ActivationForward {
+            function: Activation::Gelu,
+            len,
+        }),
+        Box::new(ActivationBackward {
+            function: Activation::GeluTanh,
+            len,
         }),
         Box::new(ReluForward { len }),
         Box::new(ReluBackward { len }),

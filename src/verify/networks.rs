@@ -8,8 +8,8 @@ use crate::expand::ConvStrategy;
 use crate::graph::Graph;
 use crate::loss::{Loss, Reduction};
 use crate::nn::{
-    BatchNorm2d, Conv2d, Dropout, Flatten, GlobalAvgPool2d, Linear, MaxPool2d, ReLU, Residual,
-    Sequential, Training,
+    BatchNorm2d, Conv2d, Dropout, Flatten, GELU, GlobalAvgPool2d, LeakyReLU, Linear, MaxPool2d,
+    ReLU, Residual, Sequential, SiLU, Sigmoid, Tanh, Training,
 };
 use crate::ops::case::{Floats, Random};
 use crate::optim::{Adam, Optimizer, Sgd};
@@ -105,7 +105,8 @@ fn draw(random: &mut Random) -> Option<(String, Plan)> {
         let layer = Conv2d::new(from, to, kernel)
             .padding(padding)
             .dilation(random.size(3));
-        model = model.then(normalised(random, layer, to)).with(ReLU);
+        model = model.then(normalised(random, layer, to));
+        model = activated(random, model);
         from = to;
         if random.below(4) == 0 {
             model = model.with(residual(random, to)).with(ReLU);
@@ -121,7 +122,7 @@ fn draw(random: &mut Random) -> Option<(String, Plan)> {
     }
     if random.flag() {
         let hidden = spread(random, 300, false);
-        model = model.with(Linear::new(hidden)).with(ReLU);
+        model = activated(random, model.with(Linear::new(hidden)));
     }
     if random.below(4) == 0 {
         model = model.with(Dropout::new(0.25));
@@ -153,6 +154,19 @@ fn normalised(random: &mut Random, layer: Conv2d, channels: usize) -> Sequential
     match random.flag() {
         true => model.with(BatchNorm2d::new(channels)),
         false => model,
+    }
+}
+
+/// ReLU, or any other activation.
+fn activated(random: &mut Random, model: Sequential) -> Sequential {
+    match random.below(9) {
+        0 => model.with(LeakyReLU::new(0.125)),
+        1 => model.with(Sigmoid),
+        2 => model.with(Tanh),
+        3 => model.with(SiLU),
+        4 => model.with(GELU::new()),
+        5 => model.with(GELU::tanh()),
+        _ => model.with(ReLU),
     }
 }
 
