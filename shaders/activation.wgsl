@@ -3,7 +3,7 @@
 // All but leaky ReLU are written with exp of an argument that is not positive, so that nothing
 // overflows; larger magnitudes than the limits below change no result. NaN stays NaN.
 //
-// Preludes: invocation.
+// Preludes: invocation, relu.
 
 override LEN: u32;
 override FUNCTION: u32; // the discriminant of ops::Activation
@@ -85,7 +85,7 @@ fn gelu_argument(x: f32) -> vec2<f32> {
 fn activation(x: f32) -> f32 {
     switch FUNCTION {
         case LEAKY_RELU: {
-            return select(SLOPE * x, x, x > 0.0);
+            return select(SLOPE * x, x, passes(x));
         }
         case SIGMOID: {
             return sigmoid(x);
@@ -110,7 +110,7 @@ fn slope(x: f32) -> f32 {
     let near = clamp(x, -16.0, 16.0);
     switch FUNCTION {
         case LEAKY_RELU: {
-            return select(SLOPE, 1.0, x > 0.0);
+            return select(SLOPE, 1.0, passes(x));
         }
         case SIGMOID: {
             return sigmoid_slope(x);

@@ -7,7 +7,7 @@ use super::{
 };
 
 pub(super) const SHADER: Shader = Shader::new(
-    &[Prelude::Invocation],
+    &[Prelude::Invocation, Prelude::Relu],
     include_str!("../../shaders/activation.wgsl"),
 );
 

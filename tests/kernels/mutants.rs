@@ -83,7 +83,7 @@ fn inputs_of(op: &dyn Op) -> Vec<Vec<u32>> {
         }
         "batch_norm_infer" => inputs[2].iter_mut().for_each(|word| *word &= 0x7fff_ffff),
         "gather" => inputs[2] = (0..70).rev().collect(),
-        "relu_forward" => inputs[0][0] = (-f32::NAN).to_bits(),
+        "relu_forward" | "activation_forward" => inputs[0][0] = (-f32::NAN).to_bits(),
         _ => {}
     }
     if op.launch().constants.contains(&("GATHERED", 1.0)) {

@@ -1,11 +1,16 @@
 //! Faults planted in the ops of residual blocks, global pools, Dropout and Adam.
 
-use wgrad::ops::{Adam, Add, AvgPoolBackward, AvgPoolForward, Dropout, Op};
+use wgrad::ops::{
+    Activation, ActivationBackward, ActivationForward, Adam, Add, AvgPoolBackward, AvgPoolForward,
+    Dropout, Op,
+};
 
 /// The change to the kernel, the op, the text and its replacement.
 type Planted = (&'static str, Box<dyn Op>, &'static str, &'static str);
 
 pub fn mutants() -> Vec<Planted> {
+    let activation = |function| Box::new(ActivationForward { function, len: 70 });
+    let slope = |function| Box::new(ActivationBackward { function, len: 70 });
     let add = |len, relu| Box::new(Add { len, relu });
     let planes = 10;
     let pool = || Box::new(AvgPoolForward { planes, area: 7 });
@@ -237,6 +242,97 @@ pub fn mutants() -> Vec<Planted> {
             add(72, false),
             "LEN / 4u",
             "LEN / 4u - 1u",
+        ),
+        (
+            "slope above zero",
+            activation(Activation::LeakyRelu(0.25)),
+            "x, passes(x)",
+            "x, passes(-x)",
+        ),
+        (
+            "gradient unscaled",
+            slope(Activation::LeakyRelu(0.25)),
+            "select(SLOPE, 1.0",
+            "select(1.0, 1.0",
+        ),
+        (
+            "sigmoid of the magnitude",
+            activation(Activation::Sigmoid),
+            "select(z, 1.0, x >= 0.0)",
+            "1.0",
+        ),
+        (
+            "value for slope",
+            slope(Activation::Sigmoid),
+            "return sigmoid_slope(x);",
+            "return sigmoid(x);",
+        ),
+        ("sign lost", activation(Activation::Tanh), "sign(x) * ", ""),
+        (
+            "last coefficient of tanh",
+            activation(Activation::Tanh),
+            "-3.33332819422e-1",
+            "-3.33e-1",
+        ),
+        (
+            "derivative of half the argument",
+            slope(Activation::Tanh),
+            "4.0 * ",
+            "2.0 * ",
+        ),
+        (
+            "sigmoid for SiLU",
+            activation(Activation::Silu),
+            "return x * sigmoid(x);",
+            "return sigmoid(x);",
+        ),
+        (
+            "second summand of SiLU's slope",
+            slope(Activation::Silu),
+            "+ x * sigmoid_slope(x)",
+            "",
+        ),
+        (
+            "a coefficient of erfc",
+            activation(Activation::Gelu),
+            "0.37409196",
+            "0.37419196",
+        ),
+        (
+            "symmetric integral",
+            activation(Activation::Gelu),
+            "select(beyond, 1.0 - beyond, x >= 0.0)",
+            "beyond",
+        ),
+        (
+            "density unscaled",
+            slope(Activation::Gelu),
+            "0.3989423",
+            "0.39",
+        ),
+        (
+            "cubic term",
+            activation(Activation::GeluTanh),
+            "0.044715",
+            "0.0447",
+        ),
+        (
+            "derivative of the argument",
+            slope(Activation::GeluTanh),
+            "0.134145",
+            "0.044715",
+        ),
+        (
+            "NaN passes to the fit",
+            activation(Activation::LeakyRelu(0.25)),
+            "output[index] = x;",
+            "output[index] = 0.0;",
+        ),
+        (
+            "last left out",
+            activation(Activation::Silu),
+            "index >= LEN",
+            "index + 1u >= LEN",
         ),
     ]
 }

@@ -9,8 +9,9 @@ use wgrad::ops::{FAMILIES, Loads, Prelude, SHADERS, Shader};
 use wgrad::verify::cases;
 
 /// Files of `src/ops/` that define no op.
-const NO_OPS: [&str; 19] = [
+const NO_OPS: [&str; 20] = [
     "mod",
+    "activation_values",
     "arithmetic",
     "batch_norm_sizes",
     "bindings",

@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use crate::common;
 use proptest::prelude::*;
 use wgrad::executor::Executor;
-use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Ties};
+use wgrad::nn::{
+    Conv2d, Flatten, GELU, LeakyReLU, Linear, MaxPool2d, ReLU, Sequential, SiLU, Sigmoid, Tanh,
+    Ties,
+};
 use wgrad::plan::Port;
 use wgrad::{Checkpoint, Config, Device, Error, Loss, Sgd, Trainer};
 
@@ -327,7 +330,12 @@ proptest! {
             .with(ReLU)
             .with(MaxPool2d::new(k).stride(s).padding(p).ties(ties))
             .with(Flatten)
-            .with(linear.bias(flag));
+            .with(linear.bias(flag))
+            .with(LeakyReLU::new(o as f32 / 64.0))
+            .with(Sigmoid)
+            .with(Tanh)
+            .with(SiLU)
+            .with(if flag { GELU::new() } else { GELU::tanh() });
         let printed = model.to_string();
         let parsed: Sequential = printed.parse().unwrap();
         prop_assert_eq!(parsed.to_string(), printed);

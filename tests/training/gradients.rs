@@ -11,8 +11,8 @@
 
 use crate::common;
 use wgrad::nn::{
-    BatchNorm2d, Conv2d, Dropout, Flatten, GlobalAvgPool2d, Linear, MaxPool2d, ReLU, Residual,
-    Sequential, Ties, Training,
+    BatchNorm2d, Conv2d, Dropout, Flatten, GELU, GlobalAvgPool2d, LeakyReLU, Linear, MaxPool2d,
+    ReLU, Residual, Sequential, SiLU, Sigmoid, Tanh, Ties, Training,
 };
 use wgrad::{Loss, Reduction, Session, Sgd};
 
@@ -68,6 +68,30 @@ fn curved_networks() -> Vec<(&'static str, Sequential)> {
             around(norm().with(ReLU).with(GlobalAvgPool2d)),
         ),
         ("dropout", around(norm().with(Dropout::new(0.3)))),
+        (
+            "leaky ReLU",
+            around(Sequential::new().with(LeakyReLU::new(0.2))),
+        ),
+        (
+            "smooth activations",
+            around(
+                Sequential::new()
+                    .with(GELU::new())
+                    .with(Conv2d::new(3, 3, 3).padding(1))
+                    .with(SiLU)
+                    .with(Conv2d::new(3, 3, 1))
+                    .with(Tanh),
+            ),
+        ),
+        (
+            "sigmoid, GELU by tanh",
+            around(
+                Sequential::new()
+                    .with(Sigmoid)
+                    .with(Conv2d::new(3, 3, 3))
+                    .with(GELU::tanh()),
+            ),
+        ),
     ]
 }
 
@@ -173,10 +197,10 @@ async fn check(
         .parameters()
         .map(|(_, t)| (t.name.clone(), t.shape.elements()))
         .collect();
-    let relus = plan
-        .nodes()
-        .iter()
-        .filter(|node| node.op.name() == "relu_forward");
+    let relus = plan.nodes().iter().filter(|node| {
+        let is_leaky = || node.op.launch().constants.contains(&("FUNCTION", 0.0));
+        node.op.name() == "relu_forward" || node.op.name() == "activation_forward" && is_leaky()
+    });
     let relus = relus.map(|node| plan.tensor(node.outputs[0]).name.clone());
     let indices = plan
         .tensors()

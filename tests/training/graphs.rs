@@ -412,3 +412,36 @@ fn a_norm_that_is_applied_twice_is_not_folded() {
     let folded = graph.fold(&mut weights).unwrap();
     assert_eq!(folded.to_string(), graph.to_string());
 }
+
+#[test]
+fn activations_have_a_text_form() {
+    let read = |function: &str| {
+        let text = format!("images (2)\n0 = {function}");
+        Graph::read(&text, 1, |_| None).map(|graph| assert_eq!(graph.to_string(), text))
+    };
+    let none: [&str; 3] = ["sigmoid(images)", "tanh(images)", "silu(images)"];
+    let options = [
+        "gelu(images)",
+        "gelu(images) approximation tanh",
+        "leaky_relu(images) slope 0.2",
+    ];
+    for function in none.into_iter().chain(options) {
+        read(function).unwrap();
+    }
+    for wrong in [
+        "leaky_relu(images)",
+        "gelu(images) approximation exact",
+        "tanh(images) slope 1",
+    ] {
+        assert!(
+            read(wrong).unwrap_err().to_string().contains("line 2"),
+            "{wrong}"
+        );
+    }
+    assert_eq!(
+        read("leaky_relu(images) slope inf")
+            .unwrap_err()
+            .to_string(),
+        "0: leaky_relu: slope: expected a finite number, got inf"
+    );
+}
