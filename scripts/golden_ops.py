@@ -416,6 +416,7 @@ def optimize(c, step, x, momentum):
     parameter = torch.nn.Parameter(x("parameters"))
     parameter.grad = x("gradients")
     options = dict(lr=step["learning_rate"], weight_decay=c["WEIGHT_DECAY"], momentum=momentum)
+    options["nesterov"] = bool(c.get("NESTEROV"))
     optimizer = torch.optim.SGD([parameter], **options)
     if momentum:
         optimizer.state[parameter]["momentum_buffer"] = x("velocity")

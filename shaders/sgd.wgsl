@@ -6,6 +6,7 @@
 override LEN: u32;
 override WEIGHT_DECAY: f32;
 override MOMENTUM: f32 = 0.0;
+override NESTEROV: bool = false;
 
 @group(0) @binding(0) var<storage, read> gradients: array<f32>; // (LEN)
 @group(0) @binding(1) var<storage, read_write> parameters: array<f32>; // (LEN)
@@ -55,5 +56,6 @@ fn sgd_momentum(
     let gradient = gradients[index] + WEIGHT_DECAY * parameter;
     let updated = MOMENTUM * velocity[index] + gradient;
     velocity[index] = updated;
-    parameters[index] = parameter - this_step.learning_rate * updated;
+    let direction = select(updated, gradient + MOMENTUM * updated, NESTEROV);
+    parameters[index] = parameter - this_step.learning_rate * direction;
 }

@@ -6,6 +6,7 @@ use super::arithmetic::{ELEMENT, min_task_len};
 use super::case::{Case, Random};
 use super::{
     Args, Binding, Bindings, Cost, Element, Elements, ErrorBound, Launch, Op, Prelude, Shader, Sum,
+    flag,
 };
 
 pub(super) const SHADER: Shader = Shader::new(
@@ -22,7 +23,8 @@ pub struct Sgd {
     pub weight_decay: f32,
 }
 
-/// `v = momentum·v + g + weight_decay·p; p -= lr·v`: PyTorch's rule, with `v` initially zero.
+/// `g' = g + weight_decay·p; v = momentum·v + g'; p -= lr·v`, or with Nesterov's momentum
+/// `p -= lr·(g' + momentum·v)`: PyTorch's rules, with `v` initially zero.
 #[derive(Debug, Clone)]
 pub struct SgdMomentum {
     /// Elements of the arena.
@@ -31,6 +33,19 @@ pub struct SgdMomentum {
     pub weight_decay: f32,
     /// PyTorch's `momentum`.
     pub momentum: f32,
+    /// PyTorch's `nesterov`.
+    pub nesterov: bool,
+}
+
+impl SgdMomentum {
+    /// The factors of the old velocity and of `g'` in what the rate multiplies.
+    fn factors(&self) -> [f64; 2] {
+        let momentum = f64::from(self.momentum);
+        match self.nesterov {
+            true => [momentum * momentum, 1.0 + momentum],
+            false => [momentum, 1.0],
+        }
+    }
 }
 
 impl Sgd {
@@ -112,6 +127,7 @@ impl Op for SgdMomentum {
             ("LEN", self.len as f64),
             ("WEIGHT_DECAY", f64::from(self.weight_decay)),
             ("MOMENTUM", f64::from(self.momentum)),
+            ("NESTEROV", flag(self.nesterov)),
         ])
     }
 
@@ -122,15 +138,16 @@ impl Op for SgdMomentum {
     fn reference(&self, args: &mut Args<'_>) {
         let rate = f64::from(args.step.learning_rate);
         let (decay, momentum) = (f64::from(self.weight_decay), f64::from(self.momentum));
+        let [of_velocity, of_gradient] = self.factors();
         let gradients = args.input(0);
         let (parameters, velocity) = args.two_outputs();
         let state = parameters.par_iter_mut().zip(velocity).zip(gradients);
         let state = state.with_min_len(min_task_len(ELEMENT));
         state.for_each(|((parameter, velocity), &gradient)| {
-            let before = f64::from(*parameter);
-            let v = momentum * f64::from(*velocity) + f64::from(gradient) + decay * before;
-            *velocity = v as f32;
-            *parameter = (before - rate * v) as f32;
+            let (before, old) = (f64::from(*parameter), f64::from(*velocity));
+            let decayed = f64::from(gradient) + decay * before;
+            *velocity = (momentum * old + decayed) as f32;
+            *parameter = (before - rate * (of_velocity * old + of_gradient * decayed)) as f32;
         });
     }
 
@@ -139,37 +156,38 @@ impl Op for SgdMomentum {
             f64::from(args.step.learning_rate),
             f64::from(self.weight_decay),
         );
-        let momentum = f64::from(self.momentum);
-        let scale = if output == 0 { -rate } else { 1.0 };
+        let [of_velocity, of_gradient] = match output {
+            0 => self.factors().map(|factor| -rate * factor),
+            _ => [self.momentum.into(), 1.0],
+        };
         let (gradient, before) = (args.float(0, index), args.before(0, index));
         let mut sum = Sum::default();
         if output == 0 {
             sum.add(before);
         }
-        sum.add_product(scale * momentum, args.before(1, index));
-        sum.add_product(scale, gradient);
-        sum.add_product(scale * decay, before);
-        sum.within(&ErrorBound::Products { terms: 6 })
+        sum.add_product(of_velocity, args.before(1, index));
+        sum.add_product(of_gradient, gradient);
+        sum.add_product(of_gradient * decay, before);
+        sum.within(&ErrorBound::Products { terms: 8 })
     }
 
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {
-        vec![ErrorBound::Products { terms: 6 }; 2]
+        vec![ErrorBound::Products { terms: 8 }; 2]
     }
 }
 
 pub(super) fn cases(random: &mut Random) -> Vec<Case> {
     let len = random.size(300);
     let weight_decay = [0.0, 0.01][random.below(2)];
-    let momentum = 0.9;
+    let with_momentum = |nesterov| SgdMomentum {
+        len,
+        weight_decay,
+        momentum: 0.9,
+        nesterov,
+    };
     vec![
         Case::of_floats(Sgd { len, weight_decay }, random),
-        Case::of_floats(
-            SgdMomentum {
-                len,
-                weight_decay,
-                momentum,
-            },
-            random,
-        ),
+        Case::of_floats(with_momentum(false), random),
+        Case::of_floats(with_momentum(true), random),
     ]
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::check_rate;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ops;
 use crate::plan::{Builder, Element, Phase, Role, TensorId};
 
@@ -13,6 +13,7 @@ pub struct Sgd {
     learning_rate: f32,
     momentum: f32,
     weight_decay: f32,
+    nesterov: bool,
 }
 
 impl fmt::Display for Sgd {
@@ -21,10 +22,13 @@ impl fmt::Display for Sgd {
             learning_rate,
             momentum,
             weight_decay,
+            nesterov,
         } = self;
+        let nesterov = if *nesterov { ", Nesterov" } else { "" };
         write!(
             f,
-            "SGD, learning rate {learning_rate}, momentum {momentum}, weight decay {weight_decay}"
+            "SGD, learning rate {learning_rate}, momentum {momentum}{nesterov}, weight decay \
+             {weight_decay}"
         )
     }
 }
@@ -36,6 +40,7 @@ impl Sgd {
             learning_rate,
             momentum: 0.0,
             weight_decay: 0.0,
+            nesterov: false,
         }
     }
 
@@ -43,6 +48,13 @@ impl Sgd {
     #[must_use]
     pub fn momentum(mut self, momentum: f32) -> Self {
         self.momentum = momentum;
+        self
+    }
+
+    /// Uses Nesterov's momentum: `p -= lr·(g + momentum·v)`.
+    #[must_use]
+    pub fn nesterov(mut self) -> Self {
+        self.nesterov = true;
         self
     }
 
@@ -61,7 +73,7 @@ impl Sgd {
     /// Appends the update of the whole arena to the update phase.
     ///
     /// # Errors
-    /// A rate is negative or not finite.
+    /// A rate is negative or not finite, or Nesterov's momentum is 0.
     pub(super) fn lower(
         &self,
         plan: &mut Builder,
@@ -77,6 +89,9 @@ impl Sgd {
         }
         let len = plan.get(parameters).words();
         let weight_decay = self.weight_decay;
+        if self.nesterov && self.momentum == 0.0 {
+            return Err(Error::value("Nesterov's momentum", "above 0", 0));
+        }
         if self.momentum == 0.0 {
             let sgd = ops::Sgd { len, weight_decay };
             return plan.op(Phase::Update, sgd, &[gradients], &[parameters]);
@@ -86,6 +101,7 @@ impl Sgd {
             len,
             weight_decay,
             momentum: self.momentum,
+            nesterov: self.nesterov,
         };
         plan.op(Phase::Update, sgd, &[gradients], &[parameters, velocity])
     }

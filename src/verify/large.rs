@@ -353,6 +353,7 @@ fn arrays() -> Vec<Box<dyn Op>> {
             len,
             weight_decay,
             momentum: 0.5,
+            nesterov: true,
         }),
         Box::new(Zero { len }),
     ]

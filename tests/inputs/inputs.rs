@@ -121,6 +121,10 @@ fn options_out_of_range_are_named() {
             "momentum: expected a finite number of at least 0, got -1",
         ),
         (
+            trained_by(Sgd::new(0.1).nesterov()),
+            "Nesterov's momentum: expected above 0, got 0",
+        ),
+        (
             image.clone().batch_size(1 << 31),
             "images: expected 1 to 2147483648 elements, got (2147483648, 1, 28, 28), 1683627180032 elements",
         ),

@@ -68,6 +68,7 @@ pub fn mutants() -> Vec<(&'static str, Box<dyn Op>, &'static str, &'static str)>
             len: 70,
             weight_decay: 0.1,
             momentum: 0.9,
+            nesterov: false,
         })
     };
     let gather = || {
@@ -338,6 +339,17 @@ pub fn mutants() -> Vec<(&'static str, Box<dyn Op>, &'static str, &'static str)>
             "loss_sum[0]",
         ),
         (
+            "velocity not looked ahead",
+            Box::new(SgdMomentum {
+                len: 70,
+                weight_decay: 0.1,
+                momentum: 0.9,
+                nesterov: true,
+            }),
+            "gradient + MOMENTUM * updated",
+            "gradient + updated",
+        ),
+        (
             "momentum dropped",
             sgd(),
             "MOMENTUM * velocity[index]",
@@ -346,8 +358,8 @@ pub fn mutants() -> Vec<(&'static str, Box<dyn Op>, &'static str, &'static str)>
         (
             "ascends",
             sgd(),
-            "parameter - this_step.learning_rate * updated",
-            "parameter + this_step.learning_rate * updated",
+            "parameter - this_step.learning_rate * direction",
+            "parameter + this_step.learning_rate * direction",
         ),
         (
             "bytes in the other order",

@@ -108,15 +108,15 @@ fn sgd_with_and_without_momentum_and_decay() {
     for len in LENS {
         for weight_decay in [0.0, 0.01] {
             check_random(&device, Sgd { len, weight_decay });
-            let momentum = 0.9;
-            check_random(
-                &device,
-                SgdMomentum {
+            for nesterov in [false, true] {
+                let op = SgdMomentum {
                     len,
                     weight_decay,
-                    momentum,
-                },
-            );
+                    momentum: 0.9,
+                    nesterov,
+                };
+                check_random(&device, op);
+            }
         }
     }
 }
