@@ -3,9 +3,13 @@
 mod folder;
 pub mod idx;
 mod mnist;
+#[cfg(feature = "pictures")]
+mod pictures;
 
 pub use folder::{IdxOptions, load_idx};
 pub use mnist::{CLASSES, load_mnist};
+#[cfg(feature = "pictures")]
+pub use pictures::{PictureOptions, Pictures, load_pictures};
 
 use std::ops::Range;
 

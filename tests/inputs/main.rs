@@ -6,5 +6,7 @@ mod common;
 mod data_files;
 mod data_sets;
 mod inputs;
+#[cfg(feature = "pictures")]
+mod pictures;
 mod sizes;
 mod weights;
