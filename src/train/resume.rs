@@ -1,6 +1,6 @@
 //! Saves a trainer to a checkpoint, and restores it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Debug;
 use std::str::FromStr;
 
@@ -67,7 +67,9 @@ impl Trainer {
                 }
             }
         }
-        let mut metadata = self.options();
+        let options = self.options().into_iter();
+        let mut metadata: BTreeMap<String, String> =
+            options.map(|(key, text)| (key.to_owned(), text)).collect();
         metadata.insert("epoch".to_owned(), self.position.epoch.to_string());
         metadata.insert("step".to_owned(), self.position.step.to_string());
         metadata.insert("learning_rate".to_owned(), self.learning_rate.to_string());
@@ -91,10 +93,14 @@ impl Trainer {
     /// the error names; or the device was lost or reported a fault.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         self.executor.check()?;
+        if !checkpoint.metadata.contains_key("model") {
+            let expected = "a trainer's, with the model and the options of training";
+            return Err(Error::value("checkpoint", expected, "one of weights alone"));
+        }
         for (key, ours) in self.options() {
             let theirs = checkpoint
                 .metadata
-                .get(&key)
+                .get(key)
                 .map_or("nothing", String::as_str);
             // The rate may change from step to step; the checkpoint holds the current one.
             if without_rate(theirs) != without_rate(&ours) {
@@ -115,6 +121,7 @@ impl Trainer {
                 position.step,
             ));
         }
+        self.check_names(checkpoint)?;
         let learning_rate = number(checkpoint, "learning_rate")?;
         check_rate("checkpoint's learning rate", learning_rate)?;
         let arenas = arenas(self.executor.plan()).into_iter();
@@ -244,7 +251,6 @@ impl Trainer {
         let plan = self.executor.plan();
         let arena = plan.find(arena)?;
         let mut values = vec![0f32; plan.tensor(arena).words()];
-        let mut expected = Vec::new();
         for (name, tensor) in parameters(plan) {
             let name = format!("{prefix}{name}");
             let wrong = |got: String| Error::Shape {
@@ -262,28 +268,41 @@ impl Trainer {
                 return Err(wrong(format!("{} values", own.len())));
             }
             values[tensor.offset..][..own.len()].copy_from_slice(own);
-            expected.push(name);
-        }
-        if prefix.is_empty() {
-            let states = plan.tensors_of(Role::State);
-            expected.extend(states.map(|(_, state)| state.name.clone()));
-        }
-        let of_arena = |name: &&String| name.starts_with(OPTIMIZER) != prefix.is_empty();
-        let names = checkpoint.tensors.keys().filter(of_arena);
-        if let Some(other) = names.into_iter().find(|name| !expected.contains(name)) {
-            return Err(Error::value(
-                "checkpoint's tensors",
-                expected.join(", "),
-                other,
-            ));
         }
         Ok((arena, values))
     }
 
-    /// The options that must equal the checkpoint's.
-    fn options(&self) -> BTreeMap<String, String> {
+    /// # Errors
+    /// The checkpoint has a tensor that this trainer lacks: the first one by name.
+    fn check_names(&self, checkpoint: &Checkpoint) -> Result<()> {
+        let plan = self.executor.plan();
+        let mut known: HashSet<String> = HashSet::new();
+        for (prefix, _) in arenas(plan) {
+            let names = parameters(plan).into_iter();
+            known.extend(names.map(|(name, _)| format!("{prefix}{name}")));
+        }
+        known.extend(plan.tensors_of(Role::State).map(|(_, t)| t.name.clone()));
+        match checkpoint
+            .tensors
+            .keys()
+            .find(|name| !known.contains(*name))
+        {
+            Some(other) => {
+                let expected = format!("the {} tensors of this trainer", known.len());
+                Err(Error::value(
+                    "checkpoint's tensors",
+                    expected,
+                    format!("also {other}"),
+                ))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The options that must equal the checkpoint's, the most telling first.
+    fn options(&self) -> [(&'static str, String); 8] {
         let config = &self.config;
-        let entries = [
+        [
             ("model", self.graph.to_string()),
             ("loss", config.loss.to_string()),
             ("optimizer", config.optimizer.to_string()),
@@ -295,8 +314,7 @@ impl Trainer {
                 "training_set",
                 format!("{} samples, CRC-32 {:08x}", self.train_len, self.train_sum),
             ),
-        ];
-        entries.map(|(key, value)| (key.to_owned(), value)).into()
+        ]
     }
 }
 
