@@ -357,6 +357,9 @@ fn batch_of(sample: &Shape, rows: usize) -> Result<Shape> {
     if rows == 0 {
         return Err(Error::value("batch size", "at least 1", rows));
     }
+    if sample.dims().is_empty() {
+        return Err(Error::value("sample", "at least one extent", sample));
+    }
     let dims = std::iter::once(rows).chain(sample.dims().iter().copied());
     let batch = Shape::new(dims.collect::<Vec<_>>());
     batch.check("images")?;

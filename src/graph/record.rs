@@ -60,18 +60,29 @@ struct Recording {
     values: Vec<Value>,
     nodes: Vec<Node>,
     layers: Vec<LayerSummary>,
-    /// The modules being recorded, the innermost last: name, description.
-    modules: Vec<(String, String)>,
-    /// The address of the module of each name: a module applied twice shares its parameters.
-    addresses: HashMap<String, usize>,
+    /// The modules being recorded, the innermost last.
+    modules: Vec<Applied>,
+    /// The description of the module of each name.
+    known: HashMap<String, String>,
+    /// The models' tensors, by name.
     parameters: HashMap<String, ValueId>,
+    /// The names of nodes and tensors.
     names: HashSet<String>,
     applied: usize,
 }
 
+/// A module being recorded.
+#[derive(Debug)]
+struct Applied {
+    name: String,
+    description: String,
+    /// Whether it is applied again, with the tensors that it has.
+    again: bool,
+}
+
 impl Recording {
     fn scope(&self) -> &str {
-        self.modules.last().map_or("", |(name, _)| name)
+        self.modules.last().map_or("", |module| &module.name)
     }
 
     /// `name` within the module being recorded.
@@ -104,9 +115,11 @@ impl Recording {
     }
 
     /// A layer's tensor; the same if the layer is applied again.
-    fn parameter(&mut self, parameter: &Parameter) -> Result<ValueId> {
+    fn parameter(&mut self, at: &str, parameter: &Parameter) -> Result<ValueId> {
         let name = self.nested(parameter.name);
-        if let Some(&known) = self.parameters.get(&name) {
+        if self.modules.last().is_some_and(|module| module.again)
+            && let Some(&known) = self.parameters.get(&name)
+        {
             let known_shape = &self.values[known.0].shape;
             if *known_shape != parameter.shape {
                 return Err(Error::Shape {
@@ -116,6 +129,13 @@ impl Recording {
                 });
             }
             return Ok(known);
+        }
+        if !self.names.insert(name.clone()) {
+            return Err(Error::value(
+                at,
+                "a name of its own, or `apply_again` to share its tensors",
+                format!("{name} of another layer"),
+            ));
         }
         let id = self.push(name.clone(), parameter.shape.clone(), parameter.source);
         self.parameters.insert(name, id);
@@ -130,6 +150,7 @@ impl Recorder {
             .0
             .borrow_mut()
             .push("images".to_owned(), shape, Source::Batch);
+        self.0.borrow_mut().names.insert("images".to_owned());
         Var { recorder: self, id }
     }
 
@@ -153,47 +174,73 @@ impl<'g> Var<'g> {
     pub fn place(self) -> String {
         let recording = self.recorder.0.borrow();
         match recording.modules.last() {
-            Some((name, description)) if !name.is_empty() => format!("{name}: {description}"),
-            Some((_, description)) => description.clone(),
+            Some(Applied {
+                name, description, ..
+            }) if !name.is_empty() => {
+                format!("{name}: {description}")
+            }
+            Some(module) => module.description.clone(),
             None => "model".to_owned(),
         }
     }
 
     /// Applies `module` to this value. Its tensors are named after `name`, within the names of the
-    /// modules being recorded. A module applied again under its name shares its parameters.
+    /// modules being recorded.
     ///
     /// # Errors
-    /// As [`Module::forward`]; or another module has that name.
+    /// As [`Module::forward`]; the name has characters other than letters, digits, `_`, `-` and
+    /// `.`; or the module has tensors, and another has its name.
     pub fn apply(self, name: &str, module: &dyn Module) -> Result<Var<'g>> {
+        self.apply_as(name, module, false)
+    }
+
+    /// Applies `module` to this value, with the tensors of the module that was applied under `name`
+    /// before: both share their weights.
+    ///
+    /// # Errors
+    /// As [`Module::forward`]; or no such module was applied under that name.
+    pub fn apply_again(self, name: &str, module: &dyn Module) -> Result<Var<'g>> {
+        self.apply_as(name, module, true)
+    }
+
+    fn apply_as(self, name: &str, module: &dyn Module, again: bool) -> Result<Var<'g>> {
+        let description = module.describe();
         let (applied, parameters) = {
             let mut recording = self.recorder.0.borrow_mut();
-            let name = recording.nested(name);
-            let address = std::ptr::from_ref(module).cast::<()>().addr();
-            let known = *recording.addresses.entry(name.clone()).or_insert(address);
-            let is_root = recording.modules.is_empty();
-            if known != address && !is_root {
-                let expected = "a name of its own";
+            let (is_root, name) = (recording.modules.is_empty(), recording.nested(name));
+            let is_letter = |c: char| c.is_alphanumeric() || "_-.".contains(c);
+            if !is_root && (name.is_empty() || !name.chars().all(is_letter)) {
+                let expected = "a name of letters, digits, `_`, `-` and `.`";
+                return Err(Error::value(description, expected, format!("{name:?}")));
+            }
+            if again && recording.known.get(&name) != Some(&description) {
+                let got = recording.known.get(&name);
                 return Err(Error::value(
-                    format!("{name}: {}", module.describe()),
-                    expected,
-                    "that of another module",
+                    format!("{name}: applied again"),
+                    description,
+                    got.map_or("nothing", String::as_str),
                 ));
             }
-            recording.modules.push((name, module.describe()));
+            recording.known.insert(name.clone(), description.clone());
+            let again = again || recording.modules.last().is_some_and(|outer| outer.again);
+            recording.modules.push(Applied {
+                name,
+                description,
+                again,
+            });
             recording.applied += 1;
             (recording.applied, recording.values.len())
         };
         let output = module.forward(self)?;
         let mut recording = self.recorder.0.borrow_mut();
-        if let (Some((name, layer)), true) = (recording.modules.pop(), recording.applied == applied)
-        {
+        if let (Some(module), true) = (recording.modules.pop(), recording.applied == applied) {
             let own = recording.values[parameters..].iter();
             let trained = own.filter(|value| matches!(value.source, Source::Parameter(_)));
             let parameters = trained.map(|value| value.shape.elements()).sum();
             let output = recording.values[output.id.0].shape.clone();
             recording.layers.push(LayerSummary {
-                name,
-                layer,
+                name: module.name,
+                layer: module.description,
                 output,
                 parameters,
             });
@@ -244,7 +291,7 @@ impl<'g> Var<'g> {
             function.output_shape(&at, &values.chain(own).collect::<Vec<_>>())?
         };
         for parameter in parameters {
-            inputs.push(recording.parameter(parameter)?);
+            inputs.push(recording.parameter(&at, parameter)?);
         }
         let mut name = recording.nested(name);
         if name.is_empty() {

@@ -10,8 +10,19 @@ use crate::ops::{Step, StepMetrics};
 use crate::optim::{Optimizer, check_rate};
 use crate::plan::{Phase, Plan, Port, TensorId};
 
-/// A model in a device's memory, driven by its owner: `forward`, `loss`, `backward`, `step`,
-/// `zero_grad`.
+/// What has been computed of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    NoBatch,
+    Batch,
+    Inferred,
+    Forward,
+    Loss,
+}
+
+/// A model in a device's memory, driven by its owner: `set_batch`, `forward`, `loss`, `backward`,
+/// `step`, `zero_grad`, in this order; a [`Trainer`](crate::Trainer) runs whole epochs by itself.
+/// The learning rate is the optimizer's, unless [`Session::set_learning_rate`] changes it.
 ///
 /// ```
 /// use wgrad::nn::{Linear, ReLU, Sequential, Training};
@@ -44,6 +55,8 @@ pub struct Session {
     step: Step,
     optimizer: Optimizer,
     updates: u64,
+    progress: Progress,
+    has_gradients: bool,
 }
 
 impl Session {
@@ -79,6 +92,8 @@ impl Session {
             .scalars(training.optimizer.scalars(0)),
             optimizer: training.optimizer,
             updates: 0,
+            progress: Progress::NoBatch,
+            has_gradients: false,
         })
     }
 
@@ -123,6 +138,7 @@ impl Session {
         whole.resize(batch, 0);
         self.executor.write_words(self.labels, &whole)?;
         self.step = self.step.with_rows(rows as u32);
+        self.progress = Progress::Batch;
         Ok(())
     }
 
@@ -142,15 +158,21 @@ impl Session {
     /// # Errors
     /// As [`Session::forward`].
     pub fn infer(&mut self) -> Result<()> {
-        self.run(Phase::Infer)
+        check_order(self.progress != Progress::NoBatch, "infer", "set_batch")?;
+        self.run(Phase::Infer)?;
+        self.progress = Progress::Inferred;
+        Ok(())
     }
 
     /// The forward pass in training.
     ///
     /// # Errors
-    /// The device was lost or reported a fault.
+    /// A call that must come first is missing; or the device was lost or reported a fault.
     pub fn forward(&mut self) -> Result<()> {
-        self.run(Phase::Forward)
+        check_order(self.progress != Progress::NoBatch, "forward", "set_batch")?;
+        self.run(Phase::Forward)?;
+        self.progress = Progress::Forward;
+        Ok(())
     }
 
     /// The loss of the batch, and its gradient with respect to the logits.
@@ -169,16 +191,29 @@ impl Session {
     /// # Errors
     /// As [`Session::forward`].
     pub async fn metrics(&mut self) -> Result<StepMetrics> {
+        let has_logits = !matches!(self.progress, Progress::NoBatch | Progress::Batch);
+        check_order(has_logits, "loss", "forward` or `infer")?;
         let pending = self.executor.begin(&[Phase::Loss], &[self.step]).await?;
+        if self.progress == Progress::Forward {
+            self.progress = Progress::Loss;
+        }
         Ok(pending.wait().await?[0])
     }
 
-    /// The backward pass: the gradients of all parameters.
+    /// The backward pass: the gradients of all parameters, from that of the loss, which
+    /// [`Session::loss`] or [`Session::metrics`] computes.
     ///
     /// # Errors
     /// As [`Session::forward`].
     pub fn backward(&mut self) -> Result<()> {
-        self.run(Phase::Backward)
+        check_order(
+            self.progress == Progress::Loss,
+            "backward",
+            "forward` and `loss",
+        )?;
+        self.run(Phase::Backward)?;
+        self.has_gradients = true;
+        Ok(())
     }
 
     /// The optimizer's step.
@@ -186,6 +221,7 @@ impl Session {
     /// # Errors
     /// As [`Session::forward`].
     pub fn step(&mut self) -> Result<()> {
+        check_order(self.has_gradients, "step", "backward")?;
         self.run(Phase::Update)?;
         self.updates += 1;
         self.step = self
@@ -223,5 +259,18 @@ impl Session {
 
     fn run(&mut self, phase: Phase) -> Result<()> {
         self.executor.run(&[phase], &[self.step]).map(drop)
+    }
+}
+
+/// # Errors
+/// `call` comes too early.
+fn check_order(is_met: bool, call: &str, first: &str) -> Result<()> {
+    match is_met {
+        true => Ok(()),
+        false => Err(Error::value(
+            format!("session's `{call}`"),
+            format!("`{first}` of this batch before"),
+            "none",
+        )),
     }
 }

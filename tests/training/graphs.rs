@@ -67,7 +67,7 @@ struct Shared {
 impl Module for Shared {
     fn forward<'g>(&self, x: Var<'g>) -> wgrad::Result<Var<'g>> {
         let y = x.apply("twice", &self.twice)?.relu()?;
-        let z = y.apply("twice", &self.twice)?;
+        let z = y.apply_again("twice", &self.twice)?;
         z.add(y)?.add(y)
     }
 }
@@ -141,6 +141,52 @@ impl Module for Forgotten {
     }
 }
 
+/// A model that a function records.
+struct Recorded(for<'a> fn(Var<'a>) -> wgrad::Result<Var<'a>>);
+
+impl std::fmt::Debug for Recorded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Recorded")
+    }
+}
+
+impl Module for Recorded {
+    fn forward<'g>(&self, x: Var<'g>) -> wgrad::Result<Var<'g>> {
+        (self.0)(x)
+    }
+}
+
+/// A layer of that name.
+#[derive(Debug)]
+struct Named(&'static str);
+
+impl Module for Named {
+    fn forward<'g>(&self, x: Var<'g>) -> wgrad::Result<Var<'g>> {
+        x.apply(self.0, &Linear::new(2))
+    }
+}
+
+/// Layers with the names that a graph gives to its own values.
+#[test]
+fn layers_may_have_the_names_of_the_graphs_values() {
+    fn model(x: Var<'_>) -> wgrad::Result<Var<'_>> {
+        let x = x.apply("images", &ReLU)?.apply("relu", &ReLU)?.relu()?;
+        x.apply("logits", &Linear::new(2))
+    }
+    let graph = Graph::training(&Recorded(model), &training([2], 1)).unwrap();
+    let text = graph.to_string();
+    let shape_of = |name: &str| {
+        let extents: &[usize] = if name.ends_with("bias") {
+            &[2]
+        } else {
+            &[2, 2]
+        };
+        Some((Shape::new(extents), Element::F32))
+    };
+    let read = Graph::read(&text, 1, shape_of).unwrap();
+    assert_eq!(read.to_string(), text);
+}
+
 #[test]
 fn invalid_models_are_refused_by_name() {
     let training = training([2], 1);
@@ -148,8 +194,42 @@ fn invalid_models_are_refused_by_name() {
     let same = SameName(Linear::new(2), Linear::new(2));
     assert_eq!(
         error(&same),
-        "fc: Linear(2): expected a name of its own, got that of another module"
+        "fc: Linear(2): expected a name of its own, or `apply_again` to share its tensors, \
+         got fc.weight of another layer"
     );
+    // Each is dropped before the next is made, maybe at its address.
+    let temporaries = |x: Var<'_>| {
+        x.apply("fc", &Linear::new(2))?;
+        Err(x.apply("fc", &Linear::new(2)).unwrap_err())
+    };
+    assert!(error(&Recorded(temporaries)).contains("fc.weight of another layer"));
+    let apart = |x: Var<'_>| {
+        x.apply("fc", &Linear::new(2).bias(false))?;
+        Err(x.apply_again("fc", &Linear::new(2)).unwrap_err())
+    };
+    assert_eq!(
+        error(&Recorded(apart)),
+        "fc: applied again: expected Linear(2), got Linear(2, no bias)"
+    );
+    let unknown = |x: Var<'_>| Err(x.apply_again("fc", &Linear::new(2)).unwrap_err());
+    assert_eq!(
+        error(&Recorded(unknown)),
+        "fc: applied again: expected Linear(2), got nothing"
+    );
+    for name in ["", "a b", "a\n", "a=b", "f(x)"] {
+        let named = Named(name);
+        assert_eq!(
+            error(&named),
+            format!(
+                "Linear(2): expected a name of letters, digits, `_`, `-` and `.`, got {name:?}"
+            )
+        );
+    }
+    let nested = |x: Var<'_>| {
+        let x = x.apply("a.weight", &ReLU)?;
+        Err(x.apply("a", &Linear::new(2)).unwrap_err())
+    };
+    assert!(error(&Recorded(nested)).contains("got a.weight of another layer"));
     assert_eq!(
         error(&Forgotten(Linear::new(2))),
         "model: output of forgotten: expected a layer that reads it, got none"
@@ -392,7 +472,7 @@ struct SharedNorm(Conv2d, Conv2d, BatchNorm2d, Linear);
 impl Module for SharedNorm {
     fn forward<'g>(&self, x: Var<'g>) -> wgrad::Result<Var<'g>> {
         let y = x.apply("conv1", &self.0)?.apply("bn", &self.2)?;
-        let y = y.apply("conv2", &self.1)?.apply("bn", &self.2)?;
+        let y = y.apply("conv2", &self.1)?.apply_again("bn", &self.2)?;
         y.apply("flatten", &Flatten)?.apply("fc", &self.3)
     }
 }

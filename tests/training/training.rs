@@ -4,7 +4,7 @@ use crate::common;
 use wgrad::data::Dataset;
 use wgrad::executor::Executor;
 use wgrad::graph::Graph;
-use wgrad::nn::{Module, Ties, Training};
+use wgrad::nn::{Linear, Module, Sequential, Ties, Training};
 use wgrad::ops::Step;
 use wgrad::plan::{Phase, Port};
 use wgrad::verify::lockstep;
@@ -356,4 +356,39 @@ fn epochs_longer_than_a_submit_count_every_row() {
             assert!(report.loss.is_finite());
         });
     }
+}
+
+/// Phases in another order would work with an earlier batch's values.
+#[test]
+fn phases_out_of_order_are_refused() {
+    wgrad::block_on(async {
+        let model = Sequential::new().with(Linear::new(2));
+        let training = Training::new([2], Loss::CrossEntropy, Sgd::new(0.1)).batch_size(1);
+        let mut session = Session::new(&Device::cpu(), &model, &training, 0)
+            .await
+            .unwrap();
+        let early = |call: &str, first: &str| {
+            format!("session's `{call}`: expected `{first}` of this batch before, got none")
+        };
+        let error = |done: wgrad::Result<()>| done.unwrap_err().to_string();
+        assert_eq!(error(session.forward()), early("forward", "set_batch"));
+        assert_eq!(error(session.infer()), early("infer", "set_batch"));
+        session.set_batch(&[1.0, 2.0], &[1]).unwrap();
+        let loss = session.loss().await.map(drop);
+        assert_eq!(error(loss), early("loss", "forward` or `infer"));
+        session.forward().unwrap();
+        let too_early = early("backward", "forward` and `loss");
+        assert_eq!(error(session.backward()), too_early);
+        assert_eq!(error(session.step()), early("step", "backward"));
+        session.loss().await.unwrap();
+        session.backward().unwrap();
+        session.step().unwrap();
+        session.infer().unwrap();
+        session.loss().await.unwrap();
+        // The values that the backward pass reads are those of training.
+        assert_eq!(error(session.backward()), too_early);
+        session.set_batch(&[2.0, 1.0], &[0]).unwrap();
+        session.forward().unwrap();
+        assert_eq!(error(session.backward()), too_early);
+    });
 }
