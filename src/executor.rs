@@ -223,6 +223,7 @@ impl Executor {
     /// # Errors
     /// The device was lost or reported a fault.
     pub async fn read_words(&self, tensor: TensorId) -> Result<Vec<u32>> {
+        self.plan().known(tensor)?;
         match self {
             Executor::Gpu(executor) => executor.read(tensor).await,
             Executor::Cpu(executor) => Ok(executor.words(tensor).to_vec()),

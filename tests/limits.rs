@@ -6,7 +6,7 @@ mod common;
 use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential};
 use wgrad::plan::Port;
 use wgrad::wgpu::Limits;
-use wgrad::{Config, Device, Loss, Sgd, Split, Trainer};
+use wgrad::{Config, Device, Loss, Planning, Sgd, Split, Trainer};
 
 fn model() -> Sequential {
     Sequential::new()
@@ -19,7 +19,7 @@ fn model() -> Sequential {
 
 fn config(batch_size: usize) -> Config {
     // im2col has the largest ops and buffers.
-    let unfused = wgrad::Planning::Unfused;
+    let unfused = Planning::Unfused;
     Config::new(Loss::CrossEntropy, Sgd::new(0.05))
         .batch_size(batch_size)
         .seed(2)

@@ -1,6 +1,6 @@
 //! Checks of the host's writes to tensors.
 
-use super::{Element, Plan, Port, Role, TensorId};
+use super::{Element, Plan, Port, Role, Tensor, TensorId};
 use crate::error::{Error, Result};
 
 impl Plan {
@@ -10,7 +10,7 @@ impl Plan {
     /// The number of words differs from the tensor's; the tensor holds integers that only kernels
     /// write; or an index that kernels would use is out of range: a label or a sample number.
     pub(crate) fn check_words(&self, tensor: TensorId, words: &[u32]) -> Result<()> {
-        let target = self.tensor(tensor);
+        let target = self.known(tensor)?;
         let what = || format!("writing {}", target.name);
         if words.len() != target.words() {
             return Err(Error::Shape {
@@ -48,22 +48,34 @@ impl Plan {
         }
     }
 
+    /// The tensor with an id that a caller of the library gives.
+    ///
+    /// # Errors
+    /// The id is that of another plan, with more tensors.
+    pub(crate) fn known(&self, id: TensorId) -> Result<&Tensor> {
+        self.tensors.get(id.0).ok_or_else(|| {
+            let expected = format!("one of the plan's {}", self.tensors.len());
+            Error::value(
+                "tensor",
+                expected,
+                format!("number {} of another plan", id.0),
+            )
+        })
+    }
+
     /// Checks that a tensor holds floats.
     ///
     /// # Errors
     /// It holds integers.
     pub(crate) fn check_floats(&self, doing: &str, tensor: TensorId) -> Result<()> {
-        let target = self.tensor(tensor);
-        let expected = match target.element {
+        let target = self.known(tensor)?;
+        let got = match target.element {
             Element::F32 => return Ok(()),
-            Element::U32 => "integers of 32 bits",
-            Element::U8 => "bytes, four to a word",
+            Element::U32 => "one of 32-bit integers",
+            Element::U8 => "one of bytes, four to a word",
         };
-        Err(Error::value(
-            format!("{doing} {}", target.name),
-            expected,
-            "floats",
-        ))
+        let what = format!("{doing} {} as floats", target.name);
+        Err(Error::value(what, "a tensor of floats", got))
     }
 
     /// The exclusive upper bound of a tensor's integers, if kernels use them as indices.

@@ -263,7 +263,10 @@ impl Plan {
         self.written_readably = nodes;
     }
 
-    /// The tensor with id `id`.
+    /// The tensor with id `id`, which must be this plan's.
+    ///
+    /// # Panics
+    /// The id is that of another plan, with more tensors.
     pub fn tensor(&self, id: TensorId) -> &Tensor {
         &self.tensors[id.0]
     }

@@ -1,10 +1,13 @@
-//! Which classes a model takes for which.
+//! Counts of true and predicted classes.
 
 use std::fmt;
 
 use crate::error::{Error, Result};
 
-/// How many samples of each class were given which class.
+/// Most classes of a matrix, which has the square of that many counts.
+const MOST: usize = 4096;
+
+/// The number of samples by true and predicted class.
 ///
 /// ```
 /// use wgrad::ConfusionMatrix;
@@ -27,8 +30,12 @@ impl ConfusionMatrix {
     /// Counts the pairs of `labels`, the true classes, and `predicted`.
     ///
     /// # Errors
-    /// Two lengths, or a class that is not below `classes`.
+    /// The lengths differ, a class is not below `classes`, or there are no classes or more than
+    /// 4,096.
     pub fn of(labels: &[u8], predicted: &[usize], classes: usize) -> Result<Self> {
+        if classes == 0 || classes > MOST {
+            return Err(Error::value("classes", format!("1 to {MOST}"), classes));
+        }
         if labels.len() != predicted.len() {
             return Err(Error::value(
                 "predictions",
@@ -50,17 +57,20 @@ impl ConfusionMatrix {
         Ok(ConfusionMatrix { classes, counts })
     }
 
-    /// How many classes there are.
+    /// Number of classes.
     pub fn classes(&self) -> usize {
         self.classes
     }
 
-    /// Samples of class `label` that were taken for `predicted`; both below [`ConfusionMatrix::classes`].
+    /// Number of samples of class `label` that were predicted as `predicted`; 0 for classes that do
+    /// not exist.
     pub fn count(&self, label: usize, predicted: usize) -> u64 {
-        self.counts[label * self.classes + predicted]
+        let mut rows = self.counts.chunks(self.classes);
+        let count = rows.nth(label).and_then(|row| row.get(predicted));
+        count.copied().unwrap_or(0)
     }
 
-    /// The share of samples classified right, 0 to 1.
+    /// The fraction of correct predictions, 0 to 1; NaN without samples.
     pub fn accuracy(&self) -> f64 {
         let right: u64 = (0..self.classes)
             .map(|class| self.count(class, class))

@@ -8,6 +8,7 @@
 mod budget;
 mod candidates;
 mod choices;
+mod fitting;
 mod foreign;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ use crate::spot::{self, Checks};
 use budget::Budget;
 use candidates::{candidates, is_worthwhile};
 pub use choices::Choices;
+use fitting::{plan_that_fits, that_fit};
 
 /// Convolution strategies within this factor of the fastest are measured again, since machine speed
 /// fluctuates.
@@ -96,7 +98,8 @@ pub async fn choose(
     if effort == Effort::Full {
         tuner.cache.forget_times();
     }
-    let checksum = checksum(graph)?;
+    let base = that_fit(adapter, graph)?;
+    let checksum = checksum(graph, &base)?;
     let known = tuner
         .cache
         .choices(&checksum)
@@ -106,9 +109,12 @@ pub async fn choose(
         adapter.leave(tuner.bench);
         return Ok(known);
     }
-    let mut choices = Choices::default();
+    let mut choices = Choices {
+        convs: base,
+        ..Choices::default()
+    };
     if effort != Effort::Off {
-        choices.convs = tuner.convolutions(graph).await?;
+        choices.convs = tuner.convolutions(graph, choices.convs).await?;
     }
     let plan = graph.fast(&choices.convs)?;
     let mut nodes: Vec<&dyn Op> = plan.nodes().iter().map(|node| node.op.as_ref()).collect();
@@ -148,9 +154,9 @@ fn on_the_reference(graph: &Graph) -> Choices {
 ///
 /// # Errors
 /// As [`Graph::fast`].
-fn checksum(graph: &Graph) -> Result<String> {
+fn checksum(graph: &Graph, convs: &ConvStrategies) -> Result<String> {
     let mut hasher = DefaultHasher::new();
-    for node in graph.fast(&ConvStrategies::new())?.nodes() {
+    for node in graph.fast(convs)?.nodes() {
         identity(node.op.as_ref()).hash(&mut hasher);
     }
     SHADERS.hash(&mut hasher);
@@ -172,16 +178,21 @@ struct Tuner<'a> {
 
 impl Tuner<'_> {
     /// For each convolution, the strategy with the least total time of its ops; strategies that the
-    /// budget leaves unmeasured are ignored.
-    async fn convolutions(&mut self, graph: &Graph) -> Result<ConvStrategies> {
-        let mut chosen = ConvStrategies::new();
+    /// budget leaves unmeasured are ignored. `chosen` holds those of layers whose default does not
+    /// fit the adapter.
+    async fn convolutions(
+        &mut self,
+        graph: &Graph,
+        mut chosen: ConvStrategies,
+    ) -> Result<ConvStrategies> {
         for layer in graph.convolutions() {
             let mut plans = Vec::new();
             for kernel in ConvStrategy::ALL {
                 let mut convs = chosen.clone();
                 convs.insert(layer.clone(), kernel);
-                let plan = graph.fast(&convs)?;
-                plans.push((kernel, count(&plan), plan));
+                if let Some(plan) = plan_that_fits(self.adapter, graph, &convs) {
+                    plans.push((kernel, count(&plan), plan));
+                }
             }
             // The default is measured first, so that it has a time even if the budget runs out.
             let default = count(&graph.fast(&chosen)?);

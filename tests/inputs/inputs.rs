@@ -198,7 +198,7 @@ fn batches_that_do_not_fit_are_refused() {
         let error = session.read("labels").await.unwrap_err().to_string();
         assert_eq!(
             error,
-            "reading labels: expected integers of 32 bits, got floats"
+            "reading labels as floats: expected a tensor of floats, got one of 32-bit integers"
         );
         let error = session.write("0.weight", &[0.0]).unwrap_err().to_string();
         assert_eq!(error, "writing 0.weight: expected 6 words, got 1 words");

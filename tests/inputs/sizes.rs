@@ -188,7 +188,7 @@ fn integers_out_of_range_as_indices_are_refused() {
                 .to_string();
             assert_eq!(
                 error,
-                "writing labels: expected integers of 32 bits, got floats"
+                "writing labels as floats: expected a tensor of floats, got one of 32-bit integers"
             );
 
             let data = wgrad::data::Samples {
@@ -244,7 +244,7 @@ fn integers_out_of_range_as_indices_are_refused() {
                 .to_string();
             assert_eq!(
                 error,
-                "writing dataset.images: expected bytes, four to a word, got floats"
+                "writing dataset.images as floats: expected a tensor of floats, got one of bytes, four to a word"
             );
             trainer.train_epoch(|_| {}).await.unwrap();
         });

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod fitting;
 mod fusion;
 mod tensors;
 mod tuning;
