@@ -133,7 +133,7 @@ impl Predictor {
         })
     }
 
-    /// What came up that a user should know and that is no error: a line each.
+    /// Notices for the user, one line each: weights that were rounded when loaded, for example.
     pub fn notices(&self) -> &[String] {
         &self.notices
     }
@@ -177,12 +177,24 @@ impl Predictor {
         Ok(all)
     }
 
+    /// The logits, if all are finite: others do not tell a class.
+    async fn finite_logits(&mut self, images: &[f32]) -> Result<Vec<f32>> {
+        let logits = self.logits(images).await?;
+        match logits.iter().position(|logit| !logit.is_finite()) {
+            None => Ok(logits),
+            Some(at) => {
+                let what = format!("logits of image {}", at / self.class_count());
+                Err(Error::value(what, "finite numbers", logits[at]))
+            }
+        }
+    }
+
     /// The softmax of each image's logits: a row of probabilities that add up to 1.
     ///
     /// # Errors
-    /// As [`Predictor::logits`].
+    /// As [`Predictor::logits`]; or a logit is infinite or NaN, since the weights or the image are.
     pub async fn probabilities(&mut self, images: &[f32]) -> Result<Vec<f32>> {
-        let mut rows = self.logits(images).await?;
+        let mut rows = self.finite_logits(images).await?;
         for row in rows.chunks_mut(self.class_count()) {
             let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             let powers = row.iter().map(|&logit| f64::from(logit - largest).exp());
@@ -198,9 +210,9 @@ impl Predictor {
     /// The class of each image: its largest logit, the first if several tie.
     ///
     /// # Errors
-    /// As [`Predictor::logits`].
+    /// As [`Predictor::probabilities`].
     pub async fn classes(&mut self, images: &[f32]) -> Result<Vec<usize>> {
-        let logits = self.logits(images).await?;
+        let logits = self.finite_logits(images).await?;
         let rows = logits.chunks(self.class_count());
         Ok(rows.map(|row| first_largest(row) as usize).collect())
     }

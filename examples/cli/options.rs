@@ -140,11 +140,17 @@ impl Args {
         let epochs = trainer.epochs();
         let file = self.checkpoint_file().unwrap_or_default();
         let step = resumed.metadata.get("step").filter(|step| *step != "0");
-        let steps = step.map_or_else(String::new, |step| format!(" and {step} steps"));
+        let steps = step.map_or_else(String::new, |step| format!(", step {step}"));
         say!(
-            "Resumed from {} after {epochs} epochs{steps}",
+            "Resumed from {} after epoch {epochs}{steps}",
             file.display()
         )?;
+        if resumed
+            .device()
+            .is_some_and(|theirs| theirs != trainer.device())
+        {
+            say!("Another device than the checkpoint's from here on: its last bits may differ")?;
+        }
         let theirs = resumed.metadata.get("learning_rate");
         let theirs = theirs.map_or("another", String::as_str);
         if self.typed("lr") && theirs != self.lr.to_string() {

@@ -276,11 +276,11 @@ pub(crate) fn required_limits(adapter: &Adapter, plan: &Plan) -> Result<wgpu::Li
         })
     };
     for (number, buffer) in plan.buffers().iter().enumerate() {
-        // Tensors that share a buffer: the largest needs it to be as large.
+        // Of tensors that share a buffer, the first of the largest needs it to be as large.
         let tensors = plan.tensors().iter();
         let largest = tensors
             .filter(|tensor| tensor.buffer.index() == number)
-            .max_by_key(|tensor| tensor.words());
+            .min_by_key(|tensor| std::cmp::Reverse(tensor.words()));
         let name = largest.map_or(&buffer.name, |tensor| &tensor.name);
         let bytes = buffer.words as u64 * WORD;
         let binding = offered.max_storage_buffer_binding_size;

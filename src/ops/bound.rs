@@ -5,11 +5,11 @@ use rayon::prelude::*;
 use super::{Args, Binding, Element, Elements, Op, Words};
 
 /// ε: the relative error of one correctly rounded f32 operation.
-pub(super) const EPSILON: f64 = (f32::EPSILON / 2.0) as f64;
+pub const EPSILON: f64 = (f32::EPSILON / 2.0) as f64;
 
 /// WGSL lets an adapter flush smaller magnitudes to zero, before or after any operation. Every
 /// inexact bound allows for it.
-pub(super) const SMALLEST_NORMAL: f64 = f32::MIN_POSITIVE as f64;
+pub const SMALLEST_NORMAL: f64 = f32::MIN_POSITIVE as f64;
 
 /// A bound on the error of each element of one output.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,7 +76,7 @@ impl ErrorBound {
 
     /// The bounds of each output's elements, one by one: for ops whose terms cancel, so that the
     /// reference of absolute values does not bound their magnitude.
-    pub(super) fn of_elements(op: &dyn Op, args: &Args<'_>) -> Vec<ErrorBound> {
+    pub fn of_elements(op: &dyn Op, args: &Args<'_>) -> Vec<ErrorBound> {
         let outputs = args.outputs.iter().map(|words| &**words);
         let all = args.inputs.iter().copied().chain(outputs);
         let words: Vec<_> = all.map(|words| move |at: usize| words[at]).collect();

@@ -72,7 +72,7 @@ pub use batch_norm_backward_input::BatchNormBackwardInput;
 pub use batch_norm_statistics::{BatchNormMoments, BatchNormStatistics};
 pub use bias::{BiasBackward, BiasForward};
 pub use bindings::{Access, Args, Binding, Bindings, Content, Cost};
-pub use bound::ErrorBound;
+pub use bound::{EPSILON, ErrorBound, SMALLEST_NORMAL};
 use case::{Case, Random};
 pub use col2im::Col2im;
 pub use conv::{ConvBackwardInput, ConvForward};

@@ -27,7 +27,7 @@ use crate::shape::Shape;
 /// binding, 256 bytes.
 pub const ARENA_ALIGNMENT: usize = 64;
 
-/// A tensor of a [`Plan`].
+/// A tensor of one [`Plan`]; in another plan the same id names another tensor, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TensorId(usize);
 

@@ -21,6 +21,9 @@ const OPTIMIZER: &str = "optimizer.";
 const KERNELS: &str = "kernels";
 const UNFUSED: &str = "unfused";
 
+/// Metadata key for the device that wrote the checkpoint.
+const DEVICE: &str = "device";
+
 impl Checkpoint {
     /// The plan of the training: a trainer that resumes with it gives the same bits as an
     /// uninterrupted one.
@@ -32,6 +35,13 @@ impl Checkpoint {
             None | Some(UNFUSED) => Ok(Planning::Unfused),
             Some(kernels) => Ok(Planning::Chosen(kernels.parse()?)),
         }
+    }
+}
+
+impl Checkpoint {
+    /// The device that trained so far, if it was noted; another one gives other last bits.
+    pub fn device(&self) -> Option<&str> {
+        self.metadata.get(DEVICE).map(String::as_str)
     }
 }
 
@@ -77,6 +87,7 @@ impl Trainer {
             .choices()
             .map_or_else(|| UNFUSED.to_owned(), Choices::to_string);
         metadata.insert(KERNELS.to_owned(), kernels);
+        metadata.insert(DEVICE.to_owned(), self.device.clone());
         Ok(Checkpoint {
             tensors,
             integers,

@@ -38,7 +38,7 @@ pub struct Progress {
     pub samples: u64,
     /// Samples of the epoch.
     pub total: u64,
-    /// The mean loss of the samples since the last report, as reported.
+    /// The mean loss of the samples since the last report, in the units of [`EpochReport::loss`].
     pub loss: f64,
     /// Samples seen, over the seconds since the epoch began.
     pub samples_per_second: f64,
@@ -69,6 +69,7 @@ pub struct EpochReport {
 pub struct Trainer {
     pub(super) graph: Graph,
     pub(super) executor: Executor,
+    pub(super) device: String,
     pub(super) config: Config,
     choices: Option<Choices>,
     notices: Notices,
@@ -119,7 +120,7 @@ impl Trainer {
         if config.batch_size > data.train.len() {
             let (batch, samples) = (config.batch_size, data.train.len());
             notices.push(format!(
-                "batch size {batch}: there are {samples} training samples, and each step computes all rows"
+                "batch size {batch}: a step computes that many rows, more than the training set's {samples}"
             ));
         }
         let planning = &config.planning;
@@ -137,6 +138,10 @@ impl Trainer {
         executor.load_bytes(labels, &bytes).await?;
         let mut trainer = Trainer {
             executor,
+            device: match device.adapter() {
+                Some(adapter) => adapter.to_string(),
+                None => "CPU reference".to_owned(),
+            },
             learning_rate: config.optimizer.learning_rate(),
             order,
             train_len: data.train.len(),
@@ -158,6 +163,11 @@ impl Trainer {
     /// The model's graph.
     pub fn graph(&self) -> &Graph {
         &self.graph
+    }
+
+    /// The device that it trains on, as text.
+    pub fn device(&self) -> &str {
+        &self.device
     }
 
     /// The plan that it runs.

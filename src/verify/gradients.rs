@@ -15,7 +15,7 @@ use crate::device::Device;
 use crate::error::Result;
 use crate::executor::Executor;
 use crate::ops::case::{Case, Floats, Gradient, Random, Read, SPACING};
-use crate::ops::{Binding, Op, Step};
+use crate::ops::{Binding, EPSILON, Op, Step};
 use crate::plan::{Builder, Element, Phase, Role, TensorId};
 
 /// The step of the difference, to either side.
@@ -229,6 +229,7 @@ impl Check {
                 let (difference, error) = self
                     .difference(executor, op, input, &direction, &weights)
                     .await?;
+                let rounded: f64 = values.iter().map(|&g| EPSILON * f64::from(g.abs())).sum();
                 let along = values.iter().zip(&direction);
                 let gradient = along.map(|(&g, &v)| f64::from(g) * f64::from(v)).sum();
                 reports.push(GradientReport {
@@ -237,7 +238,7 @@ impl Check {
                     by: op.bindings().inputs[input].name,
                     gradient,
                     difference,
-                    allowed: error + errors.iter().sum::<f64>(),
+                    allowed: error + errors.iter().sum::<f64>() + rounded,
                 });
             }
         }
@@ -297,9 +298,10 @@ impl Check {
             let values = executor.read(self.outputs[0]).await?;
             let (_, allowed) = expect(op, &words, 0, &self.step);
             for ((&w, value), allowed) in weights.iter().zip(values).zip(allowed) {
-                let w = f64::from(w);
-                sum += w * f64::from(side) * f64::from(value);
-                error += w.abs() * allowed;
+                let (w, value) = (f64::from(w), f64::from(value));
+                sum += w * f64::from(side) * value;
+                // The bound is against the reference, which is rounded too.
+                error += w.abs() * (allowed + EPSILON * value.abs());
             }
         }
         executor.write_words(self.inputs[input], &self.words[input])?;

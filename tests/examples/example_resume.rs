@@ -54,7 +54,7 @@ fn last(folder: &Path) -> Checkpoint {
 
 fn resumed(folder: &Path) -> String {
     let file = folder.join("last.safetensors");
-    format!("Resumed from {} after 1 epochs", file.display())
+    format!("Resumed from {} after epoch 1", file.display())
 }
 
 /// Trains one epoch in a folder of that name.
@@ -293,4 +293,22 @@ fn weights_that_overflow_in_the_last_step_are_not_saved() {
         complaint.starts_with("error: epoch 1, evaluated: expected a finite loss, got "),
         "{complaint}"
     );
+}
+
+/// Adapters and the reference round differently.
+#[test]
+fn another_device_is_told() {
+    let Some(device) = common::gpu() else { return };
+    let folder = folder("another_device");
+    let name = device.adapter().unwrap().name().to_owned();
+    let first = ["--epochs", "1"];
+    says(&folder, &first);
+    assert_eq!(last(&folder).device(), Some("CPU reference"));
+    let on_gpu = ["--resume", "--epochs", "2", "--tune", "off"];
+    let mut command = Command::new(common::example());
+    command.args(&SHORT[2..]).arg("--checkpoint").arg(&folder);
+    command.args(on_gpu).args(["--adapter", &name]);
+    let told = lines(&command.output().unwrap());
+    let expected = "Another device than the checkpoint's from here on: its last bits may differ";
+    assert!(told.iter().any(|line| line == expected), "{told:?}");
 }

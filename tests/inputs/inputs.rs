@@ -250,7 +250,7 @@ fn data_sets_that_do_not_fit_are_refused() {
         let trainer = Trainer::new(&Device::cpu(), &three, &data, large).await;
         assert_eq!(
             trainer.unwrap().notices(),
-            ["batch size 5: there are 2 training samples, and each step computes all rows"]
+            ["batch size 5: a step computes that many rows, more than the training set's 2"]
         );
         let mut trainer = Trainer::new(&Device::cpu(), &three, &data, config)
             .await
@@ -274,4 +274,39 @@ fn unknown_adapters_are_refused_with_a_list_of_known_ones() {
         error.starts_with("no adapter for `no such card`; found: "),
         "{error}"
     );
+}
+
+/// An id of a larger plan names no tensor here.
+#[test]
+fn tensors_of_another_plan_are_refused() {
+    wgrad::block_on(async {
+        let small = Sequential::new().with(Flatten).with(Linear::new(2));
+        let large = Sequential::new()
+            .with(Flatten)
+            .with(Linear::new(3))
+            .with(ReLU);
+        let large = large.with(Linear::new(3)).with(ReLU).with(Linear::new(2));
+        let training = training([1, 2, 2]);
+        let session = |model| async {
+            let model: Sequential = model;
+            Session::new(&Device::cpu(), &model, &training, 0)
+                .await
+                .unwrap()
+        };
+        let (mut small, large) = (session(small).await, session(large).await);
+        let last = &large.plan().tensors().last().unwrap().name;
+        let last = large.plan().find(last).unwrap();
+        let count = small.plan().tensors().len();
+        let refused = [
+            small.executor().write(last, &[0.0; 2]).unwrap_err(),
+            small.executor().write_words(last, &[0; 2]).unwrap_err(),
+            small.executor().read(last).await.unwrap_err(),
+            small.executor().read_words(last).await.unwrap_err(),
+        ];
+        for error in refused {
+            let error = error.to_string();
+            let expected = format!("tensor: expected one of the plan's {count}, got number ");
+            assert!(error.starts_with(&expected), "{error}");
+        }
+    });
 }

@@ -1,7 +1,7 @@
 //! Models with branches and modes: recording, differentiating, folding, and the text form.
 
 use crate::common;
-use wgrad::data::Dataset;
+use wgrad::data::{Dataset, Samples};
 use wgrad::expand::ConvStrategies;
 use wgrad::graph::{Graph, Module, Training, Var, Weights};
 use wgrad::nn::models::ResNet8;
@@ -523,5 +523,46 @@ fn activations_have_a_text_form() {
             .unwrap_err()
             .to_string(),
         "0: leaky_relu: slope: expected a finite number, got inf"
+    );
+}
+
+/// NaN is no class, and no probability.
+#[test]
+fn predictions_that_are_not_finite_are_refused() {
+    block_on(async {
+        let model = Sequential::new().with(Linear::new(3));
+        let config = Config::new(Loss::CrossEntropy, Sgd::new(0.1));
+        let samples = Samples {
+            images: vec![1, 2, 3, 4],
+            labels: vec![0, 1],
+        };
+        let data = Dataset::new([2], 3, samples.clone(), samples).unwrap();
+        let device = Device::cpu();
+        let trainer = Trainer::new(&device, &model, &data, config).await.unwrap();
+        let checkpoint = trainer.checkpoint().await.unwrap();
+        let mut predictor = Predictor::from_checkpoint(&device, &checkpoint).unwrap();
+        let images = [0.5, 0.5, f32::NAN, 0.5];
+        assert!(predictor.logits(&images).await.unwrap()[3].is_nan());
+        let refused = "logits of image 1: expected finite numbers, got NaN";
+        let classes = predictor.classes(&images).await.unwrap_err();
+        assert_eq!(classes.to_string(), refused);
+        let probabilities = predictor.probabilities(&images).await.unwrap_err();
+        assert_eq!(probabilities.to_string(), refused);
+    });
+}
+
+#[test]
+fn confusion_matrices_of_no_classes_are_refused() {
+    for classes in [0, 1 << 31, usize::MAX] {
+        let error = ConfusionMatrix::of(&[], &[], classes).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("classes: expected 1 to 4096, got {classes}")
+        );
+    }
+    let matrix = ConfusionMatrix::of(&[1], &[0], 2).unwrap();
+    assert_eq!(
+        [(1, 0), (0, 2), (2, 2)].map(|(l, p)| matrix.count(l, p)),
+        [1, 0, 0]
     );
 }
