@@ -40,10 +40,10 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = at_least_one)]
     pub batch_size: usize,
     /// Passes over the training set
-    #[arg(long, value_name = "N", default_value_t = 15)]
+    #[arg(long, value_name = "N", default_value_t = 15, value_parser = whole)]
     pub epochs: u64,
     /// Draws the initial weights and the order of the images
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = whole)]
     pub seed: u64,
     /// Train on the first N images only
     #[arg(long, value_name = "N", value_parser = at_least_one)]
@@ -111,8 +111,14 @@ fn seconds(text: &str) -> std::result::Result<f64, String> {
 }
 
 fn rate(text: &str) -> std::result::Result<f32, String> {
+    // What is too small for f32 would silently be zero.
+    let digits = text.split(['e', 'E']).next().unwrap_or_default();
+    let is_lost = |rate: f32| rate == 0.0 && digits.contains(|c| ('1'..='9').contains(&c));
     match text.parse::<f32>() {
-        Ok(rate) if rate.is_finite() && rate >= 0.0 => Ok(rate),
+        Ok(rate) if rate.is_finite() && rate >= 0.0 && !is_lost(rate) => Ok(rate),
+        Ok(rate) if is_lost(rate) => {
+            Err(format!("expected 0, or at least {:e}", f32::MIN_POSITIVE))
+        }
         _ => Err(format!("expected a number from 0 to {:e}", f32::MAX)),
     }
 }
@@ -120,8 +126,13 @@ fn rate(text: &str) -> std::result::Result<f32, String> {
 fn at_least_one(text: &str) -> std::result::Result<usize, String> {
     match text.parse() {
         Ok(number) if number > 0 => Ok(number),
-        _ => Err("expected a whole number of at least 1".to_owned()),
+        _ => Err(format!("expected a whole number from 1 to {}", usize::MAX)),
     }
+}
+
+fn whole(text: &str) -> std::result::Result<u64, String> {
+    let expected = || format!("expected a whole number from 0 to {}", u64::MAX);
+    text.parse().map_err(|_| expected())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -102,7 +102,9 @@ pub struct Node {
     pub output: ValueId,
 }
 
-/// The training for which a model is recorded.
+/// The training for which a model is recorded: the options of a [`Session`](crate::Session). A
+/// [`Trainer`](crate::Trainer), which runs whole epochs, makes its own from a
+/// [`Config`](crate::Config).
 ///
 /// ```
 /// use wgrad::graph::Training;

@@ -4,7 +4,8 @@ use super::Planning;
 use crate::loss::Loss;
 use crate::optim::{Optimizer, Schedule};
 
-/// Training options.
+/// The options of a [`Trainer`](crate::Trainer). A [`Session`](crate::Session), which its owner
+/// drives phase by phase, takes a [`Training`](crate::graph::Training) instead.
 ///
 /// ```
 /// use wgrad::{Config, Loss, Sgd};

@@ -103,7 +103,8 @@ fn bad_flags_and_files_end_in_one_line() {
     let cpu = |args: &[&str]| error(&[&["--device", "cpu"], args].concat(), &[]);
     assert_eq!(
         cpu(&["--batch-size", "0"]),
-        "error: invalid value '0' for '--batch-size <N>': expected a whole number of at least 1 \
+        "error: invalid value '0' for '--batch-size <N>': expected a whole number from 1 to \
+         18446744073709551615 \
          (--help explains the flags)"
     );
     for rate in ["-1", "fast", "nan", "1e39"] {
@@ -112,6 +113,24 @@ fn bad_flags_and_files_end_in_one_line() {
             format!(
                 "error: invalid value '{rate}' for '--lr <LR>': expected a number from 0 to \
                  3.4028235e38 (--help explains the flags)"
+            )
+        );
+    }
+    for rate in ["1e-50", "0.2e-400"] {
+        assert_eq!(
+            cpu(&["--lr", rate]),
+            format!(
+                "error: invalid value '{rate}' for '--lr <LR>': expected 0, or at least \
+                 1.1754944e-38 (--help explains the flags)"
+            )
+        );
+    }
+    for epochs in ["-1", "99999999999999999999"] {
+        assert_eq!(
+            cpu(&["--epochs", epochs]),
+            format!(
+                "error: invalid value '{epochs}' for '--epochs <N>': expected a whole number from \
+                 0 to 18446744073709551615 (--help explains the flags)"
             )
         );
     }
