@@ -78,6 +78,16 @@ pub fn load_idx(folder: impl AsRef<Path>, options: &IdxOptions) -> Result<Datase
     }
     let largest = labels().max().unwrap_or(first);
     let classes = options.classes.unwrap_or(usize::from(largest - first) + 1);
+    for (split, labels) in [(Split::Train, &train.labels), (Split::Test, &test.labels)] {
+        let is_wrong = |&label: &u8| usize::from(label - first) >= classes;
+        if let Some(at) = labels.iter().position(is_wrong) {
+            return Err(Error::Data {
+                path: files.find(split, Kind::Labels)?.to_owned(),
+                expected: format!("labels below {}", classes + usize::from(first)),
+                got: format!("{} as label {at}", labels[at]),
+            });
+        }
+    }
     Dataset::new(
         sample,
         classes,

@@ -1,11 +1,13 @@
 //! Data sets of labelled byte images.
 
+mod cifar;
 mod folder;
 pub mod idx;
 mod mnist;
 #[cfg(feature = "pictures")]
 mod pictures;
 
+pub use cifar::{CifarLabels, load_cifar10, load_cifar100};
 pub use folder::{IdxOptions, load_idx};
 pub use mnist::{CLASSES, load_mnist};
 #[cfg(feature = "pictures")]
@@ -134,12 +136,10 @@ impl Dataset {
                     format!("{} bytes", samples.images.len()),
                 ));
             }
-            if let Some(&label) = samples
-                .labels
-                .iter()
-                .find(|&&label| usize::from(label) >= *classes)
-            {
-                return Err(Error::value(name, format!("labels below {classes}"), label));
+            let is_wrong = |&label: &u8| usize::from(label) >= *classes;
+            if let Some(at) = samples.labels.iter().position(is_wrong) {
+                let got = format!("{} as label {at}", samples.labels[at]);
+                return Err(Error::value(name, format!("labels below {classes}"), got));
             }
         }
         Ok(())

@@ -226,7 +226,7 @@ fn data_sets_that_do_not_fit_are_refused() {
         (
             samples(8, &[0, 1]),
             samples(4, &[3]),
-            "test set: expected labels below 3, got 3",
+            "test set: expected labels below 3, got 3 as label 0",
         ),
     ] {
         assert_eq!(new(train, test).unwrap_err().to_string(), expected);

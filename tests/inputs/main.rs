@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod cifar;
 mod data_files;
 mod data_sets;
 mod inputs;
