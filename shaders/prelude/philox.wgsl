@@ -1,4 +1,4 @@
-// Random words from key and counter: Philox4x32-10, as in src/ops/philox.rs.
+// Random words from key and counter: Philox4x32-10, as in src/ops/reference/philox.rs.
 
 // The low and the high word of the product of two words, from 16-bit halves since WGSL has no wider
 // integers.

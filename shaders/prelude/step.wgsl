@@ -1,4 +1,4 @@
-// The data of one step: `Step` of src/ops/step.rs.
+// The data of one step: `Step` of src/ops/spec/step.rs.
 
 struct Step {
     offset: u32, // where the batch begins in the order of samples

@@ -1,7 +1,7 @@
 //! Smooth activations and leaky ReLU, and their gradients.
 
-use super::activation_values::Approximation;
 use super::case::{Case, Random, Read};
+use super::reference::activations::Approximation;
 use super::{
     Args, Binding, Bindings, Cost, Element, Elements, ErrorBound, Launch, Op, Prelude, Shader,
 };

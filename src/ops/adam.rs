@@ -2,9 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::arithmetic::{ELEMENT, min_task_len};
 use super::bound::{EPSILON, SMALLEST_NORMAL, sum_error};
 use super::case::{Case, Random};
+use super::reference::arithmetic::{ELEMENT, min_task_len};
 use super::{
     Args, Binding, Bindings, Content, Cost, Element, Elements, ErrorBound, Launch, Op, Prelude,
     Shader, Step, Sum, flag,

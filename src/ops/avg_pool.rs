@@ -2,9 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::arithmetic::{ELEMENT, min_task_len};
 use super::bound::{EPSILON, SMALLEST_NORMAL};
 use super::case::{Case, Random, Read};
+use super::reference::arithmetic::{ELEMENT, min_task_len};
 use super::{
     Args, Binding, Bindings, Cost, Element, Elements, ErrorBound, Launch, Op, Prelude, Shader,
     Slot, Split, Sum, nested_loops,

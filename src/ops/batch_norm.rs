@@ -2,12 +2,12 @@
 
 use rayon::prelude::*;
 
-use super::arithmetic::{ELEMENT, min_task_len};
-use super::batch_norm_sizes::Sizes;
 use super::batch_norm_statistics::inverse_deviation;
 use super::bound::{EPSILON, SMALLEST_NORMAL};
 use super::case::{Case, Random, Read};
 use super::element::passes;
+use super::reference::arithmetic::{ELEMENT, min_task_len};
+use super::sizes::batch_norm::Sizes;
 use super::{
     Args, BatchNormBackwardSums, Binding, Bindings, Content, Cost, Element, Elements, ErrorBound,
     Launch, Op, Prelude, Shader, flag,

@@ -2,11 +2,11 @@
 
 use rayon::prelude::*;
 
-use super::arithmetic::{ELEMENT, min_task_len};
 use super::batch_norm_backward::shader;
-use super::batch_norm_sizes::Sizes;
 use super::bound::{EPSILON, SMALLEST_NORMAL};
 use super::element::passes;
+use super::reference::arithmetic::{ELEMENT, min_task_len};
+use super::sizes::batch_norm::Sizes;
 use super::{Args, Binding, Bindings, Cost, Element, Elements, ErrorBound, Launch, Op, flag};
 
 /// `d_x = weight·inverse_deviation·(d_y − Σd_y/m − x̂·Σ(d_y·x̂)/m)` with

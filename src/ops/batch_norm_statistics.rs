@@ -2,10 +2,10 @@
 
 use rayon::prelude::*;
 
-use super::arithmetic::{ELEMENT, min_task_len};
-use super::batch_norm_sizes::{Sizes, loop_over_lanes};
 use super::bound::{EPSILON, SMALLEST_NORMAL};
 use super::case::{Case, Random};
+use super::reference::arithmetic::{ELEMENT, min_task_len};
+use super::sizes::batch_norm::{Sizes, loop_over_lanes};
 use super::{
     Args, Binding, Bindings, Content, Cost, Element, Elements, ErrorBound, Launch, Op, Prelude,
     Shader, Sum,

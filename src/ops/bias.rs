@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::arithmetic::{ELEMENT, min_task_len};
 use super::case::{Case, Random, Read};
+use super::reference::arithmetic::{ELEMENT, min_task_len};
 use super::{
     Args, Binding, Bindings, Cost, Element, Elements, ErrorBound, Launch, Op, Prelude, ReduceSum,
     Shader, Split, Sum, nested_loops,

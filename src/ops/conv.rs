@@ -3,10 +3,10 @@
 
 use rayon::prelude::*;
 
-use super::arithmetic::{Factor, Sums, tables};
 use super::case::{Case, Random, Read};
 use super::element::tile_edges;
-use super::windows::{Convolution, Scratch};
+use super::reference::arithmetic::{Factor, Sums, tables};
+use super::reference::windows::{Convolution, Scratch};
 use super::{
     Args, Binding, Bindings, Col2im, ConvBackwardWeight, ConvSizes, Cost, Element, Elements,
     Epilogue, ErrorBound, Im2col, Launch, Op, Prelude, Product, Shader, Slot, Split, Sum, flag,

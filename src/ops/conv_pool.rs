@@ -6,10 +6,10 @@ use rayon::prelude::*;
 
 use super::bound::sum_error;
 use super::case::{Case, Random};
-use super::conv_pool_sizes::{
+use super::reference::windows::{Convolution, Scratch};
+use super::sizes::conv_pool::{
     constants, cost, images, inputs, pooled_len, pooled_size, value_at, windows,
 };
-use super::windows::{Convolution, Scratch};
 use super::{
     Args, Binding, Bindings, Content, ConvPoolBackwardWeight, ConvSizes, Cost, Element, Elements,
     ErrorBound, Launch, Op, Prelude, Shader, Sum, nested_loops,

@@ -2,9 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::arithmetic::{ELEMENT, min_task_len};
 use super::conv_pool::{NO_PIXEL, SHADER, TILE};
-use super::conv_pool_sizes::{constants, cost, images, inputs, pooled_len, pooled_size, value_at};
+use super::reference::arithmetic::{ELEMENT, min_task_len};
+use super::sizes::conv_pool::{constants, cost, images, inputs, pooled_len, pooled_size, value_at};
 use super::{
     Args, Binding, Bindings, Content, ConvSizes, Cost, Element, Elements, ErrorBound, Launch, Op,
     Sum, WORKGROUP_SIZE,

@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::arithmetic::{Factor, RowPanels, Sums, tables};
 use super::conv::{SHADER, TILE};
 use super::element::tile_edges;
+use super::reference::arithmetic::{Factor, RowPanels, Sums, tables};
 use super::{
     Args, Binding, Bindings, ConvSizes, Cost, Element, Elements, ErrorBound, Launch, Op, Sum,
 };

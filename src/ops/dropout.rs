@@ -2,9 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::arithmetic::{ELEMENT, min_task_len};
 use super::case::{Case, Random, Read};
-use super::philox::{ROUNDS, philox};
+use super::reference::arithmetic::{ELEMENT, min_task_len};
+use super::reference::philox::{ROUNDS, philox};
 use super::{
     Args, Binding, Bindings, Cost, Element, Elements, ErrorBound, Launch, Op, Prelude, Shader,
     Step, Sum, nested_loops,

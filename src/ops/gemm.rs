@@ -3,9 +3,9 @@
 
 use rayon::prelude::*;
 
-use super::arithmetic::{Factor, Sums, min_task_len, tables};
 use super::case::{Case, Random, Read};
 use super::element::tile_edges;
+use super::reference::arithmetic::{Factor, Sums, min_task_len, tables};
 use super::{
     Args, Binding, Bindings, Cost, Element, Elements, ErrorBound, Launch, Op, Prelude, ReduceSum,
     Shader, Slot, Split, Sum, flag, nested_loops,

@@ -3,7 +3,7 @@
 
 use super::case::{Case, Random};
 use super::product::cases_of;
-use super::product_kernel::{GemmKernel, Worker};
+use super::product::kernel::{GemmKernel, Worker};
 use super::{Prelude, Shader};
 
 pub(super) const SHADER: Shader = Shader::new(

@@ -3,7 +3,7 @@
 use super::Shader;
 use super::case::{Case, Random};
 use super::product::cases_of;
-use super::product_kernel::{GemmKernel, TILE_PRELUDES, Worker};
+use super::product::kernel::{GemmKernel, TILE_PRELUDES, Worker};
 
 pub(super) const SHADER: Shader = Shader::new(
     TILE_PRELUDES,

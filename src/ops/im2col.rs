@@ -2,9 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::arithmetic::{ELEMENT, min_task_len};
 use super::case::{Case, Random, Read};
-use super::windows::Windows;
+use super::reference::arithmetic::{ELEMENT, min_task_len};
+use super::reference::windows::Windows;
 use super::{
     Args, Binding, Bindings, Col2im, Cost, Element, Elements, ErrorBound, Launch, Op, Prelude,
     Shader,

@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::arithmetic::{ELEMENT, min_task_len};
 use super::case::{Case, Random, Read};
+use super::reference::arithmetic::{ELEMENT, min_task_len};
 use super::{
     Args, Binding, Bindings, Content, Cost, Element, Elements, ErrorBound, Launch, MaxPoolBackward,
     MaxPoolBackwardAll, NO_PIXEL, Op, Prelude, Shader, Step, flag, nested_loops, ordered_key,

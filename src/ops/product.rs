@@ -1,16 +1,20 @@
 //! Matrix products with a fused epilogue: bias and ReLU, ReLU's mask, or row sums. One definition,
 //! several kernels to choose from.
 
+pub(in crate::ops) mod choice;
+pub(in crate::ops) mod kernel;
+mod split;
+
 use rayon::prelude::*;
 
-use super::arithmetic::{Factor, Sums, min_task_len, tables};
 use super::case::{Case, Random};
 use super::element::{passes, tile_edges};
-use super::product_kernel::{GemmKernel, KERNELS, Worker};
+use super::reference::arithmetic::{Factor, Sums, min_task_len, tables};
 use super::{
     Args, Binding, Bindings, Cost, Element, Elements, ErrorBound, Launch, Op, Split, Sum, Variant,
-    WORKGROUP_SIZE, flag, product_choice, product_split,
+    WORKGROUP_SIZE, flag,
 };
+use kernel::{GemmKernel, KERNELS, Worker};
 
 /// Work fused after a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,12 +196,12 @@ impl Op for Product {
     }
 
     fn choice(&self) -> Option<String> {
-        Some(product_choice::text(self))
+        Some(choice::text(self))
     }
 
     /// The plain product in parts, and separate ops for the epilogue.
     fn split(&self, longest: u64) -> Option<Split> {
-        product_split::split(self, longest)
+        split::split(self, longest)
     }
 
     fn cost(&self) -> Cost {

@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::arithmetic::{ELEMENT, min_task_len};
 use super::case::{Case, Random};
+use super::reference::arithmetic::{ELEMENT, min_task_len};
 use super::{
     Args, Binding, Bindings, Cost, Element, Elements, ErrorBound, Launch, Op, Prelude, Shader,
     Slot, Split, Sum, flag, nested_loops,

@@ -1,9 +1,9 @@
 //! The text under which files keep the kernel that was chosen for a product.
 
-use super::{Epilogue, Product};
+use crate::ops::{Epilogue, Product};
 
 /// The sizes of a product, how its factors are stored and what follows it. Files hold it: it must never change.
-pub(super) fn text(product: &Product) -> String {
+pub(in crate::ops) fn text(product: &Product) -> String {
     let Product { batch, m, n, k, .. } = product;
     let mut text = format!("product of {batch} {m}×{k} by {k}×{n}");
     for (is_so, word) in [

@@ -1,6 +1,6 @@
 //! How an op's kernel is started.
 
-use super::Shader;
+use crate::ops::Shader;
 
 /// Invocations per workgroup, unless an op says otherwise.
 pub const WORKGROUP_SIZE: u64 = 64;

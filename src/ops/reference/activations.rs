@@ -5,15 +5,14 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
-use super::bound::{EPSILON, SMALLEST_NORMAL};
-use super::{Activation, Element};
+use crate::ops::{Activation, EPSILON, Element, SMALLEST_NORMAL};
 
 /// Covers the products of errors that bounds of first order leave out.
 const SECOND_ORDER: f64 = 1.01;
 
 /// A value, and the error of a kernel that approximates it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Approximation {
+pub(in crate::ops) struct Approximation {
     pub value: f64,
     pub error: f64,
 }
@@ -148,7 +147,7 @@ const ARGUMENT: f64 = 8.0;
 
 impl Activation {
     /// f(x).
-    pub(super) fn value(self, x: f64) -> Approximation {
+    pub(in crate::ops) fn value(self, x: f64) -> Approximation {
         if x.is_nan() {
             return Approximation::relative(x, 0.0);
         }
@@ -167,7 +166,7 @@ impl Activation {
     }
 
     /// f'(x).
-    pub(super) fn slope(self, x: f64) -> Approximation {
+    pub(in crate::ops) fn slope(self, x: f64) -> Approximation {
         if x.is_nan() {
             return Approximation::relative(x, 0.0);
         }

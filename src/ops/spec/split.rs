@@ -1,6 +1,6 @@
 //! An op as several ops with shorter loops.
 
-use super::Op;
+use crate::ops::Op;
 
 /// The ops that replace one op: some compute partial results, others add them.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub enum Slot {
 
 impl Split {
     /// An empty split.
-    pub(super) fn new() -> Self {
+    pub(in crate::ops) fn new() -> Self {
         Split {
             scratch: Vec::new(),
             steps: Vec::new(),
@@ -43,13 +43,18 @@ impl Split {
     }
 
     /// Adds a scratch array.
-    pub(super) fn scratch(&mut self, len: usize) -> Slot {
+    pub(in crate::ops) fn scratch(&mut self, len: usize) -> Slot {
         self.scratch.push(len);
         Slot::Scratch(self.scratch.len() - 1)
     }
 
     /// Appends an op.
-    pub(super) fn step(&mut self, op: impl Op + 'static, inputs: &[Slot], outputs: &[Slot]) {
+    pub(in crate::ops) fn step(
+        &mut self,
+        op: impl Op + 'static,
+        inputs: &[Slot],
+        outputs: &[Slot],
+    ) {
         self.steps.push(SplitStep {
             op: Box::new(op),
             inputs: inputs.to_vec(),

@@ -12,23 +12,23 @@ use rayon::prelude::*;
 const ROWS: usize = 6;
 
 /// Columns of a panel: two vectors of AVX-512, so a whole number of tiles for every shorter vector.
-pub(super) const COLUMNS: usize = 16;
+pub(in crate::ops) const COLUMNS: usize = 16;
 
 /// Multiply-adds that justify a separate task: waking a thread costs some microseconds.
 const TASK: usize = 1 << 18;
 
 /// The minimum number of items per task, for items of `work` multiply-adds each.
-pub(super) fn min_task_len(work: usize) -> usize {
+pub(in crate::ops) fn min_task_len(work: usize) -> usize {
     TASK.div_ceil(work.max(1))
 }
 
 /// The multiply-adds that take as long as reading one element from memory and writing one.
-pub(super) const ELEMENT: usize = 32;
+pub(in crate::ops) const ELEMENT: usize = 32;
 
 /// A matrix indexed through two tables: its element (i, j) is `values[rows[i] + columns[j]]`. It
 /// can be a matrix, its transpose, or the unrolled windows of an image.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Factor<'a, T> {
+pub(in crate::ops) struct Factor<'a, T> {
     /// The array that the tables index.
     pub values: &'a [T],
     /// The offset of each row.
@@ -38,7 +38,7 @@ pub(super) struct Factor<'a, T> {
 }
 
 /// The tables of a matrix of `rows` by `columns`, stored as is or as its transpose.
-pub(super) fn tables([rows, columns]: [usize; 2], transposed: bool) -> [Vec<usize>; 2] {
+pub(in crate::ops) fn tables([rows, columns]: [usize; 2], transposed: bool) -> [Vec<usize>; 2] {
     let [row, column] = if transposed { [1, rows] } else { [columns, 1] };
     [(rows, row), (columns, column)].map(|(len, step)| (0..len).map(|i| i * step).collect())
 }
@@ -118,7 +118,7 @@ impl<T: Copy + Into<f64>> Factor<'_, T> {
 
 /// A left factor, packed.
 #[derive(Debug, Default)]
-pub(super) struct RowPanels {
+pub(in crate::ops) struct RowPanels {
     rows: usize,
     depth: usize,
     values: Vec<f64>,
@@ -126,7 +126,7 @@ pub(super) struct RowPanels {
 
 /// A product in f64: panels of [`COLUMNS`] columns.
 #[derive(Debug, Default)]
-pub(super) struct Sums {
+pub(in crate::ops) struct Sums {
     rows: usize,
     columns: usize,
     values: Vec<f64>,

@@ -128,7 +128,7 @@ mod tests {
     /// Kernels read the bytes of [`Step`] as the struct of the prelude.
     #[test]
     fn a_step_has_the_layout_that_kernels_read() {
-        let text = include_str!("../../shaders/prelude/step.wgsl");
+        let text = include_str!("../../../shaders/prelude/step.wgsl");
         let module = naga::front::wgsl::parse_str(text).unwrap();
         let layout = module.types.iter().find_map(|(_, found)| {
             let naga::TypeInner::Struct { members, span } = &found.inner else {

@@ -1,8 +1,8 @@
 //! Single elements of an op's outputs, by its definition in plain loops: for spot checks of ops
 //! that are too large for the reference.
 
-use super::Step;
 use super::bound::{EPSILON, ErrorBound, SMALLEST_NORMAL, sum_error};
+use crate::ops::Step;
 
 /// Sums of integers are exact in f32, in any order, up to this sum of magnitudes.
 const EXACT_INTEGERS: f64 = (1u32 << 24) as f64;
@@ -10,7 +10,7 @@ const EXACT_INTEGERS: f64 = (1u32 << 24) as f64;
 /// A binding's words, by index.
 pub type Words<'a> = &'a (dyn Fn(usize) -> u32 + Sync);
 
-/// The inputs of [`Op::element`](super::Op::element).
+/// The inputs of [`Op::element`](crate::ops::Op::element).
 pub struct Elements<'a> {
     /// Inputs, in binding order.
     pub inputs: Vec<Words<'a>>,
@@ -162,7 +162,7 @@ impl Sum {
 
 impl Sum {
     /// The same after ReLU, which adds no error.
-    pub(super) fn rectified(self, bound: &ErrorBound) -> Element {
+    pub(in crate::ops) fn rectified(self, bound: &ErrorBound) -> Element {
         match self.within(bound) {
             Element::Float { value, error } if !passes(value) => {
                 Element::Float { value: 0.0, error }
@@ -182,13 +182,13 @@ impl From<f64> for Sum {
 }
 
 /// Whether ReLU passes a value: above zero, or NaN.
-pub(super) fn passes(value: f64) -> bool {
+pub(in crate::ops) fn passes(value: f64) -> bool {
     value > 0.0 || value.is_nan()
 }
 
 /// The elements at the corners and on the edges of tiles in a batch of (rows, columns), in the
 /// first and the last matrix: those that an error in a kernel's edge handling affects.
-pub(super) fn tile_edges(batch: usize, sizes: [usize; 2], tile: [usize; 2]) -> Vec<usize> {
+pub(in crate::ops) fn tile_edges(batch: usize, sizes: [usize; 2], tile: [usize; 2]) -> Vec<usize> {
     let along = |axis: usize| {
         let (size, tile) = (sizes[axis], tile[axis]);
         let last = (size - 1) / tile * tile;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Step, WORKGROUP_SIZE, nested_loops};
+use crate::ops::{Step, WORKGROUP_SIZE, nested_loops};
 
 /// Maximum elements per part. A short part has a short loop and a small error, and gives the
 /// adapter many parts to sum in parallel.
@@ -10,7 +10,7 @@ const PART: usize = 128;
 
 /// An array of (N, C, AREA), whose channels are normalised.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Sizes {
+pub(in crate::ops) struct Sizes {
     /// N.
     pub rows: usize,
     /// C.
@@ -128,7 +128,7 @@ impl Sizes {
 }
 
 /// Iterations of the loop that adds the lanes of a workgroup.
-pub(super) fn loop_over_lanes() -> u64 {
+pub(in crate::ops) fn loop_over_lanes() -> u64 {
     nested_loops(&[WORKGROUP_SIZE.ilog2() as usize])
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::Step;
+use crate::ops::Step;
 
 /// How an op uses an array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,7 +169,7 @@ impl Cost {
     }
 }
 
-/// The arguments of [`Op::reference`](super::Op::reference): the words of each binding.
+/// The arguments of [`Op::reference`](crate::ops::Op::reference): the words of each binding.
 #[derive(Debug)]
 pub struct Args<'a> {
     /// Inputs, in binding order.

@@ -1,14 +1,14 @@
 //! The sliding windows of a convolution, as a matrix that is never materialised.
 
 use super::arithmetic::{COLUMNS, Factor, RowPanels, Sums, tables};
-use super::conv_sizes::ConvSizes;
+use crate::ops::ConvSizes;
 use crate::shape::{Window, WindowedPlanes};
 
 /// Tables by which padded planes are the matrix (C·KH·KW, OH·OW) of the unrolled windows of C
 /// planes: under cell f at position p lies the value `cells[f] + positions[p]`. Of the padded
 /// planes little is there but what windows see, so that they are at most four times as large as that matrix.
 #[derive(Debug)]
-pub(super) struct Windows {
+pub(in crate::ops) struct Windows {
     len: usize,
     pieces: Vec<Piece>,
     /// The offset of each cell of the filters in the window at the first position.
@@ -188,7 +188,7 @@ impl Windows {
 
 /// The convolution of images with one set of weights, in f64.
 #[derive(Debug)]
-pub(super) struct Convolution {
+pub(in crate::ops) struct Convolution {
     sizes: ConvSizes,
     windows: Windows,
     weight: RowPanels,
@@ -196,7 +196,7 @@ pub(super) struct Convolution {
 
 /// Memory reused from image to image.
 #[derive(Debug, Default)]
-pub(super) struct Scratch {
+pub(in crate::ops) struct Scratch {
     padded: Vec<f64>,
     sums: Sums,
 }

@@ -1,14 +1,14 @@
 //! A fused product as separate ops: the plain product in parts, and an op for each piece of its
 //! epilogue.
 
-use super::{
+use crate::ops::{
     BiasForward, Epilogue, Gemm, Operand, Product, ReduceSum, ReluBackward, ReluForward, Slot,
     Split,
 };
 
 /// The product's parts, their sum, and its epilogue. `None` if one part suffices, or if the
 /// epilogue sums the rows of a shared A, for which there is no op.
-pub(super) fn split(product: &Product, longest: u64) -> Option<Split> {
+pub(in crate::ops) fn split(product: &Product, longest: u64) -> Option<Split> {
     // The last iteration of a loop only finds its end.
     let parts = (product.k as u64).div_ceil(longest.max(2) - 1) as usize;
     let has_sums = product.epilogue == Epilogue::RowSums;

@@ -3,23 +3,23 @@
 
 use std::borrow::Cow;
 
-use super::gather::pixel_of;
-use super::{Args, Binding, Bindings, Content, ConvSizes, Cost, Elements, Gather, flag};
+use crate::ops::gather::pixel_of;
+use crate::ops::{Args, Binding, Bindings, Content, ConvSizes, Cost, Elements, Gather, flag};
 use crate::shape::Size2d;
 
 /// (OH/2, OW/2).
-pub(super) fn pooled_size(sizes: &ConvSizes) -> (usize, usize) {
+pub(in crate::ops) fn pooled_size(sizes: &ConvSizes) -> (usize, usize) {
     let Size2d { height, width } = sizes.geometry.output;
     (height / 2, width / 2)
 }
 
-pub(super) fn pooled_len(sizes: &ConvSizes) -> usize {
+pub(in crate::ops) fn pooled_len(sizes: &ConvSizes) -> usize {
     let (height, width) = pooled_size(sizes);
     sizes.batch * sizes.out_channels * height * width
 }
 
 /// The four pixels of each window of a plane.
-pub(super) fn windows(sizes: &ConvSizes) -> impl Iterator<Item = [usize; 4]> + use<> {
+pub(in crate::ops) fn windows(sizes: &ConvSizes) -> impl Iterator<Item = [usize; 4]> + use<> {
     let ((height, width), row) = (pooled_size(sizes), sizes.geometry.output.width);
     (0..height).flat_map(move |ph| {
         (0..width).map(move |pw| {
@@ -29,7 +29,7 @@ pub(super) fn windows(sizes: &ConvSizes) -> impl Iterator<Item = [usize; 4]> + u
     })
 }
 
-pub(super) fn constants(
+pub(in crate::ops) fn constants(
     sizes: &ConvSizes,
     gathered: Option<usize>,
     accumulate: bool,
@@ -42,7 +42,7 @@ pub(super) fn constants(
 
 /// The images and their order: bytes of the data set if it has so many samples, or the batch, which
 /// is bound in place of the order too.
-pub(super) fn inputs(sizes: &ConvSizes, gathered: Option<usize>) -> [Binding; 2] {
+pub(in crate::ops) fn inputs(sizes: &ConvSizes, gathered: Option<usize>) -> [Binding; 2] {
     let batch = sizes.input_len();
     match gathered {
         Some(samples) => {
@@ -60,7 +60,7 @@ pub(super) fn inputs(sizes: &ConvSizes, gathered: Option<usize>) -> [Binding; 2]
 }
 
 /// One value of the batch.
-pub(super) fn value_at(
+pub(in crate::ops) fn value_at(
     sizes: &ConvSizes,
     gathered: Option<usize>,
     args: &Elements<'_>,
@@ -74,7 +74,7 @@ pub(super) fn value_at(
 }
 
 /// The batch, as floats.
-pub(super) fn images<'a>(
+pub(in crate::ops) fn images<'a>(
     sizes: &ConvSizes,
     gathered: Option<usize>,
     args: &Args<'a>,
@@ -93,7 +93,7 @@ pub(super) fn images<'a>(
 }
 
 /// When gathering, only the batch is read, one byte per pixel.
-pub(super) fn cost(
+pub(in crate::ops) fn cost(
     flop: usize,
     sizes: &ConvSizes,
     gathered: Option<usize>,

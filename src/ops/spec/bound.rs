@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{Args, Binding, Element, Elements, Op, Words};
+use crate::ops::{Args, Binding, Element, Elements, Op, Words};
 
 /// ε: the relative error of one correctly rounded f32 operation.
 pub const EPSILON: f64 = (f32::EPSILON / 2.0) as f64;
@@ -107,7 +107,7 @@ impl ErrorBound {
     }
 }
 
-pub(super) fn sum_error(terms: usize, magnitude: f64) -> f64 {
+pub(in crate::ops) fn sum_error(terms: usize, magnitude: f64) -> f64 {
     let n = (terms + 2) as f64;
     let gamma = n * EPSILON / (1.0 - n * EPSILON);
     gamma * magnitude + n * SMALLEST_NORMAL
@@ -143,9 +143,9 @@ fn magnitudes(op: &dyn Op, args: &Args<'_>, index: usize, flush: bool) -> Vec<f3
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Bindings, Content, Cost, Element, Elements, Launch, Shader, Sum};
     use super::*;
     use crate::ops::Step;
+    use crate::ops::{Bindings, Content, Cost, Element, Elements, Launch, Shader, Sum};
 
     /// `output = values[index]`.
     #[derive(Debug, Clone)]

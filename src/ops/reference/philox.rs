@@ -3,10 +3,10 @@
 //! the same.
 
 /// Number of rounds.
-pub(super) const ROUNDS: usize = 10;
+pub(in crate::ops) const ROUNDS: usize = 10;
 
 /// The random words of `counter` under `key`.
-pub(super) fn philox(mut key: [u32; 2], counter: [u32; 4]) -> [u32; 4] {
+pub(in crate::ops) fn philox(mut key: [u32; 2], counter: [u32; 4]) -> [u32; 4] {
     let product = |a: u32, b: u32| {
         let product = u64::from(a) * u64::from(b);
         [product as u32, (product >> 32) as u32]

@@ -4,7 +4,7 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Op, Step};
+use crate::ops::{Op, Step};
 use crate::shape::{Size2d, Window, WindowedPlanes};
 
 /// An op, its inputs, and the ops that compute its gradients.
@@ -155,7 +155,7 @@ impl Random {
 
     /// What `draw` draws, then the same with dilated windows; these come from a source of their own, so that
     /// they change nothing that is drawn later.
-    pub(super) fn with_dilated(&mut self, draw: fn(&mut Random) -> Vec<Case>) -> Vec<Case> {
+    pub(in crate::ops) fn with_dilated(&mut self, draw: fn(&mut Random) -> Vec<Case>) -> Vec<Case> {
         let mut cases = draw(self);
         let mut aside = Random {
             generator: self.generator.clone(),

@@ -1,9 +1,9 @@
 //! The sizes that all ops of a convolution share.
 
-use super::arithmetic::min_task_len;
-use super::case::Random;
-use super::windows::Windows;
-use super::{Elements, Sum};
+use crate::ops::case::Random;
+use crate::ops::reference::arithmetic::min_task_len;
+use crate::ops::reference::windows::Windows;
+use crate::ops::{Elements, Sum};
 use crate::shape::WindowedPlanes;
 
 /// The sizes of a convolution: input (N, C, H, W), weight (O, C, KH, KW), output (N, O, OH, OW).
@@ -40,7 +40,7 @@ impl ConvSizes {
         self.batch * self.out_channels * self.geometry.output_area()
     }
 
-    pub(super) fn constants(&self) -> Vec<(&'static str, f64)> {
+    pub(in crate::ops) fn constants(&self) -> Vec<(&'static str, f64)> {
         let sizes = [
             ("BATCH", self.batch),
             ("C", self.in_channels),
@@ -56,11 +56,11 @@ impl ConvSizes {
     }
 
     /// Floating-point operations; a multiply-add counts as two.
-    pub(super) fn flop(&self) -> usize {
+    pub(in crate::ops) fn flop(&self) -> usize {
         2 * self.output_len() * self.fan_in()
     }
 
-    pub(super) fn random(random: &mut Random) -> Self {
+    pub(in crate::ops) fn random(random: &mut Random) -> Self {
         let geometry = random.geometry();
         let (batch, in_channels) = (random.size(3), random.size(5));
         ConvSizes {
@@ -75,7 +75,7 @@ impl ConvSizes {
     }
 
     /// The output [n, o, position] before the bias; input 1 is the weight.
-    pub(super) fn output_at(
+    pub(in crate::ops) fn output_at(
         &self,
         args: &Elements<'_>,
         [n, o, position]: [usize; 3],
@@ -98,17 +98,17 @@ impl ConvSizes {
     }
 
     /// The input from image `n` on.
-    pub(super) fn image<'a>(&self, input: &'a [f32], n: usize) -> &'a [f32] {
+    pub(in crate::ops) fn image<'a>(&self, input: &'a [f32], n: usize) -> &'a [f32] {
         &input[n * self.in_channels * self.geometry.input_area()..]
     }
 
     /// The windows on an image.
-    pub(super) fn windows(&self) -> Windows {
+    pub(in crate::ops) fn windows(&self) -> Windows {
         Windows::new(self.in_channels, self.geometry)
     }
 
     /// The minimum number of images per task of the reference.
-    pub(super) fn images_of_a_task(&self) -> usize {
+    pub(in crate::ops) fn images_of_a_task(&self) -> usize {
         min_task_len(self.flop() / (2 * self.batch))
     }
 }

@@ -56,7 +56,7 @@ impl Prelude {
             ($stem:literal) => {
                 (
                     $stem,
-                    include_str!(concat!("../../shaders/prelude/", $stem, ".wgsl")),
+                    include_str!(concat!("../../../shaders/prelude/", $stem, ".wgsl")),
                 )
             };
         }

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use super::{Prelude, Shader};
-use super::{gemm_4x4, gemm_8x8, gemm_broadcast, gemm_lanes, gemm_subgroup, gemm_workgroup};
+use crate::ops::{Prelude, Shader};
+use crate::ops::{gemm_4x4, gemm_8x8, gemm_broadcast, gemm_lanes, gemm_subgroup, gemm_workgroup};
 
 /// The preludes of the kernels that compute a product of any size in 4×4 tiles.
-pub(super) const TILE_PRELUDES: &[Prelude] = &[
+pub(in crate::ops) const TILE_PRELUDES: &[Prelude] = &[
     Prelude::Invocation,
     Prelude::Relu,
     Prelude::Outer,
@@ -14,25 +14,25 @@ pub(super) const TILE_PRELUDES: &[Prelude] = &[
     Prelude::ProductTile,
 ];
 
-/// A way to compute a [`Product`](super::Product): a file of `shaders/`, with two entry points.
+/// A way to compute a [`Product`](crate::ops::Product): a file of `shaders/`, with two entry points.
 pub struct GemmKernel {
     /// Its entry points: the product alone, and with row sums of A.
-    pub(super) entry_points: [&'static str; 2],
+    pub(in crate::ops) entry_points: [&'static str; 2],
     /// Its WGSL.
-    pub(super) shader: Shader,
+    pub(in crate::ops) shader: Shader,
     /// Rows and columns of the product that one worker computes.
-    pub(super) tile: [usize; 2],
+    pub(in crate::ops) tile: [usize; 2],
     /// The unit that computes a tile.
-    pub(super) worker: Worker,
+    pub(in crate::ops) worker: Worker,
     /// M, N and K must be multiples of this.
-    pub(super) multiple_of: usize,
+    pub(in crate::ops) multiple_of: usize,
     /// Minimum M; below it most of a tile would be idle.
-    pub(super) least_rows: usize,
+    pub(in crate::ops) least_rows: usize,
     /// Loop iterations of an invocation, from K and the workgroup size; with 1 as the last
     /// argument, including those of the row sums of A.
-    pub(super) longest_loop: fn(u64, u64, u64) -> u64,
+    pub(in crate::ops) longest_loop: fn(u64, u64, u64) -> u64,
     /// Whether it needs subgroups.
-    pub(super) subgroups: bool,
+    pub(in crate::ops) subgroups: bool,
 }
 
 impl PartialEq for GemmKernel {
@@ -49,7 +49,7 @@ impl fmt::Debug for GemmKernel {
 
 /// The unit that computes a tile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Worker {
+pub(in crate::ops) enum Worker {
     /// One invocation.
     Invocation,
     /// A whole workgroup.
@@ -60,7 +60,7 @@ pub(super) enum Worker {
 }
 
 /// All kernels; the first fits all sizes.
-pub(super) const KERNELS: [&GemmKernel; 7] = [
+pub(in crate::ops) const KERNELS: [&GemmKernel; 7] = [
     &gemm_4x4::KERNEL,
     &gemm_8x8::KERNEL,
     &gemm_broadcast::KERNEL,

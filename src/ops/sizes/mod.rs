@@ -1,0 +1,5 @@
+//! Sizes that several ops share, with what follows from them.
+
+pub(in crate::ops) mod batch_norm;
+pub(in crate::ops) mod conv;
+pub(in crate::ops) mod conv_pool;
