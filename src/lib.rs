@@ -1,8 +1,8 @@
 //! Trains convolutional networks with WGSL compute shaders on any GPU that wgpu reaches, with a CPU
 //! reference that checks every kernel.
 //!
-//! For training and prediction: [`Device`], the layers of [`nn`], [`data`], [`Config`], [`Trainer`],
-//! [`Session`], [`Predictor`], [`Checkpoint`].
+//! For training and prediction: [`Device`], the layers of [`nn`], [`data`], [`Config`],
+//! [`Trainer`], [`Session`], [`Predictor`], [`Checkpoint`].
 //!
 //! For layers and ops of your own, and for checks of an adapter, the parts behind them: a model
 //! records itself as a [`graph`], which [`expand`] lowers once to a [`plan`] of [`ops`] over named

@@ -148,7 +148,8 @@ impl Window {
         }
     }
 
-    /// What the kernel covers, from its first cell to its last: `dilation·(kernel − 1) + 1` per axis.
+    /// What the kernel covers, from its first cell to its last: `dilation·(kernel − 1) + 1` per
+    /// axis.
     fn extent(&self) -> Size2d {
         let along = |kernel: usize, dilation: usize| {
             let gaps = kernel.saturating_sub(1);
@@ -165,8 +166,8 @@ impl Window {
     /// `(in + 2·padding − dilation·(kernel − 1) − 1) / stride + 1` per axis, rounded down.
     ///
     /// # Errors
-    /// A kernel, a stride or a dilation of zero, one or a padded plane of more rows or columns than kernels
-    /// can count, or a kernel that covers more than the padded plane. `at` names the layer.
+    /// A kernel, a stride or a dilation of zero, one or a padded plane of more rows or columns than
+    /// kernels can count, or a kernel that covers more than the padded plane. `at` names the layer.
     pub fn output(&self, input: Size2d, at: &str) -> Result<Size2d> {
         let (k, s, p, d) = (self.kernel, self.stride, self.padding, self.dilation);
         let padded = |input: usize, padding: usize| padding.saturating_mul(2).saturating_add(input);

@@ -28,7 +28,8 @@ use measure::{How, Training};
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// Part of an adapter's name or backend, or its number; may be repeated [default: every adapter]
+    /// Part of an adapter's name or backend, or its number; may be repeated [default: every
+    /// adapter]
     #[arg(long, value_name = "NAME")]
     adapter: Vec<String>,
     /// Measure the CPU reference too, which is made to be right and takes its time

@@ -65,7 +65,8 @@ pub struct Args {
     /// Folder of the four IDX files, plain or gzipped
     #[arg(long, value_name = "DIR", default_value = bundled_data())]
     pub data: PathBuf,
-    /// What the names of the data files begin with, where the folder has several sets: emnist-letters
+    /// What the names of the data files begin with, where the folder has several sets:
+    /// emnist-letters
     #[arg(long, value_name = "NAME")]
     pub data_prefix: Option<String>,
     /// Rows and columns of each image are stored the other way round, as EMNIST's are

@@ -30,7 +30,8 @@ struct Format {
 }
 
 /// Loads the binary version of CIFAR-10 (Krizhevsky, 2009): `data_batch_1.bin` to
-/// `data_batch_5.bin` and `test_batch.bin`, with any number of records of a label and 3×32×32 bytes.
+/// `data_batch_5.bin` and `test_batch.bin`, with any number of records of a label and 3×32×32
+/// bytes.
 ///
 /// # Errors
 /// A file is missing or cannot be read, has other than whole records, or a label is not below 10.

@@ -32,8 +32,8 @@ pub enum ConvStrategy {
     /// With its ReLU and 2×2 pool in one kernel; if those do not follow, as
     /// [`ConvStrategy::Implicit`].
     Pooled,
-    /// Like [`ConvStrategy::Pooled`]; in the first layer, also reads the batch directly from the data
-    /// set.
+    /// Like [`ConvStrategy::Pooled`]; in the first layer, also reads the batch directly from the
+    /// data set.
     Gathered,
 }
 
@@ -114,8 +114,8 @@ impl Graph {
 
     /// The same computation as [`Graph::readable`] in fewer ops, over tensors that share memory.
     ///
-    /// Convolutions not in `convs` are computed as [`ConvStrategy::Gathered`] if they have few input
-    /// channels, else as [`ConvStrategy::Columns`].
+    /// Convolutions not in `convs` are computed as [`ConvStrategy::Gathered`] if they have few
+    /// input channels, else as [`ConvStrategy::Columns`].
     ///
     /// # Errors
     /// As [`Graph::readable`].

@@ -207,12 +207,13 @@ impl<'g> Var<'g> {
         let description = module.describe();
         let (applied, parameters) = {
             let mut recording = self.recorder.0.borrow_mut();
-            let (is_root, name) = (recording.modules.is_empty(), recording.nested(name));
+            let is_root = recording.modules.is_empty();
             let is_letter = |c: char| c.is_alphanumeric() || "_-.".contains(c);
             if !is_root && (name.is_empty() || !name.chars().all(is_letter)) {
                 let expected = "a name of letters, digits, `_`, `-` and `.`";
                 return Err(Error::value(description, expected, format!("{name:?}")));
             }
+            let name = recording.nested(name);
             if again && recording.known.get(&name) != Some(&description) {
                 let got = recording.known.get(&name);
                 return Err(Error::value(

@@ -38,8 +38,8 @@ pub struct Dropout {
     pub stream: u32,
 }
 
-/// One product, to whose rounding and the reference's that of `1 / (1 − p)` comes. That factor may be large: where the
-/// other one is subnormal, much is lost if it is flushed.
+/// One product, to whose rounding and the reference's that of `1 / (1 − p)` comes. That factor may
+/// be large: where the other one is subnormal, much is lost if it is flushed.
 const BOUND: ErrorBound = ErrorBound::Products { terms: 1 };
 
 impl Dropout {

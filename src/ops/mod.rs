@@ -170,8 +170,9 @@ pub trait Op: Any + Debug + Send + Sync + OpClone {
         Vec::new()
     }
 
-    /// What is computed and at which sizes, whichever of [`Op::variants`] computes it: under this text files keep which
-    /// one was chosen, so that it never changes. `None` if there is only one kernel.
+    /// What is computed and at which sizes, whichever of [`Op::variants`] computes it: under this
+    /// text files keep which one was chosen, so that it never changes. `None` if there is only one
+    /// kernel.
     fn choice(&self) -> Option<String> {
         None
     }
@@ -202,8 +203,8 @@ pub trait Op: Any + Debug + Send + Sync + OpClone {
     fn error_bounds(&self, args: &Args<'_>) -> Vec<ErrorBound>;
 }
 
-/// A kernel at its sizes, as text: its entry point, workgroup, constants and the lengths of its bindings. What was
-/// measured and checked of it is kept under this text.
+/// A kernel at its sizes, as text: its entry point, workgroup, constants and the lengths of its
+/// bindings. What was measured and checked of it is kept under this text.
 pub(crate) fn identity(op: &dyn Op) -> String {
     let launch = op.launch();
     let mut text = format!("{}/{}", op.name(), launch.workgroup_size);

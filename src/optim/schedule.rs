@@ -131,8 +131,8 @@ impl Schedule {
     }
 
     /// # Errors
-    /// The factor is not in [0, 1], `every` is zero, or the warm-up does not end before a schedule with an end, or
-    /// a power is negative.
+    /// The factor is not in [0, 1], `every` is zero, or the warm-up does not end before a schedule
+    /// with an end, or a power is negative.
     pub(crate) fn check(&self) -> Result<()> {
         match self.shape {
             Shape::Step { every: 0, .. } => Err(Error::value(

@@ -19,8 +19,8 @@ impl Trainer {
         Ok(report)
     }
 
-    /// The class of each sample of a split by the parameters as they are, in the order of the data set.
-    /// [`ConfusionMatrix::of`](super::ConfusionMatrix::of) makes a table of it.
+    /// The class of each sample of a split by the parameters as they are, in the order of the data
+    /// set. [`ConfusionMatrix::of`](super::ConfusionMatrix::of) makes a table of it.
     ///
     /// # Errors
     /// As [`Trainer::evaluate`].

@@ -22,7 +22,7 @@ pub(super) fn plan_that_fits(
 ///
 /// # Errors
 /// As [`Graph::fast`], if the plan has an error without columns too.
-pub(super) fn that_fit(adapter: &Adapter, graph: &Graph) -> Result<ConvStrategies> {
+pub(super) fn implicit_if_needed(adapter: &Adapter, graph: &Graph) -> Result<ConvStrategies> {
     let mut chosen = ConvStrategies::new();
     if plan_that_fits(adapter, graph, &chosen).is_some() {
         return Ok(chosen);

@@ -30,7 +30,7 @@ use crate::spot::{self, Checks};
 use budget::Budget;
 use candidates::{candidates, is_worthwhile};
 pub use choices::Choices;
-use fitting::{plan_that_fits, that_fit};
+use fitting::{implicit_if_needed, plan_that_fits};
 
 /// Convolution strategies within this factor of the fastest are measured again, since machine speed
 /// fluctuates.
@@ -98,7 +98,7 @@ pub async fn choose(
     if effort == Effort::Full {
         tuner.cache.forget_times();
     }
-    let base = that_fit(adapter, graph)?;
+    let base = implicit_if_needed(adapter, graph)?;
     let checksum = checksum(graph, &base)?;
     let known = tuner
         .cache

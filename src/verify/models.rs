@@ -99,7 +99,8 @@ fn training(
         .accumulate(false)
 }
 
-/// Non-square filters, strides, paddings and dilations, overlapping pools, layers without bias, dropout.
+/// Non-square filters, strides, paddings and dilations, overlapping pools, layers without bias,
+/// dropout.
 fn uneven(ties: Ties) -> Sequential {
     Sequential::new()
         .with(Conv2d::new(2, 5, (3, 2)).padding((1, 1)))

@@ -22,11 +22,13 @@ impl OpsReport {
     }
 }
 
-/// As [`fuzz`](super::fuzz()) and [`differentiate`](super::differentiate), of ops of your own: `draw` makes cases of
-/// each, of random sizes, and says which ops compute their gradients; it is asked for so many rounds.
+/// As [`fuzz`](super::fuzz()) and [`differentiate`](super::differentiate), of ops of your own:
+/// `draw` makes cases of each, of random sizes, and says which ops compute their gradients; it is
+/// asked for so many rounds.
 ///
 /// # Errors
-/// A device that is no adapter, is lost or reports a fault; a wrong result is no error but a report.
+/// A device that is no adapter, is lost or reports a fault; a wrong result is no error but a
+/// report.
 pub async fn ops(
     device: &Device,
     draw: impl Fn(&mut Random) -> Vec<Case>,

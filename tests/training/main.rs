@@ -10,4 +10,8 @@ mod golden;
 mod gradients;
 mod graphs;
 mod interrupted;
+mod names;
+mod prediction;
+mod resuming;
+mod texts;
 mod training;

@@ -2,7 +2,8 @@
 
 use crate::ops::{Epilogue, Product};
 
-/// The sizes of a product, how its factors are stored and what follows it. Files hold it: it must never change.
+/// The sizes of a product, how its factors are stored and what follows it. Files hold it: it must
+/// never change.
 pub(in crate::ops) fn text(product: &Product) -> String {
     let Product { batch, m, n, k, .. } = product;
     let mut text = format!("product of {batch} {m}×{k} by {k}×{n}");

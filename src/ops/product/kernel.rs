@@ -14,7 +14,8 @@ pub(in crate::ops) const TILE_PRELUDES: &[Prelude] = &[
     Prelude::ProductTile,
 ];
 
-/// A way to compute a [`Product`](crate::ops::Product): a file of `shaders/`, with two entry points.
+/// A way to compute a [`Product`](crate::ops::Product): a file of `shaders/`, with two entry
+/// points.
 pub struct GemmKernel {
     /// Its entry points: the product alone, and with row sums of A.
     pub(in crate::ops) entry_points: [&'static str; 2],

@@ -6,7 +6,8 @@ use crate::shape::{Window, WindowedPlanes};
 
 /// Tables by which padded planes are the matrix (C·KH·KW, OH·OW) of the unrolled windows of C
 /// planes: under cell f at position p lies the value `cells[f] + positions[p]`. Of the padded
-/// planes little is there but what windows see, so that they are at most four times as large as that matrix.
+/// planes little is there but what windows see, so that they are at most four times as large as
+/// that matrix.
 #[derive(Debug)]
 pub(in crate::ops) struct Windows {
     len: usize,
@@ -26,8 +27,8 @@ struct Piece {
     len: usize,
 }
 
-/// Rows or columns of a padded plane. Where no two windows see the same row, each has its own rows and the
-/// gaps are left out.
+/// Rows or columns of a padded plane. Where no two windows see the same row, each has its own rows
+/// and the gaps are left out.
 #[derive(Debug)]
 struct Axis {
     /// From one window to the next.
@@ -44,8 +45,9 @@ impl Axis {
         let [stride, dilation] = steps;
         let unit = greatest_common_divisor(stride, dilation);
         let [step, cell] = [stride / unit, dilation / unit];
-        // One window's cell k and another's cell k' see one row only if k − k' is a multiple of `step`, and
-        // the number of windows between them one of `cell`. Then `len` is below 2·output·kernel.
+        // One window's cell k and another's cell k' see one row only if k − k' is a multiple of
+        // `step`, and the number of windows between them one of `cell`. Then `len` is below
+        // 2·output·kernel.
         let share_rows = output > cell && kernel > step;
         let (step, cell, len) = match share_rows {
             true => (step, cell, (output - 1) * step + (kernel - 1) * cell + 1),

@@ -131,7 +131,8 @@ pub enum Floats {
 /// are exact.
 pub const SPACING: f32 = 1.0 / 64.0;
 
-/// The stream that cases of dilated windows are drawn from: no family's, whose streams are hashes of their names.
+/// The stream that cases of dilated windows are drawn from: no family's, whose streams are hashes
+/// of their names.
 const DILATED: u64 = 1;
 
 /// A portable source of sizes and inputs.
@@ -153,8 +154,8 @@ impl Random {
         }
     }
 
-    /// What `draw` draws, then the same with dilated windows; these come from a source of their own, so that
-    /// they change nothing that is drawn later.
+    /// What `draw` draws, then the same with dilated windows; these come from a source of their
+    /// own, so that they change nothing that is drawn later.
     pub(in crate::ops) fn with_dilated(&mut self, draw: fn(&mut Random) -> Vec<Case>) -> Vec<Case> {
         let mut cases = draw(self);
         let mut aside = Random {
