@@ -23,7 +23,7 @@ struct Tied {
 impl Module for Tied {
     fn forward<'g>(&self, input: Var<'g>) -> Result<Var<'g>> {
         let fan_in = input.shape().dims()[1];
-        let init = Init::HeNormal { fan_in };
+        let init = Init::he_normal(fan_in);
         let weight = Parameter::trained("weight", [self.directions, fan_in], init);
         input.layer(self.clone(), &[], &[weight])
     }

@@ -79,7 +79,7 @@ impl Graph {
                 values.push(Value {
                     name: bias.clone(),
                     shape: [value.shape.dims()[1]].into(),
-                    source: Source::Parameter(Init::Zeros),
+                    source: Source::Parameter(Init::ZEROS),
                 });
             }
             let output = ValueId(values.len());

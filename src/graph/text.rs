@@ -129,8 +129,8 @@ impl Graph {
                     let (shape, element) =
                         found.ok_or_else(|| wrong(number, &format!("a tensor `{input}`"), line))?;
                     let source = match element {
-                        Element::F32 => Source::Parameter(Init::Zeros),
-                        Element::U32 | Element::U8 => Source::State(element, Init::Zeros),
+                        Element::F32 => Source::Parameter(Init::ZEROS),
+                        Element::U32 | Element::U8 => Source::State(element, Init::ZEROS),
                     };
                     known.insert(input.to_owned(), ValueId(values.len()));
                     values.push(Value {

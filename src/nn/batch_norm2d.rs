@@ -76,11 +76,11 @@ impl Module for BatchNorm2d {
             });
         }
         let parameters = [
-            Parameter::trained("weight", [c], Init::Ones),
-            Parameter::trained("bias", [c], Init::Zeros),
-            Parameter::state("running_mean", [c], Element::F32, Init::Zeros),
-            Parameter::state("running_var", [c], Element::F32, Init::Ones),
-            Parameter::state("num_batches_tracked", [1], Element::U32, Init::Zeros),
+            Parameter::trained("weight", [c], Init::ONES),
+            Parameter::trained("bias", [c], Init::ZEROS),
+            Parameter::state("running_mean", [c], Element::F32, Init::ZEROS),
+            Parameter::state("running_var", [c], Element::F32, Init::ONES),
+            Parameter::state("num_batches_tracked", [1], Element::U32, Init::ZEROS),
         ];
         input.layer(self.norm.clone(), &[], &parameters)
     }

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
+use super::Initializer;
 use crate::error::{Error, Result};
 use crate::graph::{Convolution, Module, Parameter, Var};
-use crate::plan::Init;
 use crate::shape::{Shape, Size2d, Window};
 
 /// `output[n, o] = Σ_c input[n, c] ⋆ weight[o, c] + bias[o]`, the cross-correlation that deep
@@ -23,6 +23,7 @@ pub struct Conv2d {
     out_channels: usize,
     window: Window,
     bias: bool,
+    init: Initializer,
 }
 
 impl Conv2d {
@@ -33,6 +34,7 @@ impl Conv2d {
             out_channels,
             window: Window::new(kernel),
             bias: true,
+            init: Initializer::default(),
         }
     }
 
@@ -62,6 +64,13 @@ impl Conv2d {
     #[must_use]
     pub fn bias(mut self, bias: bool) -> Self {
         self.bias = bias;
+        self
+    }
+
+    /// Sets the distribution of the initial weights.
+    #[must_use]
+    pub fn init(mut self, init: Initializer) -> Self {
+        self.init = init;
         self
     }
 }
@@ -104,14 +113,12 @@ impl Module for Conv2d {
         let Size2d { height, width } = self.window.kernel;
         let shape = Shape::from([self.out_channels, self.in_channels, height, width]);
         let fan_in = Shape::new(&shape.dims()[1..]).elements();
-        let mut parameters = vec![Parameter::trained(
-            "weight",
-            shape,
-            Init::HeNormal { fan_in },
-        )];
+        let fan_out = Shape::new([self.out_channels, height, width]).elements();
+        let init = self.init.weight(fan_in, fan_out);
+        let mut parameters = vec![Parameter::trained("weight", shape, init)];
         if self.bias {
             let shape = [self.out_channels];
-            parameters.push(Parameter::trained("bias", shape, Init::Zeros));
+            parameters.push(Parameter::trained("bias", shape, self.init.bias(fan_in)));
         }
         let convolution = Convolution {
             window: self.window,

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
+use super::Initializer;
 use crate::error::{Error, Result};
 use crate::graph::{self, Module, Parameter, Var};
-use crate::plan::Init;
 
 /// `output = input × weightᵀ + bias`. Input (N, I), weight (O, I), output (N, O).
 ///
@@ -15,6 +15,7 @@ pub struct Linear {
     in_features: Option<usize>,
     out_features: usize,
     bias: bool,
+    init: Initializer,
 }
 
 impl Linear {
@@ -24,6 +25,7 @@ impl Linear {
             in_features: None,
             out_features,
             bias: true,
+            init: Initializer::default(),
         }
     }
 
@@ -38,6 +40,13 @@ impl Linear {
     #[must_use]
     pub fn bias(mut self, bias: bool) -> Self {
         self.bias = bias;
+        self
+    }
+
+    /// Sets the distribution of the initial weights.
+    #[must_use]
+    pub fn init(mut self, init: Initializer) -> Self {
+        self.init = init;
         self
     }
 }
@@ -75,11 +84,11 @@ impl Module for Linear {
             }
         };
         let shape = [self.out_features, fan_in];
-        let init = Init::HeNormal { fan_in };
+        let init = self.init.weight(fan_in, self.out_features);
         let mut parameters = vec![Parameter::trained("weight", shape, init)];
         if self.bias {
             let shape = [self.out_features];
-            parameters.push(Parameter::trained("bias", shape, Init::Zeros));
+            parameters.push(Parameter::trained("bias", shape, self.init.bias(fan_in)));
         }
         input.layer(graph::Linear, &[], &parameters)
     }

@@ -1,6 +1,6 @@
 //! Initial parameters, the same on every machine.
 
-use rand::SeedableRng;
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
@@ -19,20 +19,18 @@ pub fn initial_parameters(plan: &Plan, seed: u64) -> Result<Vec<f32>> {
     let mut arena: Vec<f32> = memory::zeros("initial parameters", len)?;
     for (stream, (_, tensor)) in plan.parameters().enumerate() {
         let own = &mut arena[tensor.offset..][..tensor.words()];
-        let fan_in = match tensor.init {
-            Some(Init::HeNormal { fan_in }) => fan_in,
-            Some(Init::Ones) => {
-                own.fill(1.0);
-                continue;
-            }
-            Some(Init::Zeros) | None => continue,
-        };
-        let deviation = (2.0 / fan_in as f64).sqrt();
         let mut generator = ChaCha8Rng::seed_from_u64(seed);
         generator.set_stream(stream as u64);
-        for value in own {
-            let normal: f64 = StandardNormal.sample(&mut generator);
-            *value = (normal * deviation) as f32;
+        match tensor.init.unwrap_or(Init::ZEROS) {
+            Init::Constant(value) => own.fill(value),
+            Init::Normal { deviation } => own.fill_with(|| {
+                let normal: f64 = StandardNormal.sample(&mut generator);
+                (normal * deviation) as f32
+            }),
+            Init::Uniform { bound } => own.fill_with(|| {
+                let uniform: f64 = generator.random();
+                (bound * (2.0 * uniform - 1.0)) as f32
+            }),
         }
     }
     Ok(arena)
@@ -41,7 +39,9 @@ pub fn initial_parameters(plan: &Plan, seed: u64) -> Result<Vec<f32>> {
 /// The states whose initial values are not zero, and these values.
 pub(crate) fn initial_states(plan: &Plan) -> Vec<(TensorId, Vec<f32>)> {
     let states = plan.tensors_of(Role::State);
-    let ones = states.filter(|(_, tensor)| tensor.init == Some(Init::Ones));
-    ones.map(|(id, tensor)| (id, vec![1.0; tensor.words()]))
-        .collect()
+    let values = states.filter_map(|(id, tensor)| match tensor.init {
+        Some(Init::Constant(value)) if value != 0.0 => Some((id, vec![value; tensor.words()])),
+        _ => None,
+    });
+    values.collect()
 }

@@ -95,15 +95,34 @@ pub const STEPS_PER_RUN: usize = 256;
 /// The initial values of a parameter or state.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Init {
-    /// All zero.
-    Zeros,
-    /// All one.
-    Ones,
-    /// Normal, mean 0, standard deviation `√(2 / fan_in)` (He et al., 2015, arXiv:1502.01852).
-    HeNormal {
-        /// Inputs per output.
-        fan_in: usize,
+    /// All the same value.
+    Constant(f32),
+    /// Normal, with mean 0.
+    Normal {
+        /// The standard deviation.
+        deviation: f64,
     },
+    /// Uniform in [−bound, bound).
+    Uniform {
+        /// The bound.
+        bound: f64,
+    },
+}
+
+impl Init {
+    /// All zero.
+    pub const ZEROS: Init = Init::Constant(0.0);
+
+    /// All one.
+    pub const ONES: Init = Init::Constant(1.0);
+
+    /// Normal with standard deviation √(2/fan_in) (He et al., 2015, arXiv:1502.01852); `fan_in` is
+    /// the number of inputs of each output.
+    pub fn he_normal(fan_in: usize) -> Self {
+        Init::Normal {
+            deviation: (2.0 / fan_in as f64).sqrt(),
+        }
+    }
 }
 
 /// A named array of a plan.

@@ -6,6 +6,7 @@ mod common;
 mod cifar;
 mod data_files;
 mod data_sets;
+mod initial;
 mod inputs;
 #[cfg(feature = "pictures")]
 mod pictures;
