@@ -339,14 +339,16 @@ def philox(key, counter):
 def dropout(c, step, x):
     """PyTorch's formula, with our mask."""
     values = x("input")
-    fours = range(-(-len(values) // 4))
+    groups = len(values) // c["AREA"]
+    fours = range(-(-groups // 4))
     counters = [(four, c["STREAM"], step["number"], step["epoch"]) for four in fours]
     words = [word for counter in counters for word in philox(step["seed"], counter)]
-    kept = torch.tensor(words[: len(values)]) >= c["THRESHOLD"]
+    kept = torch.tensor(words[:groups]) >= c["THRESHOLD"]
+    kept = kept.repeat_interleave(c["AREA"])
     return [torch.where(kept, values / (1 - c["THRESHOLD"] / 2**32), 0)]
 
 
-OPS["dropout_4"] = dropout
+OPS["dropout_4"] = OPS["dropout_planes"] = dropout
 
 
 def labels_of(c, step, x):

@@ -1,4 +1,5 @@
-// Dropout, forward and backward: four elements per invocation, from one draw of four random words.
+// Dropout, forward and backward: four elements per invocation, from one draw of four random words;
+// or of whole planes, one element per invocation.
 //
 // Preludes: invocation, step, loads, philox.
 
@@ -6,6 +7,7 @@ override LEN: u32; // N·F
 override THRESHOLD: u32; // words below it drop an element
 override SCALE: f32; // 1 / (1 − p)
 override STREAM: u32; // the layer's random stream
+override AREA: u32 = 1; // consecutive elements that share a draw
 
 @group(0) @binding(0) var<storage, read> input: array<f32>; // (N, F), or the gradient of the output
 @group(0) @binding(1) var<storage, read_write> output: array<f32>; // (N, F), or the gradient of the input
@@ -51,4 +53,15 @@ fn dropout_4(
         return;
     }
     output_4[four] = pack(select(vec4<f32>(), unpack(input_4[four]) * SCALE, kept(four)));
+}
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn dropout_planes(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+) {
+    let index = invocation(id, workgroups);
+    let plane = index / AREA;
+    let are_kept = kept(plane / 4u);
+    drop_or_scale(index, are_kept[plane % 4u]);
 }

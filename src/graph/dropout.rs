@@ -14,12 +14,25 @@ use crate::shape::Shape;
 pub struct Dropout {
     /// In [0, 1).
     pub probability: f32,
+    /// Whether whole planes of (N, C, …) are dropped (Tompson et al., 2015), instead of elements.
+    pub planes: bool,
 }
 
 impl Dropout {
     pub(super) fn read(options: &Options<'_>) -> Option<Box<dyn Function>> {
         let probability = options.get("probability")?;
-        Some(Box::new(Dropout { probability }))
+        Some(Box::new(Dropout {
+            probability,
+            planes: false,
+        }))
+    }
+
+    pub(super) fn read_planes(options: &Options<'_>) -> Option<Box<dyn Function>> {
+        let probability = options.get("probability")?;
+        Some(Box::new(Dropout {
+            probability,
+            planes: true,
+        }))
     }
 
     /// The same op forward and backward: dropped elements have no gradient.
@@ -29,6 +42,10 @@ impl Dropout {
             rows: shape.dims()[0],
             len: Shape::new(&shape.dims()[1..]).elements(),
             probability: self.probability,
+            area: match self.planes {
+                true => Shape::new(&shape.dims()[2..]).elements(),
+                false => 1,
+            },
             stream: site.node().0 as u32,
         }
     }
@@ -36,7 +53,7 @@ impl Dropout {
 
 impl Function for Dropout {
     fn name(&self) -> &'static str {
-        "dropout"
+        if self.planes { "dropout2d" } else { "dropout" }
     }
 
     fn options(&self) -> String {
@@ -51,6 +68,13 @@ impl Function for Dropout {
         if !(0.0..1.0).contains(&self.probability) {
             let what = format!("{at}: probability");
             return Err(Error::value(what, "0 to below 1", self.probability));
+        }
+        if self.planes && inputs[0].dims().len() < 3 {
+            return Err(Error::Shape {
+                at: at.to_owned(),
+                expected: "(N, C, H, W)".to_owned(),
+                got: inputs[0].to_string(),
+            });
         }
         Ok(inputs[0].clone())
     }

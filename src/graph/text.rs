@@ -28,6 +28,7 @@ const FUNCTIONS: &[(&str, Read)] = &[
     ("batch_norm", BatchNorm::read),
     ("convolution", Convolution::read),
     ("dropout", Dropout::read),
+    ("dropout2d", Dropout::read_planes),
     ("flatten", |_| Some(Box::new(Flatten))),
     ("global_avg_pool", |_| Some(Box::new(GlobalAvgPool))),
     ("gelu", Activation::read_gelu),

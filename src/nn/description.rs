@@ -4,8 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::{
-    Conv2d, Flatten, GELU, LeakyReLU, Linear, MaxPool2d, ReLU, Sequential, SiLU, Sigmoid, Tanh,
-    Ties,
+    Conv2d, Dropout, Dropout2d, Flatten, GELU, LeakyReLU, Linear, MaxPool2d, ReLU, Sequential,
+    SiLU, Sigmoid, Tanh, Ties,
 };
 use crate::error::{Error, Result};
 use crate::shape::Size2d;
@@ -86,6 +86,8 @@ fn add(model: Sequential, line: &str) -> Option<Sequential> {
             }
             Some(model.with(layer))
         }
+        "Dropout" => Some(model.with(Dropout::new(first.parse().ok()?))),
+        "Dropout2d" => Some(model.with(Dropout2d::new(first.parse().ok()?))),
         "GELU" if first == "tanh" => Some(model.with(GELU::tanh())),
         "LeakyReLU" => Some(model.with(LeakyReLU::new(first.parse().ok()?))),
         "MaxPool2d" => {

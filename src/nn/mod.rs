@@ -20,7 +20,7 @@ mod sequential;
 pub use activation::{GELU, LeakyReLU, SiLU, Sigmoid, Tanh};
 pub use batch_norm2d::BatchNorm2d;
 pub use conv2d::Conv2d;
-pub use dropout::Dropout;
+pub use dropout::{Dropout, Dropout2d};
 pub use flatten::Flatten;
 pub use global_avg_pool2d::GlobalAvgPool2d;
 pub use initializer::Initializer;

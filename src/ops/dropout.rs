@@ -23,9 +23,9 @@ pub(super) const SHADER: Shader = Shader::new(
 /// `output = input / (1 − probability)` where an element is kept, else 0. In the same step, the
 /// same op computes the input's gradient from the output's.
 ///
-/// Element i is dropped if word i mod 4 of Philox4x32-10 with the run's seed as key and the counter
-/// (i / 4, stream, step number, epoch) is below `probability`·2³²: no mask is stored, and every
-/// adapter and the reference draw the same.
+/// Group i of `area` consecutive elements is dropped if word i mod 4 of Philox4x32-10 with the run's
+/// seed as key and the counter (i / 4, stream, step number, epoch) is below `probability`·2³²: no
+/// mask is stored, and every adapter and the reference draw the same.
 #[derive(Debug, Clone)]
 pub struct Dropout {
     /// N.
@@ -34,6 +34,8 @@ pub struct Dropout {
     pub len: usize,
     /// The probability that an element is dropped, in [0, 1).
     pub probability: f32,
+    /// Consecutive elements that are dropped together: 1, or a plane's; divides `len`.
+    pub area: usize,
     /// A number unique to the layer, so that no two layers draw the same.
     pub stream: u32,
 }
@@ -57,7 +59,13 @@ impl Dropout {
         1.0 - f64::from(self.probability)
     }
 
-    /// Whether each of four elements is kept.
+    /// Whether an element is kept.
+    fn keeps(&self, step: &Step, index: usize) -> bool {
+        let group = index / self.area;
+        self.kept(step, group / 4)[group % 4]
+    }
+
+    /// Whether each of four groups is kept.
     fn kept(&self, step: &Step, four: usize) -> [bool; 4] {
         let counter = [four as u32, self.stream, step.number, step.epoch];
         philox(step.seed, counter).map(|word| word >= self.threshold())
@@ -66,9 +74,10 @@ impl Dropout {
 
 impl Op for Dropout {
     fn name(&self) -> &'static str {
-        match self.elements().is_multiple_of(4) {
-            true => "dropout_4",
-            false => "dropout",
+        match self.area {
+            1 if self.elements().is_multiple_of(4) => "dropout_4",
+            1 => "dropout",
+            _ => "dropout_planes",
         }
     }
 
@@ -80,12 +89,17 @@ impl Op for Dropout {
     }
 
     fn launch(&self) -> Launch {
-        Launch::new(SHADER, self.elements().div_ceil(4))
+        let invocations = match self.area {
+            1 => self.elements().div_ceil(4),
+            _ => self.elements(),
+        };
+        Launch::new(SHADER, invocations)
             .constants([
                 ("LEN", self.elements() as f64),
                 ("THRESHOLD", f64::from(self.threshold())),
                 ("SCALE", 1.0 / self.kept_share()),
                 ("STREAM", f64::from(self.stream)),
+                ("AREA", self.area as f64),
             ])
             .longest_loop(nested_loops(&[ROUNDS]))
     }
@@ -96,13 +110,14 @@ impl Op for Dropout {
 
     fn reference(&self, args: &mut Args<'_>) {
         let (step, share) = (args.step, self.kept_share());
-        let input = args.input(0).par_chunks(4);
-        let fours = args.output().par_chunks_mut(4).zip(input).enumerate();
-        let fours = fours.with_min_len(min_task_len(4 * ELEMENT));
-        fours.for_each(|(four, (output, input))| {
-            let kept = self.kept(step, four);
-            for ((output, &value), kept) in output.iter_mut().zip(input).zip(kept) {
-                *output = match kept {
+        let four = 4 * self.area;
+        let input = args.input(0).par_chunks(four);
+        let fours = args.output().par_chunks_mut(four).zip(input).enumerate();
+        let fours = fours.with_min_len(min_task_len(four * ELEMENT));
+        fours.for_each(|(number, (output, input))| {
+            let kept = self.kept(step, number);
+            for (at, (output, &value)) in output.iter_mut().zip(input).enumerate() {
+                *output = match kept[at / self.area] {
                     true => (f64::from(value) / share) as f32,
                     false => 0.0,
                 };
@@ -111,7 +126,7 @@ impl Op for Dropout {
     }
 
     fn element(&self, args: &Elements<'_>, _: usize, index: usize) -> Element {
-        if !self.kept(args.step, index / 4)[index % 4] {
+        if !self.keeps(args.step, index) {
             return Element::Word(0);
         }
         let mut product = Sum::default();
@@ -129,13 +144,23 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
         rows: random.size(6),
         len: random.size(90),
         probability: [0.0, 0.1, 0.5, 0.9][random.below(4)],
+        area: 1,
         stream: random.below(5) as u32,
     };
     let [epoch, number, low, high] = [(); 4].map(|()| random.word());
     let step = Step::new(0, 1, 0, 0.0625).at(epoch, number);
     let step = step.seed(u64::from(high) << 32 | u64::from(low));
-    let case = Case::of_floats(op.clone(), random).in_step(step);
-    vec![case.with_gradient(0, op, &[Read::OutputGradient])]
+    let area = random.size(9);
+    let planes = Dropout {
+        len: area * random.size(10),
+        area,
+        ..op
+    };
+    let mut case = |op: Dropout| {
+        let case = Case::of_floats(op.clone(), random).in_step(step);
+        case.with_gradient(0, op, &[Read::OutputGradient])
+    };
+    vec![case(op), case(planes)]
 }
 
 #[cfg(test)]
@@ -146,6 +171,7 @@ mod tests {
 
     fn op(probability: f32, stream: u32) -> Dropout {
         Dropout {
+            area: 1,
             rows: 4,
             len: LEN / 4,
             probability,

@@ -328,6 +328,14 @@ fn arrays() -> Vec<Box<dyn Op>> {
             rows: ROWS,
             len: 2003,
             probability: 0.25,
+            area: 1,
+            stream: 1,
+        }),
+        Box::new(Dropout {
+            rows: ROWS,
+            len: 2003,
+            probability: 0.25,
+            area: 2003,
             stream: 1,
         }),
         Box::new(ActivationForward {

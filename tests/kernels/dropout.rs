@@ -2,12 +2,14 @@
 
 use rand::RngExt;
 use wgrad::executor::Executor;
+use wgrad::nn::{Dropout2d, Flatten, Linear, Sequential, Training};
 use wgrad::ops::{
     Args, Binding, Bindings, Content, Cost, Dropout, Element, Elements, ErrorBound, Launch, Op,
     Prelude, Shader, Step,
 };
 use wgrad::plan::{self, Builder, Phase, Role};
 use wgrad::verify::lockstep;
+use wgrad::{Device, Loss, Session, Sgd};
 
 use super::{any_step, check, check_random, common, reports};
 
@@ -101,6 +103,7 @@ fn dropout_of_any_size() {
             check_random(
                 &device,
                 Dropout {
+                    area: 1,
                     rows,
                     len,
                     probability,
@@ -119,6 +122,7 @@ fn dropout_of_nan_and_infinity() {
     for len in [64, 63] {
         for probability in [0.0, 0.5] {
             let op = Dropout {
+                area: 1,
                 rows: 1,
                 len,
                 probability,
@@ -149,6 +153,7 @@ fn masks_match_the_reference_in_many_steps() {
         };
         let (input, output) = (tensor("input"), tensor("output"));
         let op = Dropout {
+            area: 1,
             rows,
             len,
             probability,
@@ -175,4 +180,45 @@ fn masks_match_the_reference_in_many_steps() {
             }
         }
     });
+}
+
+#[test]
+fn dropout_of_planes_of_any_size() {
+    let Some(device) = common::gpu() else { return };
+    for (rows, len, area) in [(1, 3, 3), (3, 30, 5), (2, 10_007, 10_007), (5, 65_536, 4)] {
+        let op = Dropout {
+            rows,
+            len,
+            probability: 0.4,
+            area,
+            stream: 1,
+        };
+        check_random(&device, op);
+    }
+}
+
+/// In training a plane is zero or scaled as a whole; in inference nothing changes.
+#[test]
+fn whole_planes_are_dropped() {
+    let Some(gpu) = common::gpu() else { return };
+    let model = Sequential::new()
+        .with(Dropout2d::new(0.5))
+        .with(Flatten)
+        .with(Linear::new(2));
+    let training = Training::new([8, 3, 3], Loss::CrossEntropy, Sgd::new(0.1)).batch_size(4);
+    for device in [gpu, Device::cpu()] {
+        wgrad::block_on(async {
+            let mut session = Session::new(&device, &model, &training, 7).await.unwrap();
+            session.set_batch(&[1.5; 288], &[0; 4]).unwrap();
+            session.forward().unwrap();
+            let found = session.read("0.output").await.unwrap();
+            let planes = found.chunks(9);
+            let dropped = planes.filter(|plane| **plane == [0.0; 9]).count();
+            let kept = found.chunks(9).filter(|plane| **plane == [3.0; 9]).count();
+            assert_eq!(dropped + kept, 32, "{device}: {found:?}");
+            assert!((8..=24).contains(&dropped), "{device}: {dropped}");
+            session.infer().unwrap();
+            assert_eq!(session.read("0.output").await.unwrap(), [1.5; 288]);
+        });
+    }
 }

@@ -9,6 +9,15 @@ use wgrad::ops::{
 type Planted = (&'static str, Box<dyn Op>, &'static str, &'static str);
 
 pub fn mutants() -> Vec<Planted> {
+    let dropout_planes = || {
+        Box::new(Dropout {
+            rows: 3,
+            len: 70,
+            probability: 0.3,
+            area: 7,
+            stream: 3,
+        })
+    };
     let activation = |function| Box::new(ActivationForward { function, len: 70 });
     let slope = |function| Box::new(ActivationBackward { function, len: 70 });
     let add = |len, relu| Box::new(Add { len, relu });
@@ -17,6 +26,7 @@ pub fn mutants() -> Vec<Planted> {
     let pool_backward = || Box::new(AvgPoolBackward { planes, area: 7 });
     let dropout = |len| {
         Box::new(Dropout {
+            area: 1,
             rows: 70,
             len,
             probability: 0.3,
@@ -242,6 +252,18 @@ pub fn mutants() -> Vec<Planted> {
             add(72, false),
             "LEN / 4u",
             "LEN / 4u - 1u",
+        ),
+        (
+            "planes drawn in another order",
+            dropout_planes(),
+            "are_kept[plane % 4u]",
+            "are_kept[3u - plane % 4u]",
+        ),
+        (
+            "elements of a plane drawn apart",
+            dropout_planes(),
+            "let plane = index / AREA;",
+            "let plane = index;",
         ),
         (
             "slope above zero",

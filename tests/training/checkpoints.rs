@@ -8,8 +8,8 @@ use crate::common;
 use proptest::prelude::*;
 use wgrad::executor::Executor;
 use wgrad::nn::{
-    Conv2d, Flatten, GELU, LeakyReLU, Linear, MaxPool2d, ReLU, Sequential, SiLU, Sigmoid, Tanh,
-    Ties,
+    Conv2d, Dropout, Dropout2d, Flatten, GELU, LeakyReLU, Linear, MaxPool2d, ReLU, Sequential,
+    SiLU, Sigmoid, Tanh, Ties,
 };
 use wgrad::plan::Port;
 use wgrad::{Checkpoint, Config, Device, Error, Loss, Sgd, Trainer};
@@ -333,6 +333,8 @@ proptest! {
             .with(linear.bias(flag))
             .with(LeakyReLU::new(o as f32 / 64.0))
             .with(Sigmoid)
+            .with(Dropout::new(o as f32 / 128.0))
+            .with(Dropout2d::new(0.5))
             .with(Tanh)
             .with(SiLU)
             .with(if flag { GELU::new() } else { GELU::tanh() });

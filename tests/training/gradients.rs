@@ -11,8 +11,8 @@
 
 use crate::common;
 use wgrad::nn::{
-    BatchNorm2d, Conv2d, Dropout, Flatten, GELU, GlobalAvgPool2d, LeakyReLU, Linear, MaxPool2d,
-    ReLU, Residual, Sequential, SiLU, Sigmoid, Tanh, Ties, Training,
+    BatchNorm2d, Conv2d, Dropout, Dropout2d, Flatten, GELU, GlobalAvgPool2d, LeakyReLU, Linear,
+    MaxPool2d, ReLU, Residual, Sequential, SiLU, Sigmoid, Tanh, Ties, Training,
 };
 use wgrad::{Loss, Reduction, Session, Sgd};
 
@@ -68,6 +68,10 @@ fn curved_networks() -> Vec<(&'static str, Sequential)> {
             around(norm().with(ReLU).with(GlobalAvgPool2d)),
         ),
         ("dropout", around(norm().with(Dropout::new(0.3)))),
+        (
+            "dropout of planes",
+            around(norm().with(Dropout2d::new(0.3))),
+        ),
         (
             "leaky ReLU",
             around(Sequential::new().with(LeakyReLU::new(0.2))),

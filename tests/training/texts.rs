@@ -141,6 +141,7 @@ fn activations_have_a_text_form() {
         "gelu(images)",
         "gelu(images) approximation tanh",
         "leaky_relu(images) slope 0.2",
+        "dropout(images) probability 0.5",
     ];
     for function in none.into_iter().chain(options) {
         read(function).unwrap();
