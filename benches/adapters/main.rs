@@ -39,7 +39,7 @@ struct Args {
     #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = [32, 64, 256, 1024],
         value_parser = clap::value_parser!(u32).range(1..))]
     batch: Vec<u32>,
-    /// Networks so many times as wide: the channels of their convolutions and their hidden layer
+    /// Width factors of the networks: of their convolutions' channels and their hidden layer
     #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = [1],
         value_parser = clap::value_parser!(u16).range(1..=64))]
     width: Vec<u16>,

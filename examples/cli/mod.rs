@@ -20,40 +20,40 @@ pub use signals::keep_ignoring_hang_ups;
 #[derive(Debug, Parser)]
 #[command(version, allow_negative_numbers = true)]
 pub struct Args {
-    /// Where to compute: the best adapter or else the CPU reference, an adapter, the CPU reference
+    /// The device: the best adapter or else the CPU reference, an adapter, the CPU reference
     #[arg(long, value_enum, default_value_t = Where::Auto)]
     pub device: Where,
     /// Part of an adapter's name or backend, or its number in the list of all; implies --device gpu
     #[arg(long, value_name = "NAME")]
     pub adapter: Option<String>,
-    /// What is minimised
+    /// The loss to minimise
     #[arg(long, value_enum, default_value_t = LossName::Mse)]
     pub loss: LossName,
-    /// How MSE is averaged: over batch and classes, or summed over classes and averaged over the
-    /// batch, which is the tutorial's update [default: batch-mean]
+    /// The reduction of MSE: the mean over batch and classes, or the sum over classes and the mean
+    /// over the batch, the tutorial's update [default: batch-mean]
     #[arg(long, value_enum)]
     pub reduction: Option<ReductionName>,
-    /// Learning rate of SGD; beside --resume the checkpoint's unless this is given
+    /// Learning rate of SGD; with --resume the checkpoint's, unless given
     #[arg(long, default_value_t = 0.01, value_parser = rate)]
     pub lr: f32,
-    /// Images in a batch
+    /// Images per batch
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = at_least_one)]
     pub batch_size: usize,
     /// Passes over the training set
     #[arg(long, value_name = "N", default_value_t = 15, value_parser = whole)]
     pub epochs: u64,
-    /// Draws the initial weights and the order of the images
+    /// Seed of the initial weights and the order of the images
     #[arg(long, default_value_t = 1, value_parser = whole)]
     pub seed: u64,
     /// Train on the first N images only
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub train_images: Option<usize>,
-    /// Fused ops, or the readable im2col, GEMM, col2im, one op each; beside --resume the
-    /// checkpoint's unless this is given
+    /// Fused ops, or the readable im2col, GEMM, col2im, one op each; with --resume the
+    /// checkpoint's, unless given
     #[arg(long, value_enum, default_value_t = PlanName::Fused)]
     pub plan: PlanName,
-    /// How long to look for the fastest kernels: not at all, two seconds, until all are measured;
-    /// beside --resume the checkpoint's kernels unless this is given
+    /// How long to search for the fastest kernels: not at all, two seconds, until all are measured;
+    /// with --resume the checkpoint's kernels, unless given
     #[arg(long, value_enum, default_value_t = EffortName::Quick)]
     pub tune: EffortName,
     /// Run kernels without checking each at its size before it first runs at that size
@@ -65,28 +65,27 @@ pub struct Args {
     /// Folder of the four IDX files, plain or gzipped
     #[arg(long, value_name = "DIR", default_value = bundled_data())]
     pub data: PathBuf,
-    /// What the names of the data files begin with, where the folder has several sets:
-    /// emnist-letters
+    /// Prefix of the data files' names, if the folder has several sets: emnist-letters
     #[arg(long, value_name = "NAME")]
     pub data_prefix: Option<String>,
-    /// Rows and columns of each image are stored the other way round, as EMNIST's are
+    /// Images are stored transposed, as EMNIST's are
     #[arg(long)]
     pub transposed: bool,
-    /// Write one JSON object a line for each epoch
+    /// Write one JSON object per epoch, each on a line
     #[arg(long, value_name = "FILE")]
     pub metrics: Option<PathBuf>,
-    /// Keep a checkpoint in DIR: after each epoch, when Ctrl-C is pressed or SIGTERM or SIGHUP
-    /// comes, and every now and then
+    /// Keep a checkpoint in DIR: written after each epoch, on Ctrl-C, SIGTERM or SIGHUP, and every
+    /// --checkpoint-seconds
     #[arg(long, value_name = "DIR")]
     pub checkpoint: Option<PathBuf>,
-    /// How often, within an epoch
+    /// Seconds between checkpoints within an epoch
     #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = seconds,
         requires = "checkpoint")]
     pub checkpoint_seconds: f64,
     /// Continue from the checkpoint in DIR, if there is one
     #[arg(long)]
     pub resume: bool,
-    /// After a driver's reset, continue from the checkpoint on a new device
+    /// After a driver reset, continue from the checkpoint on a new device
     #[arg(long, requires = "checkpoint")]
     pub recover: bool,
     /// Begin with the weights of a safetensors file: a checkpoint, or PyTorch's state_dict

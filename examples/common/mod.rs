@@ -17,10 +17,13 @@ const STDOUT: &str = "standard output";
 /// shells report it for most tools.
 const BROKEN_PIPE: u8 = 141;
 
-/// Runs an example: exit status 0, or 1 with the error on one line.
+/// Runs an example that takes no arguments: exit status 0, or 1 with the error on one line.
 pub fn run(example: impl Future<Output = Result<()>>) -> ExitCode {
     quiet_drivers();
-    exit(wgrad::block_on(example))
+    exit(match std::env::args().nth(1) {
+        Some(argument) => Err(Error::value("arguments", "none", argument)),
+        None => wgrad::block_on(example),
+    })
 }
 
 /// Mesa's drivers look for a desktop session, and print warnings if this variable is missing. Call

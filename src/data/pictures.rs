@@ -173,7 +173,10 @@ pub fn load_pictures(
                 Some(_) => "pictures that can be read".to_owned(),
                 None => format!("pictures of {}×{}, the first one's size", size[0], size[1]),
             },
-            got: format!("{} others: {}", broken.len(), broken.join("; ")),
+            got: match &broken[..] {
+                [only] => format!("another: {only}"),
+                all => format!("{} others: {}", all.len(), all.join("; ")),
+            },
         });
     }
     let sample = [options.channels(), size[0], size[1]];

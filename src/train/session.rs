@@ -158,7 +158,7 @@ impl Session {
     /// # Errors
     /// As [`Session::forward`].
     pub fn infer(&mut self) -> Result<()> {
-        check_order(self.progress != Progress::NoBatch, "infer", "set_batch")?;
+        self.check_order(self.progress != Progress::NoBatch, "infer", "set_batch")?;
         self.run(Phase::Infer)?;
         self.progress = Progress::Inferred;
         Ok(())
@@ -169,7 +169,7 @@ impl Session {
     /// # Errors
     /// A call that must come first is missing; or the device was lost or reported a fault.
     pub fn forward(&mut self) -> Result<()> {
-        check_order(self.progress != Progress::NoBatch, "forward", "set_batch")?;
+        self.check_order(self.progress != Progress::NoBatch, "forward", "set_batch")?;
         self.run(Phase::Forward)?;
         self.progress = Progress::Forward;
         Ok(())
@@ -192,7 +192,7 @@ impl Session {
     /// As [`Session::forward`].
     pub async fn metrics(&mut self) -> Result<StepMetrics> {
         let has_logits = !matches!(self.progress, Progress::NoBatch | Progress::Batch);
-        check_order(has_logits, "loss", "forward` or `infer")?;
+        self.check_order(has_logits, "loss", "forward` or `infer")?;
         let pending = self.executor.begin(&[Phase::Loss], &[self.step]).await?;
         if self.progress == Progress::Forward {
             self.progress = Progress::Loss;
@@ -206,7 +206,7 @@ impl Session {
     /// # Errors
     /// As [`Session::forward`].
     pub fn backward(&mut self) -> Result<()> {
-        check_order(
+        self.check_order(
             self.progress == Progress::Loss,
             "backward",
             "forward` and `loss",
@@ -221,7 +221,7 @@ impl Session {
     /// # Errors
     /// As [`Session::forward`].
     pub fn step(&mut self) -> Result<()> {
-        check_order(self.has_gradients, "step", "backward")?;
+        self.check_order(self.has_gradients, "step", "backward")?;
         self.run(Phase::Update)?;
         self.updates += 1;
         self.step = self
@@ -257,20 +257,21 @@ impl Session {
         self.executor.write(tensor, values)
     }
 
+    /// # Errors
+    /// The device was lost or reported a fault; or `call` comes before `first`.
+    fn check_order(&self, is_met: bool, call: &str, first: &str) -> Result<()> {
+        self.executor.check()?;
+        match is_met {
+            true => Ok(()),
+            false => Err(Error::value(
+                format!("session's `{call}`"),
+                format!("`{first}` of this batch before"),
+                "none",
+            )),
+        }
+    }
+
     fn run(&mut self, phase: Phase) -> Result<()> {
         self.executor.run(&[phase], &[self.step]).map(drop)
-    }
-}
-
-/// # Errors
-/// `call` comes too early.
-fn check_order(is_met: bool, call: &str, first: &str) -> Result<()> {
-    match is_met {
-        true => Ok(()),
-        false => Err(Error::value(
-            format!("session's `{call}`"),
-            format!("`{first}` of this batch before"),
-            "none",
-        )),
     }
 }

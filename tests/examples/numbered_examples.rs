@@ -92,3 +92,17 @@ fn readme_lists_them_in_order() {
     });
     assert_eq!(listed.collect::<Vec<_>>(), numbered);
 }
+
+#[test]
+fn arguments_are_refused() {
+    for (name, ..) in EXAMPLES {
+        let mut command = Command::new(common::program(name));
+        let output = command.arg("--fast").output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{name}");
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(
+            error, "error: arguments: expected none, got --fast\n",
+            "{name}"
+        );
+    }
+}

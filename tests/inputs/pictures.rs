@@ -199,7 +199,7 @@ fn folders_that_are_no_data_set_are_refused() {
     let options = options.test_fraction(0.0, 0);
     assert_eq!(
         error(&folder, &options),
-        "FOLDER: expected pictures of 2×3, the first one's size, got 1 others: FOLDER/empty/1.png: 4×5"
+        "FOLDER: expected pictures of 2×3, the first one's size, got another: FOLDER/empty/1.png: 4×5"
     );
     assert_eq!(
         error(&folder, &options.clone().size([0, 3])),
