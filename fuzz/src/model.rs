@@ -13,7 +13,9 @@ fuzz_target!(|text: &str| {
             let again: Sequential = printed.parse().expect("what is printed parses");
             assert_eq!(again.to_string(), printed);
             // The plan is only a description: nothing of its size is allocated.
-            let training = Training::new([1, 28, 28], Loss::CrossEntropy, Sgd::new(0.1)).batch_size(2).accumulate(false);
+            let training = Training::new([1, 28, 28], Loss::CrossEntropy, Sgd::new(0.1))
+                .batch_size(2)
+                .accumulate(false);
             let plan = Graph::training(&model, &training).and_then(|graph| graph.readable());
             if let Err(error) = plan {
                 assert!(!error.to_string().contains('\n'), "{error}");

@@ -32,19 +32,18 @@ pub enum Initializer {
 impl Initializer {
     /// The initial weights.
     pub(super) fn weight(self, fan_in: usize, fan_out: usize) -> Init {
-        let (fan_in, fans) = (fan_in as f64, (fan_in + fan_out) as f64);
-        let normal = |variance: f64| Init::Normal {
-            deviation: variance.sqrt(),
-        };
+        let (inputs, fans) = (fan_in as f64, (fan_in + fan_out) as f64);
         let uniform = |square: f64| Init::Uniform {
             bound: square.sqrt(),
         };
         match self {
-            Initializer::HeNormal => normal(2.0 / fan_in),
-            Initializer::XavierNormal => normal(2.0 / fans),
-            Initializer::HeUniform => uniform(6.0 / fan_in),
+            Initializer::HeNormal => Init::he_normal(fan_in),
+            Initializer::XavierNormal => Init::Normal {
+                deviation: (2.0 / fans).sqrt(),
+            },
+            Initializer::HeUniform => uniform(6.0 / inputs),
             Initializer::XavierUniform => uniform(6.0 / fans),
-            Initializer::PyTorch => uniform(1.0 / fan_in),
+            Initializer::PyTorch => uniform(1.0 / inputs),
             Initializer::Constant(value) => Init::Constant(value),
         }
     }

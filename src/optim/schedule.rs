@@ -47,48 +47,38 @@ impl Default for Schedule {
 }
 
 impl Schedule {
+    /// That shape, without a warm-up.
+    fn of(shape: Shape) -> Self {
+        Schedule { shape, warm_up: 0 }
+    }
+
     /// The same rate for all steps.
     pub fn constant() -> Self {
-        Schedule {
-            shape: Shape::Constant,
-            warm_up: 0,
-        }
+        Schedule::of(Shape::Constant)
     }
 
     /// Multiplies the rate by `factor` after every `every` steps: PyTorch's `StepLR`, counted in
     /// steps.
     pub fn step(every: u64, factor: f64) -> Self {
-        Schedule {
-            shape: Shape::Step { every, factor },
-            warm_up: 0,
-        }
+        Schedule::of(Shape::Step { every, factor })
     }
 
     /// Half a cosine from 1 to 0 at step `steps`, and 0 afterwards (Loshchilov and Hutter, 2017,
     /// arXiv:1608.03983).
     pub fn cosine(steps: u64) -> Self {
-        Schedule {
-            shape: Shape::Cosine { steps },
-            warm_up: 0,
-        }
+        Schedule::of(Shape::Cosine { steps })
     }
 
     /// `(1 − number/steps)^power`, and 0 from step `steps` on: PyTorch's `PolynomialLR`. Power 1 is
     /// linear.
     pub fn polynomial(steps: u64, power: f64) -> Self {
-        Schedule {
-            shape: Shape::Polynomial { steps, power },
-            warm_up: 0,
-        }
+        Schedule::of(Shape::Polynomial { steps, power })
     }
 
     /// Half a cosine from 1/25 to 1 over the first 0.3 of the `steps`, and one down to 1/250,000 in
     /// the last step: PyTorch's `OneCycleLR` (Smith and Topin, 2018, arXiv:1708.07120).
     pub fn one_cycle(steps: u64) -> Self {
-        Schedule {
-            shape: Shape::OneCycle { steps },
-            warm_up: 0,
-        }
+        Schedule::of(Shape::OneCycle { steps })
     }
 
     /// Adds a linear warm-up: the first `steps` steps rise to the full rate, from `1/steps` in the

@@ -7,7 +7,7 @@ use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential};
 use wgrad::tune::{Choices, Effort};
 use wgrad::{Checkpoint, Config, Device, Loss, Notices, Planning, Sgd, Trainer, block_on};
 
-fn model() -> Sequential {
+pub(super) fn model() -> Sequential {
     Sequential::new()
         .with(Conv2d::new(2, 4, 3))
         .with(ReLU)
@@ -25,7 +25,7 @@ fn config(planning: Planning) -> Config {
         .planning(planning)
 }
 
-async fn trainer(device: &Device, planning: Planning) -> wgrad::Result<Trainer> {
+pub(super) async fn trainer(device: &Device, planning: Planning) -> wgrad::Result<Trainer> {
     let data = common::random_data(160, 16);
     Trainer::new(device, &model(), &data, config(planning)).await
 }

@@ -2,38 +2,14 @@
 
 use std::ops::ControlFlow;
 
+use super::devices::{model, trainer};
 use crate::common;
 use wgrad::executor::Executor;
-use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Training};
+use wgrad::nn::Training;
 use wgrad::ops::Step;
 use wgrad::plan::{Phase, Port};
 use wgrad::tune::Effort;
-use wgrad::{
-    Config, Device, Error, Loss, Planning, Progress, Session, Sgd, Split, Trainer, block_on,
-};
-
-fn model() -> Sequential {
-    Sequential::new()
-        .with(Conv2d::new(2, 4, 3))
-        .with(ReLU)
-        .with(MaxPool2d::new(2))
-        .with(Flatten)
-        .with(Linear::new(16))
-        .with(ReLU)
-        .with(Linear::new(4).in_features(16))
-}
-
-fn config(planning: Planning) -> Config {
-    Config::new(Loss::CrossEntropy, Sgd::new(0.05))
-        .batch_size(16)
-        .seed(1)
-        .planning(planning)
-}
-
-async fn trainer(device: &Device, planning: Planning) -> wgrad::Result<Trainer> {
-    let data = common::random_data(160, 16);
-    Trainer::new(device, &model(), &data, config(planning)).await
-}
+use wgrad::{Device, Error, Loss, Planning, Progress, Session, Sgd, Split, block_on};
 
 fn is_lost<T>(call: &str, result: wgrad::Result<T>) {
     match result {

@@ -1,10 +1,11 @@
-//! Resuming with every optimizer.
+//! Resuming with every optimizer, and after the device was lost.
 
-use super::checkpoints::{bits, devices, scratch, train_some};
+use super::checkpoints::{bits, checksum, devices, scratch, train_some, trainer};
 use crate::common;
+use wgrad::executor::Executor;
 use wgrad::nn::{BatchNorm2d, Conv2d, Dropout, Flatten, Linear, ReLU, Sequential};
 use wgrad::tune::Effort;
-use wgrad::{Adam, Checkpoint, Config, Loss, Optimizer, Planning, Sgd, Trainer};
+use wgrad::{Adam, Checkpoint, Config, Error, Loss, Optimizer, Planning, Sgd, Trainer};
 
 /// Every optimizer has its own arrays in a checkpoint, and every state of a layer too.
 #[test]
@@ -49,4 +50,37 @@ fn every_optimizer_resumes_with_the_same_bits() {
             });
         }
     }
+}
+
+#[test]
+fn a_lost_device_is_an_error_and_a_new_one_continues_with_the_same_bits() {
+    let Some(device) = common::gpu() else { return };
+    wgrad::block_on(async {
+        let mut whole = trainer(&device).await;
+        whole.train_epoch(|_| {}).await.unwrap();
+        whole.train_epoch(|_| {}).await.unwrap();
+        let expected = bits(&mut whole).await;
+
+        let mut first = trainer(&device).await;
+        train_some(&mut first, 1).await;
+        let checkpoint = first.checkpoint().await.unwrap();
+        let Executor::Gpu(gpu) = first.executor() else {
+            panic!("the device is no adapter");
+        };
+        gpu.destroy_device();
+        let error = first.train_epoch(|_| {}).await.unwrap_err();
+        assert!(matches!(error, Error::DeviceLost(_)), "{error}");
+        assert!(error.to_string().starts_with("device lost: "), "{error}");
+        assert!(first.checkpoint().await.is_err());
+
+        let mut second = trainer(&device).await;
+        second.restore(&checkpoint).unwrap();
+        while second.epochs() < 2 {
+            second.train_epoch(|_| {}).await.unwrap();
+        }
+        let found = bits(&mut second).await;
+        let (expected_sum, found_sum) = (checksum(&expected), checksum(&found));
+        println!("{device}: {expected_sum:08x} in one go, {found_sum:08x} on a second device");
+        assert!(found == expected, "other bits on a new device");
+    });
 }
