@@ -123,6 +123,12 @@ impl Device {
         self.adapter.as_ref()
     }
 
+    /// The most bytes of one tensor: the adapter's limit, or 1 GiB for the CPU reference.
+    pub(crate) fn largest_tensor(&self) -> usize {
+        let most = self.adapter.as_ref().map(gpu::Adapter::largest_tensor);
+        most.map_or(1 << 30, |most| usize::try_from(most).unwrap_or(usize::MAX))
+    }
+
     /// Allocates the plan's memory and creates everything else needed to run it.
     ///
     /// On an adapter, loops that exceed its limit are split, and each kernel that it has not run at

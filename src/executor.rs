@@ -31,9 +31,6 @@ impl Pending {
     }
 }
 
-/// Bytes copied at a time: about a millisecond's worth.
-const PIECE: usize = 1 << 21;
-
 /// Yields once, so that other tasks of the thread can run.
 pub(crate) async fn others_first() {
     let mut is_first = true;
@@ -146,43 +143,17 @@ impl Executor {
         self.write_bytes(tensor, 0, bytemuck::cast_slice(words).to_vec())
     }
 
-    /// Overwrites a tensor with the concatenated bytes of `parts`, then zeros; in pieces, since
-    /// there may be many.
-    ///
-    /// # Errors
-    /// There are more bytes than the tensor holds, or the device was lost or reported a fault.
-    pub(crate) async fn load_bytes(&mut self, tensor: TensorId, parts: &[&[u8]]) -> Result<()> {
-        let plan = self.plan().clone();
-        let target = plan.tensor(tensor);
-        let holds = 4 * target.words();
-        let len: usize = parts.iter().map(|part| part.len()).sum();
-        if len > holds {
-            return Err(Error::Shape {
-                at: format!("writing {}", target.name),
-                expected: format!("at most {holds} bytes"),
-                got: format!("{len} bytes"),
-            });
-        }
-        let (mut at, mut piece) = (0, Vec::new());
-        for mut part in parts.iter().copied() {
-            while !part.is_empty() {
-                let (now, later) = part.split_at(part.len().min(PIECE - piece.len()));
-                piece.extend_from_slice(now);
-                part = later;
-                if piece.len() == PIECE {
-                    self.write_bytes(tensor, at, std::mem::take(&mut piece))?;
-                    at += PIECE;
-                    others_first().await;
-                }
-            }
-        }
-        piece.resize(holds - at, 0);
-        self.write_bytes(tensor, at, piece)
-    }
-
     /// Overwrites a tensor from its byte `at` on; the caller has checked that these are whole words
     /// within the tensor.
-    fn write_bytes(&mut self, tensor: TensorId, at: usize, bytes: Vec<u8>) -> Result<()> {
+    ///
+    /// # Errors
+    /// The device was lost or reported a fault.
+    pub(crate) fn write_bytes(
+        &mut self,
+        tensor: TensorId,
+        at: usize,
+        bytes: Vec<u8>,
+    ) -> Result<()> {
         match self {
             Executor::Gpu(executor) => executor.write_bytes(tensor, at, bytes)?,
             Executor::Cpu(executor) => {

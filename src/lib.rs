@@ -32,6 +32,7 @@ mod cache;
 pub mod cpu;
 pub mod data;
 mod device;
+mod element;
 mod error;
 pub mod executor;
 pub mod expand;
@@ -59,8 +60,8 @@ pub use notices::Notices;
 pub use optim::{Adam, Optimizer, Schedule, Sgd};
 pub use predict::Predictor;
 pub use train::{
-    Checkpoint, Config, ConfusionMatrix, EpochReport, FolderLock, Planning, Progress, Session,
-    Split, Trainer,
+    Checkpoint, Config, ConfusionMatrix, EpochReport, FolderLock, Planning, Progress, Residency,
+    Session, Split, Trainer,
 };
 
 /// Re-exported, since its types appear in this crate's interface.

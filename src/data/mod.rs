@@ -6,14 +6,17 @@ pub mod idx;
 mod mnist;
 #[cfg(feature = "pictures")]
 mod pictures;
+mod source;
 
 pub use cifar::{CifarLabels, load_cifar10, load_cifar100};
 pub use folder::{IdxOptions, load_idx};
 pub use mnist::{CLASSES, load_mnist};
 #[cfg(feature = "pictures")]
 pub use pictures::{PictureOptions, Pictures, load_pictures};
+pub use source::{Array, Data, Source, Target};
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::shape::Shape;
@@ -88,9 +91,9 @@ pub struct Dataset {
     /// Number of classes.
     pub classes: usize,
     /// The training set.
-    pub train: Samples,
+    pub train: Arc<Samples>,
     /// The test set.
-    pub test: Samples,
+    pub test: Arc<Samples>,
 }
 
 impl Dataset {
@@ -108,15 +111,14 @@ impl Dataset {
         let dataset = Dataset {
             sample: sample.into(),
             classes,
-            train,
-            test,
+            train: Arc::new(train),
+            test: Arc::new(test),
         };
         dataset.check()?;
         Ok(dataset)
     }
 
-    /// The checks of [`Dataset::new`]: the fields are public, and may have changed since.
-    pub(crate) fn check(&self) -> Result<()> {
+    fn check(&self) -> Result<()> {
         let Dataset {
             sample,
             classes,
@@ -154,8 +156,9 @@ impl Dataset {
             let expected = format!("1 to {}", self.train.len());
             return Err(Error::value("training images", expected, count));
         }
-        self.train.images.truncate(count * self.sample.elements());
-        self.train.labels.truncate(count);
+        let train = Arc::make_mut(&mut self.train);
+        train.images.truncate(count * self.sample.elements());
+        train.labels.truncate(count);
         Ok(self)
     }
 }

@@ -118,6 +118,12 @@ impl Adapter {
         required_limits(self, plan).is_ok()
     }
 
+    /// The most bytes of one tensor.
+    pub(crate) fn largest_tensor(&self) -> u64 {
+        let most = self.limits.max_storage_buffer_binding_size;
+        most.min(self.limits.max_buffer_size)
+    }
+
     /// Lowers its limits to at most `limits`.
     pub(crate) fn limit(&mut self, limits: wgpu::Limits) {
         self.limits = limits.or_worse_values_from(&self.limits);

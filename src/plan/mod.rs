@@ -17,6 +17,8 @@ pub(crate) use memory::share as share_memory;
 pub(crate) use ports::MetricTables;
 pub use ports::Port;
 
+pub use crate::element::Element;
+
 use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
@@ -66,27 +68,6 @@ pub enum Role {
     State,
     /// Read by the host during training.
     Metric,
-}
-
-/// The layout of a tensor's elements in 32-bit words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Element {
-    /// One f32 per word.
-    F32,
-    /// One u32 per word.
-    U32,
-    /// Four bytes per word, the first in the lowest bits.
-    U8,
-}
-
-impl Element {
-    /// The number of words for `elements` elements.
-    pub fn words(self, elements: usize) -> usize {
-        match self {
-            Element::F32 | Element::U32 => elements,
-            Element::U8 => elements.div_ceil(4),
-        }
-    }
 }
 
 /// Maximum steps per run of an executor, and the number of slots in the tables of metrics.

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use web_time::Instant;
 
+use super::feed::Feed;
 use crate::error::Result;
 use crate::executor::{Executor, Pending, others_first};
 use crate::ops::{Step, StepMetrics};
-use crate::plan::{Phase, STEPS_PER_RUN};
+use crate::plan::Phase;
 
 /// The target time of a submit: far below the seconds after which drivers time out, far above the
 /// cost of a submit.
@@ -47,7 +48,7 @@ impl Bursts {
         }
     }
 
-    /// Runs `phases` for every step, and calls `on_done` with the metrics of each burst. If that
+    /// Runs `phases` for every step, fed with samples by `feed`, and calls `on_done` with the metrics of each burst. If that
     /// breaks, no further burst is begun, and those in flight are awaited. After each burst the
     /// task yields, so that a timeout or another task can run on any device.
     ///
@@ -56,26 +57,29 @@ impl Bursts {
     /// position of training includes it, and later work is ordered after it.
     ///
     /// # Errors
-    /// As [`Executor::run`] and [`Pending::wait`].
+    /// As [`Feed::prepare`], [`Executor::run`] and [`Pending::wait`].
     pub async fn run(
         &mut self,
         executor: &mut Executor,
+        feed: &Feed,
         phases: &[Phase],
         mut steps: impl Iterator<Item = Step>,
         mut on_begun: impl FnMut(usize),
         mut on_done: impl FnMut(&[StepMetrics]) -> ControlFlow<()>,
     ) -> Result<()> {
+        let most = feed.most_steps();
         let mut stop = false;
         let mut in_flight: VecDeque<Pending> = VecDeque::new();
         let mut last_done = Instant::now();
         loop {
-            let next = if stop { 0 } else { self.len };
+            let next = if stop { 0 } else { self.len.min(most) };
             let mut burst: Vec<Step> = steps.by_ref().take(next).collect();
             for (slot, step) in burst.iter_mut().enumerate() {
                 step.slot = slot as u32;
             }
             let is_last = burst.is_empty();
             if !is_last {
+                feed.prepare(executor, &mut burst)?;
                 on_begun(burst.len());
                 let handover = Handover(&mut self.is_torn);
                 let pending = executor.begin(phases, &burst).await;
@@ -87,7 +91,7 @@ impl Bursts {
                     break;
                 };
                 let metrics = oldest.wait().await?;
-                self.adapt(metrics.len(), last_done.elapsed());
+                self.adapt(metrics.len(), most, last_done.elapsed());
                 last_done = Instant::now();
                 stop |= on_done(&metrics).is_break();
                 others_first().await;
@@ -99,9 +103,9 @@ impl Bursts {
     }
 
     /// Moves the burst length halfway to the one that would have taken [`TARGET`].
-    fn adapt(&mut self, steps: usize, took: Duration) {
+    fn adapt(&mut self, steps: usize, most: usize, took: Duration) {
         let ideal = steps as f64 * TARGET.as_secs_f64() / took.as_secs_f64().max(1e-6);
-        let ideal = ideal.min(STEPS_PER_RUN as f64) as usize;
-        self.len = (self.len + ideal).div_ceil(2).clamp(1, STEPS_PER_RUN);
+        let ideal = ideal.min(most as f64) as usize;
+        self.len = (self.len + ideal).div_ceil(2).clamp(1, most);
     }
 }

@@ -1,6 +1,6 @@
 //! Training options.
 
-use super::Planning;
+use super::{Planning, Residency};
 use crate::loss::Loss;
 use crate::optim::{Optimizer, Schedule};
 
@@ -30,6 +30,8 @@ pub struct Config {
     pub shuffle: bool,
     /// The plan to train with.
     pub planning: Planning,
+    /// Where the data set is kept.
+    pub residency: Residency,
 }
 
 impl Config {
@@ -43,6 +45,7 @@ impl Config {
             seed: 0,
             shuffle: true,
             planning: Planning::default(),
+            residency: Residency::default(),
         }
     }
 
@@ -67,6 +70,12 @@ impl Config {
     /// Enables or disables shuffling.
     pub fn shuffle(mut self, shuffle: bool) -> Self {
         self.shuffle = shuffle;
+        self
+    }
+
+    /// Sets where the data set is kept.
+    pub fn residency(mut self, residency: Residency) -> Self {
+        self.residency = residency;
         self
     }
 

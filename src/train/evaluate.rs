@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::trainer::{EpochReport, Progress, Split, Trainer};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ops::{Step, first_largest};
 use crate::plan::{Phase, Port};
 
@@ -26,32 +26,21 @@ impl Trainer {
     /// As [`Trainer::evaluate`].
     pub async fn classes(&mut self, split: Split) -> Result<Vec<usize>> {
         self.check_whole()?;
-        let (first, len) = self.range(split)?;
+        let (first, len) = self.feed.range(split)?;
         let logits = self.plan().port(Port::Logits)?;
         // The training samples may be shuffled; each epoch writes its own order.
-        self.write_order(false)?;
+        self.set_order(None)?;
         let mut classes = Vec::with_capacity(len);
         for at in (0..len).step_by(self.config.batch_size) {
             let rows = self.config.batch_size.min(len - at);
-            let step = Step::new((first + at) as u32, rows as u32, 0, 0.0);
+            let mut steps = [Step::new((first + at) as u32, rows as u32, 0, 0.0)];
+            self.feed.prepare(&mut self.executor, &mut steps)?;
             let phases = [Phase::Gather, Phase::Infer];
-            self.executor.begin(&phases, &[step]).await?;
+            self.executor.begin(&phases, &steps).await?;
             let logits = self.executor.read(logits).await?;
             let rows = logits.chunks(self.classes).take(rows);
             classes.extend(rows.map(|row| first_largest(row) as usize));
         }
         Ok(classes)
-    }
-
-    /// Where a split begins in the data set, and how many samples it has.
-    pub(super) fn range(&self, split: Split) -> Result<(usize, usize)> {
-        let (first, len) = match split {
-            Split::Train => (0, self.train_len),
-            Split::Test => (self.train_len, self.test_len),
-        };
-        match len {
-            0 => Err(Error::value("test set", "at least 1 sample", 0)),
-            _ => Ok((first, len)),
-        }
     }
 }

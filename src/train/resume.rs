@@ -124,7 +124,7 @@ impl Trainer {
             epoch: number(checkpoint, "epoch")?,
             step: number(checkpoint, "step")?,
         };
-        let steps = self.train_len.div_ceil(self.config.batch_size) as u64;
+        let steps = self.feed.train_len().div_ceil(self.config.batch_size) as u64;
         if position.step >= steps {
             return Err(Error::value(
                 "checkpoint's step",
@@ -323,7 +323,11 @@ impl Trainer {
             ("shuffle", config.shuffle.to_string()),
             (
                 "training_set",
-                format!("{} samples, CRC-32 {:08x}", self.train_len, self.train_sum),
+                format!(
+                    "{} samples, CRC-32 {:08x}",
+                    self.feed.train_len(),
+                    self.feed.checksum
+                ),
             ),
         ]
     }

@@ -2,24 +2,21 @@
 
 use std::ops::ControlFlow;
 
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
 use web_time::Instant;
 
 use super::Config;
 use super::bursts::Bursts;
+use super::feed::{Feed, window};
 use super::position::Position;
-use crate::data::Dataset;
+use crate::data::{Data, Target};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::executor::Executor;
 use crate::graph::{Graph, Module, Training};
-use crate::memory;
 use crate::notices::Notices;
 use crate::ops::{Step, StepMetrics};
 use crate::optim::check_rate;
-use crate::plan::{Phase, Plan, Port, TensorId};
+use crate::plan::{Phase, Plan};
 use crate::tune::Choices;
 
 /// A part of the data set.
@@ -73,10 +70,7 @@ pub struct Trainer {
     pub(super) config: Config,
     choices: Option<Choices>,
     notices: Notices,
-    order: TensorId,
-    pub(super) train_len: usize,
-    pub(super) train_sum: u32,
-    pub(super) test_len: usize,
+    pub(super) feed: Feed,
     pub(super) classes: usize,
     pub(super) position: Position,
     pub(super) learning_rate: f32,
@@ -85,8 +79,9 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// Lowers `model`, loads it and the whole data set onto the device, and initialises the
-    /// parameters.
+    /// Lowers `model`, loads it and the data set onto the device, and initialises the parameters.
+    /// `data` is a [`Dataset`](crate::data::Dataset), or [`Data`] of your own; it is kept only if it
+    /// is streamed ([`Residency`](super::Residency)).
     ///
     /// # Errors
     /// The model does not fit the data, the data set or the model does not fit the device, or an
@@ -94,48 +89,46 @@ impl Trainer {
     pub async fn new(
         device: &Device,
         model: &dyn Module,
-        data: &Dataset,
+        data: impl Into<Data>,
         config: Config,
     ) -> Result<Self> {
+        let data = data.into();
         data.check()?;
         config.schedule.check()?;
-        let training = Training::new(data.sample.clone(), config.loss, config.optimizer)
+        let samples = data.lens().iter().sum();
+        let window = window(device, &data, config.residency, config.batch_size);
+        let training = Training::new(data.train().input().shape, config.loss, config.optimizer)
             .batch_size(config.batch_size)
-            .dataset(data.train.len() + data.test.len())
+            .dataset(window.map_or(samples, |steps| steps.saturating_mul(config.batch_size)))
             .accumulate(false);
         let graph = Graph::training(model, &training)?;
         let logits = &graph.value(graph.logits()).shape;
         let classes = logits.dims()[1];
-        if classes != data.classes {
+        if let Target::Classes(_, expected) = data.train().target()
+            && classes != expected
+        {
             return Err(Error::Shape {
                 at: "logits".to_owned(),
                 expected: format!(
-                    "({}, {}), a column for each class",
-                    config.batch_size, data.classes
+                    "({}, {expected}), a column for each class",
+                    config.batch_size
                 ),
                 got: logits.to_string(),
             });
         }
         let mut notices = Notices::default();
-        if config.batch_size > data.train.len() {
-            let (batch, samples) = (config.batch_size, data.train.len());
+        let train_len = data.train().len();
+        if config.batch_size > train_len {
+            let (batch, samples) = (config.batch_size, train_len);
             notices.push(format!(
                 "batch size {batch}: a step computes that many rows, more than the training set's {samples}"
             ));
         }
         let planning = &config.planning;
         let (plan, choices) = planning.plan(device, &graph, &mut notices).await?;
-        let [images, labels] = [
-            plan.port(Port::DatasetImages)?,
-            plan.port(Port::DatasetLabels)?,
-        ];
-        let order = plan.port(Port::Order)?;
         let mut executor = device.load_noting(plan, &mut notices).await?;
         executor.initialise(config.seed)?;
-        let bytes: [&[u8]; 2] = [&data.train.images, &data.test.images];
-        executor.load_bytes(images, &bytes).await?;
-        let bytes: [&[u8]; 2] = [&data.train.labels, &data.test.labels];
-        executor.load_bytes(labels, &bytes).await?;
+        let feed = Feed::new(&mut executor, &data, window).await?;
         let mut trainer = Trainer {
             executor,
             device: match device.adapter() {
@@ -143,10 +136,7 @@ impl Trainer {
                 None => "CPU reference".to_owned(),
             },
             learning_rate: config.optimizer.learning_rate(),
-            order,
-            train_len: data.train.len(),
-            train_sum: data.train.checksum(),
-            test_len: data.test.len(),
+            feed,
             classes,
             position: Position::default(),
             bursts: Bursts::new(),
@@ -156,7 +146,7 @@ impl Trainer {
             choices,
             notices,
         };
-        trainer.write_order(false)?;
+        trainer.set_order(None)?;
         Ok(trainer)
     }
 
@@ -251,7 +241,7 @@ impl Trainer {
     ) -> Result<EpochReport> {
         self.check_whole()?;
         if self.config.shuffle {
-            self.write_order(true)?;
+            self.set_order(Some(self.config.seed))?;
         }
         let Position { epoch, step } = self.position;
         let (report, loss) = self
@@ -284,7 +274,7 @@ impl Trainer {
         first_step: usize,
         mut on_progress: impl FnMut(&Progress) -> ControlFlow<()>,
     ) -> Result<(EpochReport, f64)> {
-        let (first, len) = self.range(split)?;
+        let (first, len) = self.feed.range(split)?;
         let batch = self.config.batch_size;
         let skipped = (first_step * batch).min(len);
         let (epoch, seed) = (self.position.epoch, self.config.seed);
@@ -333,7 +323,14 @@ impl Trainer {
             }
         };
         self.bursts
-            .run(&mut self.executor, phases, steps, on_begun, on_done)
+            .run(
+                &mut self.executor,
+                &self.feed,
+                phases,
+                steps,
+                on_begun,
+                on_done,
+            )
             .await?;
         let report = EpochReport {
             loss: loss.of_sum(total.loss_sum, total.rows, classes),
@@ -347,19 +344,8 @@ impl Trainer {
         ))
     }
 
-    /// The order in which samples are visited: the training samples, shuffled by seed and epoch or
-    /// as they are, then the test samples as they are.
-    pub(super) fn write_order(&mut self, shuffle: bool) -> Result<()> {
-        let mut order = memory::zeros("order of samples", self.train_len + self.test_len)?;
-        for (place, sample) in order.iter_mut().enumerate() {
-            *sample = place as u32;
-        }
-        if shuffle {
-            let mut generator = ChaCha8Rng::seed_from_u64(self.config.seed);
-            // Parameters use streams from 0 up; the orders use streams from the other end.
-            generator.set_stream(u64::MAX - self.position.epoch);
-            order[..self.train_len].shuffle(&mut generator);
-        }
-        self.executor.write_words(self.order, &order)
+    /// Sets the order in which samples are visited: shuffled with that seed, or as they are.
+    pub(super) fn set_order(&mut self, seed: Option<u64>) -> Result<()> {
+        self.feed.set_order(&mut self.executor, self.position, seed)
     }
 }

@@ -98,6 +98,12 @@ pub fn random_data(train: usize, test: usize) -> Dataset {
     Dataset::new([2, 12, 11], 4, sample(train, 1), sample(test, 2)).unwrap()
 }
 
+/// Random images of (1, 28, 28) in ten classes.
+pub fn random_digits(train: usize) -> Dataset {
+    let train = random_samples(train, 28 * 28, 10, 1);
+    Dataset::new([1, 28, 28], 10, train, Samples::default()).unwrap()
+}
+
 /// The path of `mnist_gpu`.
 pub fn example() -> PathBuf {
     program("mnist_gpu")

@@ -65,9 +65,9 @@ fn a_hundred_classes_or_their_twenty_superclasses() {
     std::fs::write(folder.join("train.bin"), records).unwrap();
     std::fs::write(folder.join("test.bin"), record(&[0, 1])).unwrap();
     let fine = load_cifar100(&folder, CifarLabels::Fine).unwrap();
-    assert_eq!((fine.classes, fine.train.labels), (100, vec![99, 50]));
+    assert_eq!((fine.classes, &*fine.train.labels), (100, &[99, 50][..]));
     let coarse = load_cifar100(&folder, CifarLabels::Coarse).unwrap();
-    assert_eq!((coarse.classes, coarse.train.labels), (20, vec![19, 3]));
+    assert_eq!((coarse.classes, &*coarse.train.labels), (20, &[19, 3][..]));
     assert_eq!(coarse.test.images[..2], [0, 1]);
     std::fs::write(folder.join("test.bin"), record(&[20, 1])).unwrap();
     assert!(load_cifar100(&folder, CifarLabels::Fine).is_ok());

@@ -134,7 +134,7 @@ fn labels_that_begin_at_one_are_shifted() {
     let letters = small("letters", [1, 26, 3, 2], plain);
     let load = |options: &IdxOptions| load_idx(&letters, options);
     let data = load(&IdxOptions::default()).unwrap();
-    assert_eq!((data.classes, data.train.labels), (26, vec![0, 25, 2]));
+    assert_eq!((data.classes, &*data.train.labels), (26, &[0, 25, 2][..]));
     assert_eq!(data.test.labels, [1]);
     let unshifted = IdxOptions {
         first_label: Some(0),
@@ -142,7 +142,7 @@ fn labels_that_begin_at_one_are_shifted() {
         ..IdxOptions::default()
     };
     let data = load(&unshifted).unwrap();
-    assert_eq!((data.classes, data.train.labels), (30, vec![1, 26, 3]));
+    assert_eq!((data.classes, &*data.train.labels), (30, &[1, 26, 3][..]));
     let error = |options| load(&options).unwrap_err().to_string();
     assert_eq!(
         error(IdxOptions {

@@ -74,8 +74,8 @@ fn pixels_come_channel_by_channel_and_classes_in_byte_order() {
     // Transparency is dropped.
     assert_eq!(image(1), [[9; 6], [8; 6], [7; 6]].concat());
     assert_eq!(
-        (dataset.test.labels, dataset.test.images),
-        (vec![1], vec![77; 18])
+        (&*dataset.test.labels, &*dataset.test.images),
+        (&[1][..], &[77; 18][..])
     );
     assert!(test[0].ends_with("val/bee/e.png"));
 

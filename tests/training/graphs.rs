@@ -84,10 +84,11 @@ fn gradients_of_values_read_twice_are_added() {
 pub(super) fn data(sample: [usize; 3], classes: usize) -> Dataset {
     let random = common::random_data(70, 30);
     let len: usize = sample.iter().product();
-    let resized = |samples: wgrad::data::Samples, count: usize| wgrad::data::Samples {
+    let resized = |samples: &wgrad::data::Samples, count: usize| wgrad::data::Samples {
         images: samples
             .images
-            .into_iter()
+            .iter()
+            .copied()
             .cycle()
             .take(count * len)
             .collect(),
@@ -101,8 +102,8 @@ pub(super) fn data(sample: [usize; 3], classes: usize) -> Dataset {
     Dataset::new(
         sample,
         classes,
-        resized(random.train, 70),
-        resized(random.test, 30),
+        resized(&random.train, 70),
+        resized(&random.test, 30),
     )
     .unwrap()
 }

@@ -13,5 +13,6 @@ mod interrupted;
 mod names;
 mod prediction;
 mod resuming;
+mod streaming;
 mod texts;
 mod training;
