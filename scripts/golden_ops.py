@@ -566,3 +566,82 @@ def batch_norm_backward_input(c, step, x):
 @op
 def zero(c, step, x):
     return [torch.zeros(c["LEN"])]
+
+
+@op
+def gather_array(c, step, x):
+    values = x.words("values")
+    if c["BYTES"]:
+        values = torch.from_numpy(values.numpy().astype(np.uint32).view(np.uint8).astype(np.int64))
+    order = x.words("order")[step["offset"] : step["offset"] + step["rows"]]
+    batch = torch.zeros(c["ROWS"], c["LEN"], dtype=torch.int64)
+    batch[: step["rows"]] = values[: len(values) // c["LEN"] * c["LEN"]].reshape(-1, c["LEN"])[order]
+    if c["SCALED"]:
+        return [(batch.numpy().astype(np.float32) * np.float32(1 / 255)).view(np.uint32)]
+    return [batch]
+
+
+def summed(step, c, values, before):
+    table = before.clone()
+    table[step["slot"]] = values.reshape(-1, c["ROW_LEN"])[: step["rows"]].sum()
+    return [table]
+
+
+@op
+def sum_losses(c, step, x):
+    return summed(step, c, x("losses"), x("loss_sum"))
+
+
+@op
+def sum_counts(c, step, x):
+    return summed(step, c, x.words("counts"), x.words("total"))
+
+
+@op
+def soft_cross_entropy(c, step, x):
+    """The mean over the batch, in which PyTorch's class weights are those of the samples alone."""
+    rows, shape = step["rows"], (c["ROWS"], c["CLASSES"], c["AREA"])
+    logits = x("logits").reshape(shape).requires_grad_()
+    options = dict(weight=x("weights"), label_smoothing=c["SMOOTHING"], reduction="none")
+    targets = x.words("targets").reshape(c["ROWS"], -1) if c["HARD"] else x("targets").reshape(shape)
+    losses = torch.zeros(c["ROWS"], c["AREA"], dtype=torch.float64)
+    losses[:rows] = F.cross_entropy(logits[:rows], targets[:rows], **options)
+    (losses.sum() * c["SCALE"] / rows).backward()
+    wanted = targets if c["HARD"] else targets.argmax(1)
+    correct = torch.zeros(c["ROWS"], c["AREA"], dtype=torch.int64)
+    correct[:rows] = (logits.argmax(1) == wanted)[:rows]
+    return [losses.detach(), correct, logits.grad]
+
+
+def of_elements(c, step, x, function):
+    """The sums of runs of 16 elements of the losses, and the gradient."""
+    shape, rows = (c["ROWS"], c["LEN"]), step["rows"]
+    output = x("output").reshape(shape).requires_grad_()
+    losses = torch.zeros(shape, dtype=torch.float64)
+    losses[:rows] = function(output[:rows], x("targets").reshape(shape)[:rows])
+    (losses.sum() * c["SCALE"] / rows).backward()
+    return runs(losses.detach()), output.grad
+
+
+def runs(values):
+    return F.pad(values, (0, -values.shape[1] % 16)).reshape(values.shape[0], -1, 16).sum(2)
+
+
+@op
+def difference_loss(c, step, x):
+    function = [
+        lambda a, b: F.mse_loss(a, b, reduction="none"),
+        lambda a, b: F.l1_loss(a, b, reduction="none"),
+        lambda a, b: F.huber_loss(a, b, reduction="none", delta=c["DELTA"]),
+    ]
+    return of_elements(c, step, x, function[c["FUNCTION"]])
+
+
+@op
+def binary_cross_entropy(c, step, x):
+    function = lambda a, b: F.binary_cross_entropy_with_logits(a, b, reduction="none")
+    losses, gradient = of_elements(c, step, x, function)
+    right = (x("output") > 0) == (x("targets") > 0.5)
+    right = right.reshape(c["ROWS"], c["LEN"]).long()
+    right[step["rows"] :] = 0
+    return [losses, runs(right), gradient]

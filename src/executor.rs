@@ -174,8 +174,8 @@ impl Executor {
         self.write_words(tensor, bytemuck::cast_slice(values))
     }
 
-    /// Draws the parameters from `seed`, as by [`initial_parameters`], and sets the states to their
-    /// initial values.
+    /// Draws the parameters from `seed`, as by [`initial_parameters`], and sets states and
+    /// constants to their initial values.
     ///
     /// # Errors
     /// As [`Executor::write`].
@@ -185,6 +185,9 @@ impl Executor {
         self.write(plan.port(Port::Parameters)?, &parameters)?;
         for (state, values) in initial_states(&plan) {
             self.write(state, &values)?;
+        }
+        for (constant, values) in plan.constants() {
+            self.write(*constant, values)?;
         }
         Ok(())
     }

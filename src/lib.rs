@@ -32,7 +32,6 @@ mod cache;
 pub mod cpu;
 pub mod data;
 mod device;
-mod element;
 mod error;
 pub mod executor;
 pub mod expand;
@@ -49,19 +48,20 @@ pub mod plan;
 mod predict;
 pub mod shape;
 mod spot;
+mod target;
 mod train;
 pub mod tune;
 pub mod verify;
 
 pub use device::Device;
 pub use error::{Error, Result};
-pub use loss::{Loss, Reduction};
+pub use loss::{CrossEntropy, Loss, Reduction};
 pub use notices::Notices;
 pub use optim::{Adam, Optimizer, Schedule, Sgd};
 pub use predict::Predictor;
 pub use train::{
-    Checkpoint, Config, ConfusionMatrix, EpochReport, FolderLock, Planning, Progress, Residency,
-    Session, Split, Trainer,
+    Checkpoint, Config, ConfusionMatrix, EpochReport, FolderLock, MeanAbsoluteError, Metric,
+    Planning, Progress, Residency, Session, Split, Targets, TopK, Trainer,
 };
 
 /// Re-exported, since its types appear in this crate's interface.

@@ -8,10 +8,10 @@ use crate::error::{Error, Result};
 use crate::executor::Executor;
 use crate::graph::{Graph, Module, Source, Weights};
 use crate::notices::Notices;
-use crate::ops::{Step, first_largest};
+use crate::ops::Step;
 use crate::plan::{Element, Phase, Port, TensorId};
 use crate::shape::Shape;
-use crate::train::Checkpoint;
+use crate::train::{Checkpoint, predictions};
 use crate::tune::{self, Effort};
 
 /// The batch sizes of the plans, which are loaded on first use: a call uses the smallest that holds
@@ -143,19 +143,24 @@ impl Predictor {
         Shape::new(&self.graph.value(self.graph.images()).shape.dims()[1..])
     }
 
-    /// Number of classes.
-    pub fn class_count(&self) -> usize {
-        self.graph.value(self.graph.logits()).shape.dims()[1]
+    /// The shape of an image's output: (classes), or any.
+    pub fn output(&self) -> Shape {
+        Shape::new(&self.graph.value(self.graph.logits()).shape.dims()[1..])
     }
 
-    /// The logits of each image: a row of [`Predictor::class_count`] values. `images` is a
-    /// concatenation of whole images, scaled as in training: bytes over 255.
+    /// Number of classes: the first extent of an image's output.
+    pub fn class_count(&self) -> usize {
+        self.output().dims()[0]
+    }
+
+    /// The output of each image, logits for a classifier: an array of the shape
+    /// [`Predictor::output`]. `images` is a concatenation of whole images, scaled as in training: bytes over 255.
     ///
     /// # Errors
     /// `images` does not consist of whole images; or the device was lost, reported a fault, or has
     /// not enough memory for the model.
     pub async fn logits(&mut self, images: &[f32]) -> Result<Vec<f32>> {
-        let (len, classes) = (self.sample().elements(), self.class_count());
+        let (len, row_len) = (self.sample().elements(), self.output().elements());
         if !images.len().is_multiple_of(len) {
             let expected = format!("a multiple of {len} values, those of {}", self.sample());
             return Err(Error::value("images", expected, images.len()));
@@ -163,7 +168,7 @@ impl Predictor {
         let count = images.len() / len;
         let fits = ROWS.into_iter().find(|&rows| rows >= count);
         let rows = fits.unwrap_or(ROWS[ROWS.len() - 1]);
-        let mut all = Vec::with_capacity(count * classes);
+        let mut all = Vec::with_capacity(count * row_len);
         for part in images.chunks(rows * len) {
             let loaded = self.load(rows).await?;
             let mut batch = part.to_vec();
@@ -172,7 +177,7 @@ impl Predictor {
             let step = Step::new(0, (part.len() / len) as u32, 0, 0.0);
             loaded.executor.begin(&[Phase::Infer], &[step]).await?;
             let logits = loaded.executor.read(loaded.logits).await?;
-            all.extend_from_slice(&logits[..part.len() / len * classes]);
+            all.extend_from_slice(&logits[..part.len() / len * row_len]);
         }
         Ok(all)
     }
@@ -183,7 +188,7 @@ impl Predictor {
         match logits.iter().position(|logit| !logit.is_finite()) {
             None => Ok(logits),
             Some(at) => {
-                let what = format!("logits of image {}", at / self.class_count());
+                let what = format!("logits of image {}", at / self.output().elements());
                 Err(Error::value(what, "finite numbers", logits[at]))
             }
         }
@@ -192,8 +197,18 @@ impl Predictor {
     /// The softmax of each image's logits: a row of probabilities that add up to 1.
     ///
     /// # Errors
-    /// As [`Predictor::logits`]; or a logit is infinite or NaN, since the weights or the image are.
+    /// As [`Predictor::logits`]; a logit is infinite or NaN, since the weights or the image are; or
+    /// the output is not (N, classes).
     pub async fn probabilities(&mut self, images: &[f32]) -> Result<Vec<f32>> {
+        let output = self.output();
+        if output.dims().len() != 1 {
+            let expected = "logits (N, classes)";
+            return Err(Error::value(
+                "probabilities",
+                expected,
+                format!("an output of {output}"),
+            ));
+        }
         let mut rows = self.finite_logits(images).await?;
         for row in rows.chunks_mut(self.class_count()) {
             let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -207,14 +222,15 @@ impl Predictor {
         Ok(rows)
     }
 
-    /// The class of each image: its largest logit, the first if several tie.
+    /// The class of each image, or of each of its pixels if the output is (N, classes, …): the
+    /// largest logit, the first if several tie.
     ///
     /// # Errors
-    /// As [`Predictor::probabilities`].
+    /// As [`Predictor::logits`]; or a logit is infinite or NaN.
     pub async fn classes(&mut self, images: &[f32]) -> Result<Vec<usize>> {
         let logits = self.finite_logits(images).await?;
-        let rows = logits.chunks(self.class_count());
-        Ok(rows.map(|row| first_largest(row) as usize).collect())
+        let output = &self.graph.value(self.graph.logits()).shape;
+        Ok(predictions(&logits, output, self.class_count()).collect())
     }
 
     /// Loads the plan of `rows` rows, with the model's weights, on first use.

@@ -52,7 +52,7 @@ pub fn models(width: usize) -> [Model; 2] {
 impl Model {
     /// Its graph, including a data set.
     pub fn graph(&self, batch_size: usize) -> Result<Graph> {
-        let training = Training::new([1, 28, 28], self.loss, Sgd::new(LEARNING_RATE))
+        let training = Training::new([1, 28, 28], self.loss.clone(), Sgd::new(LEARNING_RATE))
             .batch_size(batch_size)
             .dataset(SAMPLES.max(batch_size))
             .accumulate(false);

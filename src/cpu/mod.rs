@@ -73,7 +73,8 @@ impl Executor {
             .metrics()
             .filter(|_| phases.contains(&Phase::Loss));
         tables.map(|tables| {
-            let (loss_sums, correct) = (self.words(tables.loss_sum), self.words(tables.correct));
+            let loss_sums = self.words(tables.loss_sum);
+            let correct = tables.correct.map(|table| self.words(table));
             let metrics = steps
                 .iter()
                 .map(|step| StepMetrics::from_words(step, loss_sums, correct));

@@ -13,13 +13,14 @@ pub use folder::{IdxOptions, load_idx};
 pub use mnist::{CLASSES, load_mnist};
 #[cfg(feature = "pictures")]
 pub use pictures::{PictureOptions, Pictures, load_pictures};
-pub use source::{Array, Data, Source, Target};
+pub use source::{Data, Source};
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::shape::Shape;
+pub use crate::target::{Array, Target};
 
 /// Labelled samples, one byte per value.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

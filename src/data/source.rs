@@ -4,61 +4,12 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use super::{Dataset, Samples};
-use crate::element::Element;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
+use crate::target::{Array, Element, Target};
 
 /// Samples read for a checksum: enough to tell data sets apart, however large they are.
 const CHECKED: usize = 1024;
-
-/// The array that each sample has: its extents, and the layout of its values in a [`Source`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Array {
-    /// Its extents, without the batch.
-    pub shape: Shape,
-    /// Its elements. Bytes of inputs stand for their 255ths.
-    pub element: Element,
-}
-
-impl Array {
-    /// An array of that shape and element.
-    pub fn new(shape: impl Into<Shape>, element: Element) -> Self {
-        let shape = shape.into();
-        Array { shape, element }
-    }
-
-    /// The bytes of one sample's array.
-    pub fn bytes(&self) -> usize {
-        self.shape.elements().saturating_mul(self.element.bytes())
-    }
-}
-
-/// What a model is trained to give for a sample.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
-    /// One of so many classes, or the class of each pixel: integers of any shape; `()` is one class
-    /// for the whole sample.
-    Classes(Array, usize),
-    /// Numbers, of the shape of the model's output; bytes stand for their 255ths.
-    Numbers(Array),
-    /// The sample itself, as for an autoencoder.
-    Input,
-}
-
-impl Target {
-    /// A class of `classes` for each sample, in a byte.
-    pub fn class(classes: usize) -> Self {
-        Target::Classes(Array::new([], Element::U8), classes)
-    }
-
-    /// The array that is stored for each sample; `None` if it is the sample itself.
-    pub fn array(&self) -> Option<&Array> {
-        match self {
-            Target::Classes(array, _) | Target::Numbers(array) => Some(array),
-            Target::Input => None,
-        }
-    }
-}
 
 /// Samples, by number: in memory, in files, or computed. Implement it to train on data of your own,
 /// of any size: a [`Trainer`](crate::Trainer) reads what it needs, when it needs it, and keeps none
@@ -231,7 +182,7 @@ impl Data {
             return Ok(());
         }
         let text = |(input, target): (Array, Target)| {
-            format!("{:?} {} and {target:?}", input.element, input.shape)
+            format!("{:?} {} and {target}", input.element, input.shape)
         };
         Err(Error::value("test set", text(train), text(test)))
     }

@@ -45,10 +45,7 @@ pub(super) fn find(graph: &Graph, conv: &Conv, kernel: ConvStrategy) -> Option<G
     let is_direct = is_first && backward.launch().longest_loop <= LONGEST_RUN as u64;
     let alone = graph.only_reader(graph.images()) == Some(conv.node);
     let reads_dataset = kernel == ConvStrategy::Gathered && is_direct && alone;
-    let gathered = graph
-        .purpose()
-        .and_then(|training| training.dataset)
-        .filter(|_| reads_dataset);
+    let gathered = graph.readable_dataset().filter(|_| reads_dataset);
     let piece = ConvPool {
         conv: conv.clone(),
         bias,

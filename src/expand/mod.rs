@@ -18,9 +18,10 @@ use std::fmt;
 
 use crate::error::Result;
 use crate::graph::{Graph, Lowering, NodeId, Piece, Site, Training, ValueId, backward};
-use crate::ops::{Gather, Zero};
+use crate::ops::{Gather, GatherArray, Stored, Zero};
 use crate::plan::{Element, Phase, Plan, Port, Role, TensorId, share_memory};
 use crate::shape::Shape;
+use crate::target::Target;
 
 /// The strategy for computing a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -179,12 +180,14 @@ fn write_training(
     [logits, labels]: [TensorId; 2],
     fast: Option<bool>,
 ) -> Result<()> {
+    let target = lowering.graph().target();
     let plan = lowering.plan();
     let gathers = fast == Some(true);
     let samples = training.dataset.filter(|_| gathers);
+    let loss = &training.loss;
     let d_logits = match fast {
-        None => training.loss.lower(plan, logits, labels)?,
-        Some(_) => training.loss.lower_fast(plan, logits, labels, samples)?,
+        None => loss.lower(plan, logits, labels, &target)?,
+        Some(_) => loss.lower_fast(plan, logits, labels, &target, samples)?,
     };
     lowering.give_gradient(lowering.graph().logits(), d_logits);
     backward(lowering, pieces)?;
@@ -199,39 +202,105 @@ fn write_training(
     plan.op(Phase::ZeroGrad, zero, &[], &[gradients])
 }
 
-/// The batch, and the op that gathers it if there is a data set and no other op reads it. Returns
-/// the labels.
+/// The batch, and the ops that gather it if there is a data set and no other op reads it. Returns
+/// the targets.
 fn write_inputs(lowering: &mut Lowering<'_>, gathers: bool) -> Result<TensorId> {
     let graph = lowering.graph();
     let plan = lowering.plan();
     plan.set_scope("");
     let batch = graph.value(graph.images()).shape.clone();
-    let n = batch.dims()[0];
+    let rows = batch.dims()[0];
     let sample = Shape::new(&batch.dims()[1..]);
     let images = plan.tensor("images", batch, Element::F32, Role::Input)?;
-    let labels = plan.tensor("labels", [n], Element::U32, Role::Input)?;
     plan.set_port(Port::Images, images);
-    plan.set_port(Port::Labels, labels);
-    if let Some(samples) = graph.purpose().and_then(|training| training.dataset) {
-        plan.set_scope("dataset");
-        let dims = std::iter::once(samples).chain(sample.dims().iter().copied());
-        let shape = Shape::new(dims.collect::<Vec<_>>());
-        let bytes = plan.tensor("images", shape, Element::U8, Role::Dataset)?;
-        let classes = plan.tensor("labels", [samples], Element::U8, Role::Dataset)?;
-        let order = plan.tensor("order", [samples], Element::U32, Role::Dataset)?;
-        plan.set_port(Port::DatasetImages, bytes);
-        plan.set_port(Port::DatasetLabels, classes);
-        plan.set_port(Port::Order, order);
-        let gather = Gather {
-            rows: n,
-            sample_len: sample.elements(),
-            samples,
-        };
-        if !gathers {
-            let dataset = [bytes, classes, order];
-            plan.op(Phase::Gather, gather, &dataset, &[images, labels])?;
+    lowering.set_tensor(graph.images(), images);
+    let plan = lowering.plan();
+    let target = graph.target();
+    let of_batch = match &target {
+        Target::Classes(array, _) => Some((array, Element::U32)),
+        Target::Numbers(array) => Some((array, Element::F32)),
+        Target::Input => None,
+    };
+    let targets = of_batch.map(|(array, element)| {
+        let shape = with_rows(rows, &array.shape);
+        plan.tensor("labels", shape, element, Role::Input)
+    });
+    let targets = targets.transpose()?;
+    if let Some(targets) = targets {
+        plan.set_port(Port::Labels, targets);
+    }
+    if let Target::Classes(_, classes) = target {
+        plan.set_classes(Some(classes));
+    }
+    let Some((samples, stored)) = graph.purpose().and_then(|t| Some((t.dataset?, t.stored))) else {
+        return Ok(targets.unwrap_or(images));
+    };
+    plan.set_scope("dataset");
+    let shape = with_rows(samples, &sample);
+    let inputs = plan.tensor("images", shape, stored, Role::Dataset)?;
+    plan.set_port(Port::DatasetImages, inputs);
+    let stored_targets = target.array().map(|array| {
+        let shape = with_rows(samples, &array.shape);
+        plan.tensor("labels", shape, array.element, Role::Dataset)
+    });
+    let stored_targets = stored_targets.transpose()?;
+    if let Some(targets) = stored_targets {
+        plan.set_port(Port::DatasetLabels, targets);
+    }
+    let order = plan.tensor("order", [samples], Element::U32, Role::Dataset)?;
+    plan.set_port(Port::Order, order);
+    if gathers {
+        return Ok(targets.unwrap_or(images));
+    }
+    let gather = |len, stored| GatherArray {
+        rows,
+        len,
+        samples,
+        stored,
+    };
+    match (targets, stored_targets) {
+        (Some(labels), Some(classes)) if graph.readable_dataset().is_some() => {
+            let both = Gather {
+                rows,
+                sample_len: sample.elements(),
+                samples,
+            };
+            plan.op(
+                Phase::Gather,
+                both,
+                &[inputs, classes, order],
+                &[images, labels],
+            )?;
+        }
+        _ => {
+            let len = sample.elements();
+            let op = gather(len, as_floats(stored));
+            plan.op(Phase::Gather, op, &[inputs, order], &[images])?;
+            if let (Some(targets), Some(stored), Some(array)) =
+                (targets, stored_targets, target.array())
+            {
+                let how = match (&target, array.element) {
+                    (Target::Classes(..), Element::U8) => Stored::Bytes,
+                    (_, element) => as_floats(element),
+                };
+                let op = gather(array.shape.elements(), how);
+                plan.op(Phase::Gather, op, &[stored, order], &[targets])?;
+            }
         }
     }
-    lowering.set_tensor(graph.images(), images);
-    Ok(labels)
+    Ok(targets.unwrap_or(images))
+}
+
+/// Bytes as their 255ths, words as they are.
+fn as_floats(stored: Element) -> Stored {
+    match stored {
+        Element::U8 => Stored::Scaled,
+        Element::U32 | Element::F32 => Stored::Words,
+    }
+}
+
+/// An array of `rows` arrays of that shape.
+fn with_rows(rows: usize, shape: &Shape) -> Shape {
+    let dims = std::iter::once(rows).chain(shape.dims().iter().copied());
+    Shape::new(dims.collect::<Vec<_>>())
 }

@@ -210,6 +210,7 @@ impl Executor {
         Ok(Some(PendingMetrics {
             reading: Reading { answer, device },
             steps: steps.to_vec(),
+            counts: tables.correct.is_some(),
         }))
     }
 
@@ -249,6 +250,8 @@ impl Executor {
 pub(crate) struct PendingMetrics {
     reading: Reading,
     steps: Vec<Step>,
+    /// Whether correct predictions were counted.
+    counts: bool,
 }
 
 impl PendingMetrics {
@@ -259,6 +262,7 @@ impl PendingMetrics {
     pub async fn wait(self) -> Result<Vec<StepMetrics>> {
         let read = self.reading.get().await?;
         let (loss_sums, correct) = read.words.split_at(STEPS_PER_RUN);
+        let correct = self.counts.then_some(correct);
         let steps = self.steps.iter();
         Ok(steps
             .map(|step| StepMetrics::from_words(step, loss_sums, correct))

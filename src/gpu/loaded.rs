@@ -118,7 +118,8 @@ impl Loaded {
         let mut encoder = self.record(steps, |pass| self.dispatch_all(pass, nodes));
         let staging = self.metrics_pool.take(&self.device);
         let table_bytes = STEPS_PER_RUN as u64 * WORD;
-        for (i, table) in [tables.loss_sum, tables.correct].into_iter().enumerate() {
+        let all = std::iter::once(tables.loss_sum).chain(tables.correct);
+        for (i, table) in all.enumerate() {
             let buffer = &self.buffers[self.plan.tensor(table).buffer.index()];
             encoder.copy_buffer_to_buffer(buffer, 0, &staging, i as u64 * table_bytes, table_bytes);
         }

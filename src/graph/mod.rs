@@ -49,6 +49,7 @@ use crate::loss::Loss;
 use crate::optim::Optimizer;
 use crate::plan::{Element, Init, LayerSummary};
 use crate::shape::Shape;
+use crate::target::{Array, Target};
 
 /// A value of a [`Graph`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -124,9 +125,14 @@ pub struct Training {
     pub loss: Loss,
     /// The optimizer.
     pub optimizer: Optimizer,
-    /// Number of samples in the byte data set from which batches are gathered; if `None`, the host
-    /// writes `images` and `labels`.
+    /// What the model is trained to give; `None` for a class of each sample, of as many as the output
+    /// has columns.
+    pub target: Option<Target>,
+    /// Number of samples in the data set from which batches are gathered; if `None`, the host writes
+    /// `images` and `labels`.
     pub dataset: Option<usize>,
+    /// The elements of the samples in that data set.
+    pub stored: Element,
     /// Whether backward adds to the gradients (and `ZeroGrad` clears them), as in PyTorch, or
     /// overwrites them, which saves that dispatch.
     pub accumulate: bool,
@@ -134,13 +140,19 @@ pub struct Training {
 
 impl Training {
     /// Batches of 32 samples of that shape, written by the host; backward adds to the gradients.
-    pub fn new(sample: impl Into<Shape>, loss: Loss, optimizer: impl Into<Optimizer>) -> Self {
+    pub fn new(
+        sample: impl Into<Shape>,
+        loss: impl Into<Loss>,
+        optimizer: impl Into<Optimizer>,
+    ) -> Self {
         Training {
             sample: sample.into(),
             batch_size: 32,
-            loss,
+            loss: loss.into(),
             optimizer: optimizer.into(),
+            target: None,
             dataset: None,
+            stored: Element::U8,
             accumulate: true,
         }
     }
@@ -158,6 +170,21 @@ impl Training {
             dataset: samples.into(),
             ..self
         }
+    }
+
+    /// Sets what the model is trained to give.
+    #[must_use]
+    pub fn target(self, target: Target) -> Self {
+        Training {
+            target: Some(target),
+            ..self
+        }
+    }
+
+    /// Sets the elements of the samples in the data set.
+    #[must_use]
+    pub fn stored(self, stored: Element) -> Self {
+        Training { stored, ..self }
     }
 
     /// Whether backward adds to the gradients or overwrites them.
@@ -183,11 +210,42 @@ impl Graph {
     ///
     /// # Errors
     /// A layer does not accept its input's shape (the error names the layer and both shapes), the
-    /// output is not (N, classes), or a value has no reader.
+    /// output does not fit the target, or a value has no reader.
     pub fn training(model: &dyn Module, training: &Training) -> Result<Graph> {
         let mut graph = record(model, &training.sample, training.batch_size)?;
         graph.check(&format!("loss: {}", training.loss))?;
+        let output = &graph.value(graph.logits).shape;
+        if training.target.is_none() && output.dims().len() != 2 {
+            return Err(Error::Shape {
+                at: format!("loss: {}", training.loss),
+                expected: "logits (N, classes), or a target of another kind".to_owned(),
+                got: output.to_string(),
+            });
+        }
         graph.training = Some(training.clone());
+        if training.stored == Element::U32 {
+            let expected = "bytes or floats";
+            return Err(Error::value(
+                "samples of the data set",
+                expected,
+                "integers",
+            ));
+        }
+        let target = graph.target();
+        training
+            .loss
+            .check(&graph.value(graph.logits).shape, &target)?;
+        if target == Target::Input {
+            let (input, output) = (graph.images, graph.logits);
+            let [input, output] = [input, output].map(|id| &graph.value(id).shape);
+            if input != output {
+                return Err(Error::Shape {
+                    at: format!("loss: {}", training.loss),
+                    expected: format!("an output of the input's shape, {input}"),
+                    got: output.to_string(),
+                });
+            }
+        }
         Ok(graph)
     }
 
@@ -242,10 +300,10 @@ impl Graph {
 
     fn check(&self, at: &str) -> Result<()> {
         let logits = &self.value(self.logits).shape;
-        if logits.dims().len() != 2 {
+        if logits.dims().len() < 2 {
             return Err(Error::Shape {
                 at: at.to_owned(),
-                expected: "logits (N, classes)".to_owned(),
+                expected: "an output (N, …)".to_owned(),
                 got: logits.to_string(),
             });
         }
@@ -329,7 +387,7 @@ impl Graph {
         self.images
     }
 
-    /// The model's output, (N, classes).
+    /// The model's output: (N, classes), or any (N, …).
     pub fn logits(&self) -> ValueId {
         self.logits
     }
@@ -342,6 +400,25 @@ impl Graph {
     /// The model's training; `None` for inference.
     pub fn purpose(&self) -> Option<&Training> {
         self.training.as_ref()
+    }
+
+    /// What the model is trained to give.
+    pub(crate) fn target(&self) -> Target {
+        let target = self.purpose().and_then(|training| training.target.clone());
+        target.unwrap_or_else(|| Target::class(self.value(self.logits).shape.dims()[1]))
+    }
+
+    /// The number of samples in the data set, if kernels may read its bytes and classes in place of
+    /// a batch's.
+    pub(crate) fn readable_dataset(&self) -> Option<usize> {
+        let training = self.purpose()?;
+        let target = self.target();
+        let are_bytes = training.stored == Element::U8
+            && target.array().map(Array::bytes) == Some(1)
+            && training
+                .loss
+                .is_of_rows(&self.value(self.logits).shape, &target);
+        training.dataset.filter(|_| are_bytes)
     }
 
     /// The names of the convolutions, for each of which the fast plan has several strategies.

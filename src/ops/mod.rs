@@ -21,8 +21,10 @@ mod conv_pool_weight;
 mod conv_weight;
 mod cross_entropy;
 mod dropout;
+mod element_loss;
 mod fused_loss;
 mod gather;
+mod gather_array;
 mod gemm;
 mod gemm_4x4;
 mod gemm_8x8;
@@ -41,7 +43,9 @@ mod reference;
 mod relu;
 mod sgd;
 mod sizes;
+mod soft_cross_entropy;
 mod spec;
+mod sum_table;
 mod zero;
 
 use std::any::Any;
@@ -64,8 +68,10 @@ pub use conv_pool_weight::ConvPoolBackwardWeight;
 pub use conv_weight::ConvBackwardWeight;
 pub use cross_entropy::CrossEntropy;
 pub use dropout::Dropout;
+pub use element_loss::{Difference, ElementFunction, ElementLoss};
 pub use fused_loss::{FusedLoss, RowLoss};
 pub use gather::Gather;
+pub use gather_array::{GatherArray, Stored};
 pub use gemm::{Gemm, Operand};
 pub use im2col::Im2col;
 pub use max_pool::MaxPoolForward;
@@ -79,6 +85,7 @@ pub use reduce::ReduceSum;
 pub use relu::{ReluBackward, ReluForward};
 pub use sgd::{Sgd, SgdMomentum};
 pub use sizes::conv::ConvSizes;
+pub use soft_cross_entropy::SoftCrossEntropy;
 pub use spec::bindings::{Access, Args, Binding, Bindings, Content, Cost};
 pub use spec::bound::{EPSILON, ErrorBound, SMALLEST_NORMAL};
 pub use spec::case;
@@ -88,6 +95,7 @@ pub use spec::shader::{Loads, Prelude, Shader};
 pub use spec::split::{Slot, Split, SplitStep};
 pub use spec::step::{Step, StepMetrics};
 use spec::{bound, element};
+pub use sum_table::SumTable;
 pub use zero::Zero;
 
 /// Lists the families of ops, each a file of this folder and one of `shaders/`.
@@ -139,6 +147,10 @@ families!(
     add,
     avg_pool,
     dropout,
+    element_loss,
+    gather_array,
+    soft_cross_entropy,
+    sum_table,
 );
 
 /// One operation over flat arrays of 32-bit words.
@@ -248,7 +260,7 @@ pub struct Variant {
 ///
 /// The kernels compare by the same key, because WGSL lets an adapter flush subnormals and assume
 /// that there is no NaN in a float comparison.
-fn ordered_key(value: f32) -> u32 {
+pub(crate) fn ordered_key(value: f32) -> u32 {
     let bits = value.to_bits();
     let magnitude = bits & 0x7fff_ffff;
     if magnitude > 0x7f80_0000 {

@@ -41,6 +41,8 @@ impl Builder {
                 ports: BTreeMap::new(),
                 layers: Vec::new(),
                 written_readably: Vec::new(),
+                constants: Vec::new(),
+                classes: None,
             },
             scope: String::new(),
             accumulate,
@@ -113,6 +115,16 @@ impl Builder {
     /// As [`Builder::tensor`].
     pub fn scratch(&mut self, name: &str, shape: impl Into<Shape>) -> Result<TensorId> {
         self.tensor(name, shape, Element::F32, Role::Scratch)
+    }
+
+    /// A new tensor of `values`, which nothing changes.
+    ///
+    /// # Errors
+    /// As [`Builder::tensor`].
+    pub fn constant(&mut self, name: &str, values: Vec<f32>) -> Result<TensorId> {
+        let id = self.tensor(name, [values.len()], Element::F32, Role::Constant)?;
+        self.plan.constants.push((id, values));
+        Ok(id)
     }
 
     /// New tensors for the inputs and outputs of an isolated `op`.
@@ -265,6 +277,11 @@ impl Builder {
     /// The port is not set yet.
     pub fn port(&self, port: Port) -> Result<TensorId> {
         self.plan.port(port)
+    }
+
+    /// Sets the number of classes that the host's targets may be; `None` if they are numbers.
+    pub(crate) fn set_classes(&mut self, classes: Option<usize>) {
+        self.plan.classes = classes;
     }
 
     /// Sets the summaries of the plan's layers.

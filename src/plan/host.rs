@@ -82,13 +82,7 @@ impl Plan {
     fn bound_of(&self, id: TensorId) -> Option<u64> {
         let (port, _) = self.ports.iter().find(|(_, tensor)| **tensor == id)?;
         match port {
-            Port::Labels | Port::DatasetLabels => {
-                let logits = self.tensor(self.port(Port::Logits).ok()?);
-                let &[_, classes] = logits.shape.dims() else {
-                    return None;
-                };
-                Some(classes as u64)
-            }
+            Port::Labels | Port::DatasetLabels => self.classes.map(|classes| classes as u64),
             Port::Order => Some(self.tensor(id).shape.elements() as u64),
             _ => None,
         }

@@ -17,7 +17,7 @@ pub(crate) use memory::share as share_memory;
 pub(crate) use ports::MetricTables;
 pub use ports::Port;
 
-pub use crate::element::Element;
+pub use crate::target::Element;
 
 use std::collections::BTreeMap;
 
@@ -68,6 +68,8 @@ pub enum Role {
     State,
     /// Read by the host during training.
     Metric,
+    /// Written once, before the first step.
+    Constant,
 }
 
 /// Maximum steps per run of an executor, and the number of slots in the tables of metrics.
@@ -223,6 +225,10 @@ pub struct Plan {
     ports: BTreeMap<Port, TensorId>,
     layers: Vec<LayerSummary>,
     written_readably: Vec<String>,
+    /// The values of tensors that nothing changes.
+    constants: Vec<(TensorId, Vec<f32>)>,
+    /// Number of classes, if the targets are classes.
+    classes: Option<usize>,
 }
 
 impl Plan {
@@ -261,6 +267,11 @@ impl Plan {
 
     pub(crate) fn set_written_readably(&mut self, nodes: Vec<String>) {
         self.written_readably = nodes;
+    }
+
+    /// The values of the tensors of [`Role::Constant`].
+    pub(crate) fn constants(&self) -> &[(TensorId, Vec<f32>)] {
+        &self.constants
     }
 
     /// The tensor with id `id`, which must be this plan's.

@@ -10,23 +10,24 @@ use crate::error::{Error, Result};
 pub enum Port {
     /// The batch: (N, sample). Plans that read the data set directly have none.
     Images,
-    /// The class of each row of the batch. Plans that read the data set directly have none.
+    /// The target of each row of the batch: classes or numbers. Plans that read the data set directly
+    /// have none; nor have those whose target is the batch itself.
     Labels,
-    /// The model's output, (N, classes).
+    /// The model's output, (N, …).
     Logits,
     /// All parameters as one array.
     Parameters,
     /// All gradients as one array of the same layout.
     Gradients,
-    /// The data set's samples, in bytes.
+    /// The data set's samples.
     DatasetImages,
-    /// The data set's classes, in bytes.
+    /// The data set's targets.
     DatasetLabels,
     /// The order of the data set's samples.
     Order,
     /// Σ of the rows' losses, a slot per step of a run.
     LossSum,
-    /// The number of correct predictions, a slot per step of a run.
+    /// The number of correct predictions, a slot per step of a run; only of losses that know it.
     Correct,
 }
 
@@ -34,7 +35,8 @@ pub enum Port {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MetricTables {
     pub loss_sum: TensorId,
-    pub correct: TensorId,
+    /// `None` if the loss knows no right predictions.
+    pub correct: Option<TensorId>,
 }
 
 impl fmt::Display for Port {
@@ -69,7 +71,7 @@ impl Plan {
     pub(crate) fn metrics(&self) -> Option<MetricTables> {
         Some(MetricTables {
             loss_sum: self.port(Port::LossSum).ok()?,
-            correct: self.port(Port::Correct).ok()?,
+            correct: self.port(Port::Correct).ok(),
         })
     }
 }

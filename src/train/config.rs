@@ -36,9 +36,9 @@ pub struct Config {
 
 impl Config {
     /// Batches of 32 samples, shuffled, seed 0, the fused plan with kernels chosen on the device.
-    pub fn new(loss: Loss, optimizer: impl Into<Optimizer>) -> Self {
+    pub fn new(loss: impl Into<Loss>, optimizer: impl Into<Optimizer>) -> Self {
         Config {
-            loss,
+            loss: loss.into(),
             optimizer: optimizer.into(),
             schedule: Schedule::constant(),
             batch_size: 32,

@@ -33,9 +33,7 @@ impl ConfusionMatrix {
     /// The lengths differ, a class is not below `classes`, or there are no classes or more than
     /// 4,096.
     pub fn of(labels: &[u8], predicted: &[usize], classes: usize) -> Result<Self> {
-        if classes == 0 || classes > MOST {
-            return Err(Error::value("classes", format!("1 to {MOST}"), classes));
-        }
+        let mut matrix = ConfusionMatrix::new(classes)?;
         if labels.len() != predicted.len() {
             return Err(Error::value(
                 "predictions",
@@ -43,18 +41,36 @@ impl ConfusionMatrix {
                 predicted.len(),
             ));
         }
-        let mut counts = vec![0; classes * classes];
         for (&label, &predicted) in labels.iter().zip(predicted) {
-            let label = usize::from(label);
-            if let Some(class) = [label, predicted]
-                .into_iter()
-                .find(|&class| class >= classes)
-            {
-                return Err(Error::value("class", format!("below {classes}"), class));
-            }
-            counts[label * classes + predicted] += 1;
+            matrix.count_one(label.into(), predicted)?;
         }
+        Ok(matrix)
+    }
+
+    /// A matrix without samples.
+    ///
+    /// # Errors
+    /// There are no classes or more than 4,096.
+    pub fn new(classes: usize) -> Result<Self> {
+        if classes == 0 || classes > MOST {
+            return Err(Error::value("classes", format!("1 to {MOST}"), classes));
+        }
+        let counts = vec![0; classes * classes];
         Ok(ConfusionMatrix { classes, counts })
+    }
+
+    /// # Errors
+    /// A class is not one of the matrix.
+    pub(super) fn count_one(&mut self, label: usize, predicted: usize) -> Result<()> {
+        let classes = self.classes;
+        if let Some(class) = [label, predicted]
+            .into_iter()
+            .find(|&class| class >= classes)
+        {
+            return Err(Error::value("class", format!("below {classes}"), class));
+        }
+        self.counts[label * classes + predicted] += 1;
+        Ok(())
     }
 
     /// Number of classes.
@@ -76,6 +92,23 @@ impl ConfusionMatrix {
             .map(|class| self.count(class, class))
             .sum();
         right as f64 / self.counts.iter().sum::<u64>() as f64
+    }
+}
+
+impl ConfusionMatrix {
+    /// The mean, over the classes that occur, of the samples or pixels that have and are predicted
+    /// as a class, over those that have it or are predicted as it: 0 to 1, NaN without samples.
+    pub fn mean_iou(&self) -> f64 {
+        let all = 0..self.classes;
+        let ratios = all.clone().filter_map(|class| {
+            let right = self.count(class, class);
+            let labelled: u64 = all.clone().map(|other| self.count(class, other)).sum();
+            let predicted: u64 = all.clone().map(|other| self.count(other, class)).sum();
+            let union = labelled + predicted - right;
+            (union > 0).then(|| right as f64 / union as f64)
+        });
+        let ratios: Vec<f64> = ratios.collect();
+        ratios.iter().sum::<f64>() / ratios.len() as f64
     }
 }
 

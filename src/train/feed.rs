@@ -166,6 +166,11 @@ impl Feed {
         }
     }
 
+    /// Whether the device holds only a part of the data set.
+    pub fn is_streamed(&self) -> bool {
+        self.stream.is_some()
+    }
+
     /// The most steps that can be submitted together.
     pub fn most_steps(&self) -> usize {
         let stream = self.stream.as_ref();

@@ -9,6 +9,8 @@ use crate::memory;
 use crate::ops::{Step, StepMetrics};
 use crate::optim::{Optimizer, check_rate};
 use crate::plan::{Phase, Plan, Port, TensorId};
+use crate::shape::Shape;
+use crate::target::{Array, Target};
 
 /// What has been computed of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,9 +51,9 @@ enum Progress {
 pub struct Session {
     executor: Executor,
     loss: Loss,
-    classes: usize,
+    output: Shape,
+    target: Target,
     images: TensorId,
-    labels: TensorId,
     step: Step,
     optimizer: Optimizer,
     updates: u64,
@@ -70,18 +72,18 @@ impl Session {
         training: &Training,
         seed: u64,
     ) -> Result<Self> {
-        let plan = Graph::training(model, training)?.readable()?;
-        let (images, labels) = (plan.port(Port::Images)?, plan.port(Port::Labels)?);
-        let logits = plan.port(Port::Logits)?;
-        let classes = plan.tensor(logits).shape.dims()[1];
+        let graph = Graph::training(model, training)?;
+        let (plan, target) = (graph.readable()?, graph.target());
+        let images = plan.port(Port::Images)?;
+        let output = plan.tensor(plan.port(Port::Logits)?).shape.clone();
         let mut executor = device.load(plan).await?;
         executor.initialise(seed)?;
         Ok(Session {
             executor,
-            loss: training.loss,
-            classes,
+            loss: training.loss.clone(),
+            output,
+            target,
             images,
-            labels,
             step: Step::new(
                 0,
                 training.batch_size as u32,
@@ -107,16 +109,50 @@ impl Session {
         &mut self.executor
     }
 
-    /// Writes a batch: `images` (rows × sample) and the class of each row. Fewer rows than the
-    /// batch size are a smaller batch, computed exactly.
+    /// Writes a batch: `images` (rows × sample) and the class of each row, or of each pixel of each
+    /// row. Fewer rows than the batch size are a smaller batch, computed exactly.
     ///
     /// # Errors
-    /// There are no rows or more than the batch size, images and labels differ in number, or a
-    /// label is not a class.
+    /// There are no rows or more than the batch size, images and labels differ in number, a label is
+    /// not a class, or the targets are not classes.
     pub fn set_batch(&mut self, images: &[f32], labels: &[u32]) -> Result<()> {
+        let Target::Classes(array, classes) = self.target.clone() else {
+            return Err(Error::value("targets", self.target.to_string(), "classes"));
+        };
+        if let Some(label) = labels.iter().find(|&&label| label as usize >= classes) {
+            return Err(Error::value("label", format!("below {classes}"), label));
+        }
+        self.write_batch(images, Some((&array, labels)))
+    }
+
+    /// Like [`Session::set_batch`], with numbers as targets (rows × the shape of a target); none if
+    /// the target is the input.
+    ///
+    /// # Errors
+    /// There are no rows or more than the batch size, images and targets differ in number, or the
+    /// targets are classes.
+    pub fn set_numbers(&mut self, images: &[f32], targets: &[f32]) -> Result<()> {
+        match self.target.clone() {
+            Target::Classes(..) => Err(Error::value("targets", self.target.to_string(), "numbers")),
+            Target::Numbers(array) => {
+                self.write_batch(images, Some((&array, bytemuck::cast_slice(targets))))
+            }
+            Target::Input if targets.is_empty() => self.write_batch(images, None),
+            Target::Input => {
+                let expected = "none beside the input";
+                Err(Error::value("targets", expected, targets.len()))
+            }
+        }
+    }
+
+    /// Writes images and the words of their targets.
+    fn write_batch(&mut self, images: &[f32], targets: Option<(&Array, &[u32])>) -> Result<()> {
         let shape = &self.plan().tensor(self.images).shape;
         let (batch, len) = (shape.dims()[0], shape.elements() / shape.dims()[0]);
-        let rows = labels.len();
+        let rows = match targets {
+            Some((array, targets)) => targets.len().div_ceil(array.shape.elements()),
+            None => images.len().div_ceil(len),
+        };
         if rows == 0 || rows > batch {
             return Err(Error::value("batch", format!("1 to {batch} rows"), rows));
         }
@@ -124,19 +160,20 @@ impl Session {
             let expected = format!("{} values, {rows} rows of {len}", rows * len);
             return Err(Error::value("batch images", expected, images.len()));
         }
-        if let Some(label) = labels.iter().find(|&&label| label as usize >= self.classes) {
-            return Err(Error::value(
-                "label",
-                format!("below {}", self.classes),
-                label,
-            ));
+        if let Some((array, targets)) = targets {
+            let each = array.shape.elements();
+            if targets.len() != rows * each {
+                let expected = format!("{} values, {rows} rows of {each}", rows * each);
+                return Err(Error::value("batch targets", expected, targets.len()));
+            }
+            let mut whole = targets.to_vec();
+            whole.resize(batch * each, 0);
+            let port = self.plan().port(Port::Labels)?;
+            self.executor.write_words(port, &whole)?;
         }
         let mut whole = memory::zeros("batch", batch * len)?;
         whole[..images.len()].copy_from_slice(images);
         self.executor.write(self.images, &whole)?;
-        let mut whole = labels.to_vec();
-        whole.resize(batch, 0);
-        self.executor.write_words(self.labels, &whole)?;
         self.step = self.step.with_rows(rows as u32);
         self.progress = Progress::Batch;
         Ok(())
@@ -183,7 +220,7 @@ impl Session {
         let metrics = self.metrics().await?;
         Ok(self
             .loss
-            .of_sum(metrics.loss_sum, metrics.rows, self.classes))
+            .of_sum(metrics.loss_sum, metrics.rows, &self.output))
     }
 
     /// Like [`Session::loss`], with the number of correct predictions.

@@ -8,7 +8,7 @@ use super::Config;
 use super::bursts::Bursts;
 use super::feed::{Feed, window};
 use super::position::Position;
-use crate::data::{Data, Target};
+use crate::data::{Array, Data, Target};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::executor::Executor;
@@ -17,6 +17,7 @@ use crate::notices::Notices;
 use crate::ops::{Step, StepMetrics};
 use crate::optim::check_rate;
 use crate::plan::{Phase, Plan};
+use crate::shape::Shape;
 use crate::tune::Choices;
 
 /// A part of the data set.
@@ -44,9 +45,11 @@ pub struct Progress {
 /// The result of an epoch of training, or of an evaluation.
 #[derive(Debug, Clone, Copy)]
 pub struct EpochReport {
-    /// The mean loss as reported: for MSE over all elements, whatever the reduction of training.
+    /// The mean loss as reported: of single elements over all of them, whatever the reduction of
+    /// training.
     pub loss: f64,
-    /// The fraction of correct predictions, 0 to 1.
+    /// The fraction of correct predictions, 0 to 1: of rows, pixels, or labels. NaN if the loss knows
+    /// none.
     pub accuracy: f64,
     /// Samples per second.
     pub samples_per_second: f64,
@@ -71,7 +74,9 @@ pub struct Trainer {
     choices: Option<Choices>,
     notices: Notices,
     pub(super) feed: Feed,
-    pub(super) classes: usize,
+    /// The shape of the model's output.
+    pub(super) output: Shape,
+    pub(super) target: Target,
     pub(super) position: Position,
     pub(super) learning_rate: f32,
     pub(super) bursts: Bursts,
@@ -97,25 +102,16 @@ impl Trainer {
         config.schedule.check()?;
         let samples = data.lens().iter().sum();
         let window = window(device, &data, config.residency, config.batch_size);
-        let training = Training::new(data.train().input().shape, config.loss, config.optimizer)
+        let Array { shape, element } = data.train().input();
+        let target = data.train().target();
+        let training = Training::new(shape, config.loss.clone(), config.optimizer)
+            .target(target.clone())
+            .stored(element)
             .batch_size(config.batch_size)
             .dataset(window.map_or(samples, |steps| steps.saturating_mul(config.batch_size)))
             .accumulate(false);
         let graph = Graph::training(model, &training)?;
-        let logits = &graph.value(graph.logits()).shape;
-        let classes = logits.dims()[1];
-        if let Target::Classes(_, expected) = data.train().target()
-            && classes != expected
-        {
-            return Err(Error::Shape {
-                at: "logits".to_owned(),
-                expected: format!(
-                    "({}, {expected}), a column for each class",
-                    config.batch_size
-                ),
-                got: logits.to_string(),
-            });
-        }
+        let output = graph.value(graph.logits()).shape.clone();
         let mut notices = Notices::default();
         let train_len = data.train().len();
         if config.batch_size > train_len {
@@ -137,7 +133,8 @@ impl Trainer {
             },
             learning_rate: config.optimizer.learning_rate(),
             feed,
-            classes,
+            output,
+            target,
             position: Position::default(),
             bursts: Bursts::new(),
             allow_not_finite: false,
@@ -290,7 +287,8 @@ impl Trainer {
                 .seed(seed)
                 .scalars(optimizer.scalars(number))
         });
-        let (loss, classes) = (self.config.loss.reported(), self.classes);
+        let loss = self.config.loss.reported();
+        let (counts, output) = (loss.counts(&self.output, &self.target), &self.output);
         let trains = phases.contains(&Phase::Update);
         let (mut done, mut first_not_finite) = (first_step as u64, None);
         let mut total = StepMetrics::default();
@@ -308,7 +306,7 @@ impl Trainer {
             let flow = on_progress(&Progress {
                 samples: skipped as u64 + total.rows,
                 total: len as u64,
-                loss: loss.of_sum(burst.loss_sum, burst.rows, classes),
+                loss: loss.of_sum(burst.loss_sum, burst.rows, output),
                 samples_per_second: total.rows as f64 / begun.elapsed().as_secs_f64(),
             });
             match first_not_finite {
@@ -333,8 +331,11 @@ impl Trainer {
             )
             .await?;
         let report = EpochReport {
-            loss: loss.of_sum(total.loss_sum, total.rows, classes),
-            accuracy: total.accuracy(),
+            loss: loss.of_sum(total.loss_sum, total.rows, output),
+            accuracy: match counts {
+                true => total.accuracy() / loss.predictions(output) as f64,
+                false => f64::NAN,
+            },
             samples_per_second: total.rows as f64 / begun.elapsed().as_secs_f64(),
             first_not_finite: first_not_finite.map(|(step, _)| step),
         };

@@ -1,7 +1,7 @@
 //! Every op at sizes where drivers cut loops short and counters overflow: single elements against
 //! the reference.
 
-use super::{OutputReport, lanes};
+use super::{OutputReport, lanes, losses};
 use crate::cache::Cache;
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -11,9 +11,9 @@ use crate::ops::{
     BatchNormBackwardInput, BatchNormBackwardReduce, BatchNormBackwardSums, BatchNormForward,
     BatchNormInfer, BatchNormMoments, BatchNormStatistics, BiasBackward, BiasForward, Col2im,
     ConvBackwardInput, ConvBackwardWeight, ConvForward, ConvPoolBackwardWeight, ConvPoolForward,
-    ConvSizes, CrossEntropy, Dropout, Epilogue, FusedLoss, Gather, Gemm, Im2col, MaxPoolBackward,
-    MaxPoolBackwardAll, MaxPoolForward, Metrics, Mse, Op, Operand, Product, ReduceSum,
-    ReluBackward, ReluForward, RowLoss, Sgd, SgdMomentum, WORKGROUP_SIZE, Zero,
+    ConvSizes, Dropout, Epilogue, Gemm, Im2col, MaxPoolBackward, MaxPoolBackwardAll,
+    MaxPoolForward, Op, Operand, Product, ReduceSum, ReluBackward, ReluForward, Sgd, SgdMomentum,
+    WORKGROUP_SIZE, Zero,
 };
 use crate::plan::{Builder, Phase, Plan};
 use crate::shape::{Window, WindowedPlanes};
@@ -26,8 +26,8 @@ const K: usize = (1 << 20) + 8;
 const LEN: usize = (1 << 22) + 4;
 
 /// Rows of the large batches, and classes.
-const ROWS: usize = 2100;
-const CLASSES: usize = 37;
+pub(super) const ROWS: usize = 2100;
+pub(super) const CLASSES: usize = 37;
 
 /// Checks every op at large sizes, with every kernel that the adapter can run: K past 2²⁰ or up to
 /// the loop limit, planes past 2¹⁸ pixels, batches past 2,048.
@@ -110,7 +110,7 @@ impl<'a> Checker<'a> {
 fn ops(longest: u64) -> Result<Vec<Box<dyn Op>>> {
     let mut ops = products(longest);
     ops.extend(windows()?);
-    ops.extend(losses());
+    ops.extend(losses::large());
     ops.extend(batch_norms());
     ops.extend(arrays());
     Ok(ops)
@@ -209,41 +209,6 @@ fn windows() -> Result<Vec<Box<dyn Op>>> {
         ops.push(Box::new(MaxPoolBackwardAll { geometry }));
     }
     Ok(ops)
-}
-
-fn losses() -> Vec<Box<dyn Op>> {
-    let (rows, classes) = (ROWS, CLASSES);
-    let mse = Mse {
-        rows,
-        classes,
-        scale: 2.0,
-    };
-    let cross_entropy = CrossEntropy { rows, classes };
-    let metrics = Metrics {
-        rows,
-        classes,
-        slots: 256,
-    };
-    let mut ops: Vec<Box<dyn Op>> = vec![
-        Box::new(mse.clone()),
-        Box::new(cross_entropy.clone()),
-        Box::new(metrics.clone()),
-        Box::new(Gather {
-            rows,
-            sample_len: 28 * 28,
-            samples: rows + 5,
-        }),
-    ];
-    for loss in [RowLoss::Mse(mse), RowLoss::CrossEntropy(cross_entropy)] {
-        for gathered in [None, Some(rows + 5)] {
-            ops.push(Box::new(FusedLoss {
-                loss: loss.clone(),
-                metrics: metrics.clone(),
-                gathered,
-            }));
-        }
-    }
-    ops
 }
 
 /// A large batch of small planes, and planes past 2¹⁸ pixels.

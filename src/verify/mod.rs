@@ -18,6 +18,7 @@ mod fuzz;
 mod gradients;
 mod lanes;
 mod large;
+mod losses;
 mod models;
 mod networks;
 mod own;

@@ -131,7 +131,7 @@ fn draw(random: &mut Random) -> Option<(String, Plan)> {
     let losses = [Loss::CrossEntropy, Loss::Mse(Reduction::Mean)];
     let training = Training::new(
         crate::shape::Shape::new(sample.clone()),
-        losses[random.below(2)],
+        losses[random.below(2)].clone(),
         optimizer(random),
     )
     .batch_size(batch_size)

@@ -86,10 +86,10 @@ fn metrics() {
 fn reductions_of_mse() {
     use wgrad::{Loss, Reduction};
     let (mean, batch_mean) = (Loss::Mse(Reduction::Mean), Loss::Mse(Reduction::BatchMean));
-    assert_eq!(mean.of_sum(6.0, 3, 4), 0.5);
-    assert_eq!(batch_mean.of_sum(6.0, 3, 4), 2.0);
+    assert_eq!(mean.of_sum(6.0, 3, &[8, 4].into()), 0.5);
+    assert_eq!(batch_mean.of_sum(6.0, 3, &[8, 4].into()), 2.0);
     assert_eq!(batch_mean.reported(), mean);
-    assert_eq!(Loss::CrossEntropy.of_sum(6.0, 3, 4), 2.0);
+    assert_eq!(Loss::CrossEntropy.of_sum(6.0, 3, &[8, 4].into()), 2.0);
 }
 
 /// Rows of four logits that are not all finite, the label of each, and whether the cross-entropy is

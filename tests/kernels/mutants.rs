@@ -10,7 +10,10 @@ use wgrad::verify::lockstep;
 
 use super::common::{self, altered::Altered};
 use super::planted::{self, geometry};
-use super::{planted_batch_norm, planted_fused, planted_gathered, planted_layers, planted_pool};
+use super::{
+    planted_batch_norm, planted_fused, planted_gathered, planted_layers, planted_losses,
+    planted_pool,
+};
 
 /// An op with its kernel changed in one place, and the unchanged reference.
 fn mutant(op: Box<dyn Op>, from: &str, to: &str) -> Box<dyn Op> {
@@ -40,6 +43,7 @@ fn mutants(device: &Device) -> Vec<(&'static str, Box<dyn Op>, &'static str, &'s
     all.extend(planted_gathered::mutants());
     all.extend(planted_pool::mutants());
     all.extend(planted_layers::mutants());
+    all.extend(planted_losses::mutants());
     all.retain(|(_, op, _, _)| subgroups || !op.launch().needs_subgroups);
     all
 }
@@ -83,6 +87,18 @@ fn inputs_of(op: &dyn Op) -> Vec<Vec<u32>> {
         }
         "batch_norm_infer" => inputs[2].iter_mut().for_each(|word| *word &= 0x7fff_ffff),
         "gather" => inputs[2] = (0..70).rev().collect(),
+        "gather_array" => inputs[1] = (0..70).rev().collect(),
+        "sum_counts" => inputs[0].iter_mut().for_each(|count| *count %= 100),
+        "soft_cross_entropy" => {
+            let few = |at: usize| (0.25 * (at % 3) as f32).to_bits();
+            inputs[0] = (0..700).map(few).collect();
+            let is_hard = inputs[1].len() == 140;
+            inputs[1] = match is_hard {
+                true => (0..140).map(|at| at % 5).collect(),
+                false => (0..700).map(|at| few(at + 3)).collect(),
+            };
+            inputs[2] = (0..5).map(|class| few(class + 1)).collect();
+        }
         "relu_forward" | "activation_forward" => inputs[0][0] = (-f32::NAN).to_bits(),
         _ => {}
     }

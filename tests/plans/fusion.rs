@@ -112,8 +112,8 @@ fn train(device: &Device, plan: Plan, subject: &Subject) -> Vec<f32> {
         executor.initialise(5).unwrap();
         let random = common::random_data(4 * batch, 0).train;
         for (name, bytes) in [
-            ("dataset.images", random.images),
-            ("dataset.labels", random.labels),
+            ("dataset.images", random.images.clone()),
+            ("dataset.labels", random.labels.clone()),
         ] {
             let tensor = plan.find(name).unwrap();
             let cycled = bytes.into_iter().cycle();
@@ -192,7 +192,7 @@ fn live_tensors_never_share_memory() {
 
 fn trainer(device: &Device, model: &dyn Module, data: &Dataset, planning: Planning) -> Trainer {
     let tutorial = &subjects()[0];
-    let config = Config::new(tutorial.training.loss, tutorial.training.optimizer)
+    let config = Config::new(tutorial.training.loss.clone(), tutorial.training.optimizer)
         .seed(1)
         .planning(planning);
     block_on(Trainer::new(device, model, data, config)).unwrap()

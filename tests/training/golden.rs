@@ -156,7 +156,7 @@ fn errors(device: &Device, golden: &Golden) -> Vec<f64> {
         false => mnist.sample.clone(),
     };
     let training =
-        Training::new(sample, golden.loss, golden.optimizer).batch_size(golden.batch_size);
+        Training::new(sample, golden.loss.clone(), golden.optimizer).batch_size(golden.batch_size);
     wgrad::block_on(async {
         let mut session = Session::new(device, golden.model.as_ref(), &training, 0)
             .await
@@ -259,7 +259,7 @@ fn a_residual_networks_state_is_exchanged_with_pytorch() {
             let predictor = Predictor::new(&device, golden.model.as_ref(), [3, 32, 32], &state);
             let folded = predictor.unwrap().logits(&images).await.unwrap();
 
-            let training = Training::new([3, 32, 32], golden.loss, golden.optimizer)
+            let training = Training::new([3, 32, 32], golden.loss.clone(), golden.optimizer)
                 .batch_size(8)
                 .accumulate(false);
             let mut session = Session::new(&device, golden.model.as_ref(), &training, 0)
@@ -281,7 +281,7 @@ fn a_residual_networks_state_is_exchanged_with_pytorch() {
                 assert!(worst < 1e-5, "{device}, {name}: {worst:e}");
             }
 
-            let config = Config::new(golden.loss, golden.optimizer).batch_size(8);
+            let config = Config::new(golden.loss.clone(), golden.optimizer).batch_size(8);
             let mut trainer = Trainer::new(&device, golden.model.as_ref(), &data, config)
                 .await
                 .unwrap();

@@ -192,7 +192,7 @@ async fn check(
     loss: Loss,
     is_curved: bool,
 ) -> (usize, f64) {
-    let training = Training::new(SAMPLE, loss, Sgd::new(0.0))
+    let training = Training::new(SAMPLE, loss.clone(), Sgd::new(0.0))
         .batch_size(BATCH)
         .accumulate(false);
     let mut session = Session::new(device, model, &training, 1).await.unwrap();
@@ -296,7 +296,8 @@ fn every_layer_option_and_loss_agrees_with_central_differences() {
             Loss::Mse(Reduction::BatchMean),
             Loss::CrossEntropy,
         ] {
-            let (tried, worst) = wgrad::block_on(check(&device, name, &model, loss, is_curved));
+            let (tried, worst) =
+                wgrad::block_on(check(&device, name, &model, loss.clone(), is_curved));
             println!("{name}, {loss}: {tried} weights, at most {worst:.2} of what is allowed");
             assert!(tried > 40);
         }

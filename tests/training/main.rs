@@ -14,5 +14,6 @@ mod names;
 mod prediction;
 mod resuming;
 mod streaming;
+mod targets;
 mod texts;
 mod training;

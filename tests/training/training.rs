@@ -192,7 +192,7 @@ fn gpu_and_cpu_agree_after_100_steps() {
     let data = mnist(32 * 100);
     for (loss, rate) in [(TUTORIAL_LOSS, 0.01), (Loss::CrossEntropy, 0.05)] {
         let mut worst = [0, 1, 2, 3, 4].map(|seed| {
-            let config = config(loss, Sgd::new(rate), 32).seed(seed);
+            let config = config(loss.clone(), Sgd::new(rate), 32).seed(seed);
             let model = common::tutorial_model();
             let gpu = trained(&device, &model, &data, config.clone(), 1);
             let cpu = trained(&Device::cpu(), &model, &data, config, 1);

@@ -90,22 +90,22 @@ pub struct StepMetrics {
     pub rows: u64,
     /// Σ of their losses, for [`Loss::of_sum`](crate::loss::Loss::of_sum).
     pub loss_sum: f64,
-    /// Number of correct predictions.
+    /// Number of correct predictions; 0 if the loss knows none.
     pub correct: u64,
 }
 
 impl StepMetrics {
-    /// Reads the step's slot of the two tables.
-    pub(crate) fn from_words(step: &Step, loss_sums: &[u32], correct: &[u32]) -> Self {
+    /// Reads the step's slot of the tables.
+    pub(crate) fn from_words(step: &Step, loss_sums: &[u32], correct: Option<&[u32]>) -> Self {
         let slot = step.slot as usize;
         StepMetrics {
             rows: u64::from(step.rows),
             loss_sum: f64::from(f32::from_bits(loss_sums[slot])),
-            correct: u64::from(correct[slot]),
+            correct: correct.map_or(0, |correct| correct[slot].into()),
         }
     }
 
-    /// The fraction of correct predictions, 0 to 1.
+    /// The fraction of correct predictions, 0 to 1, if there is one for each row.
     pub fn accuracy(&self) -> f64 {
         self.correct as f64 / self.rows as f64
     }
