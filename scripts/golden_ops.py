@@ -645,3 +645,93 @@ def binary_cross_entropy(c, step, x):
     right = right.reshape(c["ROWS"], c["LEN"]).long()
     right[step["rows"] :] = 0
     return [losses, runs(right), gradient]
+
+
+def draw(words, end):
+    """A number below end, from a random word."""
+    return (words >> 16) * end >> 16
+
+
+def around_zero(word, most):
+    return draw(word, 2 * most + 1) - most
+
+
+def quadrant(angle):
+    """Sine and cosine times 2**15 of an angle in turns of 2**16, by Taylor's polynomials up to 45°."""
+    quarter = angle + 8192 >> 14
+    x = (angle - quarter * 16384) * 205887 >> 16
+    square = x * x >> 15
+    fourth = square * square >> 15
+    toward_zero = lambda value, by: int(value / by)
+    sine = x - toward_zero(x * square >> 15, 6) + toward_zero(x * fourth >> 15, 120)
+    cosine = 32768 - square // 2 + fourth // 24 - (fourth * square >> 15) // 720
+    return [(sine, cosine), (cosine, -sine), (-sine, -cosine), (-cosine, sine)][quarter & 3]
+
+
+def changed_image(c, step, row, image):
+    """One image of levels, changed, times 2**16."""
+    height, width = c["H"], c["W"]
+    y, x = np.mgrid[:height, :width]
+    if not step["augments"]:
+        return image << 16
+    counter = lambda stream: (row, 2**32 - 1 - stream, step["number"], step["epoch"])
+    place, form, light = (philox(step["seed"], counter(stream)) for stream in range(3))
+    u, v = 2 * x - (width - 1), 2 * y - (height - 1)
+    if c["FLIP"] and place[0] >> 31:
+        u = -u
+    zoom = c["ZOOM_LEAST"] + draw(form[0], c["ZOOM_SPAN"] + 1)
+    sine, cosine = (part * zoom >> 12 for part in quadrant(around_zero(place[3], c["ROTATION"])))
+    source_x = cosine * u + sine * v + (width - 1) * 2**15 - around_zero(place[2], c["SHIFT_W"]) * 2**16
+    source_y = cosine * v - sine * u + (height - 1) * 2**15 - around_zero(place[1], c["SHIFT_H"]) * 2**16
+    far = 2**12
+    padded = np.pad(image, ((0, 0), (far, far), (far, far)), constant_values=c["FILL"])
+    at = lambda dy, dx: padded[:, (source_y >> 16) + dy + far, (source_x >> 16) + dx + far]
+    right, down = source_x % 2**16 >> 8, source_y % 2**16 >> 8
+    rows = [at(dy, 0) * (256 - right) + at(dy, 1) * right for dy in (0, 1)]
+    value = rows[0] * (256 - down) + rows[1] * down
+    contrast = c["CONTRAST_LEAST"] + draw(light[0], c["CONTRAST_SPAN"] + 1)
+    brightness = around_zero(light[1], c["BRIGHTNESS"])
+    if (contrast, brightness) != (1024, 0):
+        grey = 127 * 256 + 128
+        lit = ((value + 128 >> 8) - grey) * contrast >> 10
+        value = np.clip(lit + grey + 4 * brightness, 0, 255 * 256) << 8
+    first = [draw(word, extent) - c["CUTOUT"] // 2 for word, extent in [(form[1], height), (form[2], width)]]
+    within = lambda at, first: (at >= first) & (at < first + c["CUTOUT"])
+    return np.where(within(y, first[0]) & within(x, first[1]), c["FILL"] << 16, value)
+
+
+def bytes_of(words):
+    return torch.from_numpy(words.numpy().astype(np.uint32).view(np.uint8).astype(np.int64))
+
+
+@op
+def augment(c, step, x):
+    shape = (c["C"], c["H"], c["W"])
+    order = x.words("order").numpy()[step["offset"] :]
+    bytes = bytes_of(x.words("images")).numpy()
+    batch = np.zeros((c["ROWS"], *shape), dtype=np.int64)
+    size = int(np.prod(shape))
+    images = [bytes[sample * size : (sample + 1) * size].reshape(shape) for sample in order]
+    rows = [changed_image(c, step, row, images[row]) for row in range(step["rows"])]
+    for row, own in enumerate(rows):
+        other = rows[(row + 1) % len(rows)]
+        mix = step["mix"]
+        batch[row] = own * mix + other * (256 - mix) + 128 >> 8 if mix < 256 else own
+    scale = np.float32(1) / np.float32(255) / np.float32(65536)
+    return [(batch.astype(np.float32) * scale).view(np.uint32)]
+
+
+@op
+def mix_labels(c, step, x):
+    order = x.words("order")[step["offset"] : step["offset"] + step["rows"]]
+    own = F.one_hot(bytes_of(x.words("labels"))[order], 256)[:, : c["CLASSES"]].double()
+    batch = torch.zeros(c["ROWS"], c["CLASSES"], dtype=torch.float64)
+    share = step["mix"] / 256
+    batch[: step["rows"]] = share * own + (1 - share) * own.roll(-1, 0)
+    return [batch]
+
+
+@op
+def normalize_channels(c, step, x):
+    values = x("input").reshape(-1, c["C"], c["AREA"])
+    return [(values - x("means")[:, None]) * x("factors")[:, None]]

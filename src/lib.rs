@@ -28,6 +28,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod augment;
 mod cache;
 pub mod cpu;
 pub mod data;
@@ -53,6 +54,7 @@ mod train;
 pub mod tune;
 pub mod verify;
 
+pub use augment::Augmentation;
 pub use device::Device;
 pub use error::{Error, Result};
 pub use loss::{CrossEntropy, Loss, Reduction};

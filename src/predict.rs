@@ -7,6 +7,7 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::executor::Executor;
 use crate::graph::{Graph, Module, Source, Weights};
+use crate::nn::Normalized;
 use crate::notices::Notices;
 use crate::ops::Step;
 use crate::plan::{Element, Phase, Port, TensorId};
@@ -87,7 +88,7 @@ impl Predictor {
     }
 
     /// `model` on images of shape `sample`, with the weights of a checkpoint, matched by the names
-    /// of the parameters, as in PyTorch's `state_dict`.
+    /// of the parameters, as in PyTorch's `state_dict`; images are normalised if a checkpoint says so.
     ///
     /// # Errors
     /// The model does not fit the images, or the tensors do not match the model.
@@ -97,6 +98,12 @@ impl Predictor {
         sample: impl Into<Shape>,
         weights: &Checkpoint,
     ) -> Result<Self> {
+        let normalized = weights
+            .normalization()?
+            .map(|normalize| Normalized { model, normalize });
+        let model = normalized
+            .as_ref()
+            .map_or(model, |model| model as &dyn Module);
         Predictor::of_graph(device, &Graph::inference(model, sample, 1)?, weights)
     }
 

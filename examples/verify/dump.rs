@@ -36,6 +36,8 @@ pub fn file(seed: u64, rounds: u32) -> Vec<u8> {
                 "number": case.step.number,
                 "seed": case.step.seed,
                 "scalars": case.step.scalars,
+                "augments": case.step.augments,
+                "mix": case.step.mix,
             },
         });
         described.insert(name, case);

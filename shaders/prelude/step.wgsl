@@ -11,6 +11,9 @@ struct Step {
     number: u32, // training steps before this one, over all epochs, modulo 2³²
     seed: vec2<u32>, // the run's seed, low word first
     scalars: vec2<f32>, // the optimizer's functions of the step's number
+    augments: u32, // 1 if images are changed at random, else 0
+    mix: u32, // the share of a row's own image, in 256ths, beside the next row's
+    padding: vec2<u32>,
 }
 
 @group(1) @binding(0) var<uniform> this_step: Step;

@@ -16,11 +16,12 @@ mod relu_pool;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
+use crate::augment::Augmentation;
 use crate::error::Result;
 use crate::graph::{Graph, Lowering, NodeId, Piece, Site, Training, ValueId, backward};
-use crate::ops::{Gather, GatherArray, Stored, Zero};
-use crate::plan::{Element, Phase, Plan, Port, Role, TensorId, share_memory};
-use crate::shape::Shape;
+use crate::ops::{Augment, Gather, GatherArray, MixLabels, Stored, Zero};
+use crate::plan::{Builder, Element, Phase, Plan, Port, Role, TensorId, share_memory};
+use crate::shape::{Shape, Size2d};
 use crate::target::Target;
 
 /// The strategy for computing a convolution.
@@ -180,7 +181,7 @@ fn write_training(
     [logits, labels]: [TensorId; 2],
     fast: Option<bool>,
 ) -> Result<()> {
-    let target = lowering.graph().target();
+    let target = lowering.graph().batch_target();
     let plan = lowering.plan();
     let gathers = fast == Some(true);
     let samples = training.dataset.filter(|_| gathers);
@@ -216,7 +217,8 @@ fn write_inputs(lowering: &mut Lowering<'_>, gathers: bool) -> Result<TensorId> 
     lowering.set_tensor(graph.images(), images);
     let plan = lowering.plan();
     let target = graph.target();
-    let of_batch = match &target {
+    let of_loss = graph.batch_target();
+    let of_batch = match &of_loss {
         Target::Classes(array, _) => Some((array, Element::U32)),
         Target::Numbers(array) => Some((array, Element::F32)),
         Target::Input => None,
@@ -273,12 +275,21 @@ fn write_inputs(lowering: &mut Lowering<'_>, gathers: bool) -> Result<TensorId> 
             )?;
         }
         _ => {
-            let len = sample.elements();
-            let op = gather(len, as_floats(stored));
-            plan.op(Phase::Gather, op, &[inputs, order], &[images])?;
+            gather_inputs(plan, graph, [inputs, order, images])?;
             if let (Some(targets), Some(stored), Some(array)) =
                 (targets, stored_targets, target.array())
             {
+                if of_loss != target
+                    && let Target::Classes(_, classes) = target
+                {
+                    let op = MixLabels {
+                        rows,
+                        classes,
+                        samples,
+                    };
+                    plan.op(Phase::Gather, op, &[stored, order], &[targets])?;
+                    return Ok(targets);
+                }
                 let how = match (&target, array.element) {
                     (Target::Classes(..), Element::U8) => Stored::Bytes,
                     (_, element) => as_floats(element),
@@ -289,6 +300,40 @@ fn write_inputs(lowering: &mut Lowering<'_>, gathers: bool) -> Result<TensorId> 
         }
     }
     Ok(targets.unwrap_or(images))
+}
+
+/// Appends the op that gathers the batch, changed at random if the training wants it.
+fn gather_inputs(
+    plan: &mut Builder,
+    graph: &Graph,
+    [inputs, order, images]: [TensorId; 3],
+) -> Result<()> {
+    let Some(training) = graph.purpose() else {
+        return Ok(());
+    };
+    let rows = plan.get(images).shape.dims()[0];
+    let samples = plan.get(order).shape.elements();
+    let (inputs, images) = ([inputs, order], [images]);
+    if let (&[channels, height, width], true) = (
+        training.sample.dims(),
+        training.augmentation != Augmentation::new(),
+    ) {
+        let op = Augment {
+            rows,
+            channels,
+            plane: Size2d { height, width },
+            samples,
+            changes: training.augmentation.changes(&training.sample)?,
+        };
+        return plan.op(Phase::Gather, op, &inputs, &images);
+    }
+    let op = GatherArray {
+        rows,
+        len: training.sample.elements(),
+        samples,
+        stored: as_floats(training.stored),
+    };
+    plan.op(Phase::Gather, op, &inputs, &images)
 }
 
 /// Bytes as their 255ths, words as they are.

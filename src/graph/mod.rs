@@ -19,9 +19,11 @@ mod linear;
 mod lowering;
 mod max_pool;
 mod module;
+mod normalize;
 mod record;
 mod relu;
 mod text;
+mod training;
 
 pub use activation::Activation;
 pub use add::Add;
@@ -39,17 +41,16 @@ pub(crate) use linear::sizes as linear_sizes;
 pub use lowering::{Lowering, Site};
 pub use max_pool::{MaxPool, Ties};
 pub use module::Module;
+pub use normalize::Normalize;
 pub use record::{Parameter, Recorder, Var};
 pub use relu::Relu;
+pub use training::Training;
 
 use std::any::Any;
 
 use crate::error::{Error, Result};
-use crate::loss::Loss;
-use crate::optim::Optimizer;
 use crate::plan::{Element, Init, LayerSummary};
 use crate::shape::Shape;
-use crate::target::{Array, Target};
 
 /// A value of a [`Graph`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -103,97 +104,6 @@ pub struct Node {
     pub output: ValueId,
 }
 
-/// The training for which a model is recorded: the options of a [`Session`](crate::Session). A
-/// [`Trainer`](crate::Trainer), which runs whole epochs, makes its own from a
-/// [`Config`](crate::Config).
-///
-/// ```
-/// use wgrad::graph::Training;
-/// use wgrad::{Loss, Sgd};
-///
-/// let training = Training::new([1, 28, 28], Loss::CrossEntropy, Sgd::new(0.05)).batch_size(64);
-/// assert!(training.accumulate);
-/// ```
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Training {
-    /// The shape of one sample, without the batch: (C, H, W) or (F).
-    pub sample: Shape,
-    /// N: rows per batch.
-    pub batch_size: usize,
-    /// The loss to minimise.
-    pub loss: Loss,
-    /// The optimizer.
-    pub optimizer: Optimizer,
-    /// What the model is trained to give; `None` for a class of each sample, of as many as the output
-    /// has columns.
-    pub target: Option<Target>,
-    /// Number of samples in the data set from which batches are gathered; if `None`, the host writes
-    /// `images` and `labels`.
-    pub dataset: Option<usize>,
-    /// The elements of the samples in that data set.
-    pub stored: Element,
-    /// Whether backward adds to the gradients (and `ZeroGrad` clears them), as in PyTorch, or
-    /// overwrites them, which saves that dispatch.
-    pub accumulate: bool,
-}
-
-impl Training {
-    /// Batches of 32 samples of that shape, written by the host; backward adds to the gradients.
-    pub fn new(
-        sample: impl Into<Shape>,
-        loss: impl Into<Loss>,
-        optimizer: impl Into<Optimizer>,
-    ) -> Self {
-        Training {
-            sample: sample.into(),
-            batch_size: 32,
-            loss: loss.into(),
-            optimizer: optimizer.into(),
-            target: None,
-            dataset: None,
-            stored: Element::U8,
-            accumulate: true,
-        }
-    }
-
-    /// Sets the rows per batch.
-    #[must_use]
-    pub fn batch_size(self, batch_size: usize) -> Self {
-        Training { batch_size, ..self }
-    }
-
-    /// Gathers batches from a data set of so many samples.
-    #[must_use]
-    pub fn dataset(self, samples: impl Into<Option<usize>>) -> Self {
-        Training {
-            dataset: samples.into(),
-            ..self
-        }
-    }
-
-    /// Sets what the model is trained to give.
-    #[must_use]
-    pub fn target(self, target: Target) -> Self {
-        Training {
-            target: Some(target),
-            ..self
-        }
-    }
-
-    /// Sets the elements of the samples in the data set.
-    #[must_use]
-    pub fn stored(self, stored: Element) -> Self {
-        Training { stored, ..self }
-    }
-
-    /// Whether backward adds to the gradients or overwrites them.
-    #[must_use]
-    pub fn accumulate(self, accumulate: bool) -> Self {
-        Training { accumulate, ..self }
-    }
-}
-
 /// A model, from a batch of images to its logits, and its training.
 #[derive(Debug, Clone)]
 pub struct Graph {
@@ -214,38 +124,8 @@ impl Graph {
     pub fn training(model: &dyn Module, training: &Training) -> Result<Graph> {
         let mut graph = record(model, &training.sample, training.batch_size)?;
         graph.check(&format!("loss: {}", training.loss))?;
-        let output = &graph.value(graph.logits).shape;
-        if training.target.is_none() && output.dims().len() != 2 {
-            return Err(Error::Shape {
-                at: format!("loss: {}", training.loss),
-                expected: "logits (N, classes), or a target of another kind".to_owned(),
-                got: output.to_string(),
-            });
-        }
         graph.training = Some(training.clone());
-        if training.stored == Element::U32 {
-            let expected = "bytes or floats";
-            return Err(Error::value(
-                "samples of the data set",
-                expected,
-                "integers",
-            ));
-        }
-        let target = graph.target();
-        training
-            .loss
-            .check(&graph.value(graph.logits).shape, &target)?;
-        if target == Target::Input {
-            let (input, output) = (graph.images, graph.logits);
-            let [input, output] = [input, output].map(|id| &graph.value(id).shape);
-            if input != output {
-                return Err(Error::Shape {
-                    at: format!("loss: {}", training.loss),
-                    expected: format!("an output of the input's shape, {input}"),
-                    got: output.to_string(),
-                });
-            }
-        }
+        graph.check_training(training)?;
         Ok(graph)
     }
 
@@ -400,25 +280,6 @@ impl Graph {
     /// The model's training; `None` for inference.
     pub fn purpose(&self) -> Option<&Training> {
         self.training.as_ref()
-    }
-
-    /// What the model is trained to give.
-    pub(crate) fn target(&self) -> Target {
-        let target = self.purpose().and_then(|training| training.target.clone());
-        target.unwrap_or_else(|| Target::class(self.value(self.logits).shape.dims()[1]))
-    }
-
-    /// The number of samples in the data set, if kernels may read its bytes and classes in place of
-    /// a batch's.
-    pub(crate) fn readable_dataset(&self) -> Option<usize> {
-        let training = self.purpose()?;
-        let target = self.target();
-        let are_bytes = training.stored == Element::U8
-            && target.array().map(Array::bytes) == Some(1)
-            && training
-                .loss
-                .is_of_rows(&self.value(self.logits).shape, &target);
-        training.dataset.filter(|_| are_bytes)
     }
 
     /// The names of the convolutions, for each of which the fast plan has several strategies.

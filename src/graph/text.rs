@@ -13,7 +13,7 @@ use std::fmt;
 
 use super::{
     Activation, Add, BatchNorm, Convolution, Dropout, Flatten, Function, GlobalAvgPool, Graph,
-    Linear, MaxPool, Node, NodeId, Relu, Source, Value, ValueId, batch_of,
+    Linear, MaxPool, Node, NodeId, Normalize, Relu, Source, Value, ValueId, batch_of,
 };
 use crate::error::{Error, Result};
 use crate::plan::{Element, Init};
@@ -35,6 +35,7 @@ const FUNCTIONS: &[(&str, Read)] = &[
     ("leaky_relu", Activation::read_leaky_relu),
     ("linear", |_| Some(Box::new(Linear))),
     ("max_pool", MaxPool::read),
+    ("normalize", Normalize::read),
     ("relu", |_| Some(Box::new(Relu))),
     ("sigmoid", |_| Some(Box::new(Activation::Sigmoid))),
     ("silu", |_| Some(Box::new(Activation::Silu))),
@@ -46,7 +47,7 @@ const FUNCTIONS: &[(&str, Read)] = &[
 pub(super) struct Options<'a>(HashMap<&'a str, &'a str>);
 
 impl<'a> Options<'a> {
-    fn read(text: &'a str) -> Option<Self> {
+    pub fn read(text: &'a str) -> Option<Self> {
         let options = text.split(", ").filter(|option| !option.is_empty());
         let pairs = options.map(|option| option.split_once(' '));
         Some(Options(pairs.collect::<Option<_>>()?))
@@ -55,6 +56,12 @@ impl<'a> Options<'a> {
     /// The option called `name`; `None` if it is missing or invalid.
     pub fn get<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
         self.0.get(name)?.parse().ok()
+    }
+
+    /// The numbers of the option called `name`, with spaces between them.
+    pub fn list(&self, name: &str) -> Option<Vec<f32>> {
+        let numbers = self.0.get(name)?.split(' ');
+        numbers.map(|number| number.parse().ok()).collect()
     }
 
     /// The options of a [`Window`].

@@ -4,8 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::{
-    Conv2d, Dropout, Dropout2d, Flatten, GELU, LeakyReLU, Linear, MaxPool2d, ReLU, Sequential,
-    SiLU, Sigmoid, Tanh, Ties,
+    Conv2d, Dropout, Dropout2d, Flatten, GELU, LeakyReLU, Linear, MaxPool2d, Normalize, ReLU,
+    Sequential, SiLU, Sigmoid, Tanh, Ties,
 };
 use crate::error::{Error, Result};
 use crate::shape::Size2d;
@@ -101,6 +101,10 @@ fn add(model: Sequential, line: &str) -> Option<Sequential> {
                 };
             }
             Some(model.with(layer))
+        }
+        "Normalize" => {
+            let numbers = line.strip_prefix("Normalize(")?.strip_suffix(')')?;
+            Some(model.with(numbers.parse::<Normalize>().ok()?))
         }
         "Linear" => {
             let mut layer = match first.split_once(" → ") {

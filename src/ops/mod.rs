@@ -8,6 +8,7 @@
 mod activation;
 mod adam;
 mod add;
+mod augment;
 mod avg_pool;
 mod batch_norm;
 mod batch_norm_backward;
@@ -36,7 +37,9 @@ mod im2col;
 mod max_pool;
 mod max_pool_backward;
 mod metrics;
+mod mix_labels;
 mod mse;
+mod normalize;
 mod product;
 mod reduce;
 mod reference;
@@ -54,6 +57,7 @@ use std::fmt::Debug;
 pub use activation::{Activation, ActivationBackward, ActivationForward};
 pub use adam::Adam;
 pub use add::Add;
+pub use augment::{Augment, Changes};
 pub use avg_pool::{AvgPoolBackward, AvgPoolForward};
 pub use batch_norm::{BatchNormForward, BatchNormInfer};
 pub use batch_norm_backward::{BatchNormBackwardReduce, BatchNormBackwardSums};
@@ -78,7 +82,9 @@ pub use max_pool::MaxPoolForward;
 pub use max_pool_backward::{MaxPoolBackward, MaxPoolBackwardAll};
 pub(crate) use metrics::first_largest;
 pub use metrics::{METRIC_WORDS, Metrics};
+pub use mix_labels::MixLabels;
 pub use mse::Mse;
+pub use normalize::Normalize;
 pub use product::kernel::GemmKernel;
 pub use product::{Epilogue, Product};
 pub use reduce::ReduceSum;
@@ -145,10 +151,13 @@ families!(
     activation,
     adam,
     add,
+    augment,
     avg_pool,
     dropout,
     element_loss,
     gather_array,
+    mix_labels,
+    normalize,
     soft_cross_entropy,
     sum_table,
 );

@@ -80,6 +80,9 @@ impl Plan {
 
     /// The exclusive upper bound of a tensor's integers, if kernels use them as indices.
     fn bound_of(&self, id: TensorId) -> Option<u64> {
+        if self.tensor(id).element == Element::F32 {
+            return None;
+        }
         let (port, _) = self.ports.iter().find(|(_, tensor)| **tensor == id)?;
         match port {
             Port::Labels | Port::DatasetLabels => self.classes.map(|classes| classes as u64),

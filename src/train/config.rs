@@ -1,7 +1,9 @@
 //! Training options.
 
 use super::{Planning, Residency};
+use crate::augment::Augmentation;
 use crate::loss::Loss;
+use crate::nn::Normalize;
 use crate::optim::{Optimizer, Schedule};
 
 /// The options of a [`Trainer`](crate::Trainer). A [`Session`](crate::Session), which its owner
@@ -30,6 +32,10 @@ pub struct Config {
     pub shuffle: bool,
     /// The plan to train with.
     pub planning: Planning,
+    /// Random changes of the images to train on.
+    pub augmentation: Augmentation,
+    /// The means and deviations by which images are normalised before the model.
+    pub normalization: Option<Normalize>,
     /// Where the data set is kept.
     pub residency: Residency,
 }
@@ -45,6 +51,8 @@ impl Config {
             seed: 0,
             shuffle: true,
             planning: Planning::default(),
+            augmentation: Augmentation::new(),
+            normalization: None,
             residency: Residency::default(),
         }
     }
@@ -70,6 +78,19 @@ impl Config {
     /// Enables or disables shuffling.
     pub fn shuffle(mut self, shuffle: bool) -> Self {
         self.shuffle = shuffle;
+        self
+    }
+
+    /// Sets the random changes of the images to train on.
+    pub fn augmentation(mut self, augmentation: Augmentation) -> Self {
+        self.augmentation = augmentation;
+        self
+    }
+
+    /// Normalises images before the model: [`Normalize::of`] computes means and deviations. They are
+    /// part of a checkpoint, so that prediction does the same.
+    pub fn normalization(mut self, normalize: Normalize) -> Self {
+        self.normalization = Some(normalize);
         self
     }
 

@@ -28,11 +28,12 @@ impl Trainer {
     /// # Errors
     /// As [`Trainer::evaluate`]; or the targets are not classes.
     pub async fn classes(&mut self, split: Split) -> Result<Vec<usize>> {
-        let Target::Classes(_, count) = self.target else {
+        let target = self.graph.target();
+        let Target::Classes(_, count) = target else {
             return Err(Error::value(
                 "classes",
                 "targets that are classes",
-                &self.target,
+                target.to_string(),
             ));
         };
         let (output, mut classes) = (self.output.clone(), Vec::new());
@@ -104,12 +105,13 @@ impl Trainer {
 
     /// The targets of `rows` samples from `first` on.
     fn decode(&self, words: &[u32], first: usize, rows: usize) -> Targets {
-        let Some(array) = self.target.array() else {
+        let target = self.graph.target();
+        let Some(array) = target.array() else {
             return Targets::Numbers(Vec::new());
         };
         let len = array.shape.elements();
         let range = first * len..(first + rows) * len;
-        let is_class = matches!(self.target, Target::Classes(..));
+        let is_class = matches!(target, Target::Classes(..));
         match array.element {
             Element::U8 => {
                 let bytes = &bytemuck::cast_slice::<u32, u8>(words)[range];

@@ -8,6 +8,7 @@ use super::names::{Named, matching};
 use super::position::Position;
 use super::{Checkpoint, Planning, Trainer};
 use crate::error::{Error, Result};
+use crate::nn::Normalize;
 use crate::notices::Notices;
 use crate::optim::check_rate;
 use crate::plan::{Element, Plan, Role, Tensor, TensorId};
@@ -24,6 +25,12 @@ const UNFUSED: &str = "unfused";
 /// Metadata key for the device that wrote the checkpoint.
 const DEVICE: &str = "device";
 
+/// Metadata key for the random changes of images.
+const AUGMENTATION: &str = "augmentation";
+
+/// Metadata key for the means and deviations by which images are normalised.
+const NORMALIZATION: &str = "normalization";
+
 impl Checkpoint {
     /// The plan of the training: a trainer that resumes with it gives the same bits as an
     /// uninterrupted one.
@@ -39,6 +46,15 @@ impl Checkpoint {
 }
 
 impl Checkpoint {
+    /// The means and deviations by which the images were normalised, if they were.
+    ///
+    /// # Errors
+    /// They cannot be parsed.
+    pub fn normalization(&self) -> Result<Option<Normalize>> {
+        let text = self.metadata.get(NORMALIZATION);
+        text.map(|text| text.parse()).transpose()
+    }
+
     /// The device that trained so far, if it was noted; another one gives other last bits.
     pub fn device(&self) -> Option<&str> {
         self.metadata.get(DEVICE).map(String::as_str)
@@ -88,6 +104,9 @@ impl Trainer {
             .map_or_else(|| UNFUSED.to_owned(), Choices::to_string);
         metadata.insert(KERNELS.to_owned(), kernels);
         metadata.insert(DEVICE.to_owned(), self.device.clone());
+        if let Some(normalize) = &self.config.normalization {
+            metadata.insert(NORMALIZATION.to_owned(), normalize.options());
+        }
         Ok(Checkpoint {
             tensors,
             integers,
@@ -109,10 +128,13 @@ impl Trainer {
             return Err(Error::value("checkpoint", expected, "one of weights alone"));
         }
         for (key, ours) in self.options() {
-            let theirs = checkpoint
-                .metadata
-                .get(key)
-                .map_or("nothing", String::as_str);
+            // Checkpoints from before there was augmentation do not name it.
+            let default = if key == AUGMENTATION {
+                "none"
+            } else {
+                "nothing"
+            };
+            let theirs = checkpoint.metadata.get(key).map_or(default, String::as_str);
             // The rate may change from step to step; the checkpoint holds the current one.
             if without_rate(theirs) != without_rate(&ours) {
                 let on_one_line = |text: &str| text.replace('\n', "; ");
@@ -311,7 +333,7 @@ impl Trainer {
     }
 
     /// The options that must equal the checkpoint's, the most telling first.
-    fn options(&self) -> [(&'static str, String); 8] {
+    fn options(&self) -> [(&'static str, String); 9] {
         let config = &self.config;
         [
             ("model", self.graph.to_string()),
@@ -321,6 +343,7 @@ impl Trainer {
             ("batch_size", config.batch_size.to_string()),
             ("seed", config.seed.to_string()),
             ("shuffle", config.shuffle.to_string()),
+            (AUGMENTATION, config.augmentation.to_string()),
             (
                 "training_set",
                 format!(

@@ -8,11 +8,12 @@ use super::Config;
 use super::bursts::Bursts;
 use super::feed::{Feed, window};
 use super::position::Position;
-use crate::data::{Array, Data, Target};
+use crate::data::{Array, Data};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::executor::Executor;
 use crate::graph::{Graph, Module, Training};
+use crate::nn::Normalized;
 use crate::notices::Notices;
 use crate::ops::{Step, StepMetrics};
 use crate::optim::check_rate;
@@ -76,7 +77,6 @@ pub struct Trainer {
     pub(super) feed: Feed,
     /// The shape of the model's output.
     pub(super) output: Shape,
-    pub(super) target: Target,
     pub(super) position: Position,
     pub(super) learning_rate: f32,
     pub(super) bursts: Bursts,
@@ -105,11 +105,19 @@ impl Trainer {
         let Array { shape, element } = data.train().input();
         let target = data.train().target();
         let training = Training::new(shape, config.loss.clone(), config.optimizer)
-            .target(target.clone())
+            .target(target)
             .stored(element)
+            .augmentation(config.augmentation)
             .batch_size(config.batch_size)
             .dataset(window.map_or(samples, |steps| steps.saturating_mul(config.batch_size)))
             .accumulate(false);
+        let normalized = config
+            .normalization
+            .clone()
+            .map(|normalize| Normalized { model, normalize });
+        let model = normalized
+            .as_ref()
+            .map_or(model, |model| model as &dyn Module);
         let graph = Graph::training(model, &training)?;
         let output = graph.value(graph.logits()).shape.clone();
         let mut notices = Notices::default();
@@ -134,7 +142,6 @@ impl Trainer {
             learning_rate: config.optimizer.learning_rate(),
             feed,
             output,
-            target,
             position: Position::default(),
             bursts: Bursts::new(),
             allow_not_finite: false,
@@ -278,18 +285,26 @@ impl Trainer {
         let before = epoch.saturating_mul(len.div_ceil(batch) as u64);
         let (base, schedule) = (self.learning_rate, self.config.schedule);
         let optimizer = self.config.optimizer;
+        let trains = phases.contains(&Phase::Update);
+        let augmentation = self.config.augmentation;
         let steps = (skipped..len).step_by(batch).map(move |at| {
             let rows = batch.min(len - at);
             let number = before.saturating_add((at / batch) as u64);
             let rate = base * schedule.factor(number);
-            Step::new((first + at) as u32, rows as u32, 0, rate)
+            let step = Step::new((first + at) as u32, rows as u32, 0, rate)
                 .at(epoch as u32, number as u32)
                 .seed(seed)
-                .scalars(optimizer.scalars(number))
+                .scalars(optimizer.scalars(number));
+            match trains {
+                true => step.augmenting(augmentation.mix(seed, number)),
+                false => step,
+            }
         });
         let loss = self.config.loss.reported();
-        let (counts, output) = (loss.counts(&self.output, &self.target), &self.output);
-        let trains = phases.contains(&Phase::Update);
+        let (counts, output) = (
+            loss.counts(&self.output, &self.graph.batch_target()),
+            &self.output,
+        );
         let (mut done, mut first_not_finite) = (first_step as u64, None);
         let mut total = StepMetrics::default();
         let begun = Instant::now();

@@ -27,6 +27,11 @@ pub struct Step {
     /// The optimizer's functions of the step's number, computed in f64 on the host: Adam's bias
     /// corrections.
     pub scalars: [f32; 2],
+    /// 1 if the step changes its images at random ([`Augment`](crate::ops::Augment)), else 0.
+    pub augments: u32,
+    /// The share of a row's own image, in 256ths, where it is mixed with the next row's; 256 if not.
+    pub mix: u32,
+    padding: [u32; 2],
 }
 
 impl Step {
@@ -44,6 +49,9 @@ impl Step {
             number: 0,
             seed: [0; 2],
             scalars: [0.0; 2],
+            augments: 0,
+            mix: 256,
+            padding: [0; 2],
         }
     }
 
@@ -72,6 +80,16 @@ impl Step {
     pub fn seed(self, seed: u64) -> Self {
         Step {
             seed: [seed as u32, (seed >> 32) as u32],
+            ..self
+        }
+    }
+
+    /// This step with images changed at random, of whose mixtures `mix` 256ths are a row's own.
+    #[must_use]
+    pub fn augmenting(self, mix: u32) -> Self {
+        Step {
+            augments: 1,
+            mix,
             ..self
         }
     }
@@ -153,7 +171,10 @@ mod tests {
             epoch,
             number,
             seed,
-            scalars
+            scalars,
+            augments,
+            mix,
+            padding
         ];
         let size = size_of::<Step>();
         assert_eq!(layout, Some((own, size as u32)));
