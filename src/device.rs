@@ -148,13 +148,15 @@ impl Device {
     /// # Errors
     /// As [`Device::load`].
     pub async fn load_noting(&self, plan: Plan, notices: &mut Notices) -> Result<Executor> {
-        let Some(adapter) = &self.adapter else {
-            return Ok(Executor::Cpu(cpu::Executor::new(Arc::new(plan))?));
+        let mut executor = match &self.adapter {
+            None => Executor::Cpu(cpu::Executor::new(Arc::new(plan))?),
+            Some(adapter) => {
+                let plan = spot::prepare(adapter, plan, self.spot_checks, notices).await?;
+                Executor::Gpu(gpu::Executor::new(adapter, Arc::new(plan)).await?)
+            }
         };
-        let plan = spot::prepare(adapter, plan, self.spot_checks, notices).await?;
-        Ok(Executor::Gpu(
-            gpu::Executor::new(adapter, Arc::new(plan)).await?,
-        ))
+        executor.write_constants()?;
+        Ok(executor)
     }
 }
 

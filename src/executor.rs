@@ -174,8 +174,18 @@ impl Executor {
         self.write_words(tensor, bytemuck::cast_slice(values))
     }
 
-    /// Draws the parameters from `seed`, as by [`initial_parameters`], and sets states and
-    /// constants to their initial values.
+    /// Writes the plan's constants: nothing changes them later.
+    ///
+    /// # Errors
+    /// As [`Executor::write`].
+    pub(crate) fn write_constants(&mut self) -> Result<()> {
+        let plan = self.plan().clone();
+        let mut constants = plan.constants();
+        constants.try_for_each(|(tensor, values)| self.write(tensor, values))
+    }
+
+    /// Draws the parameters from `seed`, as by [`initial_parameters`], and sets the states to their
+    /// initial values.
     ///
     /// # Errors
     /// As [`Executor::write`].
@@ -185,9 +195,6 @@ impl Executor {
         self.write(plan.port(Port::Parameters)?, &parameters)?;
         for (state, values) in initial_states(&plan) {
             self.write(state, &values)?;
-        }
-        for (constant, values) in plan.constants() {
-            self.write(*constant, values)?;
         }
         Ok(())
     }

@@ -1,16 +1,26 @@
-//! Data sets of labelled byte images.
+//! Data sets: labelled byte images, arrays in memory, and sources of one's own.
 
+mod arrays;
 mod cifar;
+mod classes;
 mod folder;
 pub mod idx;
+mod idx_files;
 mod mnist;
+#[cfg(feature = "numpy")]
+mod numpy;
 #[cfg(feature = "pictures")]
 mod pictures;
 mod source;
 
+pub use arrays::{Arrays, Values};
 pub use cifar::{CifarLabels, load_cifar10, load_cifar100};
+pub use classes::{balanced_weights, class_counts};
 pub use folder::{IdxOptions, load_idx};
+pub use idx_files::IdxFiles;
 pub use mnist::{CLASSES, load_mnist};
+#[cfg(feature = "numpy")]
+pub use numpy::{load_npy, load_npz};
 #[cfg(feature = "pictures")]
 pub use pictures::{PictureOptions, Pictures, load_pictures};
 pub use source::{Data, Source};

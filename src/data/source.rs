@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use super::classes::words;
 use super::{Dataset, Samples};
 use crate::error::{Error, Result};
 use crate::shape::Shape;
@@ -223,13 +224,7 @@ fn check_classes(
     classes: usize,
     targets: &[u8],
 ) -> Result<()> {
-    let found: &mut dyn Iterator<Item = u32> = match array.element {
-        Element::U8 => &mut targets.iter().map(|&byte| byte.into()),
-        Element::U32 | Element::F32 => {
-            let (words, _) = targets.as_chunks();
-            &mut words.iter().map(|&bytes| u32::from_le_bytes(bytes))
-        }
-    };
+    let found = words(array, targets);
     match found
         .enumerate()
         .find(|&(_, class)| class as usize >= classes)

@@ -1,6 +1,7 @@
 //! Builds plans: layers create tensors and append ops.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use super::{
     ARENA_ALIGNMENT, Buffer, BufferId, Element, Init, LayerSummary, Node, Phase, Plan, Port, Role,
@@ -41,7 +42,6 @@ impl Builder {
                 ports: BTreeMap::new(),
                 layers: Vec::new(),
                 written_readably: Vec::new(),
-                constants: Vec::new(),
                 classes: None,
             },
             scope: String::new(),
@@ -95,6 +95,7 @@ impl Builder {
             buffer,
             offset: 0,
             init: None,
+            values: None,
         })?;
         let words = self.plan.tensor(id).words();
         self.plan.buffers.push(Buffer { name, words });
@@ -121,9 +122,10 @@ impl Builder {
     ///
     /// # Errors
     /// As [`Builder::tensor`].
-    pub fn constant(&mut self, name: &str, values: Vec<f32>) -> Result<TensorId> {
+    pub fn constant(&mut self, name: &str, values: impl Into<Arc<[f32]>>) -> Result<TensorId> {
+        let values = values.into();
         let id = self.tensor(name, [values.len()], Element::F32, Role::Constant)?;
-        self.plan.constants.push((id, values));
+        self.plan.tensors[id.0].values = Some(values);
         Ok(id)
     }
 
@@ -186,12 +188,14 @@ impl Builder {
             buffer: PARAMETERS,
             offset: self.plan.buffers[PARAMETERS.0].words,
             init: Some(init),
+            values: None,
         };
         let gradient = Tensor {
             name: self.full_name(&format!("d_{name}")),
             role: Role::Gradient,
             buffer: GRADIENTS,
             init: None,
+            values: None,
             ..parameter.clone()
         };
         let parameter = self.push(parameter)?;
@@ -257,6 +261,7 @@ impl Builder {
             buffer,
             offset: 0,
             init: None,
+            values: None,
         };
         let parameters = whole("parameters", PARAMETERS);
         let gradients = whole("gradients", GRADIENTS);

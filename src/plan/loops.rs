@@ -71,6 +71,7 @@ impl Plan {
             buffer,
             offset: 0,
             init: None,
+            values: None,
         });
         id
     }

@@ -20,6 +20,7 @@ pub use ports::Port;
 pub use crate::target::Element;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::ops::Op;
@@ -125,6 +126,8 @@ pub struct Tensor {
     pub offset: usize,
     /// Its initial values, if it is a parameter or a state.
     pub init: Option<Init>,
+    /// Its values, if it is a constant.
+    pub values: Option<Arc<[f32]>>,
 }
 
 impl Tensor {
@@ -225,8 +228,6 @@ pub struct Plan {
     ports: BTreeMap<Port, TensorId>,
     layers: Vec<LayerSummary>,
     written_readably: Vec<String>,
-    /// The values of tensors that nothing changes.
-    constants: Vec<(TensorId, Vec<f32>)>,
     /// Number of classes, if the targets are classes.
     classes: Option<usize>,
 }
@@ -269,9 +270,10 @@ impl Plan {
         self.written_readably = nodes;
     }
 
-    /// The values of the tensors of [`Role::Constant`].
-    pub(crate) fn constants(&self) -> &[(TensorId, Vec<f32>)] {
-        &self.constants
+    /// The tensors of [`Role::Constant`], with their values.
+    pub(crate) fn constants(&self) -> impl Iterator<Item = (TensorId, &[f32])> {
+        let constants = self.tensors_of(Role::Constant);
+        constants.filter_map(|(id, tensor)| Some((id, tensor.values.as_deref()?)))
     }
 
     /// The tensor with id `id`, which must be this plan's.

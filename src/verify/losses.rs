@@ -1,9 +1,10 @@
-//! The losses, and the ops that serve them, at sizes near the limits of software adapters.
+//! The losses, and the ops that gather and prepare batches, at large sizes.
 
 use super::large::{CLASSES, ROWS};
 use crate::ops::{
-    CrossEntropy, Difference, ElementFunction, ElementLoss, FusedLoss, Gather, GatherArray,
-    Metrics, Mse, Op, RowLoss, SoftCrossEntropy, Stored, SumTable,
+    Augment, Changes, CrossEntropy, Difference, ElementFunction, ElementLoss, FusedLoss, Gather,
+    GatherArray, Metrics, MixLabels, Mse, Normalize, Op, RowLoss, SoftCrossEntropy, Stored,
+    SumTable,
 };
 
 /// One or two of each op.
@@ -52,6 +53,32 @@ pub(super) fn large() -> Vec<Box<dyn Op>> {
         hard: true,
         smoothing: 0.125,
         scale: 0.2,
+    }));
+    ops.push(Box::new(MixLabels {
+        rows,
+        classes,
+        samples: rows + 5,
+    }));
+    ops.push(Box::new(Augment {
+        rows,
+        channels: 3,
+        plane: 32.into(),
+        samples: rows + 5,
+        changes: Changes {
+            flip: true,
+            shift: 4.into(),
+            rotation: 1 << 12,
+            zoom: [3000, 5000],
+            contrast: [700, 1400],
+            brightness: 50 << 6,
+            cutout: 8,
+            fill: 9,
+        },
+    }));
+    ops.push(Box::new(Normalize {
+        rows,
+        channels: 3,
+        area: 700,
     }));
     for function in [
         ElementFunction::BinaryCrossEntropy,

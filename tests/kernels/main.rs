@@ -15,6 +15,7 @@ mod mutants;
 mod padding;
 mod planted;
 mod planted_batch_norm;
+mod planted_data;
 mod planted_fused;
 mod planted_gathered;
 mod planted_layers;

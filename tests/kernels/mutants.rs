@@ -11,8 +11,8 @@ use wgrad::verify::lockstep;
 use super::common::{self, altered::Altered};
 use super::planted::{self, geometry};
 use super::{
-    planted_batch_norm, planted_fused, planted_gathered, planted_layers, planted_losses,
-    planted_pool,
+    planted_batch_norm, planted_data, planted_fused, planted_gathered, planted_layers,
+    planted_losses, planted_pool,
 };
 
 /// An op with its kernel changed in one place, and the unchanged reference.
@@ -43,6 +43,7 @@ fn mutants(device: &Device) -> Vec<(&'static str, Box<dyn Op>, &'static str, &'s
     all.extend(planted_gathered::mutants());
     all.extend(planted_pool::mutants());
     all.extend(planted_layers::mutants());
+    all.extend(planted_data::mutants());
     all.extend(planted_losses::mutants());
     all.retain(|(_, op, _, _)| subgroups || !op.launch().needs_subgroups);
     all
@@ -87,6 +88,15 @@ fn inputs_of(op: &dyn Op) -> Vec<Vec<u32>> {
         }
         "batch_norm_infer" => inputs[2].iter_mut().for_each(|word| *word &= 0x7fff_ffff),
         "gather" => inputs[2] = (0..70).rev().collect(),
+        "augment" | "mix_labels" => {
+            inputs[1] = (0..70).rev().collect();
+            let label = |at: usize| (at % 5) as u8;
+            let word =
+                |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|byte| label(4 * at + byte)));
+            if op.name() == "mix_labels" {
+                inputs[0] = (0..18).map(word).collect();
+            }
+        }
         "gather_array" => inputs[1] = (0..70).rev().collect(),
         "sum_counts" => inputs[0].iter_mut().for_each(|count| *count %= 100),
         "soft_cross_entropy" => {
@@ -162,6 +172,7 @@ fn every_planted_fault_is_named_and_no_correct_op() {
         };
         let step = Step::new(3, 66, 2, 0.1);
         let step = step.at(5, 700).seed(1 << 40 | 9).scalars([3.0, 2.0]);
+        let step = step.augmenting(96);
         lockstep(gpu, &[Phase::Forward], &step).await.unwrap()
     });
     for report in &reports {

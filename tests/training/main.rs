@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod augmentation;
 mod batch_norm;
 mod checkpoints;
 mod example;
