@@ -9,6 +9,7 @@ mod add;
 mod batch_norm;
 mod conv_pool;
 mod convolution;
+mod depthwise;
 mod linear;
 mod relu;
 mod relu_pool;
@@ -127,6 +128,7 @@ impl Graph {
                 continue;
             }
             let found = convolution::find(self, node, convs)
+                .or_else(|| depthwise::find(self, node))
                 .or_else(|| linear::find(self, node))
                 .or_else(|| relu_pool::find(self, node))
                 .or_else(|| relu::find(self, node))

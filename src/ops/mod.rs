@@ -20,6 +20,8 @@ mod conv_pool;
 mod conv_pool_weight;
 mod conv_weight;
 mod cross_entropy;
+mod depthwise;
+mod depthwise_weight;
 mod dropout;
 mod fused_loss;
 mod gather;
@@ -63,6 +65,8 @@ pub use conv_pool::{ConvPoolForward, NO_PIXEL};
 pub use conv_pool_weight::ConvPoolBackwardWeight;
 pub use conv_weight::ConvBackwardWeight;
 pub use cross_entropy::CrossEntropy;
+pub use depthwise::{DepthwiseBackwardInput, DepthwiseForward};
+pub use depthwise_weight::DepthwiseBackwardWeight;
 pub use dropout::Dropout;
 pub use fused_loss::{FusedLoss, RowLoss};
 pub use gather::Gather;
@@ -79,6 +83,7 @@ pub use reduce::ReduceSum;
 pub use relu::{ReluBackward, ReluForward};
 pub use sgd::{Sgd, SgdMomentum};
 pub use sizes::conv::ConvSizes;
+pub use sizes::depthwise::DepthwiseSizes;
 pub use spec::bindings::{Access, Args, Binding, Bindings, Content, Cost};
 pub use spec::bound::{EPSILON, ErrorBound, SMALLEST_NORMAL};
 pub use spec::case;
@@ -138,6 +143,7 @@ families!(
     adam,
     add,
     avg_pool,
+    depthwise,
     dropout,
 );
 
