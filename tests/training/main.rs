@@ -5,6 +5,7 @@ mod common;
 
 mod batch_norm;
 mod checkpoints;
+mod convolutions;
 mod example;
 mod golden;
 mod gradients;
