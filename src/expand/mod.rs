@@ -8,6 +8,7 @@
 mod add;
 mod batch_norm;
 mod conv_pool;
+mod conv_transpose;
 mod convolution;
 mod depthwise;
 mod linear;
@@ -129,6 +130,7 @@ impl Graph {
             }
             let found = convolution::find(self, node, convs)
                 .or_else(|| depthwise::find(self, node))
+                .or_else(|| conv_transpose::find(self, node))
                 .or_else(|| linear::find(self, node))
                 .or_else(|| relu_pool::find(self, node))
                 .or_else(|| relu::find(self, node))

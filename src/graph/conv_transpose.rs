@@ -4,7 +4,8 @@ use super::convolution::{add_bias, d_bias};
 use super::text::Options;
 use super::{Function, Site};
 use crate::error::{Error, Result};
-use crate::ops::{Col2im, Gemm, Im2col, Operand, ReduceSum};
+use crate::ops::{Col2im, Epilogue, Gemm, Im2col, Operand, Product, ReduceSum};
+use crate::plan::{Phase, TensorId};
 use crate::shape::{MOST_ELEMENTS, Shape, Size2d, Window, WindowedPlanes};
 
 /// The adjoint of a convolution with that window, which upsamples by the stride. Input
@@ -21,6 +22,15 @@ pub struct ConvTranspose {
     pub output_padding: Size2d,
     /// The number of groups, which divides C and O.
     pub groups: usize,
+}
+
+/// The kind of the products.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Products {
+    /// [`Gemm`].
+    Readable,
+    /// [`Product`], which has faster kernels; only of one group.
+    Fast,
 }
 
 /// The sizes of the products, one per group of each image.
@@ -178,9 +188,19 @@ impl Function for ConvTranspose {
         self.output(at, inputs[0], inputs[1])
     }
 
+    fn forward(&self, site: &mut Site<'_, '_>) -> Result<()> {
+        self.forward_by(Products::Readable, site)
+    }
+
+    fn backward(&self, site: &mut Site<'_, '_>) -> Result<()> {
+        self.backward_by(Products::Readable, site)
+    }
+}
+
+impl ConvTranspose {
     /// `columns[n] = Wᵀ (O·KH·KW, C) × input[n]`, `output = col2im(columns) + b`. With groups, n
     /// counts the groups of all images, and W is the weight of the group.
-    fn forward(&self, site: &mut Site<'_, '_>) -> Result<()> {
+    pub(crate) fn forward_by(&self, products: Products, site: &mut Site<'_, '_>) -> Result<()> {
         let Sizes {
             batch,
             inputs,
@@ -192,7 +212,14 @@ impl Function for ConvTranspose {
         let columns = site.plan().activation("columns", [batch, cells, area])?;
         let weights = Operand::TRANSPOSED.repeated(self.groups);
         let gemm = Gemm::new(batch, [cells, area, inputs], weights, Operand::PLAIN);
-        site.forward(gemm, &[weight, input], &[columns])?;
+        append(
+            products,
+            site,
+            Phase::FORWARD,
+            gemm,
+            [weight, input],
+            columns,
+        )?;
         if site.inputs() == 2 {
             let output = site.make_output()?;
             return site.forward(Col2im { geometry }, &[columns], &[output]);
@@ -205,7 +232,7 @@ impl Function for ConvTranspose {
 
     /// `d_bias = Σₙ Σₚ d_output`, `d_columns = im2col(d_output)`,
     /// `d_weight = Σₙ input[n] × d_columns[n]ᵀ`, `d_input[n] = W × d_columns[n]`.
-    fn backward(&self, site: &mut Site<'_, '_>) -> Result<()> {
+    pub(crate) fn backward_by(&self, products: Products, site: &mut Site<'_, '_>) -> Result<()> {
         let Sizes {
             batch,
             inputs,
@@ -214,14 +241,14 @@ impl Function for ConvTranspose {
             geometry,
         } = self.sizes(site);
         let (input, weight, d_output) = (site.input(0)?, site.input(1)?, site.d_output()?);
-        let node = site.node();
+        let (node, backward) = (site.node(), Phase::Backward.alone());
         if site.inputs() == 3 {
             d_bias(site.lowering(), node, d_output)?;
         }
         let d_columns = site.plan().scratch("d_columns", [batch, cells, area])?;
         let im2col = Im2col {
             geometry,
-            fours: false,
+            fours: products == Products::Fast && area.is_multiple_of(4),
         };
         site.backward(im2col, &[d_output], &[d_columns])?;
         let (d_weight, accumulate) = site.d_parameter(1)?;
@@ -229,7 +256,7 @@ impl Function for ConvTranspose {
         let partials = site.plan().scratch("d_weight_partials", shape)?;
         let sizes = [inputs, cells, area];
         let gemm = Gemm::new(batch, sizes, Operand::PLAIN, Operand::TRANSPOSED);
-        site.backward(gemm, &[input, d_columns], &[partials])?;
+        append(products, site, backward, gemm, [input, d_columns], partials)?;
         let add_images = ReduceSum {
             accumulate,
             ..ReduceSum::new(batch / self.groups, self.groups * inputs * cells)
@@ -241,6 +268,31 @@ impl Function for ConvTranspose {
         };
         let weights = Operand::PLAIN.repeated(self.groups);
         let gemm = Gemm::new(batch, [inputs, area, cells], weights, Operand::PLAIN);
-        site.backward(gemm, &[weight, d_columns], &[d_input])
+        append(products, site, backward, gemm, [weight, d_columns], d_input)
     }
+}
+
+/// The product of a readable plan or of a fast one.
+fn append(
+    products: Products,
+    site: &mut Site<'_, '_>,
+    phases: &'static [Phase],
+    gemm: Gemm,
+    inputs: [TensorId; 2],
+    output: TensorId,
+) -> Result<()> {
+    let [a, b] = inputs;
+    if products == Products::Readable {
+        return site
+            .plan()
+            .op_of(phases, Box::new(gemm), &[a, b], &[output]);
+    }
+    let transposed = [gemm.a.transposed, gemm.b.transposed];
+    let product = Product {
+        batch: gemm.batch,
+        a_shared: gemm.a.matrices.is_some(),
+        ..Product::new([gemm.m, gemm.n, gemm.k], transposed, Epilogue::Plain)
+    };
+    site.plan()
+        .op_of(phases, Box::new(product), &[a, b, b], &[output])
 }

@@ -30,6 +30,7 @@ pub use add::Add;
 pub use batch_norm::BatchNorm;
 pub(crate) use batch_norm::Norm;
 pub use conv_transpose::ConvTranspose;
+pub(crate) use conv_transpose::Products;
 pub use convolution::Convolution;
 pub(crate) use depthwise::Depthwise;
 pub(crate) use differentiate::{Piece, backward};

@@ -230,13 +230,10 @@ fn depthwise() -> Result<Vec<Box<dyn Op>>> {
             multiplier,
             geometry: WindowedPlanes::new(planes, plane.into(), window, "sizes")?,
         };
-        ops.push(Box::new(DepthwiseForward {
-            sizes,
-            bias: true,
-            relu: true,
-        }));
-        ops.push(Box::new(DepthwiseBackwardInput { sizes }));
         let parts = sizes.positions().div_ceil(20_000);
+        let (bias, relu) = (true, true);
+        ops.push(Box::new(DepthwiseForward { sizes, bias, relu }));
+        ops.push(Box::new(DepthwiseBackwardInput { sizes }));
         ops.push(Box::new(DepthwiseBackwardWeight { sizes, parts }));
     }
     let (weights, images) = (Operand::PLAIN.repeated(7), Operand::PLAIN);
