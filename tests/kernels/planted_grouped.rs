@@ -110,7 +110,7 @@ pub fn mutants() -> Vec<Planted> {
             "(ow < vec4<u32>(OW))",
             "(ow <= vec4<u32>(OW))",
         ),
-        ("first image only", backward_weight(), "n++", "n = 0u"),
+        ("first image only", backward_weight(), "n++;", "n = 0u;"),
         ("rows not counted", backward_weight(), "oh++", "oh = 0u"),
         (
             "parts from the first position",
