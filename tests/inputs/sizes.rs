@@ -162,8 +162,8 @@ fn windows_far_apart_give_the_same_results() {
             .dilation((60, 90))
             .groups(4),
     ));
-    let transposed = ConvTranspose2d::new(1, 2, (3, 2)).stride((40, 30));
-    let transposed = transposed.padding((30, 20)).dilation((90, 50));
+    let transposed = ConvTranspose2d::new(1, 2, (3, 2)).stride((20, 15));
+    let transposed = transposed.padding((15, 10)).dilation((45, 25));
     models.push(Sequential::new().with(transposed).with(MaxPool2d::new(64)));
     for model in models {
         let name = model.to_string();
