@@ -2,11 +2,12 @@
 """Writes tests/golden/*.safetensors: PyTorch's results, in double precision, for the same inputs.
 
     python3 -m venv venv && venv/bin/pip install torch numpy safetensors
-    venv/bin/python scripts/golden.py [ops|batch_norm|trajectories|residual ...]
+    venv/bin/python scripts/golden.py [ops|batch_norm|convolutions|trajectories|residual ...]
 
 - `ops`: the outputs of random cases of every op. The cases come from `verify --dump`.
 - `batch_norm`: a training step of batch normalisation and its gradients, for planes and for features,
   then its output for the same values with the running statistics.
+- `convolutions`: logits and gradients of small networks, each with another kind of convolution.
 - `tutorial`, `uneven`, `strided`, `residual`: the losses of 200 training steps of four small networks on
   MNIST, with weights and batches drawn by NumPy in f32. `residual` is ResNet-8; its file also has the
   final state_dict, and the logits of eight images in evaluation.
@@ -268,8 +269,54 @@ def batch_norm():
     print("batch_norm")
 
 
+class PaddedConv2d(nn.Conv2d):
+    """With a padding (left, right, top, bottom)."""
+
+    def __init__(self, *arguments, sides, **options):
+        super().__init__(*arguments, **options)
+        self.sides = sides
+
+    def forward(self, x):
+        return super().forward(nn.functional.pad(x, self.sides))
+
+
+def convolutions():
+    """Between a convolution of 1×1, which shows the gradient of the layer's input, and a Linear layer."""
+    generator = np.random.default_rng(7)
+    random = lambda *shape: generator.standard_normal(shape).astype(np.float32)
+    transposed = nn.ConvTranspose2d
+    kinds = dict(
+        same=nn.Conv2d(4, 3, (2, 5), padding="same", dilation=(3, 1)),
+        sides=PaddedConv2d(4, 3, (3, 2), stride=(2, 1), sides=(1, 3, 0, 2)),
+        grouped=nn.Conv2d(4, 6, 3, stride=2, padding=1, groups=2),
+        depthwise=nn.Conv2d(4, 8, 3, padding=(1, 0), dilation=(1, 2), groups=4),
+        transposed=transposed(4, 3, (3, 4), stride=(2, 3), padding=(1, 2), output_padding=(1, 0)),
+        # With an output padding above the stride.
+        spread=transposed(4, 6, (2, 3), (1, 2), 0, (2, 1), dilation=(3, 1), groups=2, bias=False),
+    )
+    labels = np.array([0, 2, 1], np.int32)
+    tensors = dict(images=random(3, 2, 7, 6), labels=labels)
+    images = torch.from_numpy(tensors["images"].astype(np.float64))
+    for name, layer in kinds.items():
+        body = nn.Sequential(nn.Conv2d(2, 4, 1), layer, nn.Flatten()).double()
+        net = body.append(nn.Linear(body(images).shape[1], 3).double())
+        for key, parameter in net.named_parameters():
+            values = random(*parameter.shape) / np.float32(4)
+            tensors[f"{name}.{key}"] = values
+            parameter.data = torch.from_numpy(values.astype(np.float64))
+        logits = net(images)
+        nn.functional.cross_entropy(logits, torch.from_numpy(labels.astype(np.int64))).backward()
+        tensors[f"{name}.logits"] = logits.detach().numpy()
+        for key, parameter in net.named_parameters():
+            layer_name, kind = key.split(".")
+            tensors[f"{name}.{layer_name}.d_{kind}"] = parameter.grad.numpy()
+    tensors = {name: np.ascontiguousarray(values) for name, values in tensors.items()}
+    save_file(tensors, GOLDEN / "convolutions.safetensors")
+    print("convolutions")
+
+
 if __name__ == "__main__":
-    made = [ops, batch_norm, trajectories, residual]
+    made = [ops, batch_norm, convolutions, trajectories, residual]
     for make in made:
         if make.__name__ in sys.argv[1:] or not sys.argv[1:]:
             make()

@@ -30,17 +30,42 @@ def compute(case, read, before):
 
 
 def window(c):
+    """The window on planes that `padded` has padded."""
     return dict(
         kernel_size=(c["KH"], c["KW"]),
-        stride=(c["STRIDE_H"], c["STRIDE_W"]),
-        padding=(c["PAD_H"], c["PAD_W"]),
+        stride=(c.get("STRIDE_H", 1), c.get("STRIDE_W", 1)),
         dilation=(c["DILATION_H"], c["DILATION_W"]),
     )
 
 
+def sides(c):
+    """The padding (left, right, top, bottom), as far as windows reach; negative where they end before."""
+
+    def along(axis):
+        begin, steps = c[f"PAD_{axis}"], (c[f"O{axis}"] - 1) * c.get(f"STRIDE_{axis}", 1)
+        extent = (c[f"K{axis}"] - 1) * c[f"DILATION_{axis}"] + 1
+        return begin, steps + extent - c[axis] - begin
+
+    return along("W") + along("H")
+
+
+def padded(c, planes, value=0.0):
+    return F.pad(planes, sides(c), value=value)
+
+
+def cropped(c, planes):
+    """The adjoint of `padded`."""
+    return F.pad(planes, [-side for side in sides(c)])
+
+
+def padded_size(c):
+    left, right, top, bottom = sides(c)
+    return top + c["H"] + bottom, left + c["W"] + right
+
+
 @op
 def im2col(c, step, x):
-    return [F.unfold(x("input").reshape(c["PLANES"], 1, c["H"], c["W"]), **window(c))]
+    return [F.unfold(padded(c, x("input").reshape(c["PLANES"], 1, c["H"], c["W"])), **window(c))]
 
 
 OPS["im2col_4"] = im2col
@@ -49,7 +74,7 @@ OPS["im2col_4"] = im2col
 @op
 def col2im(c, step, x):
     columns = x("d_columns").reshape(c["PLANES"], c["KH"] * c["KW"], c["OH"] * c["OW"])
-    return [F.fold(columns, (c["H"], c["W"]), **window(c))]
+    return [cropped(c, F.fold(columns, padded_size(c), **window(c)))]
 
 
 NO_PIXEL = 0xFFFFFFFF
@@ -62,9 +87,11 @@ def rectified(pooled, indices):
 
 @op
 def max_pool_forward(c, step, x):
-    planes = x("input").reshape(c["PLANES"], 1, c["H"], c["W"])
-    pooled = F.max_pool2d(planes, **window(c), return_indices=True)
-    return rectified(*pooled) if c["RELU"] else pooled
+    planes = padded(c, x("input").reshape(c["PLANES"], 1, c["H"], c["W"]), -torch.inf)
+    maxima, at = F.max_pool2d(planes, **window(c), return_indices=True)
+    width = planes.shape[3]
+    indices = (at // width - c["PAD_H"]) * c["W"] + at % width - c["PAD_W"]
+    return rectified(maxima, indices) if c["RELU"] else [maxima, indices]
 
 
 @op
@@ -103,8 +130,9 @@ def max_pool_backward_all(c, step, x):
 @op
 def gemm(c, step, x):
     def factor(name, rows, columns):
-        strides = [c[f"{name.upper()}_{axis}"] for axis in ("BATCH", "ROW", "COLUMN")]
-        return torch.as_strided(x(name), (c["BATCH"], rows, columns), strides)
+        matrices, *strides = [c[f"{name.upper()}_{what}"] for what in ("MATRICES", "ROW", "COLUMN")]
+        shape, strides = (matrices, rows, columns), (rows * columns, *strides)
+        return torch.as_strided(x(name), shape, strides)[torch.arange(c["BATCH"]) % matrices]
 
     a, b = factor("a", c["M"], c["K"]), factor("b", c["K"], c["N"])
     part = -(-c["K"] // c["SPLIT_K"])
@@ -122,9 +150,8 @@ def conv_shapes(c):
 
 
 def conv_options(c):
-    stride = (c.get("STRIDE_H", 1), c.get("STRIDE_W", 1))
-    dilation = (c["DILATION_H"], c["DILATION_W"])
-    return dict(stride=stride, padding=(c["PAD_H"], c["PAD_W"]), dilation=dilation)
+    """On planes that `padded` has padded."""
+    return {name: value for name, value in window(c).items() if name != "kernel_size"}
 
 
 def samples_of(step, x):
@@ -159,7 +186,7 @@ def conv_input(c, step, x):
 
 def conv(c, step, x):
     bias = x("bias") if c.get("BIAS", True) else None
-    factors = conv_input(c, step, x), x("weight").reshape(conv_shapes(c)[1]), bias
+    factors = padded(c, conv_input(c, step, x)), x("weight").reshape(conv_shapes(c)[1]), bias
     return F.conv2d(*factors, **conv_options(c))
 
 
@@ -173,13 +200,14 @@ def conv_forward(c, step, x):
 def conv_backward_input(c, step, x):
     images, weights, outputs = conv_shapes(c)
     weight, d_output = x("weight").reshape(weights), x("d_output").reshape(outputs)
-    return [torch.nn.grad.conv2d_input(images, weight, d_output, **conv_options(c))]
+    images = (*images[:2], *padded_size(c))
+    return [cropped(c, torch.nn.grad.conv2d_input(images, weight, d_output, **conv_options(c)))]
 
 
 @op
 def conv_backward_weight(c, step, x):
     images, weights, outputs = conv_shapes(c)
-    input, d_output = x("input").reshape(images), x("d_output").reshape(outputs)
+    input, d_output = padded(c, x("input").reshape(images)), x("d_output").reshape(outputs)
     n, _, oh, ow = outputs
     positions = torch.arange(n * oh * ow).reshape(n, 1, oh, ow)
     part_len = -(-positions.numel() // c["PARTS"])
@@ -189,6 +217,45 @@ def conv_backward_weight(c, step, x):
         d_weight = torch.nn.grad.conv2d_weight(input, weights, own, **conv_options(c))
         gradients.append((d_weight, own.sum((0, 2, 3))))
     return [torch.stack(list(of_all)) for of_all in zip(*gradients)]
+
+
+def depthwise_shapes(c):
+    n, i, o = c["BATCH"], c["C"], c["C"] * c["M"]
+    return (n, i, c["H"], c["W"]), (o, 1, c["KH"], c["KW"]), (n, o, c["OH"], c["OW"])
+
+
+def depthwise_options(c):
+    return dict(**conv_options(c), groups=c["C"])
+
+
+@op
+def depthwise_forward(c, step, x):
+    images, weights, _ = depthwise_shapes(c)
+    factors = padded(c, x("input").reshape(images)), x("weight").reshape(weights)
+    output = F.conv2d(*factors, x("bias") if c["BIAS"] else None, **depthwise_options(c))
+    return [torch.relu(output) if c["RELU"] else output]
+
+
+@op
+def depthwise_backward_input(c, step, x):
+    images, weights, outputs = depthwise_shapes(c)
+    weight, d_output = x("weight").reshape(weights), x("d_output").reshape(outputs)
+    images = (*images[:2], *padded_size(c))
+    return [cropped(c, torch.nn.grad.conv2d_input(images, weight, d_output, **depthwise_options(c)))]
+
+
+@op
+def depthwise_backward_weight(c, step, x):
+    images, weights, outputs = depthwise_shapes(c)
+    input, d_output = padded(c, x("input").reshape(images)), x("d_output").reshape(outputs)
+    n, _, oh, ow = outputs
+    positions = torch.arange(n * oh * ow).reshape(n, 1, oh, ow)
+    part_len = -(-positions.numel() // c["PARTS"])
+    gradients = []
+    for part in range(c["PARTS"]):
+        own = torch.where(positions // part_len == part, d_output, 0)
+        gradients.append(torch.nn.grad.conv2d_weight(input, weights, own, **depthwise_options(c)))
+    return [torch.stack(gradients)]
 
 
 @op
@@ -202,7 +269,7 @@ def conv_pool_backward_weight(c, step, x):
     planes = c["BATCH"] * c["O"]
     indices, d_pooled = x.words("indices").reshape(planes, -1), x("d_pooled").reshape(planes, -1)
     d_output = scattered(indices, d_pooled, c["OH"] * c["OW"]).reshape(outputs)
-    input = conv_input(c, step, x)
+    input = padded(c, conv_input(c, step, x))
     d_weight = torch.nn.grad.conv2d_weight(input, weights, d_output, **conv_options(c))
     d_bias = d_output.sum((0, 2, 3))
     if c["ACCUMULATE"]:

@@ -1,6 +1,6 @@
 // Batched matrix multiplication. One invocation computes a TILE_M × TILE_N tile of one product in
 // registers: 8 loads feed 16 multiply-adds. Strides give the factors' layouts, so that a
-// transpose costs nothing and a batch stride of 0 shares a factor.
+// transpose costs nothing; the batch repeats the matrices of a factor that has fewer.
 //
 // Preludes: invocation.
 
@@ -12,16 +12,16 @@ override M: u32;
 override N: u32;
 override K: u32;
 override SPLIT_K: u32; // parts that K is cut into, each a partial product
-override A_BATCH: u32;
+override A_MATRICES: u32;
 override A_ROW: u32;
 override A_COLUMN: u32;
-override B_BATCH: u32;
+override B_MATRICES: u32;
 override B_ROW: u32;
 override B_COLUMN: u32;
 override ACCUMULATE: bool;
 
-@group(0) @binding(0) var<storage, read> a: array<f32>; // (BATCH, M, K)
-@group(0) @binding(1) var<storage, read> b: array<f32>; // (BATCH, K, N)
+@group(0) @binding(0) var<storage, read> a: array<f32>; // (A_MATRICES, M, K)
+@group(0) @binding(1) var<storage, read> b: array<f32>; // (B_MATRICES, K, N)
 @group(0) @binding(2) var<storage, read_write> product: array<f32>; // (BATCH, SPLIT_K, M, N)
 
 fn store(part: u32, m: u32, n: u32, value: f32) {
@@ -64,8 +64,8 @@ fn gemm(
 
     // Indices past the edge are clamped; their results are not stored.
     let tile = vec4<u32>(0u, 1u, 2u, 3u);
-    let rows = batch * A_BATCH + min(m + tile, vec4<u32>(M - 1u)) * A_ROW;
-    let columns = batch * B_BATCH + min(n + tile, vec4<u32>(N - 1u)) * B_COLUMN;
+    let rows = batch % A_MATRICES * (M * K) + min(m + tile, vec4<u32>(M - 1u)) * A_ROW;
+    let columns = batch % B_MATRICES * (K * N) + min(n + tile, vec4<u32>(N - 1u)) * B_COLUMN;
     var row0 = vec4<f32>();
     var row1 = vec4<f32>();
     var row2 = vec4<f32>();

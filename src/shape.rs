@@ -1,7 +1,11 @@
 //! Shapes, and the arithmetic of sliding windows.
 
+mod padding;
+
 use std::fmt;
 use std::str::FromStr;
+
+pub use padding::Padding;
 
 use crate::error::{Error, Result};
 
@@ -121,8 +125,8 @@ pub struct Window {
     pub kernel: Size2d,
     /// Distance between two positions of the window.
     pub stride: Size2d,
-    /// Rows and columns added on each side of the plane.
-    pub padding: Size2d,
+    /// Rows and columns of zeros added on each side of the plane.
+    pub padding: Padding,
     /// Distance between two neighbouring cells of the kernel.
     pub dilation: Size2d,
 }
@@ -156,7 +160,7 @@ impl Window {
 
     /// What the kernel covers, from its first cell to its last: `dilation·(kernel − 1) + 1` per
     /// axis.
-    fn extent(&self) -> Size2d {
+    pub(crate) fn extent(&self) -> Size2d {
         let along = |kernel: usize, dilation: usize| {
             let gaps = kernel.saturating_sub(1);
             dilation.saturating_mul(gaps).saturating_add(1)
@@ -168,18 +172,27 @@ impl Window {
         }
     }
 
+    /// The padding with which planes keep their size at stride 1: `dilation·(kernel − 1)` per axis,
+    /// half before and half after, and an odd one after.
+    pub fn padding_same(&self) -> Padding {
+        let extent = self.extent();
+        let [height, width] = [extent.height - 1, extent.width - 1];
+        Padding::sides(height / 2, height.div_ceil(2), width / 2, width.div_ceil(2))
+    }
+
     /// The number of positions on a plane of size `input`:
-    /// `(in + 2·padding − dilation·(kernel − 1) − 1) / stride + 1` per axis, rounded down.
+    /// `(in + padding − dilation·(kernel − 1) − 1) / stride + 1` per axis, rounded down, with the
+    /// padding of both sides.
     ///
     /// # Errors
     /// A kernel, a stride or a dilation of zero, one or a padded plane of more rows or columns than
     /// kernels can count, or a kernel that covers more than the padded plane. `at` names the layer.
     pub fn output(&self, input: Size2d, at: &str) -> Result<Size2d> {
         let (k, s, p, d) = (self.kernel, self.stride, self.padding, self.dilation);
-        let padded = |input: usize, padding: usize| padding.saturating_mul(2).saturating_add(input);
+        let both = p.both();
         let plane = Size2d {
-            height: padded(input.height, p.height),
-            width: padded(input.width, p.width),
+            height: input.height.saturating_add(both.height),
+            width: input.width.saturating_add(both.width),
         };
         let sizes = [
             ("kernel", k),
@@ -206,9 +219,12 @@ impl Window {
             (Some(height), Some(width)) => Ok(Size2d { height, width }),
             _ => Err(Error::Shape {
                 at: at.to_owned(),
-                expected: format!(
-                    "a plane of at least {extent} with a padding of {p} on each side"
-                ),
+                expected: match p.symmetric() {
+                    Some(p) => {
+                        format!("a plane of at least {extent} with a padding of {p} on each side")
+                    }
+                    None => format!("a plane of at least {extent} with a padding of {p}"),
+                },
                 got: format!("a plane of {input}"),
             }),
         }
@@ -272,8 +288,8 @@ impl WindowedPlanes {
             ("KW", w.kernel.width),
             ("STRIDE_H", w.stride.height),
             ("STRIDE_W", w.stride.width),
-            ("PAD_H", w.padding.height),
-            ("PAD_W", w.padding.width),
+            ("PAD_H", w.padding.top),
+            ("PAD_W", w.padding.left),
             ("DILATION_H", w.dilation.height),
             ("DILATION_W", w.dilation.width),
         ]
@@ -286,8 +302,8 @@ impl WindowedPlanes {
     pub fn pixel(&self, (oh, ow): (usize, usize), (kh, kw): (usize, usize)) -> Option<usize> {
         let w = &self.window;
         let (y, x) = (oh * w.stride.height, ow * w.stride.width);
-        let y = (y + kh * w.dilation.height).checked_sub(w.padding.height)?;
-        let x = (x + kw * w.dilation.width).checked_sub(w.padding.width)?;
+        let y = (y + kh * w.dilation.height).checked_sub(w.padding.top)?;
+        let x = (x + kw * w.dilation.width).checked_sub(w.padding.left)?;
         (y < self.input.height && x < self.input.width).then_some(y * self.input.width + x)
     }
 
@@ -303,8 +319,8 @@ impl WindowedPlanes {
         let (y, x) = (pixel / self.input.width, pixel % self.input.width);
         let (stride, padding, output) = (w.stride, w.padding, self.output);
         let (kh, kw) = (kh * w.dilation.height, kw * w.dilation.width);
-        let oh = along(y, padding.height, kh, stride.height, output.height)?;
-        let ow = along(x, padding.width, kw, stride.width, output.width)?;
+        let oh = along(y, padding.top, kh, stride.height, output.height)?;
+        let ow = along(x, padding.left, kw, stride.width, output.width)?;
         Some(oh * output.width + ow)
     }
 

@@ -42,10 +42,11 @@ pub(super) fn find(graph: &Graph, node: NodeId, convs: &ConvStrategies) -> Optio
     let inputs = &graph.node(node).inputs;
     let [input, weight] = [inputs[0], *inputs.get(1)?];
     let [image, kernel] = [input, weight].map(|id| &graph.value(id).shape);
-    let sizes = graph
-        .function::<Convolution>(node)?
-        .sizes("", image, kernel)
-        .ok()?;
+    let convolution = graph.function::<Convolution>(node)?;
+    if convolution.groups > 1 {
+        return None;
+    }
+    let sizes = convolution.sizes("", image, kernel).ok()?;
     let conv = Conv {
         node,
         sizes,

@@ -8,7 +8,9 @@
 mod add;
 mod batch_norm;
 mod conv_pool;
+mod conv_transpose;
 mod convolution;
+mod depthwise;
 mod linear;
 mod relu;
 mod relu_pool;
@@ -129,6 +131,8 @@ impl Graph {
                 continue;
             }
             let found = convolution::find(self, node, convs)
+                .or_else(|| depthwise::find(self, node))
+                .or_else(|| conv_transpose::find(self, node))
                 .or_else(|| linear::find(self, node))
                 .or_else(|| relu_pool::find(self, node))
                 .or_else(|| relu::find(self, node))

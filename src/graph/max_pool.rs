@@ -59,7 +59,11 @@ impl MaxPool {
             return Err(Error::value(format!("{at}: dilation"), "1×1", dilation));
         }
         // With a larger padding a window could contain no pixel.
-        if padding.height > kernel.height / 2 || padding.width > kernel.width / 2 {
+        let along = [
+            (padding.top.max(padding.bottom), kernel.height),
+            (padding.left.max(padding.right), kernel.width),
+        ];
+        if along.iter().any(|(padding, kernel)| *padding > kernel / 2) {
             let expected = format!("at most half the kernel of {kernel}");
             return Err(Error::value(format!("{at}: padding"), expected, padding));
         }

@@ -8,7 +8,9 @@
 mod activation;
 mod add;
 mod batch_norm;
+mod conv_transpose;
 mod convolution;
+mod depthwise;
 mod differentiate;
 mod dropout;
 mod flatten;
@@ -29,7 +31,10 @@ pub use activation::Activation;
 pub use add::Add;
 pub use batch_norm::BatchNorm;
 pub(crate) use batch_norm::Norm;
+pub use conv_transpose::ConvTranspose;
+pub(crate) use conv_transpose::Products;
 pub use convolution::Convolution;
+pub(crate) use depthwise::Depthwise;
 pub(crate) use differentiate::{Piece, backward};
 pub use dropout::Dropout;
 pub use flatten::Flatten;
@@ -282,10 +287,14 @@ impl Graph {
         self.training.as_ref()
     }
 
-    /// The names of the convolutions, for each of which the fast plan has several strategies.
+    /// The names of the convolutions for each of which the fast plan has several strategies: those
+    /// without groups.
     pub fn convolutions(&self) -> Vec<String> {
         let nodes = self.nodes();
-        let convolutions = nodes.filter(|&node| self.function::<Convolution>(node).is_some());
+        let convolutions = nodes.filter(|&node| {
+            let convolution = self.function::<Convolution>(node);
+            convolution.is_some_and(|convolution| convolution.groups == 1)
+        });
         convolutions
             .map(|node| self.node(node).name.clone())
             .collect()

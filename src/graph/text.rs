@@ -12,8 +12,9 @@ use std::collections::HashMap;
 use std::fmt;
 
 use super::{
-    Activation, Add, BatchNorm, Convolution, Dropout, Flatten, Function, GlobalAvgPool, Graph,
-    Linear, MaxPool, Node, NodeId, Normalize, Relu, Source, Value, ValueId, batch_of,
+    Activation, Add, BatchNorm, ConvTranspose, Convolution, Dropout, Flatten, Function,
+    GlobalAvgPool, Graph, Linear, MaxPool, Node, NodeId, Normalize, Relu, Source, Value, ValueId,
+    batch_of,
 };
 use crate::error::{Error, Result};
 use crate::plan::{Element, Init};
@@ -26,6 +27,7 @@ type Read = fn(&Options<'_>) -> Option<Box<dyn Function>>;
 const FUNCTIONS: &[(&str, Read)] = &[
     ("add", |_| Some(Box::new(Add))),
     ("batch_norm", BatchNorm::read),
+    ("conv_transpose", ConvTranspose::read),
     ("convolution", Convolution::read),
     ("dropout", Dropout::read),
     ("dropout2d", Dropout::read_planes),
@@ -75,6 +77,11 @@ impl<'a> Options<'a> {
             window.dilation = dilation.parse().ok()?;
         }
         Some(window)
+    }
+
+    /// The number of groups, which is left out if it is one.
+    pub fn groups(&self) -> usize {
+        self.get("groups").unwrap_or(1)
     }
 }
 

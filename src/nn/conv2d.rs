@@ -5,10 +5,11 @@ use std::fmt;
 use super::Initializer;
 use crate::error::{Error, Result};
 use crate::graph::{Convolution, Module, Parameter, Var};
-use crate::shape::{Shape, Size2d, Window};
+use crate::shape::{Padding, Shape, Size2d, Window};
 
 /// `output[n, o] = Σ_c input[n, c] ⋆ weight[o, c] + bias[o]`, the cross-correlation that deep
-/// learning calls convolution. Input (N, C, H, W), weight (O, C, KH, KW), output (N, O, OH, OW).
+/// learning calls convolution. Input (N, C, H, W), weight (O, C/groups, KH, KW), output
+/// (N, O, OH, OW).
 ///
 /// ```
 /// use wgrad::nn::Conv2d;
@@ -16,12 +17,17 @@ use crate::shape::{Shape, Size2d, Window};
 /// assert_eq!(layer.to_string(), "Conv2d(3 → 8, 3×3, stride 1×2, padding 1×1, no bias)");
 /// let layer = Conv2d::new(3, 8, 3).padding(2).dilation(2);
 /// assert_eq!(layer.to_string(), "Conv2d(3 → 8, 3×3, padding 2×2, dilation 2×2)");
+/// let depthwise = Conv2d::new(8, 8, 3).padding_same().groups(8);
+/// assert_eq!(depthwise.to_string(), "Conv2d(8 → 8, 3×3, padding same, groups 8)");
 /// ```
 #[derive(Debug, Clone)]
 pub struct Conv2d {
     in_channels: usize,
     out_channels: usize,
     window: Window,
+    /// Whether the padding follows from the filter's extent, so that planes keep their size.
+    same: bool,
+    groups: usize,
     bias: bool,
     init: Initializer,
 }
@@ -33,6 +39,8 @@ impl Conv2d {
             in_channels,
             out_channels,
             window: Window::new(kernel),
+            same: false,
+            groups: 1,
             bias: true,
             init: Initializer::default(),
         }
@@ -45,10 +53,29 @@ impl Conv2d {
         self
     }
 
-    /// Sets the zero padding on each side: one number, or (height, width).
+    /// Sets the zero padding on each side: one number, (height, width), or [`Padding::sides`].
     #[must_use]
-    pub fn padding(mut self, padding: impl Into<Size2d>) -> Self {
+    pub fn padding(mut self, padding: impl Into<Padding>) -> Self {
         self.window.padding = padding.into();
+        self.same = false;
+        self
+    }
+
+    /// Pads with zeros so that planes keep their size, by `dilation·(kernel − 1)` per axis: half of
+    /// it before, half after, and an odd one after, as PyTorch's `padding="same"`. The stride must
+    /// be 1.
+    #[must_use]
+    pub fn padding_same(mut self) -> Self {
+        self.same = true;
+        self
+    }
+
+    /// Sets the number of groups, which divides both numbers of channels. Each group of output
+    /// channels reads the input channels of its own group only; with one group per input channel
+    /// the convolution is depthwise.
+    #[must_use]
+    pub fn groups(mut self, groups: usize) -> Self {
+        self.groups = groups;
         self
     }
 
@@ -91,11 +118,16 @@ impl fmt::Display for Conv2d {
         if stride != 1.into() {
             write!(f, ", stride {stride}")?;
         }
-        if padding != 0.into() {
+        if self.same {
+            write!(f, ", padding same")?;
+        } else if padding != 0.into() {
             write!(f, ", padding {padding}")?;
         }
         if dilation != 1.into() {
             write!(f, ", dilation {dilation}")?;
+        }
+        if self.groups != 1 {
+            write!(f, ", groups {}", self.groups)?;
         }
         if !self.bias {
             write!(f, ", no bias")?;
@@ -104,14 +136,40 @@ impl fmt::Display for Conv2d {
     }
 }
 
+/// Checks the numbers of input and output channels, and that the groups divide both.
+pub(super) fn check_channels(
+    input: &Var<'_>,
+    [inputs, outputs]: [usize; 2],
+    groups: usize,
+) -> Result<()> {
+    if inputs == 0 || outputs == 0 {
+        let what = format!("{}: channels", input.place());
+        return Err(Error::value(what, "at least 1", 0));
+    }
+    if groups == 0 || !inputs.is_multiple_of(groups) || !outputs.is_multiple_of(groups) {
+        let what = format!("{}: groups", input.place());
+        let expected = format!("a divisor of {inputs} input and {outputs} output channels");
+        return Err(Error::value(what, expected, groups));
+    }
+    Ok(())
+}
+
 impl Module for Conv2d {
     fn forward<'g>(&self, input: Var<'g>) -> Result<Var<'g>> {
-        if self.in_channels == 0 || self.out_channels == 0 {
-            let what = format!("{}: channels", input.place());
-            return Err(Error::value(what, "at least 1", 0));
+        let channels = [self.in_channels, self.out_channels];
+        check_channels(&input, channels, self.groups)?;
+        let mut window = self.window;
+        if self.same {
+            if window.stride != 1.into() {
+                let what = format!("{}: stride", input.place());
+                let expected = "1×1 with a padding that keeps the size";
+                return Err(Error::value(what, expected, window.stride));
+            }
+            window.padding = window.padding_same();
         }
-        let Size2d { height, width } = self.window.kernel;
-        let shape = Shape::from([self.out_channels, self.in_channels, height, width]);
+        let Size2d { height, width } = window.kernel;
+        let of_group = self.in_channels / self.groups;
+        let shape = Shape::from([self.out_channels, of_group, height, width]);
         let fan_in = Shape::new(&shape.dims()[1..]).elements();
         let fan_out = Shape::new([self.out_channels, height, width]).elements();
         let init = self.init.weight(fan_in, fan_out);
@@ -120,9 +178,8 @@ impl Module for Conv2d {
             let shape = [self.out_channels];
             parameters.push(Parameter::trained("bias", shape, self.init.bias(fan_in)));
         }
-        let convolution = Convolution {
-            window: self.window,
-        };
+        let groups = self.groups;
+        let convolution = Convolution { window, groups };
         input.layer(convolution, &[], &parameters)
     }
 

@@ -4,11 +4,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::{
-    Conv2d, Dropout, Dropout2d, Flatten, GELU, LeakyReLU, Linear, MaxPool2d, Normalize, ReLU,
-    Sequential, SiLU, Sigmoid, Tanh, Ties,
+    Conv2d, ConvTranspose2d, Dropout, Dropout2d, Flatten, GELU, LeakyReLU, Linear, MaxPool2d,
+    Normalize, ReLU, Sequential, SiLU, Sigmoid, Tanh, Ties,
 };
 use crate::error::{Error, Result};
-use crate::shape::Size2d;
+use crate::shape::{Padding, Size2d};
 
 impl fmt::Display for Sequential {
     /// One line per layer: `Conv2d(1 → 4, 3×3)`.
@@ -78,8 +78,30 @@ fn add(model: Sequential, line: &str) -> Option<Sequential> {
             for option in arguments {
                 layer = match option.split_once(' ')? {
                     ("stride", value) => layer.stride(value.parse::<Size2d>().ok()?),
-                    ("padding", value) => layer.padding(value.parse::<Size2d>().ok()?),
+                    ("padding", "same") => layer.padding_same(),
+                    ("padding", value) => layer.padding(value.parse::<Padding>().ok()?),
                     ("dilation", value) => layer.dilation(value.parse::<Size2d>().ok()?),
+                    ("groups", value) => layer.groups(number(value)?),
+                    ("no", "bias") => layer.bias(false),
+                    _ => return None,
+                };
+            }
+            Some(model.with(layer))
+        }
+        "ConvTranspose2d" => {
+            let (inputs, outputs) = first.split_once(" → ")?;
+            let kernel: Size2d = arguments.next()?.parse().ok()?;
+            let mut layer = ConvTranspose2d::new(number(inputs)?, number(outputs)?, kernel);
+            for option in arguments {
+                layer = match option.split_once(' ')? {
+                    ("stride", value) => layer.stride(value.parse::<Size2d>().ok()?),
+                    ("padding", value) => layer.padding(value.parse::<Padding>().ok()?),
+                    ("output", value) => {
+                        let padding = value.strip_prefix("padding ")?;
+                        layer.output_padding(padding.parse::<Size2d>().ok()?)
+                    }
+                    ("dilation", value) => layer.dilation(value.parse::<Size2d>().ok()?),
+                    ("groups", value) => layer.groups(number(value)?),
                     ("no", "bias") => layer.bias(false),
                     _ => return None,
                 };

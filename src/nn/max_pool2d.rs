@@ -37,7 +37,7 @@ impl MaxPool2d {
     /// Sets the padding on each side, which never wins: at most half the window's size.
     #[must_use]
     pub fn padding(mut self, padding: impl Into<Size2d>) -> Self {
-        self.window.padding = padding.into();
+        self.window.padding = padding.into().into();
         self
     }
 

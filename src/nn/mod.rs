@@ -4,6 +4,7 @@
 mod activation;
 mod batch_norm2d;
 mod conv2d;
+mod conv_transpose2d;
 mod description;
 mod dropout;
 mod flatten;
@@ -20,6 +21,7 @@ mod sequential;
 
 pub use activation::{GELU, LeakyReLU, SiLU, Sigmoid, Tanh};
 pub use batch_norm2d::BatchNorm2d;
+pub use conv_transpose2d::ConvTranspose2d;
 pub use conv2d::Conv2d;
 pub use dropout::{Dropout, Dropout2d};
 pub use flatten::Flatten;

@@ -3,7 +3,7 @@
 
 use rayon::prelude::*;
 
-use super::case::{Case, Random, Read};
+use super::case::{Aside, Case, Random, Read};
 use super::element::tile_edges;
 use super::reference::arithmetic::{Factor, Sums, tables};
 use super::reference::windows::{Convolution, Scratch};
@@ -318,7 +318,7 @@ impl Op for ConvBackwardInput {
 }
 
 pub(super) fn cases(random: &mut Random) -> Vec<Case> {
-    random.with_dilated(draw)
+    random.with_asides(&[Aside::Dilated, Aside::Uneven], draw)
 }
 
 fn draw(random: &mut Random) -> Vec<Case> {

@@ -5,7 +5,7 @@
 use rayon::prelude::*;
 
 use super::bound::sum_error;
-use super::case::{Case, Random};
+use super::case::{Aside, Case, Random};
 use super::reference::windows::{Convolution, Scratch};
 use super::sizes::conv_pool::{
     constants, cost, images, inputs, pooled_len, pooled_size, value_at, windows,
@@ -274,6 +274,10 @@ impl Op for ConvPoolForward {
 }
 
 pub(super) fn cases(random: &mut Random) -> Vec<Case> {
+    random.with_asides(&[Aside::Uneven], draw)
+}
+
+fn draw(random: &mut Random) -> Vec<Case> {
     let drawn = ConvSizes::random(random);
     let window = Window {
         stride: 1.into(),
@@ -298,11 +302,13 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
         let [words, samples] = inputs(&sizes, gathered).map(|binding| binding.words);
         let mut step = random.step(sizes.batch, 1);
         step.offset = random.below(samples - step.rows as usize + 1) as u32;
-        let draw = |at: usize, random: &mut Random| match random.below(5) {
+        let index = |at: usize, random: &mut Random| match random.below(5) {
             4 => NO_PIXEL,
             corner => pixels[at % pixels.len()][corner] as u32,
         };
-        let indices = (0..pooled_len(&sizes)).map(|at| draw(at, random)).collect();
+        let indices = (0..pooled_len(&sizes))
+            .map(|at| index(at, random))
+            .collect();
         let (weight, bias) = (
             random.floats(sizes.weight_len()),
             random.floats(sizes.out_channels),

@@ -1,9 +1,9 @@
-//! Matrix multiplication: batched, with each factor optionally transposed or shared by the batch,
-//! and with the inner dimension split into partial products.
+//! Matrix multiplication: batched, with each factor optionally transposed, shared by the batch or
+//! repeated along it, and with the inner dimension split into partial products.
 
 use rayon::prelude::*;
 
-use super::case::{Case, Random, Read};
+use super::case::{Aside, Case, Random, Read};
 use super::element::tile_edges;
 use super::reference::arithmetic::{Factor, Sums, min_task_len, tables};
 use super::{
@@ -25,26 +25,32 @@ const TILE_N: usize = 4;
 pub struct Operand {
     /// Stored as its transpose.
     pub transposed: bool,
-    /// One matrix for the whole batch, instead of one per member.
-    pub shared: bool,
+    /// The number of matrices: member `i` of the batch uses number `i mod matrices`. With 1 it is
+    /// the same for the whole batch; `None` is one per member.
+    pub matrices: Option<usize>,
 }
 
 impl Operand {
     /// Stored as used, one per member of the batch.
     pub const PLAIN: Operand = Operand {
         transposed: false,
-        shared: false,
+        matrices: None,
     };
     /// Stored transposed, one per member of the batch.
     pub const TRANSPOSED: Operand = Operand {
         transposed: true,
-        shared: false,
+        matrices: None,
     };
 
     /// The same layout, one matrix for the whole batch.
     pub const fn shared(self) -> Operand {
+        self.repeated(1)
+    }
+
+    /// The same layout, `matrices` matrices that the batch repeats.
+    pub const fn repeated(self, matrices: usize) -> Operand {
         Operand {
-            shared: true,
+            matrices: Some(matrices),
             ..self
         }
     }
@@ -57,14 +63,18 @@ impl Operand {
         }
     }
 
-    /// Strides `[batch, row, column]` of this factor, used as (rows, columns).
-    fn strides(self, rows: usize, columns: usize) -> [usize; 3] {
-        let batch = if self.shared { 0 } else { rows * columns };
+    /// Strides `[row, column]` of this factor, used as (rows, columns).
+    fn strides(self, rows: usize, columns: usize) -> [usize; 2] {
         if self.transposed {
-            [batch, 1, rows]
+            [1, rows]
         } else {
-            [batch, columns, 1]
+            [columns, 1]
         }
+    }
+
+    /// The matrix of a member of the batch.
+    fn matrix_of(self, member: usize) -> usize {
+        self.matrices.map_or(member, |matrices| member % matrices)
     }
 }
 
@@ -117,12 +127,8 @@ impl Gemm {
         ErrorBound::Products { terms }
     }
 
-    fn factor_len(&self, operand: Operand, matrix: usize) -> usize {
-        if operand.shared {
-            matrix
-        } else {
-            self.batch * matrix
-        }
+    fn matrices(&self, operand: Operand) -> usize {
+        operand.matrices.unwrap_or(self.batch)
     }
 }
 
@@ -134,25 +140,25 @@ impl Op for Gemm {
     fn bindings(&self) -> Bindings {
         let product = self.batch * self.split_k * self.m * self.n;
         Bindings::new([
-            Binding::read("a", self.factor_len(self.a, self.m * self.k)),
-            Binding::read("b", self.factor_len(self.b, self.k * self.n)),
+            Binding::read("a", self.matrices(self.a) * self.m * self.k),
+            Binding::read("b", self.matrices(self.b) * self.k * self.n),
             Binding::sum("product", product, self.accumulate),
         ])
     }
 
     fn launch(&self) -> Launch {
-        let [a_batch, a_row, a_column] = self.a.strides(self.m, self.k);
-        let [b_batch, b_row, b_column] = self.b.strides(self.k, self.n);
+        let [a_row, a_column] = self.a.strides(self.m, self.k);
+        let [b_row, b_column] = self.b.strides(self.k, self.n);
         let sizes = [
             ("BATCH", self.batch),
             ("M", self.m),
             ("N", self.n),
             ("K", self.k),
             ("SPLIT_K", self.split_k),
-            ("A_BATCH", a_batch),
+            ("A_MATRICES", self.matrices(self.a)),
             ("A_ROW", a_row),
             ("A_COLUMN", a_column),
-            ("B_BATCH", b_batch),
+            ("B_MATRICES", self.matrices(self.b)),
             ("B_ROW", b_row),
             ("B_COLUMN", b_column),
         ];
@@ -200,8 +206,6 @@ impl Op for Gemm {
 
     fn reference(&self, args: &mut Args<'_>) {
         let (a, b) = (args.input(0), args.input(1));
-        let [a_batch, ..] = self.a.strides(self.m, self.k);
-        let [b_batch, ..] = self.b.strides(self.k, self.n);
         let [a_rows, a_columns] = tables([self.m, self.k], self.a.transposed);
         let [b_rows, b_columns] = tables([self.k, self.n], self.b.transposed);
         let len = self.m * self.n;
@@ -212,12 +216,12 @@ impl Op for Gemm {
             let begin = (split * self.part_len()).min(self.k);
             let end = (begin + self.part_len()).min(self.k);
             let a = Factor {
-                values: &a[batch * a_batch..],
+                values: &a[self.a.matrix_of(batch) * self.m * self.k..],
                 rows: &a_rows,
                 columns: &a_columns[begin..end],
             };
             let b = Factor {
-                values: &b[batch * b_batch..],
+                values: &b[self.b.matrix_of(batch) * self.k * self.n..],
                 rows: &b_rows[begin..end],
                 columns: &b_columns,
             };
@@ -236,8 +240,8 @@ impl Op for Gemm {
     }
 
     fn element(&self, args: &Elements<'_>, _: usize, index: usize) -> Element {
-        let [a_batch, a_row, a_column] = self.a.strides(self.m, self.k);
-        let [b_batch, b_row, b_column] = self.b.strides(self.k, self.n);
+        let [a_row, a_column] = self.a.strides(self.m, self.k);
+        let [b_row, b_column] = self.b.strides(self.k, self.n);
         let (m, n, part) = (
             index / self.n % self.m,
             index % self.n,
@@ -248,9 +252,11 @@ impl Op for Gemm {
         if self.accumulate {
             sum.add(args.before(0, index));
         }
+        let a_first = self.a.matrix_of(batch) * self.m * self.k + m * a_row;
+        let b_first = self.b.matrix_of(batch) * self.k * self.n + n * b_column;
         for k in begin..(begin + self.part_len()).min(self.k) {
-            let a = args.float(0, batch * a_batch + m * a_row + k * a_column);
-            sum.add_product(a, args.float(1, batch * b_batch + k * b_row + n * b_column));
+            let a = args.float(0, a_first + k * a_column);
+            sum.add_product(a, args.float(1, b_first + k * b_row));
         }
         sum.within(&self.bound())
     }
@@ -269,9 +275,16 @@ impl Op for Gemm {
 }
 
 pub(super) fn cases(random: &mut Random) -> Vec<Case> {
+    random.with_asides(&[Aside::Repeated], draw)
+}
+
+fn draw(random: &mut Random) -> Vec<Case> {
     let operand = |random: &mut Random| Operand {
         transposed: random.flag(),
-        shared: random.below(5) == 0,
+        matrices: match random.is_aside(Aside::Repeated) {
+            true => Some(random.size(4)),
+            false => (random.below(5) == 0).then_some(1),
+        },
     };
     let gemm = Gemm {
         batch: random.size(4),
@@ -284,10 +297,10 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
         accumulate: random.below(5) == 0,
     };
     let own = |operand: Operand| Operand {
-        shared: false,
+        matrices: None,
         ..operand
     };
-    // The gradient of a shared factor is a sum over the batch, that of a split product a sum over
+    // The gradient of a repeated factor is a sum over the batch, that of a split product a sum over
     // its parts: more than one op.
     let plain = Gemm {
         a: own(gemm.a),

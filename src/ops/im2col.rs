@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::case::{Case, Random, Read};
+use super::case::{Aside, Case, Random, Read};
 use super::reference::arithmetic::{ELEMENT, min_task_len};
 use super::reference::windows::Windows;
 use super::{
@@ -88,7 +88,7 @@ impl Op for Im2col {
 }
 
 pub(super) fn cases(random: &mut Random) -> Vec<Case> {
-    random.with_dilated(draw)
+    random.with_asides(&[Aside::Dilated, Aside::Uneven], draw)
 }
 
 fn draw(random: &mut Random) -> Vec<Case> {

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::case::{Case, Random, Read};
+use super::case::{Aside, Case, Random, Read};
 use super::reference::arithmetic::{ELEMENT, min_task_len};
 use super::{
     Args, Binding, Bindings, Content, Cost, Element, Elements, ErrorBound, Launch, MaxPoolBackward,
@@ -137,6 +137,10 @@ fn pooled(op: &MaxPoolForward, input: &[u32]) -> [Vec<u32>; 2] {
 }
 
 pub(super) fn cases(random: &mut Random) -> Vec<Case> {
+    random.with_asides(&[Aside::Uneven], draw)
+}
+
+fn draw(random: &mut Random) -> Vec<Case> {
     let geometry = random.geometry();
     let rectified = Case::of_floats(
         MaxPoolForward {

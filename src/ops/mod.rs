@@ -21,6 +21,8 @@ mod conv_pool;
 mod conv_pool_weight;
 mod conv_weight;
 mod cross_entropy;
+mod depthwise;
+mod depthwise_weight;
 mod dropout;
 mod element_loss;
 mod fused_loss;
@@ -71,6 +73,8 @@ pub use conv_pool::{ConvPoolForward, NO_PIXEL};
 pub use conv_pool_weight::ConvPoolBackwardWeight;
 pub use conv_weight::ConvBackwardWeight;
 pub use cross_entropy::CrossEntropy;
+pub use depthwise::{DepthwiseBackwardInput, DepthwiseForward};
+pub use depthwise_weight::DepthwiseBackwardWeight;
 pub use dropout::Dropout;
 pub use element_loss::{Difference, ElementFunction, ElementLoss};
 pub use fused_loss::{FusedLoss, RowLoss};
@@ -91,6 +95,7 @@ pub use reduce::ReduceSum;
 pub use relu::{ReluBackward, ReluForward};
 pub use sgd::{Sgd, SgdMomentum};
 pub use sizes::conv::ConvSizes;
+pub use sizes::depthwise::DepthwiseSizes;
 pub use soft_cross_entropy::SoftCrossEntropy;
 pub use spec::bindings::{Access, Args, Binding, Bindings, Content, Cost};
 pub use spec::bound::{EPSILON, ErrorBound, SMALLEST_NORMAL};
@@ -153,6 +158,7 @@ families!(
     add,
     augment,
     avg_pool,
+    depthwise,
     dropout,
     element_loss,
     gather_array,

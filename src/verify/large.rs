@@ -11,12 +11,12 @@ use crate::ops::{
     BatchNormBackwardInput, BatchNormBackwardReduce, BatchNormBackwardSums, BatchNormForward,
     BatchNormInfer, BatchNormMoments, BatchNormStatistics, BiasBackward, BiasForward, Col2im,
     ConvBackwardInput, ConvBackwardWeight, ConvForward, ConvPoolBackwardWeight, ConvPoolForward,
-    ConvSizes, Dropout, Epilogue, Gemm, Im2col, MaxPoolBackward, MaxPoolBackwardAll,
-    MaxPoolForward, Op, Operand, Product, ReduceSum, ReluBackward, ReluForward, Sgd, SgdMomentum,
-    WORKGROUP_SIZE, Zero,
+    ConvSizes, DepthwiseBackwardInput, DepthwiseBackwardWeight, DepthwiseForward, DepthwiseSizes,
+    Dropout, Epilogue, Gemm, Im2col, MaxPoolBackward, MaxPoolBackwardAll, MaxPoolForward, Op,
+    Operand, Product, ReduceSum, ReluBackward, ReluForward, Sgd, SgdMomentum, WORKGROUP_SIZE, Zero,
 };
 use crate::plan::{Builder, Phase, Plan};
-use crate::shape::{Window, WindowedPlanes};
+use crate::shape::{Padding, Window, WindowedPlanes};
 use crate::spot;
 
 /// K of the large products: a multiple of four, for vectorised kernels.
@@ -110,6 +110,7 @@ impl<'a> Checker<'a> {
 fn ops(longest: u64) -> Result<Vec<Box<dyn Op>>> {
     let mut ops = products(longest);
     ops.extend(windows()?);
+    ops.extend(depthwise()?);
     ops.extend(losses::large());
     ops.extend(batch_norms());
     ops.extend(arrays());
@@ -208,6 +209,34 @@ fn windows() -> Result<Vec<Box<dyn Op>>> {
         }));
         ops.push(Box::new(MaxPoolBackwardAll { geometry }));
     }
+    Ok(ops)
+}
+
+/// Planes past 2¹⁸ pixels, a batch past 2,048, many channels.
+fn depthwise() -> Result<Vec<Box<dyn Op>>> {
+    let mut ops: Vec<Box<dyn Op>> = Vec::new();
+    for ([batch, channels, multiplier], plane) in
+        [([2, 2, 2], 521), ([ROWS, 3, 1], 10), ([1, 7500, 3], 5)]
+    {
+        let window = Window {
+            padding: Padding::sides(1, 2, 0, 1),
+            ..Window::new((4, 3))
+        };
+        let planes = batch * channels;
+        let sizes = DepthwiseSizes {
+            batch,
+            channels,
+            multiplier,
+            geometry: WindowedPlanes::new(planes, plane.into(), window, "sizes")?,
+        };
+        let parts = sizes.positions().div_ceil(20_000);
+        let (bias, relu) = (true, true);
+        ops.push(Box::new(DepthwiseForward { sizes, bias, relu }));
+        ops.push(Box::new(DepthwiseBackwardInput { sizes }));
+        ops.push(Box::new(DepthwiseBackwardWeight { sizes, parts }));
+    }
+    let (weights, images) = (Operand::PLAIN.repeated(7), Operand::PLAIN);
+    ops.push(Box::new(Gemm::new(7 * ROWS, [5, 30, 18], weights, images)));
     Ok(ops)
 }
 

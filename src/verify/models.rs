@@ -5,9 +5,13 @@ use crate::expand::ConvStrategy;
 use crate::graph::{Graph, Module};
 use crate::loss::{Loss, Reduction};
 use crate::nn::models::{ResNet8, larger, tutorial};
-use crate::nn::{Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential, Ties, Training};
+use crate::nn::{
+    BatchNorm2d, Conv2d, ConvTranspose2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential,
+    Ties, Training,
+};
 use crate::optim::{Adam, Optimizer, Sgd};
 use crate::plan::Plan;
+use crate::shape::Padding;
 
 /// A model to verify: one of [`built_in`], or your own.
 #[derive(Debug)]
@@ -37,7 +41,7 @@ impl Subject {
     }
 }
 
-/// The tutorial's network, a larger one, a residual one with batch norm, and two that use the
+/// The tutorial's network, a larger one, a residual one with batch norm, and three that use the
 /// remaining options; then the same in fused plans, with every convolution strategy.
 pub fn built_in() -> Vec<Subject> {
     let mut subjects = models(None);
@@ -85,6 +89,11 @@ fn models(fused: Option<ConvStrategy>) -> Vec<Subject> {
             uneven(Ties::All),
             training([2, 12, 11], 5, mean, Sgd::new(0.05).weight_decay(0.01)).accumulate(true),
         ),
+        subject(
+            "grouped",
+            grouped(),
+            training([4, 9, 8], 5, Loss::CrossEntropy, momentum),
+        ),
     ]
 }
 
@@ -97,6 +106,36 @@ fn training(
     Training::new(sample, loss, optimizer)
         .batch_size(batch_size)
         .accumulate(false)
+}
+
+/// Grouped, depthwise and transposed convolutions, and paddings that differ between sides.
+fn grouped() -> Sequential {
+    Sequential::new()
+        .with(
+            Conv2d::new(4, 6, (2, 3))
+                .groups(2)
+                .padding(Padding::sides(0, 1, 2, 0)),
+        )
+        .with(ReLU)
+        .with(Conv2d::new(6, 12, 3).groups(6).padding_same().bias(false))
+        .with(BatchNorm2d::new(12))
+        .with(ReLU)
+        .with(Conv2d::new(12, 12, (1, 2)).groups(12).dilation((1, 2)))
+        .with(ReLU)
+        .with(MaxPool2d::new(2))
+        .with(
+            ConvTranspose2d::new(12, 4, 3)
+                .stride(2)
+                .padding(1)
+                .output_padding((1, 0))
+                .groups(2),
+        )
+        .with(ReLU)
+        .with(Conv2d::new(4, 4, (2, 3)).groups(4).stride((1, 2)))
+        .with(ReLU)
+        .with(ConvTranspose2d::new(4, 3, 2).bias(false))
+        .with(Flatten)
+        .with(Linear::new(4))
 }
 
 /// Non-square filters, strides, paddings and dilations, overlapping pools, layers without bias,

@@ -8,12 +8,13 @@ use crate::expand::ConvStrategy;
 use crate::graph::Graph;
 use crate::loss::{Loss, Reduction};
 use crate::nn::{
-    BatchNorm2d, Conv2d, Dropout, Flatten, GELU, GlobalAvgPool2d, LeakyReLU, Linear, MaxPool2d,
-    ReLU, Residual, Sequential, SiLU, Sigmoid, Tanh, Training,
+    BatchNorm2d, Conv2d, ConvTranspose2d, Dropout, Flatten, GELU, GlobalAvgPool2d, LeakyReLU,
+    Linear, MaxPool2d, ReLU, Residual, Sequential, SiLU, Sigmoid, Tanh, Training,
 };
 use crate::ops::case::{Floats, Random};
 use crate::optim::{Adam, Optimizer, Sgd};
 use crate::plan::Plan;
+use crate::shape::Padding;
 
 /// Maximum floating-point operations per training step, so that a network takes seconds on a CPU.
 const MOST_FLOP: u64 = 2_000_000_000;
@@ -97,19 +98,21 @@ fn draw(random: &mut Random) -> Option<(String, Plan)> {
     let convolutions = random.below(3);
     let mut from = channels[0];
     for _ in 0..convolutions {
-        let to = channels[1];
-        let padding = (
-            random.below(window(kernel).0),
-            random.below(window(kernel).1),
-        );
+        let groups = groups(random, from);
+        // A multiple of the groups, with which the convolution may be depthwise.
+        let to = channels[1].next_multiple_of(groups);
         let layer = Conv2d::new(from, to, kernel)
-            .padding(padding)
-            .dilation(random.size(3));
+            .dilation(random.size(3))
+            .groups(groups);
+        let layer = padded(random, layer, window(kernel));
         model = model.then(normalised(random, layer, to));
         model = activated(random, model);
         from = to;
         if random.below(4) == 0 {
             model = model.with(residual(random, to)).with(ReLU);
+        }
+        if random.below(4) == 0 {
+            model = model.with(transposed(random, to)).with(ReLU);
         }
         if random.flag() {
             model = model.with(MaxPool2d::new(random.below(3) + 1).stride(random.below(3) + 1));
@@ -155,6 +158,44 @@ fn normalised(random: &mut Random, layer: Conv2d, channels: usize) -> Sequential
         true => model.with(BatchNorm2d::new(channels)),
         false => model,
     }
+}
+
+/// One group, one per channel, or another divisor of the channels.
+fn groups(random: &mut Random, channels: usize) -> usize {
+    match random.below(6) {
+        0 | 1 => channels,
+        2 => {
+            let most = random.size(channels);
+            let divisors = (1..=most).rev();
+            let mut divisors = divisors.filter(|&groups| channels.is_multiple_of(groups));
+            divisors.next().unwrap_or(1)
+        }
+        _ => 1,
+    }
+}
+
+/// A padding below `most`: the same on opposite sides, or not, or one that keeps the plane's size.
+fn padded(random: &mut Random, layer: Conv2d, most: (usize, usize)) -> Conv2d {
+    let (top, left) = (random.below(most.0), random.below(most.1));
+    match random.below(4) {
+        0 => layer.padding_same(),
+        1 => {
+            let (bottom, right) = (random.below(most.0), random.below(most.1));
+            layer.padding(Padding::sides(top, bottom, left, right))
+        }
+        _ => layer.padding((top, left)),
+    }
+}
+
+/// A layer that keeps the plane's size or doubles it.
+fn transposed(random: &mut Random, channels: usize) -> ConvTranspose2d {
+    let stride = random.below(2) + 1;
+    ConvTranspose2d::new(channels, channels, 3)
+        .stride(stride)
+        .padding(1)
+        .output_padding(stride - 1)
+        .groups(groups(random, channels))
+        .bias(random.flag())
 }
 
 /// ReLU, or any other activation.

@@ -1,7 +1,10 @@
 //! Distributions of initial weights.
 
 use wgrad::graph::Graph;
-use wgrad::nn::{Conv2d, Flatten, Initializer, Linear, Sequential, Training, initial_parameters};
+use wgrad::nn::{
+    Conv2d, ConvTranspose2d, Flatten, Initializer, Linear, Sequential, Training, initial_parameters,
+};
+use wgrad::plan::Init;
 use wgrad::{Loss, Sgd};
 
 /// The initial weights of a convolution with fan-in 36 and fan-out 288, of a linear layer with
@@ -98,4 +101,27 @@ fn constants_are_constant() {
             .chain(&linear_bias)
             .all(|&bias| bias == 0.0)
     );
+}
+
+/// As in PyTorch, the fans of grouped and transposed convolutions follow from the weight's shape.
+#[test]
+fn fans_follow_from_the_weights_shape() {
+    let init = Initializer::XavierNormal;
+    let model = Sequential::new()
+        .with(Conv2d::new(8, 16, 3).groups(4).init(init))
+        .with(ConvTranspose2d::new(16, 6, (2, 3)).groups(2).init(init))
+        .with(Flatten)
+        .with(Linear::new(10));
+    let training = Training::new([8, 5, 5], Loss::CrossEntropy, Sgd::new(0.1)).batch_size(1);
+    let graph = Graph::training(&model, &training).unwrap();
+    let plan = graph.readable().unwrap();
+    for (name, shape, fans) in [
+        ("0.weight", [16, 2, 3, 3], [2 * 9, 16 * 9]),
+        ("1.weight", [16, 3, 2, 3], [3 * 6, 16 * 6]),
+    ] {
+        let tensor = plan.tensor(plan.find(name).unwrap());
+        assert_eq!(tensor.shape, shape.into(), "{name}");
+        let deviation = (2.0 / (fans[0] + fans[1]) as f64).sqrt();
+        assert_eq!(tensor.init, Some(Init::Normal { deviation }), "{name}");
+    }
 }

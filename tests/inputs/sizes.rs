@@ -2,8 +2,9 @@
 //! refused with the same line on every device.
 
 use crate::common;
-use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Training};
+use wgrad::nn::{Conv2d, ConvTranspose2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Training};
 use wgrad::plan::{Builder, Element, Port, Role};
+use wgrad::shape::Padding;
 use wgrad::{Device, Loss, Session, Sgd, Trainer};
 
 fn training(sample: impl Into<wgrad::shape::Shape>) -> Training {
@@ -132,6 +133,7 @@ fn sizes_too_large_for_kernels_are_refused_by_name() {
 fn windows_far_apart_give_the_same_results() {
     let far =
         |stride: usize, padding: usize| Conv2d::new(1, 4, (3, 2)).stride(stride).padding(padding);
+    let mut models = Vec::new();
     for layer in [
         far(1 << 30, 1 << 29),
         far(1 << 31, 0),
@@ -142,9 +144,30 @@ fn windows_far_apart_give_the_same_results() {
         far(1, 1 << 14).stride(1 << 12).dilation((1 << 14, 1 << 13)),
         far(7, 100).dilation((60, 90)),
         far(6, 9).dilation(4),
+        far(9, 0).padding(Padding::sides(0, 90, 70, 3)),
     ] {
-        let name = layer.to_string();
-        let model = classify(Sequential::new().with(layer));
+        models.push(Sequential::new().with(layer));
+    }
+    let depthwise = |layer: Conv2d| Sequential::new().with(Conv2d::new(1, 4, 1)).with(layer);
+    models.push(depthwise(
+        Conv2d::new(4, 8, (3, 2))
+            .stride(1 << 30)
+            .padding(1 << 29)
+            .groups(4),
+    ));
+    models.push(depthwise(
+        Conv2d::new(4, 4, 3)
+            .stride(7)
+            .padding(100)
+            .dilation((60, 90))
+            .groups(4),
+    ));
+    let transposed = ConvTranspose2d::new(1, 2, (3, 2)).stride((20, 15));
+    let transposed = transposed.padding((15, 10)).dilation((45, 25));
+    models.push(Sequential::new().with(transposed).with(MaxPool2d::new(64)));
+    for model in models {
+        let name = model.to_string();
+        let model = classify(model);
         let mut random = common::generator(3);
         let images = common::floats(8 * 28 * 28, &mut random);
         let run = |device: &Device| {

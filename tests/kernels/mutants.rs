@@ -11,8 +11,8 @@ use wgrad::verify::lockstep;
 use super::common::{self, altered::Altered};
 use super::planted::{self, geometry};
 use super::{
-    planted_batch_norm, planted_data, planted_fused, planted_gathered, planted_layers,
-    planted_losses, planted_pool,
+    planted_batch_norm, planted_data, planted_fused, planted_gathered, planted_grouped,
+    planted_layers, planted_losses, planted_pool,
 };
 
 /// An op with its kernel changed in one place, and the unchanged reference.
@@ -41,6 +41,7 @@ fn mutants(device: &Device) -> Vec<(&'static str, Box<dyn Op>, &'static str, &'s
     all.extend(planted_batch_norm::mutants());
     all.extend(planted_fused::mutants());
     all.extend(planted_gathered::mutants());
+    all.extend(planted_grouped::mutants());
     all.extend(planted_pool::mutants());
     all.extend(planted_layers::mutants());
     all.extend(planted_data::mutants());

@@ -16,10 +16,10 @@ use wgrad::plan::{Builder, Phase};
 use wgrad::shape::{Window, WindowedPlanes};
 use wgrad::{Device, block_on};
 
-type Words = Vec<u32>;
+pub type Words = Vec<u32>;
 
 /// The outputs of an op run alone.
-fn run(device: &Device, op: impl Op + Clone + 'static, inputs: &[&Words]) -> Vec<Words> {
+pub fn run(device: &Device, op: impl Op + Clone + 'static, inputs: &[&Words]) -> Vec<Words> {
     block_on(async {
         let mut plan = Builder::new(false);
         let (from, to) = plan.tensors_of(&op).unwrap();
@@ -57,7 +57,7 @@ fn canonical(words: &Words) -> Vec<String> {
         .collect()
 }
 
-fn assert_same(found: &Words, expected: &Words, what: &str) {
+pub fn assert_same(found: &Words, expected: &Words, what: &str) {
     let (found, expected) = (canonical(found), canonical(expected));
     let differ = found.iter().zip(&expected).filter(|(a, b)| a != b).count();
     let all = expected.len();
@@ -87,7 +87,7 @@ fn sizes(stride: usize, dilation: usize) -> ConvSizes {
 }
 
 /// Small integers, none of them zero.
-fn integers(len: usize) -> Words {
+pub fn integers(len: usize) -> Words {
     let value = |at: usize| [1.0f32, -2.0, 3.0, -1.0, 2.0][at * at % 7 % 5];
     (0..len).map(|at| value(at).to_bits()).collect()
 }
@@ -107,11 +107,11 @@ fn special(len: usize) -> Words {
 }
 
 /// Pairs of factors, one of which has special values.
-fn factors(a: usize, b: usize) -> [[Words; 2]; 2] {
+pub fn factors(a: usize, b: usize) -> [[Words; 2]; 2] {
     [[integers(a), special(b)], [special(a), integers(b)]]
 }
 
-fn devices() -> Vec<Device> {
+pub fn devices() -> Vec<Device> {
     common::gpu().into_iter().chain([Device::cpu()]).collect()
 }
 

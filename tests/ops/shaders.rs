@@ -9,7 +9,7 @@ use wgrad::ops::{FAMILIES, Loads, Prelude, SHADERS, Shader};
 use wgrad::verify::cases;
 
 /// Kernels whose ops are not all in the file of the same name in `src/ops/`.
-const ELSEWHERE: [(&str, &[&str]); 5] = [
+const ELSEWHERE: [(&str, &[&str]); 6] = [
     (
         "batch_norm_backward",
         &[
@@ -21,6 +21,10 @@ const ELSEWHERE: [(&str, &[&str]); 5] = [
     (
         "conv_pool",
         &["src/ops/conv_pool.rs", "src/ops/conv_pool_weight.rs"],
+    ),
+    (
+        "depthwise",
+        &["src/ops/depthwise.rs", "src/ops/depthwise_weight.rs"],
     ),
     ("loop_probe", &["src/gpu/loop_probe.rs"]),
     (

@@ -11,9 +11,10 @@
 
 use crate::common;
 use wgrad::nn::{
-    BatchNorm2d, Conv2d, Dropout, Dropout2d, Flatten, GELU, GlobalAvgPool2d, LeakyReLU, Linear,
-    MaxPool2d, ReLU, Residual, Sequential, SiLU, Sigmoid, Tanh, Ties, Training,
+    BatchNorm2d, Conv2d, ConvTranspose2d, Dropout, Dropout2d, Flatten, GELU, GlobalAvgPool2d,
+    LeakyReLU, Linear, MaxPool2d, ReLU, Residual, Sequential, SiLU, Sigmoid, Tanh, Ties, Training,
 };
+use wgrad::shape::Padding;
 use wgrad::{Loss, Reduction, Session, Sgd};
 
 /// The first step tried: large, because a small step amplifies the rounding of the loss.
@@ -101,6 +102,7 @@ fn curved_networks() -> Vec<(&'static str, Sequential)> {
 
 fn networks() -> Vec<(&'static str, Sequential)> {
     let one = |layer: Conv2d| Sequential::new().with(layer);
+    let transposed = |layer: ConvTranspose2d| Sequential::new().with(layer);
     let pool = |layer: MaxPool2d| Sequential::new().with(layer);
     vec![
         ("nothing", around(Sequential::new())),
@@ -125,6 +127,53 @@ fn networks() -> Vec<(&'static str, Sequential)> {
                 .stride((2, 3))
                 .padding((2, 1))
                 .dilation((3, 2)))),
+        ),
+        (
+            "padding of each side",
+            around(one(Conv2d::new(3, 2, 3)
+                .stride((1, 2))
+                .padding(Padding::sides(2, 0, 1, 3)))),
+        ),
+        (
+            "groups",
+            around(
+                one(Conv2d::new(3, 4, (2, 3)).padding((0, 1)))
+                    .then(one(Conv2d::new(4, 2, 2).stride((1, 2)).groups(2))),
+            ),
+        ),
+        (
+            "depthwise",
+            around(one(Conv2d::new(3, 6, (2, 3)).padding_same().groups(3))),
+        ),
+        (
+            "depthwise, stride, padding and dilation",
+            around(one(Conv2d::new(3, 3, 3)
+                .stride((1, 2))
+                .padding(Padding::sides(2, 1, 0, 2))
+                .dilation((2, 1))
+                .groups(3)
+                .bias(false))),
+        ),
+        (
+            "transposed",
+            around(transposed(
+                ConvTranspose2d::new(3, 2, (3, 2))
+                    .stride((2, 1))
+                    .padding((1, 0))
+                    .output_padding((1, 0)),
+            )),
+        ),
+        (
+            "transposed, dilation and groups",
+            around(
+                one(Conv2d::new(3, 4, 4)).then(transposed(
+                    ConvTranspose2d::new(4, 2, 2)
+                        .dilation((1, 2))
+                        .padding(Padding::sides(0, 1, 1, 0))
+                        .groups(2)
+                        .bias(false),
+                )),
+            ),
         ),
         (
             "no bias",

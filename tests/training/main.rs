@@ -6,6 +6,7 @@ mod common;
 mod augmentation;
 mod batch_norm;
 mod checkpoints;
+mod convolutions;
 mod example;
 mod golden;
 mod gradients;

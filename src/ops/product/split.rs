@@ -86,7 +86,10 @@ pub(in crate::ops) fn split(product: &Product, longest: u64) -> Option<Split> {
 
 /// The product without its epilogue, as the readable plan's op.
 fn plain(product: &Product) -> Gemm {
-    let operand = |transposed, shared| Operand { transposed, shared };
+    let operand = |transposed, shared: bool| Operand {
+        transposed,
+        matrices: shared.then_some(1),
+    };
     let Product { batch, m, n, k, .. } = *product;
     let a = operand(product.a_transposed, product.a_shared);
     Gemm::new(batch, [m, n, k], a, operand(product.b_transposed, false))

@@ -111,9 +111,9 @@ impl Windows {
             [input.height, output.height],
             [stride.height, dilation.height],
         );
-        let rows = Axis::new(sizes, kernel.height, steps, padding.height);
+        let rows = Axis::new(sizes, kernel.height, steps, padding.top);
         let (sizes, steps) = ([input.width, output.width], [stride.width, dilation.width]);
-        let columns = Axis::new(sizes, kernel.width, steps, padding.width);
+        let columns = Axis::new(sizes, kernel.width, steps, padding.left);
         let at = |c: usize, y: usize, x: usize| (c * rows.len + y) * columns.len + x;
         let mut pieces = Vec::new();
         for c in 0..channels {

@@ -5,7 +5,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::ops::{Op, Step};
-use crate::shape::{Size2d, Window, WindowedPlanes};
+use crate::shape::{Padding, Size2d, Window, WindowedPlanes};
 
 /// An op, its inputs, and the ops that compute its gradients.
 #[derive(Debug)]
@@ -131,17 +131,24 @@ pub enum Floats {
 /// are exact.
 pub const SPACING: f32 = 1.0 / 64.0;
 
-/// The stream that cases of dilated windows are drawn from: no family's, whose streams are hashes
-/// of their names.
-const DILATED: u64 = 1;
+/// A source of cases beside a family's own. Its number is that of the stream: no family's, whose
+/// streams are hashes of their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::ops) enum Aside {
+    /// Windows are dilated.
+    Dilated = 1,
+    /// Opposite sides of a plane have different paddings.
+    Uneven = 2,
+    /// A batch repeats the matrices of a factor.
+    Repeated = 3,
+}
 
 /// A portable source of sizes and inputs.
 #[derive(Debug)]
 pub struct Random {
     generator: ChaCha8Rng,
     floats: Floats,
-    /// Whether windows are dilated.
-    dilates: bool,
+    aside: Option<Aside>,
 }
 
 impl Random {
@@ -150,22 +157,33 @@ impl Random {
         Random {
             generator: ChaCha8Rng::seed_from_u64(seed),
             floats,
-            dilates: false,
+            aside: None,
         }
     }
 
-    /// What `draw` draws, then the same with dilated windows; these come from a source of their
-    /// own, so that they change nothing that is drawn later.
-    pub(in crate::ops) fn with_dilated(&mut self, draw: fn(&mut Random) -> Vec<Case>) -> Vec<Case> {
+    /// What `draw` draws, then the same from each source of `asides`, so that these change nothing
+    /// that is drawn later.
+    pub(in crate::ops) fn with_asides(
+        &mut self,
+        asides: &[Aside],
+        draw: fn(&mut Random) -> Vec<Case>,
+    ) -> Vec<Case> {
         let mut cases = draw(self);
-        let mut aside = Random {
-            generator: self.generator.clone(),
-            dilates: true,
-            ..*self
-        };
-        aside.generator.set_stream(DILATED);
-        cases.extend(draw(&mut aside));
+        for &aside in asides {
+            let mut random = Random {
+                generator: self.generator.clone(),
+                aside: Some(aside),
+                ..*self
+            };
+            random.generator.set_stream(aside as u64);
+            cases.extend(draw(&mut random));
+        }
         cases
+    }
+
+    /// Whether cases are drawn from `aside`.
+    pub(in crate::ops) fn is_aside(&self, aside: Aside) -> bool {
+        self.aside == Some(aside)
     }
 
     /// Like [`Random::new`], with different draws per family of ops.
@@ -242,21 +260,32 @@ impl Random {
     pub fn geometry(&mut self) -> WindowedPlanes {
         let mut axis = || {
             let kernel = self.size(4);
-            let padding = self.below(kernel / 2 + 1);
+            let before = self.below(kernel / 2 + 1);
+            let after = match self.is_aside(Aside::Uneven) {
+                true => self.below(kernel / 2 + 1),
+                false => before,
+            };
             let input = kernel + self.below(10);
             let stride = self.size(3);
-            let dilation = if self.dilates { self.size(3) } else { 1 };
+            let dilation = match self.is_aside(Aside::Dilated) {
+                true => self.size(3),
+                false => 1,
+            };
             let gaps = (dilation - 1) * (kernel - 1);
-            [input + gaps, kernel, stride, padding, dilation]
+            ([input + gaps, kernel, stride, dilation], [before, after])
         };
-        let ([h, kh, sh, ph, dh], [w, kw, sw, pw, dw]) = (axis(), axis());
+        let (rows, [top, bottom]) = axis();
+        let (columns, [left, right]) = axis();
+        let [input, kernel, stride, dilation] = std::array::from_fn(|i| Size2d {
+            height: rows[i],
+            width: columns[i],
+        });
         let window = Window {
-            kernel: (kh, kw).into(),
-            stride: (sh, sw).into(),
-            padding: (ph, pw).into(),
-            dilation: (dh, dw).into(),
+            kernel,
+            stride,
+            padding: Padding::sides(top, bottom, left, right),
+            dilation,
         };
-        let input = Size2d::from((h, w));
         // The plane is at least as large as what the kernel covers, so the window fits.
         let output = window.output(input, "").unwrap_or(input);
         WindowedPlanes {
