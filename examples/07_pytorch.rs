@@ -20,7 +20,7 @@ async fn predict() -> Result<()> {
         say!("{name} {shape}")?;
     }
     // Weights are matched by name: a Sequential numbers its layers as PyTorch does, and a struct
-    // names them with `apply`, so that `nn::models::ResNet8` loads weights with torchvision's
+    // names them with `apply`, so that `nn::models::ResNet` loads weights with torchvision's
     // ResNet names.
     let device = Device::auto().await?;
     let mut predictor = Predictor::new(&device, &models::tutorial(1), [1, 28, 28], &weights)?;

@@ -42,6 +42,13 @@ impl Loss {
                 let fits = own.split_first().is_some_and(|(&columns, rest)| {
                     columns == *classes && array.shape.dims() == rest
                 });
+                if !fits && array.shape.dims().is_empty() {
+                    return Err(Error::Shape {
+                        at: "logits".to_owned(),
+                        expected: format!("({rows}, {classes}), a column for each class"),
+                        got: output.to_string(),
+                    });
+                }
                 if !fits || array.element == Element::F32 {
                     return wrong("classes of as many columns as the output has, for each pixel");
                 }

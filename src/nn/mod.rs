@@ -16,7 +16,6 @@ pub mod models;
 mod normalize;
 mod relu;
 mod residual;
-mod resnet;
 mod sequential;
 
 pub use activation::{GELU, LeakyReLU, SiLU, Sigmoid, Tanh};

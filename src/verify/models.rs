@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::expand::ConvStrategy;
 use crate::graph::{Graph, Module};
 use crate::loss::{Loss, Reduction};
-use crate::nn::models::{ResNet8, larger, tutorial};
+use crate::nn::models::{ResNet, larger, tutorial};
 use crate::nn::{
     BatchNorm2d, Conv2d, ConvTranspose2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential,
     Ties, Training,
@@ -80,7 +80,7 @@ fn models(fused: Option<ConvStrategy>) -> Vec<Subject> {
         ),
         Subject {
             name: format!("residual{suffix}"),
-            model: Box::new(ResNet8::new(2, 3, 5)),
+            model: Box::new(ResNet::new(2, 3, [3, 1], 5)),
             training: training([2, 9, 8], 6, Loss::CrossEntropy, Adam::decoupled(0.01)),
             fused,
         },

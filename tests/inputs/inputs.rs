@@ -91,7 +91,7 @@ fn shapes_that_do_not_fit_name_the_layer_and_both_shapes() {
         ),
         (
             Sequential::new().with(Conv2d::new(1, 4, 3)),
-            "loss: MSE (mean over batch and classes): expected logits (N, classes), got (8, 4, 26, 26)",
+            "loss: MSE (mean over batch and classes): expected logits (N, classes), or a target of another kind, got (8, 4, 26, 26)",
         ),
         (
             Sequential::new().with(Flatten).with(ReLU),

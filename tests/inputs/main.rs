@@ -8,7 +8,10 @@ mod data_files;
 mod data_sets;
 mod initial;
 mod inputs;
+#[cfg(feature = "numpy")]
+mod numpy;
 #[cfg(feature = "pictures")]
 mod pictures;
 mod sizes;
+mod sources;
 mod weights;

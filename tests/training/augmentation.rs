@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::checkpoints::{bits, devices, train_some};
 use crate::common;
-use wgrad::data::{Data, Dataset, Samples, Source};
+use wgrad::data::{Data, Dataset, Samples};
 use wgrad::graph::Graph;
 use wgrad::nn::{Conv2d, Flatten, Linear, Normalize, ReLU, Sequential, Training};
 use wgrad::ops::Step;

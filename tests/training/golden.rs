@@ -4,7 +4,7 @@
 use crate::common;
 use safetensors::SafeTensors;
 use wgrad::data::{Dataset, Samples};
-use wgrad::nn::models::ResNet8;
+use wgrad::nn::models::ResNet;
 use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, Module, ReLU, Sequential, Training};
 use wgrad::ops::case::Floats;
 use wgrad::ops::{Args, Binding};
@@ -86,7 +86,7 @@ fn strided() -> Golden {
 fn residual() -> Golden {
     Golden {
         name: "residual",
-        model: Box::new(ResNet8::new(3, 8, 10)),
+        model: Box::new(ResNet::new(3, 8, [3, 1], 10)),
         is_coloured: true,
         batch_size: 8,
         loss: Loss::CrossEntropy,

@@ -5,7 +5,7 @@ use wgrad::data::Dataset;
 use wgrad::expand::ConvStrategies;
 use wgrad::graph::{Graph, Module, Training, Var};
 use wgrad::nn::Linear;
-use wgrad::nn::models::ResNet8;
+use wgrad::nn::models::ResNet;
 use wgrad::plan::Phase;
 use wgrad::shape::Shape;
 use wgrad::{Config, Device, Loss, Planning, Session, Sgd, Split, Trainer, block_on};
@@ -14,8 +14,8 @@ pub(super) fn training(sample: impl Into<Shape>, batch_size: usize) -> Training 
     Training::new(sample, Loss::CrossEntropy, Sgd::new(0.1)).batch_size(batch_size)
 }
 
-pub(super) fn resnet() -> ResNet8 {
-    ResNet8::new(3, 4, 10)
+pub(super) fn resnet() -> ResNet {
+    ResNet::new(3, 4, [3, 1], 10)
 }
 
 /// A value read three times and a layer applied twice: their gradients are sums, checked against

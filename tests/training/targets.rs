@@ -324,14 +324,17 @@ fn targets_that_do_not_fit_are_refused() {
         "{text}"
     );
     let text = error(&rows(3), Loss::CrossEntropy, Target::class(4));
-    assert!(text.contains("got 4 classes"), "{text}");
+    assert_eq!(
+        text,
+        "logits: expected (4, 4), a column for each class, got (4, 3)"
+    );
     let text = error(&pixels(3), Loss::Mse(MEAN), Target::Input);
     assert!(
         text.contains("expected an output of the input's shape"),
         "{text}"
     );
     let text = error(&pixels(3), Loss::CrossEntropy, Target::class(3));
-    assert!(text.contains("for each pixel"), "{text}");
+    assert!(text.contains("a column for each class"), "{text}");
     let text = error(&rows(3), Loss::Huber(0.0, MEAN), numbers(&[3]));
     assert!(text.starts_with("Huber's delta"), "{text}");
     let weights = CrossEntropy::new().class_weights([1.0, 2.0]);
