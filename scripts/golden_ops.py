@@ -414,6 +414,17 @@ def cross_entropy_metrics(c, step, x):
     return with_metrics(c, step, x, cross_entropy)
 
 
+def selective(kernel):
+    """The optimizer `kernel`, run with its decay and without, and the marked blocks of 64 of the former."""
+
+    def both(c, step, x):
+        decaying, others = kernel(c, step, x), kernel(c | {"WEIGHT_DECAY": 0}, step, x)
+        decays = x.words("decayed").repeat_interleave(64)[: c["LEN"]] != 0
+        return [torch.where(decays, a, b) for a, b in zip(decaying, others)]
+
+    return both
+
+
 def optimize(c, step, x, momentum):
     parameter = torch.nn.Parameter(x("parameters"))
     parameter.grad = x("gradients")
@@ -433,11 +444,15 @@ def sgd(c, step, x):
 
 
 OPS["sgd_4"] = sgd
+OPS["sgd_selective"] = selective(sgd)
 
 
 @op
 def sgd_momentum(c, step, x):
     return optimize(c, step, x, c["MOMENTUM"])
+
+
+OPS["sgd_momentum_selective"] = selective(sgd_momentum)
 
 
 @op
@@ -465,6 +480,7 @@ def adam(c, step, x):
 
 
 OPS["adam_4"] = adam
+OPS["adam_selective"] = selective(adam)
 
 
 @op

@@ -186,8 +186,8 @@ impl Executor {
         for (state, values) in initial_states(&plan) {
             self.write(state, &values)?;
         }
-        for (constant, values) in plan.constants() {
-            self.write(*constant, values)?;
+        for (constant, words) in plan.constants() {
+            self.write_words(*constant, words)?;
         }
         Ok(())
     }

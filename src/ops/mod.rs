@@ -91,6 +91,7 @@ pub use reduce::ReduceSum;
 pub use relu::{ReluBackward, ReluForward};
 pub use sgd::{Sgd, SgdMomentum};
 pub use sizes::conv::ConvSizes;
+pub use sizes::decay::DECAY_BLOCK;
 pub use soft_cross_entropy::SoftCrossEntropy;
 pub use spec::bindings::{Access, Args, Binding, Bindings, Content, Cost};
 pub use spec::bound::{EPSILON, ErrorBound, SMALLEST_NORMAL};

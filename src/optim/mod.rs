@@ -11,7 +11,8 @@ pub use schedule::Schedule;
 pub use sgd::Sgd;
 
 use crate::error::{Error, Result};
-use crate::plan::{Builder, TensorId};
+use crate::ops::DECAY_BLOCK;
+use crate::plan::{ARENA_ALIGNMENT, Builder, TensorId};
 
 /// An optimizer.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -76,6 +77,14 @@ impl Optimizer {
         }
     }
 }
+
+/// What a text of an optimizer says of a decay of weights alone.
+fn of_weights(only: bool) -> &'static str {
+    if only { " of weights only" } else { "" }
+}
+
+// The blocks that ops know are those of the arenas.
+const _: () = assert!(DECAY_BLOCK == ARENA_ALIGNMENT);
 
 /// Checks a rate or factor of an optimizer.
 ///

@@ -123,7 +123,26 @@ impl Builder {
     /// As [`Builder::tensor`].
     pub fn constant(&mut self, name: &str, values: Vec<f32>) -> Result<TensorId> {
         let id = self.tensor(name, [values.len()], Element::F32, Role::Constant)?;
-        self.plan.constants.push((id, values));
+        self.plan.constants.push((id, bytemuck::cast_vec(values)));
+        Ok(id)
+    }
+
+    /// A new tensor for an optimizer, which nothing changes: for each block of [`ARENA_ALIGNMENT`]
+    /// elements of the arena, 1 if weight decay shrinks it, else 0. With `weights_only` it shrinks no
+    /// parameter of one dimension: no bias, and no weight of a normalisation.
+    ///
+    /// # Errors
+    /// As [`Builder::tensor`].
+    pub(crate) fn decayed(&mut self, weights_only: bool) -> Result<TensorId> {
+        let mut marks = vec![0; self.plan.buffers[PARAMETERS.0].words / ARENA_ALIGNMENT];
+        for (_, tensor) in self.plan.parameters() {
+            let first = tensor.offset / ARENA_ALIGNMENT;
+            let blocks = tensor.words().div_ceil(ARENA_ALIGNMENT);
+            let decays = !weights_only || tensor.shape.dims().len() > 1;
+            marks[first..first + blocks].fill(decays.into());
+        }
+        let id = self.tensor("decayed", [marks.len()], Element::U32, Role::Constant)?;
+        self.plan.constants.push((id, marks));
         Ok(id)
     }
 

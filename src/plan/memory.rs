@@ -113,6 +113,10 @@ pub(crate) fn share(mut plan: Plan) -> Plan {
             *id = renumbered[id];
         }
     }
+    plan.constants = std::mem::take(&mut plan.constants)
+        .into_iter()
+        .filter_map(|(id, words)| Some((*renumbered.get(&id)?, words)))
+        .collect();
     plan.ports = std::mem::take(&mut plan.ports)
         .into_iter()
         .filter_map(|(port, id)| Some((port, *renumbered.get(&id)?)))

@@ -225,8 +225,8 @@ pub struct Plan {
     ports: BTreeMap<Port, TensorId>,
     layers: Vec<LayerSummary>,
     written_readably: Vec<String>,
-    /// The values of tensors that nothing changes.
-    constants: Vec<(TensorId, Vec<f32>)>,
+    /// The words of tensors that nothing changes.
+    constants: Vec<(TensorId, Vec<u32>)>,
     /// Number of classes, if the targets are classes.
     classes: Option<usize>,
 }
@@ -269,8 +269,8 @@ impl Plan {
         self.written_readably = nodes;
     }
 
-    /// The values of the tensors of [`Role::Constant`].
-    pub(crate) fn constants(&self) -> &[(TensorId, Vec<f32>)] {
+    /// The words of the tensors of [`Role::Constant`].
+    pub(crate) fn constants(&self) -> &[(TensorId, Vec<u32>)] {
         &self.constants
     }
 

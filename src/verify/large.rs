@@ -320,13 +320,19 @@ fn arrays() -> Vec<Box<dyn Op>> {
             eps: 1e-8,
             weight_decay,
             decoupled: true,
+            selective: false,
         }),
-        Box::new(Sgd { len, weight_decay }),
+        Box::new(Sgd {
+            len,
+            weight_decay,
+            selective: false,
+        }),
         Box::new(SgdMomentum {
             len,
             weight_decay,
             momentum: 0.5,
             nesterov: true,
+            selective: true,
         }),
         Box::new(Zero { len }),
     ]

@@ -185,7 +185,7 @@ fn residual(random: &mut Random, channels: usize) -> Residual {
 fn optimizer(random: &mut Random) -> Optimizer {
     match random.below(5) {
         0 => Adam::new(0.001).into(),
-        1 => Adam::decoupled(0.001).into(),
+        1 => Adam::decoupled(0.001).decay_weights_only().into(),
         2 => Sgd::new(0.0625).into(),
         3 => Sgd::new(0.0625).momentum(0.5).nesterov().into(),
         _ => Sgd::new(0.0625).momentum(0.5).into(),

@@ -19,6 +19,7 @@ mod planted_fused;
 mod planted_gathered;
 mod planted_layers;
 mod planted_losses;
+mod planted_optimizers;
 mod planted_pool;
 mod pointwise;
 mod products;

@@ -17,3 +17,4 @@ mod streaming;
 mod targets;
 mod texts;
 mod training;
+mod updates;

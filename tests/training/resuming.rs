@@ -10,12 +10,13 @@ use wgrad::{Adam, Checkpoint, Config, Error, Loss, Optimizer, Planning, Sgd, Tra
 /// Every optimizer has its own arrays in a checkpoint, and every state of a layer too.
 #[test]
 fn every_optimizer_resumes_with_the_same_bits() {
-    let optimizers: [Optimizer; 5] = [
+    let optimizers: [Optimizer; 6] = [
         Sgd::new(0.05).into(),
         Sgd::new(0.05).momentum(0.9).into(),
         Sgd::new(0.05).momentum(0.9).nesterov().into(),
         Adam::new(0.01).into(),
         Adam::decoupled(0.01).weight_decay(0.1).into(),
+        Adam::decoupled(0.01).decay_weights_only().into(),
     ];
     let model = Sequential::new()
         .with(Conv2d::new(2, 3, 3).bias(false))

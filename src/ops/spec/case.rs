@@ -135,6 +135,9 @@ pub const SPACING: f32 = 1.0 / 64.0;
 /// of their names.
 const DILATED: u64 = 1;
 
+/// The stream of cases that were added to a family later.
+const ADDED: u64 = 2;
+
 /// A portable source of sizes and inputs.
 #[derive(Debug)]
 pub struct Random {
@@ -166,6 +169,16 @@ impl Random {
         aside.generator.set_stream(DILATED);
         cases.extend(draw(&mut aside));
         cases
+    }
+
+    /// A source of its own, for cases that change nothing that is drawn later.
+    pub(in crate::ops) fn aside(&self) -> Random {
+        let mut aside = Random {
+            generator: self.generator.clone(),
+            ..*self
+        };
+        aside.generator.set_stream(ADDED);
+        aside
     }
 
     /// Like [`Random::new`], with different draws per family of ops.
