@@ -484,6 +484,29 @@ OPS["adam_selective"] = selective(adam)
 
 
 @op
+def sum_squares(c, step, x):
+    squares = F.pad(x("gradients") ** 2, (0, -c["LEN"] % c["PARTS"]))
+    return [squares.reshape(-1, c["PARTS"]).sum(0)]
+
+
+@op
+def clip_norm(c, step, x):
+    norm = x("squared_norm").sqrt()
+    parameter = torch.nn.Parameter(torch.zeros(c["LEN"], dtype=torch.float64))
+    parameter.grad = x("gradients")
+    torch.nn.utils.clip_grads_with_norm_([parameter], c["LIMIT"], norm)
+    return [parameter.grad]
+
+
+@op
+def clip_value(c, step, x):
+    parameter = torch.nn.Parameter(torch.zeros(c["LEN"], dtype=torch.float64))
+    parameter.grad = x("gradients")
+    torch.nn.utils.clip_grad_value_([parameter], c["LIMIT"])
+    return [parameter.grad]
+
+
+@op
 def gather(c, step, x):
     images = gathered_images(step, x, "images", (c["ROWS"], c["SAMPLE_LEN"]))
     return [images, gathered_labels(step, x, c["ROWS"])]

@@ -59,7 +59,7 @@ pub use device::Device;
 pub use error::{Error, Result};
 pub use loss::{CrossEntropy, Loss, Reduction};
 pub use notices::Notices;
-pub use optim::{Adam, Optimizer, Schedule, Sgd};
+pub use optim::{Adam, Clipping, Optimizer, Schedule, Sgd};
 pub use predict::Predictor;
 pub use train::{
     Checkpoint, Config, ConfusionMatrix, EpochReport, FolderLock, MeanAbsoluteError, Metric,

@@ -196,6 +196,7 @@ fn write_training(
     let plan = lowering.plan();
     plan.set_scope("");
     let (parameters, gradients) = plan.arenas()?;
+    training.clipping.lower(plan, gradients)?;
     training.optimizer.lower(plan, parameters, gradients)?;
     let zero = Zero {
         len: plan.get(gradients).words(),

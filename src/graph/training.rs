@@ -4,7 +4,7 @@ use super::Graph;
 use crate::augment::Augmentation;
 use crate::error::{Error, Result};
 use crate::loss::Loss;
-use crate::optim::Optimizer;
+use crate::optim::{Clipping, Optimizer};
 use crate::plan::Element;
 use crate::shape::Shape;
 use crate::target::{Array, Target};
@@ -31,6 +31,8 @@ pub struct Training {
     pub loss: Loss,
     /// The optimizer.
     pub optimizer: Optimizer,
+    /// The limits of the gradients.
+    pub clipping: Clipping,
     /// What the model is trained to give; `None` for a class of each sample, of as many as the output
     /// has columns.
     pub target: Option<Target>,
@@ -58,6 +60,7 @@ impl Training {
             batch_size: 32,
             loss: loss.into(),
             optimizer: optimizer.into(),
+            clipping: Clipping::new(),
             target: None,
             dataset: None,
             stored: Element::U8,
@@ -70,6 +73,12 @@ impl Training {
     #[must_use]
     pub fn batch_size(self, batch_size: usize) -> Self {
         Training { batch_size, ..self }
+    }
+
+    /// Sets the limits of the gradients.
+    #[must_use]
+    pub fn clipping(self, clipping: Clipping) -> Self {
+        Training { clipping, ..self }
     }
 
     /// Gathers batches from a data set of so many samples.

@@ -15,6 +15,7 @@ mod batch_norm_backward;
 mod batch_norm_backward_input;
 mod batch_norm_statistics;
 mod bias;
+mod clip;
 mod col2im;
 mod conv;
 mod conv_pool;
@@ -65,6 +66,7 @@ pub use batch_norm_backward_input::BatchNormBackwardInput;
 pub use batch_norm_statistics::{BatchNormMoments, BatchNormStatistics};
 pub use bias::{BiasBackward, BiasForward};
 use case::{Case, Random};
+pub use clip::{ClipNorm, ClipValue, SumSquares};
 pub use col2im::Col2im;
 pub use conv::{ConvBackwardInput, ConvForward};
 pub use conv_pool::{ConvPoolForward, NO_PIXEL};
@@ -154,6 +156,7 @@ families!(
     add,
     augment,
     avg_pool,
+    clip,
     dropout,
     element_loss,
     gather_array,

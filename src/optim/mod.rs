@@ -1,12 +1,14 @@
 //! Optimizers, and learning-rate schedules.
 
 mod adam;
+mod clipping;
 mod schedule;
 mod sgd;
 
 use std::fmt;
 
 pub use adam::Adam;
+pub use clipping::Clipping;
 pub use schedule::Schedule;
 pub use sgd::Sgd;
 

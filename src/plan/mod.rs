@@ -22,7 +22,7 @@ pub use crate::target::Element;
 use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
-use crate::ops::Op;
+use crate::ops::{Op, Step};
 use crate::shape::Shape;
 
 /// Alignment of the tensors of an arena, in elements: WebGPU's largest alignment of a storage
@@ -173,6 +173,15 @@ impl Phase {
         Phase::Backward,
         Phase::Update,
     ];
+    /// The phases of training, if gradients are added to.
+    pub const ACCUMULATE: [Phase; 6] = [
+        Phase::Gather,
+        Phase::Forward,
+        Phase::Loss,
+        Phase::Backward,
+        Phase::Update,
+        Phase::ZeroGrad,
+    ];
     /// The phases of ops that are the same in training and inference.
     pub const FORWARD: &[Phase] = &[Phase::Forward, Phase::Infer];
 
@@ -253,6 +262,13 @@ impl Plan {
             let nodes = self.nodes.iter().enumerate();
             nodes.filter_map(move |(i, node)| node.phases.contains(&phase).then_some(i))
         })
+    }
+
+    /// Whether an op runs in that step: those of the update only if it updates.
+    pub(crate) fn runs(&self, node: usize, step: &Step) -> bool {
+        let of_update = [Phase::Update, Phase::ZeroGrad];
+        let mut phases = self.nodes[node].phases.iter();
+        step.updates() || !phases.all(|phase| of_update.contains(phase))
     }
 
     /// The model's layers, in forward order.

@@ -10,10 +10,12 @@ mod feed;
 mod lock;
 mod metrics;
 mod names;
+mod options;
 mod planning;
 mod position;
 mod resume;
 mod session;
+mod steps;
 mod trainer;
 
 pub use checkpoint::Checkpoint;

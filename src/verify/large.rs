@@ -9,11 +9,11 @@ use crate::gpu::{Adapter, Workbench, check_loops, required_limits};
 use crate::ops::{
     Activation, ActivationBackward, ActivationForward, Adam, Add, AvgPoolBackward, AvgPoolForward,
     BatchNormBackwardInput, BatchNormBackwardReduce, BatchNormBackwardSums, BatchNormForward,
-    BatchNormInfer, BatchNormMoments, BatchNormStatistics, BiasBackward, BiasForward, Col2im,
-    ConvBackwardInput, ConvBackwardWeight, ConvForward, ConvPoolBackwardWeight, ConvPoolForward,
-    ConvSizes, Dropout, Epilogue, Gemm, Im2col, MaxPoolBackward, MaxPoolBackwardAll,
-    MaxPoolForward, Op, Operand, Product, ReduceSum, ReluBackward, ReluForward, Sgd, SgdMomentum,
-    WORKGROUP_SIZE, Zero,
+    BatchNormInfer, BatchNormMoments, BatchNormStatistics, BiasBackward, BiasForward, ClipNorm,
+    ClipValue, Col2im, ConvBackwardInput, ConvBackwardWeight, ConvForward, ConvPoolBackwardWeight,
+    ConvPoolForward, ConvSizes, Dropout, Epilogue, Gemm, Im2col, MaxPoolBackward,
+    MaxPoolBackwardAll, MaxPoolForward, Op, Operand, Product, ReduceSum, ReluBackward, ReluForward,
+    Sgd, SgdMomentum, SumSquares, WORKGROUP_SIZE, Zero,
 };
 use crate::plan::{Builder, Phase, Plan};
 use crate::shape::{Window, WindowedPlanes};
@@ -334,6 +334,9 @@ fn arrays() -> Vec<Box<dyn Op>> {
             nesterov: true,
             selective: true,
         }),
+        Box::new(SumSquares::new(len)),
+        Box::new(ClipNorm { len, limit: 0.5 }),
+        Box::new(ClipValue { len, limit: 0.5 }),
         Box::new(Zero { len }),
     ]
 }

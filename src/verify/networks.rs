@@ -12,7 +12,7 @@ use crate::nn::{
     ReLU, Residual, Sequential, SiLU, Sigmoid, Tanh, Training,
 };
 use crate::ops::case::{Floats, Random};
-use crate::optim::{Adam, Optimizer, Sgd};
+use crate::optim::{Adam, Clipping, Optimizer, Sgd};
 use crate::plan::Plan;
 
 /// Maximum floating-point operations per training step, so that a network takes seconds on a CPU.
@@ -137,6 +137,11 @@ fn draw(random: &mut Random) -> Option<(String, Plan)> {
     .batch_size(batch_size)
     .dataset(batch_size + random.below(9))
     .accumulate(random.flag());
+    let training = match random.below(8) {
+        0 => training.clipping(Clipping::new().norm(0.125)),
+        1 => training.clipping(Clipping::new().value(0.0625).norm(64.0)),
+        _ => training,
+    };
     let kernels = [None, Some(0), Some(1), Some(2), Some(3)][random.below(5)];
     let kernels = kernels.map(|at: usize| ConvStrategy::ALL[at]);
     let plan = lower(&model, &training, kernels, random)?;

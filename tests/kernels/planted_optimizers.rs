@@ -1,6 +1,6 @@
-//! Faults planted in what the update phase runs: decays of some blocks.
+//! Faults planted in what the update phase runs: clipping, decays of some blocks.
 
-use wgrad::ops::{Adam, Op, Sgd, SgdMomentum};
+use wgrad::ops::{Adam, ClipNorm, ClipValue, Op, Sgd, SgdMomentum, SumSquares};
 
 /// The change to the kernel, the op, the text and its replacement.
 type Planted = (&'static str, Box<dyn Op>, &'static str, &'static str);
@@ -36,6 +36,13 @@ pub fn mutants() -> Vec<Planted> {
             selective: true,
         })
     };
+    let norm = |limit| Box::new(ClipNorm { len: LEN, limit });
+    let value = || {
+        Box::new(ClipValue {
+            len: LEN,
+            limit: 0.25,
+        })
+    };
     let marked = "decayed[index / DECAY_BLOCK] != 0u";
     vec![
         (
@@ -57,6 +64,32 @@ pub fn mutants() -> Vec<Planted> {
             adam(true),
             marked,
             "decayed[(index + 1u) / DECAY_BLOCK] != 0u",
+        ),
+        (
+            "sum of values",
+            Box::new(SumSquares::new(LEN)),
+            "gradient * gradient",
+            "gradient",
+        ),
+        (
+            "the last squares left out",
+            Box::new(SumSquares::new(LEN)),
+            "index < LEN",
+            "index + PARTS < LEN",
+        ),
+        ("no root", norm(0.25), "sqrt(square)", "square"),
+        ("short gradients grow", norm(1000.0), ", 1.0)", ", 8.0)"),
+        (
+            "sign lost",
+            value(),
+            "limit | (gradient & ~MAGNITUDE)",
+            "limit",
+        ),
+        (
+            "small values grow",
+            value(),
+            "magnitude > limit",
+            "magnitude > 0u",
         ),
     ]
 }

@@ -10,6 +10,7 @@ mod golden;
 mod gradients;
 mod graphs;
 mod interrupted;
+mod micro_batches;
 mod names;
 mod prediction;
 mod resuming;

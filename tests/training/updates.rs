@@ -1,8 +1,8 @@
-//! What belongs to the update: decay of weights alone.
+//! What belongs to the update: decay of weights alone, clipping.
 
 use super::checkpoints::devices;
 use wgrad::nn::{BatchNorm2d, Conv2d, Flatten, Linear, Sequential, Training};
-use wgrad::{Adam, Device, Loss, Optimizer, Session, Sgd};
+use wgrad::{Adam, Clipping, Device, Loss, Optimizer, Session, Sgd};
 
 /// A model with weights, biases, and a normalisation.
 fn model() -> Sequential {
@@ -69,5 +69,61 @@ fn a_decay_of_weights_only_leaves_biases_and_normalisations() {
                 }
             });
         }
+    }
+}
+
+/// The gradients as PyTorch would clip them, within some roundings.
+#[test]
+fn gradients_are_clipped_before_the_update() {
+    let value = Clipping::new().value(0.0625);
+    let norm = Clipping::new().norm(0.25);
+    for device in devices() {
+        for (clipping, limits) in [
+            (Clipping::new(), (f64::INFINITY, f64::INFINITY)),
+            (value, (0.0625, f64::INFINITY)),
+            (norm, (f64::INFINITY, 0.25)),
+            (value.norm(0.125), (0.0625, 0.125)),
+            (norm.norm(1000.0), (f64::INFINITY, 1000.0)),
+        ] {
+            wgrad::block_on(async {
+                let training = training(Sgd::new(0.5)).clipping(clipping);
+                let mut session = session(&device, &training).await;
+                let before = session.read("gradients").await.unwrap();
+                let parameters = session.read("parameters").await.unwrap();
+                session.step().unwrap();
+                let after = session.read("gradients").await.unwrap();
+                let updated = session.read("parameters").await.unwrap();
+                let limited = |g: &f32| f64::from(*g).clamp(-limits.0, limits.0);
+                let expected: Vec<f64> = before.iter().map(limited).collect();
+                let norm = expected.iter().map(|g| g * g).sum::<f64>().sqrt();
+                assert!(norm > 0.3, "the gradients are too short to be clipped");
+                let factor = (limits.1 / (norm + 1e-6)).min(1.0);
+                for (i, (found, expected)) in after.iter().zip(&expected).enumerate() {
+                    let expected = expected * factor;
+                    let off = (f64::from(*found) - expected).abs();
+                    assert!(off <= 1e-5 * expected.abs(), "{device}, {clipping}: {i}");
+                    let moved = parameters[i] - 0.5 * found;
+                    assert!((updated[i] - moved).abs() <= 1e-6, "{device}, {clipping}");
+                }
+            });
+        }
+    }
+}
+
+#[test]
+fn limits_that_make_no_sense_are_refused() {
+    for (clipping, expected) in [
+        (
+            Clipping::new().norm(0.0),
+            "limit of the gradients' norm: expected a finite number above 0, got 0",
+        ),
+        (
+            Clipping::new().value(f32::INFINITY),
+            "limit of the gradients: expected a finite number above 0, got inf",
+        ),
+    ] {
+        let training = training(Sgd::new(0.5)).clipping(clipping);
+        let session = wgrad::block_on(Session::new(&Device::cpu(), &model(), &training, 0));
+        assert_eq!(session.unwrap_err().to_string(), expected);
     }
 }
