@@ -483,6 +483,52 @@ OPS["adam_4"] = adam
 OPS["adam_selective"] = selective(adam)
 
 
+def rms_prop(c, step, x):
+    parameter = torch.nn.Parameter(x("parameters"))
+    parameter.grad = x("gradients")
+    centered, momentum = "centered" in step["op"], c.get("MOMENTUM", 0)
+    options = dict(alpha=c["ALPHA"], eps=c["EPS"], weight_decay=c["WEIGHT_DECAY"])
+    options |= dict(lr=step["learning_rate"], centered=centered, momentum=momentum)
+    optimizer = torch.optim.RMSprop([parameter], **options)
+    state = dict(square_avg=x("square"))
+    if centered:
+        state["grad_avg"] = x("mean")
+    if momentum:
+        state["momentum_buffer"] = x("velocity")
+    optimizer.state[parameter] = dict(step=torch.tensor(1.0), **state)
+    optimizer.step()
+    return [parameter.detach(), *state.values()]
+
+
+for name in ("", "_centered", "_momentum", "_centered_momentum"):
+    OPS[f"rms_prop{name}"] = selective(
+        lambda c, step, x, name=name: rms_prop(c, step | {"op": name}, x)
+    )
+
+
+def lion_update(c, step, x):
+    """The paper's algorithm 2, in NumPy."""
+    parameter, momentum, gradient = (x(name).numpy() for name in ("parameters", "momentum", "gradients"))
+    rate = step["learning_rate"]
+    direction = np.sign(c["BETA1"] * momentum + (1 - c["BETA1"]) * gradient)
+    after = parameter - rate * (direction + c["WEIGHT_DECAY"] * parameter)
+    mixed = c["BETA2"] * momentum + (1 - c["BETA2"]) * gradient
+    return [torch.from_numpy(after), torch.from_numpy(mixed)]
+
+
+OPS["lion"] = selective(lion_update)
+
+
+@op
+def average_parameters(c, step, x):
+    average = torch.optim.swa_utils.get_ema_multi_avg_fn(c["DECAY"])
+    before, parameters = x("average"), x("parameters")
+    if step["number"] == 0:
+        return [parameters]
+    average([before], [parameters], step["number"])
+    return [before]
+
+
 @op
 def sum_squares(c, step, x):
     squares = F.pad(x("gradients") ** 2, (0, -c["LEN"] % c["PARTS"]))

@@ -14,7 +14,7 @@ struct Step {
     augments: u32, // 1 if images are changed at random, else 0
     mix: u32, // the share of a row's own image, in 256ths, beside the next row's
     updates: u32, // 1 if an update follows, else 0
-    padding: u32,
+    update: u32, // updates before the step's, modulo 2³²
 }
 
 @group(1) @binding(0) var<uniform> this_step: Step;

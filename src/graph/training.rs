@@ -33,6 +33,8 @@ pub struct Training {
     pub optimizer: Optimizer,
     /// The limits of the gradients.
     pub clipping: Clipping,
+    /// The decay of the moving average of the parameters, if there is one.
+    pub averaging: Option<f32>,
     /// What the model is trained to give; `None` for a class of each sample, of as many as the output
     /// has columns.
     pub target: Option<Target>,
@@ -61,6 +63,7 @@ impl Training {
             loss: loss.into(),
             optimizer: optimizer.into(),
             clipping: Clipping::new(),
+            averaging: None,
             target: None,
             dataset: None,
             stored: Element::U8,
@@ -79,6 +82,16 @@ impl Training {
     #[must_use]
     pub fn clipping(self, clipping: Clipping) -> Self {
         Training { clipping, ..self }
+    }
+
+    /// Averages the parameters after each update, in the tensor `average`: decay·average +
+    /// (1 − decay)·p, and p after the first.
+    #[must_use]
+    pub fn averaging(self, decay: impl Into<Option<f32>>) -> Self {
+        Training {
+            averaging: decay.into(),
+            ..self
+        }
     }
 
     /// Gathers batches from a data set of so many samples.

@@ -9,6 +9,7 @@ mod activation;
 mod adam;
 mod add;
 mod augment;
+mod average;
 mod avg_pool;
 mod batch_norm;
 mod batch_norm_backward;
@@ -35,6 +36,7 @@ mod gemm_lanes;
 mod gemm_subgroup;
 mod gemm_workgroup;
 mod im2col;
+mod lion;
 mod max_pool;
 mod max_pool_backward;
 mod metrics;
@@ -45,6 +47,7 @@ mod product;
 mod reduce;
 mod reference;
 mod relu;
+mod rms_prop;
 mod sgd;
 mod sizes;
 mod soft_cross_entropy;
@@ -59,6 +62,7 @@ pub use activation::{Activation, ActivationBackward, ActivationForward};
 pub use adam::Adam;
 pub use add::Add;
 pub use augment::{Augment, Changes};
+pub use average::AverageParameters;
 pub use avg_pool::{AvgPoolBackward, AvgPoolForward};
 pub use batch_norm::{BatchNormForward, BatchNormInfer};
 pub use batch_norm_backward::{BatchNormBackwardReduce, BatchNormBackwardSums};
@@ -80,6 +84,7 @@ pub use gather::Gather;
 pub use gather_array::{GatherArray, Stored};
 pub use gemm::{Gemm, Operand};
 pub use im2col::Im2col;
+pub use lion::Lion;
 pub use max_pool::MaxPoolForward;
 pub use max_pool_backward::{MaxPoolBackward, MaxPoolBackwardAll};
 pub(crate) use metrics::first_largest;
@@ -91,6 +96,7 @@ pub use product::kernel::GemmKernel;
 pub use product::{Epilogue, Product};
 pub use reduce::ReduceSum;
 pub use relu::{ReluBackward, ReluForward};
+pub use rms_prop::RmsProp;
 pub use sgd::{Sgd, SgdMomentum};
 pub use sizes::conv::ConvSizes;
 pub use sizes::decay::DECAY_BLOCK;
@@ -155,13 +161,16 @@ families!(
     adam,
     add,
     augment,
+    average,
     avg_pool,
     clip,
     dropout,
     element_loss,
     gather_array,
+    lion,
     mix_labels,
     normalize,
+    rms_prop,
     soft_cross_entropy,
     sum_table,
 );

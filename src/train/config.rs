@@ -26,6 +26,8 @@ pub struct Config {
     pub schedule: Schedule,
     /// The limits of the gradients.
     pub clipping: Clipping,
+    /// The decay of the moving average of the parameters, if there is one.
+    pub averaging: Option<f32>,
     /// Rows per batch; the last batch of an epoch holds the remaining samples.
     pub batch_size: usize,
     /// Batches whose gradients are added before each update.
@@ -52,6 +54,7 @@ impl Config {
             optimizer: optimizer.into(),
             schedule: Schedule::constant(),
             clipping: Clipping::new(),
+            averaging: None,
             batch_size: 32,
             micro_batches: 1,
             seed: 0,
@@ -88,6 +91,14 @@ impl Config {
     /// Sets the limits of the gradients.
     pub fn clipping(mut self, clipping: Clipping) -> Self {
         self.clipping = clipping;
+        self
+    }
+
+    /// Averages the parameters after each update: decay·average + (1 − decay)·p, and p after the
+    /// first, with a decay such as 0.999. [`Trainer::averaged`](crate::Trainer::averaged) measures the
+    /// model with them, [`Checkpoint::averaged`](crate::Checkpoint::averaged) predicts with them.
+    pub fn averaging(mut self, decay: f32) -> Self {
+        self.averaging = Some(decay);
         self
     }
 

@@ -46,8 +46,9 @@ impl Checkpoint {
 }
 
 /// What options were before checkpoints named them.
-const DEFAULTS: [(&str, &str); 3] = [
+const DEFAULTS: [(&str, &str); 4] = [
     ("augmentation", "none"),
+    ("averaging", "none"),
     ("clipping", "none"),
     ("micro_batches", "1"),
 ];
@@ -71,8 +72,10 @@ impl Trainer {
     }
 
     /// The options that must equal the checkpoint's, the most telling first.
-    pub(super) fn options(&self) -> [(&'static str, String); 11] {
+    pub(super) fn options(&self) -> [(&'static str, String); 12] {
         let config = &self.config;
+        let averaging = config.averaging;
+        let averaging = averaging.map_or_else(|| "none".to_owned(), |decay| decay.to_string());
         [
             ("model", self.graph.to_string()),
             ("loss", config.loss.to_string()),
@@ -83,6 +86,7 @@ impl Trainer {
             ("seed", config.seed.to_string()),
             ("shuffle", config.shuffle.to_string()),
             ("augmentation", config.augmentation.to_string()),
+            ("averaging", averaging),
             ("clipping", config.clipping.to_string()),
             (
                 "training_set",

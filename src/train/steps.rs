@@ -40,7 +40,7 @@ impl Trainer {
                 .at(epoch as u32, number as u32)
                 .seed(config.seed)
                 .scalars(config.optimizer.scalars(updates))
-                .part_of((end - begin) as u32, at + rows == end);
+                .part_of((end - begin) as u32, updates as u32, at + rows == end);
             match pass.trains {
                 true => step.augmenting(config.augmentation.mix(config.seed, number)),
                 false => step,

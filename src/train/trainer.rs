@@ -112,6 +112,7 @@ impl Trainer {
             .stored(element)
             .augmentation(config.augmentation)
             .clipping(config.clipping)
+            .averaging(config.averaging)
             .batch_size(config.batch_size)
             .dataset(window.map_or(samples, |steps| steps.saturating_mul(config.batch_size)))
             .accumulate(config.micro_batches > 1);

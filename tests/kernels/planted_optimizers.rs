@@ -1,6 +1,8 @@
 //! Faults planted in what the update phase runs: clipping, decays of some blocks.
 
-use wgrad::ops::{Adam, ClipNorm, ClipValue, Op, Sgd, SgdMomentum, SumSquares};
+use wgrad::ops::{
+    Adam, AverageParameters, ClipNorm, ClipValue, Lion, Op, RmsProp, Sgd, SgdMomentum, SumSquares,
+};
 
 /// The change to the kernel, the op, the text and its replacement.
 type Planted = (&'static str, Box<dyn Op>, &'static str, &'static str);
@@ -36,6 +38,30 @@ pub fn mutants() -> Vec<Planted> {
             selective: true,
         })
     };
+    let rms_prop = |momentum, centered| {
+        Box::new(RmsProp {
+            len: LEN,
+            alpha: 0.5,
+            eps: 0.01,
+            weight_decay: 0.1,
+            momentum,
+            centered,
+        })
+    };
+    let lion = || {
+        Box::new(Lion {
+            len: LEN,
+            beta1: 0.75,
+            beta2: 0.25,
+            weight_decay: 0.5,
+        })
+    };
+    let average = || {
+        Box::new(AverageParameters {
+            len: LEN,
+            decay: 0.75,
+        })
+    };
     let norm = |limit| Box::new(ClipNorm { len: LEN, limit });
     let value = || {
         Box::new(ClipValue {
@@ -64,6 +90,74 @@ pub fn mutants() -> Vec<Planted> {
             adam(true),
             marked,
             "decayed[(index + 1u) / DECAY_BLOCK] != 0u",
+        ),
+        (
+            "no root of the mean square",
+            rms_prop(0.0, false),
+            "root(after)",
+            "after",
+        ),
+        (
+            "gradient not squared",
+            rms_prop(0.0, false),
+            "averaged(square[index], gradient * gradient)",
+            "averaged(square[index], gradient)",
+        ),
+        (
+            "mean not subtracted",
+            rms_prop(0.0, true),
+            "after - mean_after * mean_after",
+            "after",
+        ),
+        (
+            "mean not stored",
+            rms_prop(0.9, true),
+            "mean[index] = mean_after;",
+            "",
+        ),
+        (
+            "momentum left out",
+            rms_prop(0.9, false),
+            "MOMENTUM * velocity[index] + scaled",
+            "scaled",
+        ),
+        (
+            "velocity not stored",
+            rms_prop(0.9, true),
+            "velocity_centered[index] = updated;",
+            "",
+        ),
+        ("all blocks decay", rms_prop(0.0, false), marked, "true"),
+        ("no block decays", lion(), marked, "false"),
+        (
+            "direction of the gradient's size",
+            lion(),
+            "sign(BETA1 * before + (1.0 - BETA1) * gradient)",
+            "(BETA1 * before + (1.0 - BETA1) * gradient)",
+        ),
+        (
+            "betas swapped",
+            lion(),
+            "BETA2 * before + (1.0 - BETA2)",
+            "BETA1 * before + (1.0 - BETA1)",
+        ),
+        (
+            "momentum not stored",
+            lion(),
+            "momentum[index] = BETA2",
+            "_ = BETA2",
+        ),
+        (
+            "parameters not averaged",
+            average(),
+            "this_step.update == 0u",
+            "true",
+        ),
+        (
+            "shares swapped",
+            average(),
+            "DECAY * average[index] + (1.0 - DECAY) * parameter",
+            "(1.0 - DECAY) * average[index] + DECAY * parameter",
         ),
         (
             "sum of values",

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod averaging;
 mod batch_norm;
 mod checkpoints;
 mod example;

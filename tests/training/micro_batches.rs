@@ -26,7 +26,7 @@ fn schedule() -> Schedule {
     Schedule::cosine(17).warm_up(3)
 }
 
-fn config() -> Config {
+pub(super) fn config() -> Config {
     Config::new(Loss::CrossEntropy, optimizer())
         .schedule(schedule())
         .clipping(Clipping::new().norm(0.5))
@@ -37,7 +37,7 @@ fn config() -> Config {
         .planning(Planning::Fused(Effort::Off))
 }
 
-async fn trainer(device: &Device, config: Config) -> Trainer {
+pub(super) async fn trainer(device: &Device, config: Config) -> Trainer {
     let model = Sequential::new()
         .with(Conv2d::new(2, 3, 3))
         .with(BatchNorm2d::new(3))
@@ -65,7 +65,7 @@ async fn by_hand(device: &Device, config: Config) -> Trainer {
                     .at(epoch, number)
                     .seed(SEED)
                     .scalars(optimizer().scalars(updates))
-                    .part_of(all, true);
+                    .part_of(all, updates as u32, true);
                 for phase in [Phase::Gather, Phase::Forward, Phase::Loss, Phase::Backward] {
                     executor.run(phase.alone(), &[step]).unwrap();
                 }

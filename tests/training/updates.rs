@@ -14,7 +14,7 @@ fn model() -> Sequential {
 }
 
 /// A session that has computed the gradients of a batch.
-async fn session(device: &Device, training: &Training) -> Session {
+pub(super) async fn session(device: &Device, training: &Training) -> Session {
     let mut session = Session::new(device, &model(), training, 7).await.unwrap();
     let images: Vec<f32> = (0..4 * 25).map(|i| (i % 7) as f32 / 7.0).collect();
     session.set_batch(&images, &[0, 1, 2, 69]).unwrap();
@@ -24,7 +24,7 @@ async fn session(device: &Device, training: &Training) -> Session {
     session
 }
 
-fn training(optimizer: impl Into<Optimizer>) -> Training {
+pub(super) fn training(optimizer: impl Into<Optimizer>) -> Training {
     Training::new([1, 5, 5], Loss::CrossEntropy, optimizer).batch_size(4)
 }
 

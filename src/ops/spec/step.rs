@@ -34,7 +34,8 @@ pub struct Step {
     /// 1 if the gradients of the step's batch complete those of an update, which follows; 0 if only
     /// later ones do: the step's run then leaves out the phases of the update.
     updates: u32,
-    padding: u32,
+    /// Updates before the step's, modulo 2³².
+    update: u32,
 }
 
 impl Step {
@@ -55,7 +56,7 @@ impl Step {
             augments: 0,
             mix: 256,
             updates: 1,
-            padding: 0,
+            update: 0,
         }
     }
 
@@ -69,12 +70,13 @@ impl Step {
         }
     }
 
-    /// This step in epoch `epoch`, after `number` training steps.
+    /// This step in epoch `epoch`, after `number` training steps and as many updates.
     #[must_use]
     pub fn at(self, epoch: u32, number: u32) -> Self {
         Step {
             epoch,
             number,
+            update: number,
             ..self
         }
     }
@@ -98,15 +100,21 @@ impl Step {
         }
     }
 
-    /// This step over a part of a batch of `rows` rows, whose mean the loss is: of the last part if
-    /// it `updates`.
+    /// This step over a part of a batch of `rows` rows, whose mean the loss is, with `update` updates
+    /// before that of the batch: the last part if it `updates`.
     #[must_use]
-    pub fn part_of(self, rows: u32, updates: bool) -> Self {
+    pub fn part_of(self, rows: u32, update: u32, updates: bool) -> Self {
         Step {
             inverse_rows: 1.0 / rows as f32,
+            update,
             updates: updates.into(),
             ..self
         }
+    }
+
+    /// Whether its update is the run's first.
+    pub(crate) fn is_first_update(&self) -> bool {
+        self.update == 0
     }
 
     /// Whether an update follows.
@@ -195,7 +203,7 @@ mod tests {
             augments,
             mix,
             updates,
-            padding
+            update
         ];
         let size = size_of::<Step>();
         assert_eq!(layout, Some((own, size as u32)));
