@@ -127,9 +127,8 @@ impl Builder {
         Ok(id)
     }
 
-    /// A new tensor for an optimizer, which nothing changes: for each block of [`ARENA_ALIGNMENT`]
-    /// elements of the arena, 1 if weight decay shrinks it, else 0. With `weights_only` it shrinks no
-    /// parameter of one dimension: no bias, and no weight of a normalisation.
+    /// A new constant tensor: for each block of [`ARENA_ALIGNMENT`] elements of the arena, 1 if weight
+    /// decay shrinks it, else 0; with `weights_only`, it shrinks no parameter of one dimension.
     ///
     /// # Errors
     /// As [`Builder::tensor`].

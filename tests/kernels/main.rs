@@ -24,6 +24,7 @@ mod planted_pool;
 mod pointwise;
 mod products;
 mod spot;
+mod updates;
 mod windows;
 
 use wgrad::Device;
