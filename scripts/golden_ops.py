@@ -537,7 +537,7 @@ def sum_squares(c, step, x):
 
 @op
 def clip_norm(c, step, x):
-    norm = x("squared_norm").sqrt()
+    norm = x("squared_norm")[0].sqrt()
     parameter = torch.nn.Parameter(torch.zeros(c["LEN"], dtype=torch.float64))
     parameter.grad = x("gradients")
     torch.nn.utils.clip_grads_with_norm_([parameter], c["LIMIT"], norm)
