@@ -481,6 +481,17 @@ def cross_entropy_metrics(c, step, x):
     return with_metrics(c, step, x, cross_entropy)
 
 
+def selective(kernel):
+    """The optimizer `kernel`, run with its decay and without, and the marked blocks of 64 of the former."""
+
+    def both(c, step, x):
+        decaying, others = kernel(c, step, x), kernel(c | {"WEIGHT_DECAY": 0}, step, x)
+        decays = x.words("decayed").repeat_interleave(64)[: c["LEN"]] != 0
+        return [torch.where(decays, a, b) for a, b in zip(decaying, others)]
+
+    return both
+
+
 def optimize(c, step, x, momentum):
     parameter = torch.nn.Parameter(x("parameters"))
     parameter.grad = x("gradients")
@@ -500,11 +511,15 @@ def sgd(c, step, x):
 
 
 OPS["sgd_4"] = sgd
+OPS["sgd_selective"] = selective(sgd)
 
 
 @op
 def sgd_momentum(c, step, x):
     return optimize(c, step, x, c["MOMENTUM"])
+
+
+OPS["sgd_momentum_selective"] = selective(sgd_momentum)
 
 
 @op
@@ -532,6 +547,76 @@ def adam(c, step, x):
 
 
 OPS["adam_4"] = adam
+OPS["adam_selective"] = selective(adam)
+
+
+def rms_prop(c, step, x):
+    parameter = torch.nn.Parameter(x("parameters"))
+    parameter.grad = x("gradients")
+    centered, momentum = "centered" in step["op"], c.get("MOMENTUM", 0)
+    options = dict(alpha=c["ALPHA"], eps=c["EPS"], weight_decay=c["WEIGHT_DECAY"])
+    options |= dict(lr=step["learning_rate"], centered=centered, momentum=momentum)
+    optimizer = torch.optim.RMSprop([parameter], **options)
+    state = dict(square_avg=x("square"))
+    if centered:
+        state["grad_avg"] = x("mean")
+    if momentum:
+        state["momentum_buffer"] = x("velocity")
+    optimizer.state[parameter] = dict(step=torch.tensor(1.0), **state)
+    optimizer.step()
+    return [parameter.detach(), *state.values()]
+
+
+for name in ("", "_centered", "_momentum", "_centered_momentum"):
+    OPS[f"rms_prop{name}"] = selective(
+        lambda c, step, x, name=name: rms_prop(c, step | {"op": name}, x)
+    )
+
+
+def lion_update(c, step, x):
+    """The paper's algorithm 2, in NumPy."""
+    parameter, momentum, gradient = (x(name).numpy() for name in ("parameters", "momentum", "gradients"))
+    rate = step["learning_rate"]
+    direction = np.sign(c["BETA1"] * momentum + (1 - c["BETA1"]) * gradient)
+    after = parameter - rate * (direction + c["WEIGHT_DECAY"] * parameter)
+    mixed = c["BETA2"] * momentum + (1 - c["BETA2"]) * gradient
+    return [torch.from_numpy(after), torch.from_numpy(mixed)]
+
+
+OPS["lion"] = selective(lion_update)
+
+
+@op
+def average_parameters(c, step, x):
+    average = torch.optim.swa_utils.get_ema_multi_avg_fn(c["DECAY"])
+    before, parameters = x("average"), x("parameters")
+    if step["number"] == 0:
+        return [parameters]
+    average([before], [parameters], step["number"])
+    return [before]
+
+
+@op
+def sum_squares(c, step, x):
+    squares = F.pad(x("gradients") ** 2, (0, -c["LEN"] % c["PARTS"]))
+    return [squares.reshape(-1, c["PARTS"]).sum(0)]
+
+
+@op
+def clip_norm(c, step, x):
+    norm = x("squared_norm")[0].sqrt()
+    parameter = torch.nn.Parameter(torch.zeros(c["LEN"], dtype=torch.float64))
+    parameter.grad = x("gradients")
+    torch.nn.utils.clip_grads_with_norm_([parameter], c["LIMIT"], norm)
+    return [parameter.grad]
+
+
+@op
+def clip_value(c, step, x):
+    parameter = torch.nn.Parameter(torch.zeros(c["LEN"], dtype=torch.float64))
+    parameter.grad = x("gradients")
+    torch.nn.utils.clip_grad_value_([parameter], c["LIMIT"])
+    return [parameter.grad]
 
 
 @op

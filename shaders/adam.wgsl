@@ -20,6 +20,13 @@ override DECOUPLED: bool; // AdamW: the decay is not part of the gradient
 @group(0) @binding(2) var<storage, read_write> first_4: array<Four>; // (LEN)
 @group(0) @binding(3) var<storage, read_write> second_4: array<Four>; // (LEN)
 
+// Of the kernel that only some blocks decay in: 1 if a block does, else 0.
+@group(0) @binding(1) var<storage, read> decayed: array<u32>; // (⌈LEN / DECAY_BLOCK⌉)
+@group(0) @binding(2) var<storage, read_write> parameters_selective: array<f32>; // (LEN)
+@group(0) @binding(3) var<storage, read_write> first_selective: array<f32>; // (LEN)
+@group(0) @binding(4) var<storage, read_write> second_selective: array<f32>; // (LEN)
+
+const DECAY_BLOCK: u32 = 64u; // elements of which all decay, or none
 const SMALLEST_NORMAL: u32 = 0x00800000u;
 
 struct State {
@@ -34,14 +41,14 @@ fn root(values: vec4<f32>) -> vec4<f32> {
     return select(sqrt(values), vec4<f32>(), magnitude < vec4<u32>(SMALLEST_NORMAL));
 }
 
-fn updated(state: State, d_parameter: vec4<f32>) -> State {
+fn updated(state: State, d_parameter: vec4<f32>, decay: f32) -> State {
     let rate = this_step.learning_rate;
     var decayed = state.parameter;
     var gradient = d_parameter;
     if DECOUPLED {
-        decayed *= 1.0 - rate * WEIGHT_DECAY;
+        decayed *= 1.0 - rate * decay;
     } else {
-        gradient += WEIGHT_DECAY * state.parameter;
+        gradient += decay * state.parameter;
     }
     let first = BETA1 * state.first + (1.0 - BETA1) * gradient;
     let second = BETA2 * state.second + (1.0 - BETA2) * gradient * gradient;
@@ -64,7 +71,7 @@ fn adam(
         vec4<f32>(first[index]),
         vec4<f32>(second[index]),
     );
-    let after = updated(state, vec4<f32>(gradients[index]));
+    let after = updated(state, vec4<f32>(gradients[index]), WEIGHT_DECAY);
     parameters[index] = after.parameter.x;
     first[index] = after.first.x;
     second[index] = after.second.x;
@@ -84,8 +91,29 @@ fn adam_4(
         unpack(first_4[index]),
         unpack(second_4[index]),
     );
-    let after = updated(state, unpack(gradients_4[index]));
+    let after = updated(state, unpack(gradients_4[index]), WEIGHT_DECAY);
     parameters_4[index] = pack(after.parameter);
     first_4[index] = pack(after.first);
     second_4[index] = pack(after.second);
+}
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn adam_selective(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+) {
+    let index = invocation(id, workgroups);
+    if index >= LEN {
+        return;
+    }
+    let state = State(
+        vec4<f32>(parameters_selective[index]),
+        vec4<f32>(first_selective[index]),
+        vec4<f32>(second_selective[index]),
+    );
+    let decay = select(0.0, WEIGHT_DECAY, decayed[index / DECAY_BLOCK] != 0u);
+    let after = updated(state, vec4<f32>(gradients[index]), decay);
+    parameters_selective[index] = after.parameter.x;
+    first_selective[index] = after.first.x;
+    second_selective[index] = after.second.x;
 }

@@ -181,7 +181,7 @@ impl Executor {
     pub(crate) fn write_constants(&mut self) -> Result<()> {
         let plan = self.plan().clone();
         let mut constants = plan.constants();
-        constants.try_for_each(|(tensor, values)| self.write(tensor, values))
+        constants.try_for_each(|(tensor, words)| self.write_words(tensor, words))
     }
 
     /// Draws the parameters from `seed`, as by [`initial_parameters`], and sets the states to their

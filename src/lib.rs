@@ -59,11 +59,12 @@ pub use device::Device;
 pub use error::{Error, Result};
 pub use loss::{CrossEntropy, Loss, Reduction};
 pub use notices::Notices;
-pub use optim::{Adam, Optimizer, Schedule, Sgd};
+pub use optim::{Adam, Clipping, Lion, Optimizer, RmsProp, Schedule, Sgd};
 pub use predict::Predictor;
 pub use train::{
-    Checkpoint, Config, ConfusionMatrix, EpochReport, FolderLock, MeanAbsoluteError, Metric,
-    Planning, Progress, Residency, Session, Split, Targets, TopK, Trainer,
+    Averaged, Checkpoint, Config, ConfusionMatrix, EpochReport, FolderLock, MeanAbsoluteError,
+    Metric, Planning, Progress, RateCurve, RatePoint, RateTest, Residency, Session, Split, Targets,
+    TopK, Trainer,
 };
 
 /// Re-exported, since its types appear in this crate's interface.

@@ -5,7 +5,7 @@ struct Step {
     rows: u32, // real rows of the batch; the rest are padding
     slot: u32, // index into the tables of metrics
     learning_rate: f32,
-    inverse_rows: f32,
+    inverse_rows: f32, // 1 over the rows of the batch that the step's is a part of
     zero: u32, // 0, unknown at compile time
     epoch: u32,
     number: u32, // training steps before this one, over all epochs, modulo 2³²
@@ -13,7 +13,8 @@ struct Step {
     scalars: vec2<f32>, // the optimizer's functions of the step's number
     augments: u32, // 1 if images are changed at random, else 0
     mix: u32, // the share of a row's own image, in 256ths, beside the next row's
-    padding: vec2<u32>,
+    updates: u32, // 1 if an update follows, else 0
+    update: u32, // updates before the step's, modulo 2³²
 }
 
 @group(1) @binding(0) var<uniform> this_step: Step;

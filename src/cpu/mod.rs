@@ -64,7 +64,9 @@ impl Executor {
         rayon::scope(|_| {
             for step in steps {
                 for &node in &nodes {
-                    self.run_node(node, step);
+                    if self.plan.runs(node, step) {
+                        self.run_node(node, step);
+                    }
                 }
             }
         });

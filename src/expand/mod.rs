@@ -22,6 +22,7 @@ use crate::augment::Augmentation;
 use crate::error::Result;
 use crate::graph::{Graph, Lowering, NodeId, Piece, Site, Training, ValueId, backward};
 use crate::ops::{Augment, Gather, GatherArray, MixLabels, Stored, Zero};
+use crate::optim::average;
 use crate::plan::{Builder, Element, Phase, Plan, Port, Role, TensorId, share_memory};
 use crate::shape::{Shape, Size2d};
 use crate::target::Target;
@@ -200,7 +201,9 @@ fn write_training(
     let plan = lowering.plan();
     plan.set_scope("");
     let (parameters, gradients) = plan.arenas()?;
+    training.clipping.lower(plan, gradients)?;
     training.optimizer.lower(plan, parameters, gradients)?;
+    average(plan, parameters, training.averaging)?;
     let zero = Zero {
         len: plan.get(gradients).words(),
     };

@@ -102,7 +102,7 @@ impl Loaded {
 
     /// Submits `nodes` for each of `steps`.
     pub fn submit(&self, nodes: &[usize], steps: &[Step]) {
-        let encoder = self.record(steps, |pass| self.dispatch_all(pass, nodes));
+        let encoder = self.record(steps, |pass, step| self.dispatch_all(pass, nodes, step));
         self.device.queue.submit([encoder.finish()]);
     }
 
@@ -115,7 +115,7 @@ impl Loaded {
         asked: Asked<Words>,
     ) {
         let begun = Instant::now();
-        let mut encoder = self.record(steps, |pass| self.dispatch_all(pass, nodes));
+        let mut encoder = self.record(steps, |pass, step| self.dispatch_all(pass, nodes, step));
         let staging = self.metrics_pool.take(&self.device);
         let table_bytes = STEPS_PER_RUN as u64 * WORD;
         let all = std::iter::once(tables.loss_sum).chain(tables.correct);
@@ -130,7 +130,7 @@ impl Loaded {
 
     /// Submits the first workgroup of one op.
     pub fn touch(&self, node: usize, step: &Step) {
-        let encoder = self.record(&[*step], |pass| {
+        let encoder = self.record(&[*step], |pass, _| {
             self.dispatch_workgroups(pass, node, [1, 1])
         });
         self.device.queue.submit([encoder.finish()]);
@@ -191,22 +191,24 @@ impl Loaded {
     fn record(
         &self,
         steps: &[Step],
-        dispatch: impl Fn(&mut wgpu::ComputePass<'_>),
+        dispatch: impl Fn(&mut wgpu::ComputePass<'_>, &Step),
     ) -> wgpu::CommandEncoder {
         self.write_steps(steps);
         let mut encoder = self.encoder();
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        for i in 0..steps.len() {
+        for (i, step) in steps.iter().enumerate() {
             self.set_step(&mut pass, i);
-            dispatch(&mut pass);
+            dispatch(&mut pass, step);
         }
         drop(pass);
         encoder
     }
 
-    fn dispatch_all(&self, pass: &mut wgpu::ComputePass<'_>, nodes: &[usize]) {
+    fn dispatch_all(&self, pass: &mut wgpu::ComputePass<'_>, nodes: &[usize], step: &Step) {
         for &node in nodes {
-            self.dispatch(pass, node);
+            if self.plan.runs(node, step) {
+                self.dispatch(pass, node);
+            }
         }
     }
 

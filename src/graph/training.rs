@@ -4,7 +4,7 @@ use super::Graph;
 use crate::augment::Augmentation;
 use crate::error::{Error, Result};
 use crate::loss::Loss;
-use crate::optim::Optimizer;
+use crate::optim::{Clipping, Optimizer};
 use crate::plan::Element;
 use crate::shape::Shape;
 use crate::target::{Array, Target};
@@ -31,6 +31,10 @@ pub struct Training {
     pub loss: Loss,
     /// The optimizer.
     pub optimizer: Optimizer,
+    /// The limits of the gradients.
+    pub clipping: Clipping,
+    /// The decay of the moving average of the parameters, if there is one.
+    pub averaging: Option<f32>,
     /// What the model is trained to give; `None` for a class of each sample, of as many as the output
     /// has columns.
     pub target: Option<Target>,
@@ -58,6 +62,8 @@ impl Training {
             batch_size: 32,
             loss: loss.into(),
             optimizer: optimizer.into(),
+            clipping: Clipping::new(),
+            averaging: None,
             target: None,
             dataset: None,
             stored: Element::U8,
@@ -70,6 +76,22 @@ impl Training {
     #[must_use]
     pub fn batch_size(self, batch_size: usize) -> Self {
         Training { batch_size, ..self }
+    }
+
+    /// Sets the limits of the gradients.
+    #[must_use]
+    pub fn clipping(self, clipping: Clipping) -> Self {
+        Training { clipping, ..self }
+    }
+
+    /// Averages the parameters after each update, in the tensor `average`: decay·average +
+    /// (1 − decay)·p, and p after the first.
+    #[must_use]
+    pub fn averaging(self, decay: impl Into<Option<f32>>) -> Self {
+        Training {
+            averaging: decay.into(),
+            ..self
+        }
     }
 
     /// Gathers batches from a data set of so many samples.

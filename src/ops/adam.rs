@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use super::bound::{EPSILON, SMALLEST_NORMAL, sum_error};
 use super::case::{Case, Random};
 use super::reference::arithmetic::{ELEMENT, min_task_len};
+use super::sizes::decay::{Decay, decay_of, optimizer_bindings, optimizer_case};
 use super::{
     Args, Binding, Bindings, Content, Cost, Element, Elements, ErrorBound, Launch, Op, Prelude,
     Shader, Step, Sum, flag,
@@ -36,6 +37,8 @@ pub struct Adam {
     pub weight_decay: f32,
     /// Whether the decay is decoupled from the gradient: AdamW.
     pub decoupled: bool,
+    /// Whether only the blocks decay that an input marks.
+    pub selective: bool,
 }
 
 /// The relative error of a square root, which WGSL allows to be 1 / `inverseSqrt`: 2 ulp and a
@@ -56,6 +59,8 @@ const BOUNDS: [ErrorBound; 2] = [
 /// The values of one element.
 #[derive(Clone, Copy)]
 struct State {
+    /// Its weight decay.
+    decay: f64,
     gradient: f64,
     parameter: f64,
     first: f64,
@@ -76,12 +81,15 @@ impl Adam {
 
     /// Elements per invocation: four if `len` is a multiple of four, as in every arena.
     fn at_once(&self) -> usize {
-        if self.len.is_multiple_of(4) { 4 } else { 1 }
+        if self.len.is_multiple_of(4) && !self.selective {
+            4
+        } else {
+            1
+        }
     }
 
-    /// The factors of a parameter's decay in its gradient, and directly in the update.
-    fn decays(&self, step: &Step) -> [f64; 2] {
-        let decay = f64::from(self.weight_decay);
+    /// The factors of a parameter's `decay` in its gradient, and directly in the update.
+    fn decays(&self, step: &Step, decay: f64) -> [f64; 2] {
         match self.decoupled {
             false => [decay, 0.0],
             true => [0.0, f64::from(step.learning_rate) * decay],
@@ -90,7 +98,7 @@ impl Adam {
 
     /// Both moments after the step, as sums of products.
     fn moments(&self, step: &Step, before: State) -> [Sum; 2] {
-        let [decay, _] = self.decays(step);
+        let [decay, _] = self.decays(step, before.decay);
         let State {
             gradient,
             parameter,
@@ -147,7 +155,7 @@ impl Adam {
         change_error += (1.0 + scale) * SMALLEST_NORMAL;
 
         // The difference and the reference; lr·d, 1 − lr·d and its product with the parameter.
-        let [_, decay] = self.decays(step);
+        let [_, decay] = self.decays(step, before.decay);
         let terms = if self.decoupled { 3 } else { 0 };
         let magnitude = before.parameter.abs() * (1.0 + decay.abs()) + right.abs() + change_error;
         let value = before.parameter * (1.0 - decay) - right;
@@ -167,17 +175,18 @@ impl Op for Adam {
     fn name(&self) -> &'static str {
         match self.at_once() {
             4 => "adam_4",
+            _ if self.selective => "adam_selective",
             _ => "adam",
         }
     }
 
     fn bindings(&self) -> Bindings {
-        Bindings::new([
-            Binding::read("gradients", self.len),
+        let updated = [
             Binding::update("parameters", self.len),
             Binding::update("first", self.len),
             Binding::update("second", self.len).of(Content::Positive),
-        ])
+        ];
+        optimizer_bindings(self.len, self.selective, updated)
     }
 
     fn launch(&self) -> Launch {
@@ -197,16 +206,18 @@ impl Op for Adam {
 
     fn reference(&self, args: &mut Args<'_>) {
         let step = args.step;
-        let [decay, decoupled_decay] = self.decays(step);
+        let decay = Decay::new(args, self.weight_decay, self.selective);
         let (beta1, beta2) = (f64::from(self.beta1), f64::from(self.beta2));
         let (rate, eps) = (f64::from(step.learning_rate), f64::from(self.eps));
         let corrections = step.scalars.map(f64::from);
         let gradients = args.input(0).par_iter();
         let [parameters, first, second] = args.three_outputs();
         let state = parameters.par_iter_mut().zip(first).zip(second);
-        let state = state.zip(gradients).with_min_len(min_task_len(ELEMENT));
-        state.for_each(|(((parameter, first), second), &gradient)| {
+        let state = state.zip(gradients).enumerate();
+        let state = state.with_min_len(min_task_len(ELEMENT));
+        state.for_each(|(at, (((parameter, first), second), &gradient))| {
             let before = f64::from(*parameter);
+            let [decay, decoupled_decay] = self.decays(step, decay.of(at));
             let gradient = f64::from(gradient) + decay * before;
             let m = beta1 * f64::from(*first) + (1.0 - beta1) * gradient;
             let v = beta2 * f64::from(*second) + (1.0 - beta2) * gradient * gradient;
@@ -218,6 +229,7 @@ impl Op for Adam {
 
     fn element(&self, args: &Elements<'_>, output: usize, index: usize) -> Element {
         let before = State {
+            decay: decay_of(args, self.weight_decay, self.selective, index),
             gradient: args.float(0, index),
             parameter: args.before(0, index),
             first: args.before(1, index),
@@ -233,10 +245,12 @@ impl Op for Adam {
 
     fn error_bounds(&self, args: &Args<'_>) -> Vec<ErrorBound> {
         let gradients = args.input(0).iter();
+        let decay = Decay::new(args, self.weight_decay, self.selective);
         let before: [&[f32]; 3] =
             [0, 1, 2].map(|output| bytemuck::cast_slice(args.outputs[output]));
         let errors = gradients.enumerate().map(|(at, &gradient)| {
             let before = State {
+                decay: decay.of(at),
                 gradient: f64::from(gradient),
                 parameter: f64::from(before[0][at]),
                 first: f64::from(before[1][at]),
@@ -255,7 +269,7 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
     let number = [0, 1, 10, 100_000][random.below(4)];
     let step = Step::new(0, 1, 0, 0.0625).at(0, number as u32);
     let step = step.scalars(Adam::scalars(beta1, beta2, number));
-    let mut case = |decoupled| {
+    let mut case = |decoupled, selective| {
         let op = Adam {
             len,
             beta1,
@@ -263,14 +277,16 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
             eps: [1e-8, 1e-3][random.below(2)],
             weight_decay: [0.0, 0.01][random.below(2)],
             decoupled,
+            selective,
         };
-        let mut case = Case::of_floats(op, random).in_step(step);
+        let mut case = optimizer_case(op, random).in_step(step);
         for word in &mut case.outputs[2] {
             *word = f32::from_bits(*word).abs().to_bits();
         }
         case
     };
-    vec![case(false), case(true)]
+    let (plain, decoupled) = (case(false, false), case(true, false));
+    vec![plain, decoupled, case(false, true), case(true, true)]
 }
 
 #[cfg(test)]
@@ -307,9 +323,11 @@ mod tests {
             eps: 1e-8,
             weight_decay: 0.0,
             decoupled: false,
+            selective: false,
         };
         let step = Step::new(0, 1, 0, 0.001).scalars(Adam::scalars(0.9, 0.999, 9));
         let before = State {
+            decay: 0.0,
             gradient: 0.5,
             parameter: 1.0,
             first: 0.25,

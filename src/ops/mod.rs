@@ -9,12 +9,14 @@ mod activation;
 mod adam;
 mod add;
 mod augment;
+mod average;
 mod avg_pool;
 mod batch_norm;
 mod batch_norm_backward;
 mod batch_norm_backward_input;
 mod batch_norm_statistics;
 mod bias;
+mod clip;
 mod col2im;
 mod conv;
 mod conv_pool;
@@ -36,6 +38,7 @@ mod gemm_lanes;
 mod gemm_subgroup;
 mod gemm_workgroup;
 mod im2col;
+mod lion;
 mod max_pool;
 mod max_pool_backward;
 mod metrics;
@@ -46,6 +49,7 @@ mod product;
 mod reduce;
 mod reference;
 mod relu;
+mod rms_prop;
 mod sgd;
 mod sizes;
 mod soft_cross_entropy;
@@ -60,6 +64,7 @@ pub use activation::{Activation, ActivationBackward, ActivationForward};
 pub use adam::Adam;
 pub use add::Add;
 pub use augment::{Augment, Changes};
+pub use average::AverageParameters;
 pub use avg_pool::{AvgPoolBackward, AvgPoolForward};
 pub use batch_norm::{BatchNormForward, BatchNormInfer};
 pub use batch_norm_backward::{BatchNormBackwardReduce, BatchNormBackwardSums};
@@ -67,6 +72,7 @@ pub use batch_norm_backward_input::BatchNormBackwardInput;
 pub use batch_norm_statistics::{BatchNormMoments, BatchNormStatistics};
 pub use bias::{BiasBackward, BiasForward};
 use case::{Case, Random};
+pub use clip::{ClipNorm, ClipValue, SumSquares};
 pub use col2im::Col2im;
 pub use conv::{ConvBackwardInput, ConvForward};
 pub use conv_pool::{ConvPoolForward, NO_PIXEL};
@@ -82,6 +88,7 @@ pub use gather::Gather;
 pub use gather_array::{GatherArray, Stored};
 pub use gemm::{Gemm, Operand};
 pub use im2col::Im2col;
+pub use lion::Lion;
 pub use max_pool::MaxPoolForward;
 pub use max_pool_backward::{MaxPoolBackward, MaxPoolBackwardAll};
 pub(crate) use metrics::first_largest;
@@ -93,8 +100,10 @@ pub use product::kernel::GemmKernel;
 pub use product::{Epilogue, Product};
 pub use reduce::ReduceSum;
 pub use relu::{ReluBackward, ReluForward};
+pub use rms_prop::RmsProp;
 pub use sgd::{Sgd, SgdMomentum};
 pub use sizes::conv::ConvSizes;
+pub use sizes::decay::DECAY_BLOCK;
 pub use sizes::depthwise::DepthwiseSizes;
 pub use soft_cross_entropy::SoftCrossEntropy;
 pub use spec::bindings::{Access, Args, Binding, Bindings, Content, Cost};
@@ -157,13 +166,17 @@ families!(
     adam,
     add,
     augment,
+    average,
     avg_pool,
+    clip,
     depthwise,
     dropout,
     element_loss,
     gather_array,
+    lion,
     mix_labels,
     normalize,
+    rms_prop,
     soft_cross_entropy,
     sum_table,
 );

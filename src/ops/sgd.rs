@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::case::{Case, Random};
 use super::reference::arithmetic::{ELEMENT, min_task_len};
+use super::sizes::decay::{Decay, decay_of, optimizer_bindings, optimizer_case};
 use super::{
     Args, Binding, Bindings, Cost, Element, Elements, ErrorBound, Launch, Op, Prelude, Shader, Sum,
     flag,
@@ -21,6 +22,8 @@ pub struct Sgd {
     pub len: usize,
     /// PyTorch's `weight_decay`.
     pub weight_decay: f32,
+    /// Whether only the blocks decay that an input marks.
+    pub selective: bool,
 }
 
 /// `g' = g + weight_decay·p; v = momentum·v + g'; p -= lr·v`, or with Nesterov's momentum
@@ -35,6 +38,8 @@ pub struct SgdMomentum {
     pub momentum: f32,
     /// PyTorch's `nesterov`.
     pub nesterov: bool,
+    /// Whether only the blocks decay that an input marks.
+    pub selective: bool,
 }
 
 impl SgdMomentum {
@@ -51,20 +56,26 @@ impl SgdMomentum {
 impl Sgd {
     /// Elements per invocation: four if `len` is a multiple of four, as in every arena.
     fn at_once(&self) -> usize {
-        if self.len.is_multiple_of(4) { 4 } else { 1 }
+        if self.len.is_multiple_of(4) && !self.selective {
+            4
+        } else {
+            1
+        }
     }
 }
 
 impl Op for Sgd {
     fn name(&self) -> &'static str {
-        if self.at_once() == 4 { "sgd_4" } else { "sgd" }
+        match self.at_once() {
+            4 => "sgd_4",
+            _ if self.selective => "sgd_selective",
+            _ => "sgd",
+        }
     }
 
     fn bindings(&self) -> Bindings {
-        Bindings::new([
-            Binding::read("gradients", self.len),
-            Binding::update("parameters", self.len),
-        ])
+        let updated = [Binding::update("parameters", self.len)];
+        optimizer_bindings(self.len, self.selective, updated)
     }
 
     fn launch(&self) -> Launch {
@@ -80,23 +91,23 @@ impl Op for Sgd {
 
     fn reference(&self, args: &mut Args<'_>) {
         let rate = f64::from(args.step.learning_rate);
-        let decay = f64::from(self.weight_decay);
+        let decay = Decay::new(args, self.weight_decay, self.selective);
         let gradients = args.input(0);
         args.output()
             .par_iter_mut()
             .zip(gradients)
+            .enumerate()
             .with_min_len(min_task_len(ELEMENT))
-            .for_each(|(parameter, &gradient)| {
+            .for_each(|(at, (parameter, &gradient))| {
                 let before = f64::from(*parameter);
-                *parameter = (before - rate * (f64::from(gradient) + decay * before)) as f32;
+                let decayed = f64::from(gradient) + decay.of(at) * before;
+                *parameter = (before - rate * decayed) as f32;
             });
     }
 
     fn element(&self, args: &Elements<'_>, _: usize, index: usize) -> Element {
-        let (rate, decay) = (
-            f64::from(args.step.learning_rate),
-            f64::from(self.weight_decay),
-        );
+        let rate = f64::from(args.step.learning_rate);
+        let decay = decay_of(args, self.weight_decay, self.selective, index);
         let (gradient, before) = (args.float(0, index), args.before(0, index));
         let mut sum = Sum::from(before);
         sum.add_product(-rate, gradient);
@@ -111,15 +122,15 @@ impl Op for Sgd {
 
 impl Op for SgdMomentum {
     fn name(&self) -> &'static str {
-        "sgd_momentum"
+        match self.selective {
+            true => "sgd_momentum_selective",
+            false => "sgd_momentum",
+        }
     }
 
     fn bindings(&self) -> Bindings {
-        Bindings::new([
-            Binding::read("gradients", self.len),
-            Binding::update("parameters", self.len),
-            Binding::update("velocity", self.len),
-        ])
+        let updated = ["parameters", "velocity"].map(|name| Binding::update(name, self.len));
+        optimizer_bindings(self.len, self.selective, updated)
     }
 
     fn launch(&self) -> Launch {
@@ -137,25 +148,24 @@ impl Op for SgdMomentum {
 
     fn reference(&self, args: &mut Args<'_>) {
         let rate = f64::from(args.step.learning_rate);
-        let (decay, momentum) = (f64::from(self.weight_decay), f64::from(self.momentum));
+        let decay = Decay::new(args, self.weight_decay, self.selective);
+        let momentum = f64::from(self.momentum);
         let [of_velocity, of_gradient] = self.factors();
         let gradients = args.input(0);
         let (parameters, velocity) = args.two_outputs();
         let state = parameters.par_iter_mut().zip(velocity).zip(gradients);
-        let state = state.with_min_len(min_task_len(ELEMENT));
-        state.for_each(|((parameter, velocity), &gradient)| {
+        let state = state.enumerate().with_min_len(min_task_len(ELEMENT));
+        state.for_each(|(at, ((parameter, velocity), &gradient))| {
             let (before, old) = (f64::from(*parameter), f64::from(*velocity));
-            let decayed = f64::from(gradient) + decay * before;
+            let decayed = f64::from(gradient) + decay.of(at) * before;
             *velocity = (momentum * old + decayed) as f32;
             *parameter = (before - rate * (of_velocity * old + of_gradient * decayed)) as f32;
         });
     }
 
     fn element(&self, args: &Elements<'_>, output: usize, index: usize) -> Element {
-        let (rate, decay) = (
-            f64::from(args.step.learning_rate),
-            f64::from(self.weight_decay),
-        );
+        let rate = f64::from(args.step.learning_rate);
+        let decay = decay_of(args, self.weight_decay, self.selective, index);
         let [of_velocity, of_gradient] = match output {
             0 => self.factors().map(|factor| -rate * factor),
             _ => [self.momentum.into(), 1.0],
@@ -179,15 +189,26 @@ impl Op for SgdMomentum {
 pub(super) fn cases(random: &mut Random) -> Vec<Case> {
     let len = random.size(300);
     let weight_decay = [0.0, 0.01][random.below(2)];
-    let with_momentum = |nesterov| SgdMomentum {
+    let sgd = |selective| Sgd {
+        len,
+        weight_decay,
+        selective,
+    };
+    let with_momentum = |nesterov, selective| SgdMomentum {
         len,
         weight_decay,
         momentum: 0.9,
         nesterov,
+        selective,
     };
-    vec![
-        Case::of_floats(Sgd { len, weight_decay }, random),
-        Case::of_floats(with_momentum(false), random),
-        Case::of_floats(with_momentum(true), random),
-    ]
+    let mut cases = vec![
+        Case::of_floats(sgd(false), random),
+        Case::of_floats(with_momentum(false, false), random),
+        Case::of_floats(with_momentum(true, false), random),
+    ];
+    let mut aside = random.aside();
+    let nesterov = aside.flag();
+    cases.push(optimizer_case(sgd(true), &mut aside));
+    cases.push(optimizer_case(with_momentum(nesterov, true), &mut aside));
+    cases
 }

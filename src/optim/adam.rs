@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::check_rate;
+use super::{check_rate, of_weights};
 use crate::error::{Error, Result};
 use crate::ops;
 use crate::plan::{Builder, Element, Phase, Role, TensorId};
@@ -16,6 +16,7 @@ pub struct Adam {
     eps: f32,
     weight_decay: f32,
     decoupled: bool,
+    weights_only: bool,
 }
 
 impl Adam {
@@ -27,6 +28,7 @@ impl Adam {
             eps: 1e-8,
             weight_decay: 0.0,
             decoupled: false,
+            weights_only: false,
         }
     }
 
@@ -58,6 +60,14 @@ impl Adam {
     #[must_use]
     pub fn weight_decay(mut self, weight_decay: f32) -> Self {
         self.weight_decay = weight_decay;
+        self
+    }
+
+    /// Decays only weights: no parameter of one dimension, which are biases and the parameters of
+    /// normalisations. In PyTorch, two groups of parameters.
+    #[must_use]
+    pub fn decay_weights_only(mut self) -> Self {
+        self.weights_only = true;
         self
     }
 
@@ -96,6 +106,11 @@ impl Adam {
             }
         }
         let len = plan.get(parameters).words();
+        let selective = self.weights_only && self.weight_decay > 0.0;
+        let mut inputs = vec![gradients];
+        if selective {
+            inputs.push(plan.decayed(true)?);
+        }
         let adam = ops::Adam {
             len,
             beta1: self.betas[0],
@@ -103,17 +118,13 @@ impl Adam {
             eps: self.eps,
             weight_decay: self.weight_decay,
             decoupled: self.decoupled,
+            selective,
         };
         let state =
             |plan: &mut Builder, name| plan.tensor(name, [len], Element::F32, Role::OptimizerState);
         let first = state(plan, "first_moment")?;
         let second = state(plan, "second_moment")?;
-        plan.op(
-            Phase::Update,
-            adam,
-            &[gradients],
-            &[parameters, first, second],
-        )
+        plan.op(Phase::Update, adam, &inputs, &[parameters, first, second])
     }
 }
 
@@ -125,12 +136,14 @@ impl fmt::Display for Adam {
             betas: [first, second],
             eps,
             weight_decay,
+            weights_only,
             ..
         } = self;
         write!(
             f,
             "{name}, learning rate {learning_rate}, betas {first} and {second}, eps {eps}, weight decay \
-             {weight_decay}"
+             {weight_decay}{}",
+            of_weights(*weights_only)
         )
     }
 }

@@ -1,17 +1,24 @@
 //! Optimizers, and learning-rate schedules.
 
 mod adam;
+mod clipping;
+mod lion;
+mod rms_prop;
 mod schedule;
 mod sgd;
 
 use std::fmt;
 
 pub use adam::Adam;
+pub use clipping::Clipping;
+pub use lion::Lion;
+pub use rms_prop::RmsProp;
 pub use schedule::Schedule;
 pub use sgd::Sgd;
 
 use crate::error::{Error, Result};
-use crate::plan::{Builder, TensorId};
+use crate::ops::{AverageParameters, DECAY_BLOCK};
+use crate::plan::{ARENA_ALIGNMENT, Builder, Element, Phase, Role, TensorId};
 
 /// An optimizer.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -20,6 +27,10 @@ pub enum Optimizer {
     Sgd(Sgd),
     /// Adam or AdamW.
     Adam(Adam),
+    /// RMSprop.
+    RmsProp(RmsProp),
+    /// Lion.
+    Lion(Lion),
 }
 
 impl From<Sgd> for Optimizer {
@@ -34,11 +45,25 @@ impl From<Adam> for Optimizer {
     }
 }
 
+impl From<RmsProp> for Optimizer {
+    fn from(rms_prop: RmsProp) -> Self {
+        Optimizer::RmsProp(rms_prop)
+    }
+}
+
+impl From<Lion> for Optimizer {
+    fn from(lion: Lion) -> Self {
+        Optimizer::Lion(lion)
+    }
+}
+
 impl fmt::Display for Optimizer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Optimizer::Sgd(sgd) => sgd.fmt(f),
             Optimizer::Adam(adam) => adam.fmt(f),
+            Optimizer::RmsProp(rms_prop) => rms_prop.fmt(f),
+            Optimizer::Lion(lion) => lion.fmt(f),
         }
     }
 }
@@ -49,14 +74,16 @@ impl Optimizer {
         match self {
             Optimizer::Sgd(sgd) => sgd.learning_rate(),
             Optimizer::Adam(adam) => adam.learning_rate(),
+            Optimizer::RmsProp(rms_prop) => rms_prop.learning_rate(),
+            Optimizer::Lion(lion) => lion.learning_rate(),
         }
     }
 
     /// The kernel's scalars for step `number`, counted from 0, besides the rate.
     pub fn scalars(&self, number: u64) -> [f32; 2] {
         match self {
-            Optimizer::Sgd(_) => [0.0; 2],
             Optimizer::Adam(adam) => adam.scalars(number),
+            Optimizer::Sgd(_) | Optimizer::RmsProp(_) | Optimizer::Lion(_) => [0.0; 2],
         }
     }
 
@@ -73,9 +100,37 @@ impl Optimizer {
         match self {
             Optimizer::Sgd(sgd) => sgd.lower(plan, parameters, gradients),
             Optimizer::Adam(adam) => adam.lower(plan, parameters, gradients),
+            Optimizer::RmsProp(rms_prop) => rms_prop.lower(plan, parameters, gradients),
+            Optimizer::Lion(lion) => lion.lower(plan, parameters, gradients),
         }
     }
 }
+
+/// The tensor of the moving average of the parameters.
+pub(crate) const AVERAGE: &str = "average";
+
+/// Appends the moving average of the parameters to the update phase, if there is a decay.
+///
+/// # Errors
+/// The decay is not in [0, 1).
+pub(crate) fn average(plan: &mut Builder, parameters: TensorId, decay: Option<f32>) -> Result<()> {
+    let Some(decay) = decay else { return Ok(()) };
+    if !(0.0..1.0).contains(&decay) {
+        return Err(Error::value("averaging", "a decay of 0 to below 1", decay));
+    }
+    let len = plan.get(parameters).words();
+    let average = plan.tensor(AVERAGE, [len], Element::F32, Role::OptimizerState)?;
+    let op = AverageParameters { len, decay };
+    plan.op(Phase::Update, op, &[parameters], &[average])
+}
+
+/// What a text of an optimizer says of a decay of weights alone.
+fn of_weights(only: bool) -> &'static str {
+    if only { " of weights only" } else { "" }
+}
+
+// The blocks that ops know are those of the arenas.
+const _: () = assert!(DECAY_BLOCK == ARENA_ALIGNMENT);
 
 /// Checks a rate or factor of an optimizer.
 ///

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::check_rate;
+use super::{check_rate, of_weights};
 use crate::error::{Error, Result};
 use crate::ops;
 use crate::plan::{Builder, Element, Phase, Role, TensorId};
@@ -14,6 +14,7 @@ pub struct Sgd {
     momentum: f32,
     weight_decay: f32,
     nesterov: bool,
+    weights_only: bool,
 }
 
 impl fmt::Display for Sgd {
@@ -23,12 +24,14 @@ impl fmt::Display for Sgd {
             momentum,
             weight_decay,
             nesterov,
+            weights_only,
         } = self;
         let nesterov = if *nesterov { ", Nesterov" } else { "" };
         write!(
             f,
             "SGD, learning rate {learning_rate}, momentum {momentum}{nesterov}, weight decay \
-             {weight_decay}"
+             {weight_decay}{}",
+            of_weights(*weights_only)
         )
     }
 }
@@ -41,6 +44,7 @@ impl Sgd {
             momentum: 0.0,
             weight_decay: 0.0,
             nesterov: false,
+            weights_only: false,
         }
     }
 
@@ -62,6 +66,14 @@ impl Sgd {
     #[must_use]
     pub fn weight_decay(mut self, weight_decay: f32) -> Self {
         self.weight_decay = weight_decay;
+        self
+    }
+
+    /// Decays only weights: no parameter of one dimension, which are biases and the parameters of
+    /// normalisations. In PyTorch, two groups of parameters.
+    #[must_use]
+    pub fn decay_weights_only(mut self) -> Self {
+        self.weights_only = true;
         self
     }
 
@@ -92,9 +104,18 @@ impl Sgd {
         if self.nesterov && self.momentum == 0.0 {
             return Err(Error::value("Nesterov's momentum", "above 0", 0));
         }
+        let selective = self.weights_only && weight_decay > 0.0;
+        let mut inputs = vec![gradients];
+        if selective {
+            inputs.push(plan.decayed(true)?);
+        }
         if self.momentum == 0.0 {
-            let sgd = ops::Sgd { len, weight_decay };
-            return plan.op(Phase::Update, sgd, &[gradients], &[parameters]);
+            let sgd = ops::Sgd {
+                len,
+                weight_decay,
+                selective,
+            };
+            return plan.op(Phase::Update, sgd, &inputs, &[parameters]);
         }
         let velocity = plan.tensor("velocity", [len], Element::F32, Role::OptimizerState)?;
         let sgd = ops::SgdMomentum {
@@ -102,7 +123,8 @@ impl Sgd {
             weight_decay,
             momentum: self.momentum,
             nesterov: self.nesterov,
+            selective,
         };
-        plan.op(Phase::Update, sgd, &[gradients], &[parameters, velocity])
+        plan.op(Phase::Update, sgd, &inputs, &[parameters, velocity])
     }
 }

@@ -1,7 +1,6 @@
 //! Builds plans: layers create tensors and append ops.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
 
 use super::{
     ARENA_ALIGNMENT, Buffer, BufferId, Element, Init, LayerSummary, Node, Phase, Plan, Port, Role,
@@ -12,14 +11,14 @@ use crate::ops::{Binding, Bindings, Op};
 use crate::shape::Shape;
 
 /// The arena of parameters, whose layout those of gradients and optimizer states share.
-const PARAMETERS: BufferId = BufferId(0);
+pub(super) const PARAMETERS: BufferId = BufferId(0);
 /// The arena of gradients.
 const GRADIENTS: BufferId = BufferId(1);
 
 /// A plan under construction.
 #[derive(Debug)]
 pub struct Builder {
-    plan: Plan,
+    pub(super) plan: Plan,
     scope: String,
     accumulate: bool,
     has_gradients: bool,
@@ -116,17 +115,6 @@ impl Builder {
     /// As [`Builder::tensor`].
     pub fn scratch(&mut self, name: &str, shape: impl Into<Shape>) -> Result<TensorId> {
         self.tensor(name, shape, Element::F32, Role::Scratch)
-    }
-
-    /// A new tensor of `values`, which nothing changes.
-    ///
-    /// # Errors
-    /// As [`Builder::tensor`].
-    pub fn constant(&mut self, name: &str, values: impl Into<Arc<[f32]>>) -> Result<TensorId> {
-        let values = values.into();
-        let id = self.tensor(name, [values.len()], Element::F32, Role::Constant)?;
-        self.plan.tensors[id.0].values = Some(values);
-        Ok(id)
     }
 
     /// New tensors for the inputs and outputs of an isolated `op`.

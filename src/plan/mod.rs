@@ -3,6 +3,7 @@
 
 mod builder;
 mod check;
+mod constants;
 mod display;
 mod host;
 mod init;
@@ -23,7 +24,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::ops::Op;
+use crate::ops::{Op, Step};
 use crate::shape::Shape;
 
 /// Alignment of the tensors of an arena, in elements: WebGPU's largest alignment of a storage
@@ -126,8 +127,8 @@ pub struct Tensor {
     pub offset: usize,
     /// Its initial values, if it is a parameter or a state.
     pub init: Option<Init>,
-    /// Its values, if it is a constant.
-    pub values: Option<Arc<[f32]>>,
+    /// Its words, if it is a constant.
+    pub values: Option<Arc<[u32]>>,
 }
 
 impl Tensor {
@@ -175,6 +176,15 @@ impl Phase {
         Phase::Loss,
         Phase::Backward,
         Phase::Update,
+    ];
+    /// The phases of training, if gradients are added to.
+    pub const ACCUMULATE: [Phase; 6] = [
+        Phase::Gather,
+        Phase::Forward,
+        Phase::Loss,
+        Phase::Backward,
+        Phase::Update,
+        Phase::ZeroGrad,
     ];
     /// The phases of ops that are the same in training and inference.
     pub const FORWARD: &[Phase] = &[Phase::Forward, Phase::Infer];
@@ -256,6 +266,13 @@ impl Plan {
         })
     }
 
+    /// Whether an op runs in that step: those of the update only if it updates.
+    pub(crate) fn runs(&self, node: usize, step: &Step) -> bool {
+        let of_update = [Phase::Update, Phase::ZeroGrad];
+        let mut phases = self.nodes[node].phases.iter();
+        step.updates() || !phases.all(|phase| of_update.contains(phase))
+    }
+
     /// The model's layers, in forward order.
     pub fn layers(&self) -> &[LayerSummary] {
         &self.layers
@@ -268,12 +285,6 @@ impl Plan {
 
     pub(crate) fn set_written_readably(&mut self, nodes: Vec<String>) {
         self.written_readably = nodes;
-    }
-
-    /// The tensors of [`Role::Constant`], with their values.
-    pub(crate) fn constants(&self) -> impl Iterator<Item = (TensorId, &[f32])> {
-        let constants = self.tensors_of(Role::Constant);
-        constants.filter_map(|(id, tensor)| Some((id, tensor.values.as_deref()?)))
     }
 
     /// The tensor with id `id`, which must be this plan's.

@@ -48,8 +48,8 @@ impl Bursts {
         }
     }
 
-    /// Runs `phases` for every step, fed with samples by `feed`, and calls `on_done` with the metrics of each burst. If that
-    /// breaks, no further burst is begun, and those in flight are awaited. After each burst the
+    /// Runs `phases` for every step, fed with samples by `feed`, in bursts of whole groups of `group`
+    /// steps, and calls `on_done` with the metrics of each burst. If that breaks, no further burst is begun, and those in flight are awaited. After each burst the
     /// task yields, so that a timeout or another task can run on any device.
     ///
     /// `on_begun` is called with the number of steps of each burst before it begins. A burst that
@@ -62,17 +62,18 @@ impl Bursts {
         &mut self,
         executor: &mut Executor,
         feed: &Feed,
-        phases: &[Phase],
+        (phases, group): (&[Phase], usize),
         mut steps: impl Iterator<Item = Step>,
         mut on_begun: impl FnMut(usize),
         mut on_done: impl FnMut(&[StepMetrics]) -> ControlFlow<()>,
     ) -> Result<()> {
-        let most = feed.most_steps();
+        let most = feed.most_steps() / group * group;
         let mut stop = false;
         let mut in_flight: VecDeque<Pending> = VecDeque::new();
         let mut last_done = Instant::now();
         loop {
-            let next = if stop { 0 } else { self.len.min(most) };
+            let whole = (self.len.min(most) / group).max(1) * group;
+            let next = if stop { 0 } else { whole };
             let mut burst: Vec<Step> = steps.by_ref().take(next).collect();
             for (slot, step) in burst.iter_mut().enumerate() {
                 step.slot = slot as u32;

@@ -4,7 +4,7 @@ use super::{Planning, Residency};
 use crate::augment::Augmentation;
 use crate::loss::Loss;
 use crate::nn::Normalize;
-use crate::optim::{Optimizer, Schedule};
+use crate::optim::{Clipping, Optimizer, Schedule};
 
 /// The options of a [`Trainer`](crate::Trainer). A [`Session`](crate::Session), which its owner
 /// drives phase by phase, takes a [`Training`](crate::graph::Training) instead.
@@ -24,8 +24,14 @@ pub struct Config {
     pub optimizer: Optimizer,
     /// The schedule of its learning rate.
     pub schedule: Schedule,
+    /// The limits of the gradients.
+    pub clipping: Clipping,
+    /// The decay of the moving average of the parameters, if there is one.
+    pub averaging: Option<f32>,
     /// Rows per batch; the last batch of an epoch holds the remaining samples.
     pub batch_size: usize,
+    /// Batches whose gradients are added before each update.
+    pub micro_batches: usize,
     /// Seed of the initial parameters and the order of the samples.
     pub seed: u64,
     /// Whether each epoch visits the samples in a new random order, or in stored order.
@@ -47,7 +53,10 @@ impl Config {
             loss: loss.into(),
             optimizer: optimizer.into(),
             schedule: Schedule::constant(),
+            clipping: Clipping::new(),
+            averaging: None,
             batch_size: 32,
+            micro_batches: 1,
             seed: 0,
             shuffle: true,
             planning: Planning::default(),
@@ -63,9 +72,33 @@ impl Config {
         self
     }
 
+    /// Updates the parameters once for each `count` batches, from the gradient of the mean over all
+    /// their rows: a batch of `count` × [`Config::batch_size`] rows, in the memory of one. The last
+    /// update of an epoch is of the remaining rows. Schedules count updates; batch normalisation, and
+    /// [`EpochReport::first_not_finite`](crate::EpochReport::first_not_finite), know only batches.
+    /// `count` is 1 to 256.
+    pub fn micro_batches(mut self, count: usize) -> Self {
+        self.micro_batches = count;
+        self
+    }
+
     /// Sets the schedule of the learning rate.
     pub fn schedule(mut self, schedule: Schedule) -> Self {
         self.schedule = schedule;
+        self
+    }
+
+    /// Sets the limits of the gradients.
+    pub fn clipping(mut self, clipping: Clipping) -> Self {
+        self.clipping = clipping;
+        self
+    }
+
+    /// Averages the parameters after each update: decay·average + (1 − decay)·p, and p after the
+    /// first, with a decay such as 0.999. [`Trainer::averaged`](crate::Trainer::averaged) measures the
+    /// model with them, [`Checkpoint::averaged`](crate::Checkpoint::averaged) predicts with them.
+    pub fn averaging(mut self, decay: f32) -> Self {
+        self.averaging = Some(decay);
         self
     }
 

@@ -5,61 +5,15 @@ use std::fmt::Debug;
 use std::str::FromStr;
 
 use super::names::{Named, matching};
+use super::options::{DEVICE, KERNELS, NORMALIZATION, OPTIMIZER, UNFUSED};
 use super::position::Position;
-use super::{Checkpoint, Planning, Trainer};
+use super::{Checkpoint, Trainer};
 use crate::error::{Error, Result};
-use crate::nn::Normalize;
 use crate::notices::Notices;
 use crate::optim::check_rate;
-use crate::plan::{Element, Plan, Role, Tensor, TensorId};
+use crate::plan::{Element, Plan, Port, Role, Tensor, TensorId};
 use crate::shape::Shape;
 use crate::tune::Choices;
-
-/// The prefix of the optimizer's arrays.
-const OPTIMIZER: &str = "optimizer.";
-
-/// Metadata key for the kernel choices; its value for the unfused plan.
-const KERNELS: &str = "kernels";
-const UNFUSED: &str = "unfused";
-
-/// Metadata key for the device that wrote the checkpoint.
-const DEVICE: &str = "device";
-
-/// Metadata key for the random changes of images.
-const AUGMENTATION: &str = "augmentation";
-
-/// Metadata key for the means and deviations by which images are normalised.
-const NORMALIZATION: &str = "normalization";
-
-impl Checkpoint {
-    /// The plan of the training: a trainer that resumes with it gives the same bits as an
-    /// uninterrupted one.
-    ///
-    /// # Errors
-    /// The kernel choices cannot be parsed.
-    pub fn planning(&self) -> Result<Planning> {
-        match self.metadata.get(KERNELS).map(String::as_str) {
-            None | Some(UNFUSED) => Ok(Planning::Unfused),
-            Some(kernels) => Ok(Planning::Chosen(kernels.parse()?)),
-        }
-    }
-}
-
-impl Checkpoint {
-    /// The means and deviations by which the images were normalised, if they were.
-    ///
-    /// # Errors
-    /// They cannot be parsed.
-    pub fn normalization(&self) -> Result<Option<Normalize>> {
-        let text = self.metadata.get(NORMALIZATION);
-        text.map(|text| text.parse()).transpose()
-    }
-
-    /// The device that trained so far, if it was noted; another one gives other last bits.
-    pub fn device(&self) -> Option<&str> {
-        self.metadata.get(DEVICE).map(String::as_str)
-    }
-}
 
 impl Trainer {
     /// The state needed to continue training: parameters, optimizer state, epoch and step, and the
@@ -127,21 +81,7 @@ impl Trainer {
             let expected = "a trainer's, with the model and the options of training";
             return Err(Error::value("checkpoint", expected, "one of weights alone"));
         }
-        for (key, ours) in self.options() {
-            // Checkpoints from before there was augmentation do not name it.
-            let default = if key == AUGMENTATION {
-                "none"
-            } else {
-                "nothing"
-            };
-            let theirs = checkpoint.metadata.get(key).map_or(default, String::as_str);
-            // The rate may change from step to step; the checkpoint holds the current one.
-            if without_rate(theirs) != without_rate(&ours) {
-                let on_one_line = |text: &str| text.replace('\n', "; ");
-                let what = format!("checkpoint's {key}");
-                return Err(Error::value(what, on_one_line(&ours), on_one_line(theirs)));
-            }
-        }
+        self.check_options(checkpoint)?;
         let position = Position {
             epoch: number(checkpoint, "epoch")?,
             step: number(checkpoint, "step")?,
@@ -151,6 +91,14 @@ impl Trainer {
             return Err(Error::value(
                 "checkpoint's step",
                 format!("below {steps}"),
+                position.step,
+            ));
+        }
+        let micro_batches = self.config.micro_batches as u64;
+        if !position.step.is_multiple_of(micro_batches) {
+            return Err(Error::value(
+                "checkpoint's step",
+                format!("a multiple of {micro_batches}"),
                 position.step,
             ));
         }
@@ -167,6 +115,12 @@ impl Trainer {
         }
         for (state, words) in states {
             self.executor.write_words(state, &words)?;
+        }
+        if micro_batches > 1 {
+            // A step that panicked may have left some.
+            let gradients = self.executor.plan().port(Port::Gradients)?;
+            let words = self.executor.plan().tensor(gradients).words();
+            self.executor.write(gradients, &vec![0.0; words])?;
         }
         self.position = position;
         self.learning_rate = learning_rate;
@@ -331,29 +285,6 @@ impl Trainer {
             None => Ok(()),
         }
     }
-
-    /// The options that must equal the checkpoint's, the most telling first.
-    fn options(&self) -> [(&'static str, String); 9] {
-        let config = &self.config;
-        [
-            ("model", self.graph.to_string()),
-            ("loss", config.loss.to_string()),
-            ("optimizer", config.optimizer.to_string()),
-            ("schedule", config.schedule.to_string()),
-            ("batch_size", config.batch_size.to_string()),
-            ("seed", config.seed.to_string()),
-            ("shuffle", config.shuffle.to_string()),
-            (AUGMENTATION, config.augmentation.to_string()),
-            (
-                "training_set",
-                format!(
-                    "{} samples, CRC-32 {:08x}",
-                    self.feed.train_len(),
-                    self.feed.checksum
-                ),
-            ),
-        ]
-    }
 }
 
 /// The arrays of the layout of all parameters, with the prefix of their names: the parameters, and
@@ -385,13 +316,6 @@ fn parameters(plan: &Plan) -> Vec<(String, &Tensor)> {
     named
         .map(|(_, tensor)| (tensor.name.clone(), tensor))
         .collect()
-}
-
-/// The text of an optimizer without its learning rate.
-fn without_rate(text: &str) -> Vec<&str> {
-    let parts = text.split(", ");
-    let is_rate = |part: &&str| part.starts_with("learning rate ");
-    parts.filter(|part| !is_rate(part)).collect()
 }
 
 fn number<T: FromStr<Err: Debug>>(checkpoint: &Checkpoint, key: &str) -> Result<T> {

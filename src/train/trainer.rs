@@ -8,6 +8,7 @@ use super::Config;
 use super::bursts::Bursts;
 use super::feed::{Feed, window};
 use super::position::Position;
+use super::steps::{Pass, check_micro_batches};
 use crate::data::{Array, Data};
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -15,7 +16,7 @@ use crate::executor::Executor;
 use crate::graph::{Graph, Module, Training};
 use crate::nn::Normalized;
 use crate::notices::Notices;
-use crate::ops::{Step, StepMetrics};
+use crate::ops::StepMetrics;
 use crate::optim::check_rate;
 use crate::plan::{Phase, Plan};
 use crate::shape::Shape;
@@ -100,17 +101,21 @@ impl Trainer {
         let data = data.into();
         data.check()?;
         config.schedule.check()?;
+        check_micro_batches(config.micro_batches)?;
         let samples = data.lens().iter().sum();
-        let window = window(device, &data, config.residency, config.batch_size);
+        let window = window(device, &data, config.residency, config.batch_size)
+            .map(|steps| steps.max(config.micro_batches));
         let Array { shape, element } = data.train().input();
         let target = data.train().target();
         let training = Training::new(shape, config.loss.clone(), config.optimizer)
             .target(target)
             .stored(element)
             .augmentation(config.augmentation)
+            .clipping(config.clipping)
+            .averaging(config.averaging)
             .batch_size(config.batch_size)
             .dataset(window.map_or(samples, |steps| steps.saturating_mul(config.batch_size)))
-            .accumulate(false);
+            .accumulate(config.micro_batches > 1);
         let normalized = config
             .normalization
             .clone()
@@ -249,7 +254,12 @@ impl Trainer {
         }
         let Position { epoch, step } = self.position;
         let (report, loss) = self
-            .run(&Phase::TRAIN, Split::Train, step as usize, on_progress)
+            .run(
+                self.training_phases(),
+                Split::Train,
+                step as usize,
+                on_progress,
+            )
             .await?;
         match report.first_not_finite {
             Some(step) if !self.allow_not_finite => Err(Error::NotFinite {
@@ -270,6 +280,14 @@ impl Trainer {
         }
     }
 
+    /// The phases of a step of training.
+    pub(super) fn training_phases(&self) -> &'static [Phase] {
+        match self.config.micro_batches {
+            1 => &Phase::TRAIN,
+            _ => &Phase::ACCUMULATE,
+        }
+    }
+
     /// The report, and the loss of the step that was the first whose loss is not finite.
     pub(super) async fn run(
         &mut self,
@@ -281,25 +299,14 @@ impl Trainer {
         let (first, len) = self.feed.range(split)?;
         let batch = self.config.batch_size;
         let skipped = (first_step * batch).min(len);
-        let (epoch, seed) = (self.position.epoch, self.config.seed);
-        let before = epoch.saturating_mul(len.div_ceil(batch) as u64);
-        let (base, schedule) = (self.learning_rate, self.config.schedule);
-        let optimizer = self.config.optimizer;
         let trains = phases.contains(&Phase::Update);
-        let augmentation = self.config.augmentation;
-        let steps = (skipped..len).step_by(batch).map(move |at| {
-            let rows = batch.min(len - at);
-            let number = before.saturating_add((at / batch) as u64);
-            let rate = base * schedule.factor(number);
-            let step = Step::new((first + at) as u32, rows as u32, 0, rate)
-                .at(epoch as u32, number as u32)
-                .seed(seed)
-                .scalars(optimizer.scalars(number));
-            match trains {
-                true => step.augmenting(augmentation.mix(seed, number)),
-                false => step,
-            }
+        let steps = self.steps(Pass {
+            first,
+            len,
+            skipped,
+            trains,
         });
+        let group = if trains { self.config.micro_batches } else { 1 };
         let loss = self.config.loss.reported();
         let (counts, output) = (
             loss.counts(&self.output, &self.graph.batch_target()),
@@ -339,7 +346,7 @@ impl Trainer {
             .run(
                 &mut self.executor,
                 &self.feed,
-                phases,
+                (phases, group),
                 steps,
                 on_begun,
                 on_done,

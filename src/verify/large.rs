@@ -7,13 +7,14 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::gpu::{Adapter, Workbench, check_loops, required_limits};
 use crate::ops::{
-    Activation, ActivationBackward, ActivationForward, Adam, Add, AvgPoolBackward, AvgPoolForward,
-    BatchNormBackwardInput, BatchNormBackwardReduce, BatchNormBackwardSums, BatchNormForward,
-    BatchNormInfer, BatchNormMoments, BatchNormStatistics, BiasBackward, BiasForward, Col2im,
-    ConvBackwardInput, ConvBackwardWeight, ConvForward, ConvPoolBackwardWeight, ConvPoolForward,
-    ConvSizes, DepthwiseBackwardInput, DepthwiseBackwardWeight, DepthwiseForward, DepthwiseSizes,
-    Dropout, Epilogue, Gemm, Im2col, MaxPoolBackward, MaxPoolBackwardAll, MaxPoolForward, Op,
-    Operand, Product, ReduceSum, ReluBackward, ReluForward, Sgd, SgdMomentum, WORKGROUP_SIZE, Zero,
+    Activation, ActivationBackward, ActivationForward, Adam, Add, AverageParameters,
+    AvgPoolBackward, AvgPoolForward, BatchNormBackwardInput, BatchNormBackwardReduce,
+    BatchNormBackwardSums, BatchNormForward, BatchNormInfer, BatchNormMoments, BatchNormStatistics,
+    BiasBackward, BiasForward, ClipNorm, ClipValue, Col2im, ConvBackwardInput, ConvBackwardWeight,
+    ConvForward, ConvPoolBackwardWeight, ConvPoolForward, ConvSizes, DepthwiseBackwardInput,
+    DepthwiseBackwardWeight, DepthwiseForward, DepthwiseSizes, Dropout, Epilogue, Gemm, Im2col,
+    Lion, MaxPoolBackward, MaxPoolBackwardAll, MaxPoolForward, Op, Operand, Product, ReduceSum,
+    ReluBackward, ReluForward, RmsProp, Sgd, SgdMomentum, SumSquares, WORKGROUP_SIZE, Zero,
 };
 use crate::plan::{Builder, Phase, Plan};
 use crate::shape::{Padding, Window, WindowedPlanes};
@@ -349,14 +350,38 @@ fn arrays() -> Vec<Box<dyn Op>> {
             eps: 1e-8,
             weight_decay,
             decoupled: true,
+            selective: false,
         }),
-        Box::new(Sgd { len, weight_decay }),
+        Box::new(Sgd {
+            len,
+            weight_decay,
+            selective: false,
+        }),
         Box::new(SgdMomentum {
             len,
             weight_decay,
             momentum: 0.5,
             nesterov: true,
+            selective: true,
         }),
+        Box::new(RmsProp {
+            len,
+            alpha: 0.75,
+            eps: 1e-8,
+            weight_decay,
+            momentum: 0.5,
+            centered: true,
+        }),
+        Box::new(Lion {
+            len,
+            beta1: 0.75,
+            beta2: 0.875,
+            weight_decay,
+        }),
+        Box::new(AverageParameters { len, decay: 0.875 }),
+        Box::new(SumSquares::new(len)),
+        Box::new(ClipNorm { len, limit: 0.5 }),
+        Box::new(ClipValue { len, limit: 0.5 }),
         Box::new(Zero { len }),
     ]
 }

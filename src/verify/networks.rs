@@ -12,7 +12,7 @@ use crate::nn::{
     Linear, MaxPool2d, ReLU, Residual, Sequential, SiLU, Sigmoid, Tanh, Training,
 };
 use crate::ops::case::{Floats, Random};
-use crate::optim::{Adam, Optimizer, Sgd};
+use crate::optim::{Adam, Clipping, Lion, Optimizer, RmsProp, Sgd};
 use crate::plan::Plan;
 use crate::shape::Padding;
 
@@ -140,6 +140,12 @@ fn draw(random: &mut Random) -> Option<(String, Plan)> {
     .batch_size(batch_size)
     .dataset(batch_size + random.below(9))
     .accumulate(random.flag());
+    let training = match random.below(8) {
+        0 => training.clipping(Clipping::new().norm(0.125)),
+        1 => training.clipping(Clipping::new().value(0.0625).norm(64.0)),
+        2 => training.averaging(0.75),
+        _ => training,
+    };
     let kernels = [None, Some(0), Some(1), Some(2), Some(3)][random.below(5)];
     let kernels = kernels.map(|at: usize| ConvStrategy::ALL[at]);
     let plan = lower(&model, &training, kernels, random)?;
@@ -224,9 +230,15 @@ fn residual(random: &mut Random, channels: usize) -> Residual {
 }
 
 fn optimizer(random: &mut Random) -> Optimizer {
-    match random.below(5) {
+    match random.below(8) {
+        5 => RmsProp::new(0.001).weight_decay(0.25).into(),
+        6 => RmsProp::new(0.001).centered().momentum(0.5).into(),
+        7 => Lion::new(0.001)
+            .weight_decay(0.25)
+            .decay_weights_only()
+            .into(),
         0 => Adam::new(0.001).into(),
-        1 => Adam::decoupled(0.001).into(),
+        1 => Adam::decoupled(0.001).decay_weights_only().into(),
         2 => Sgd::new(0.0625).into(),
         3 => Sgd::new(0.0625).momentum(0.5).nesterov().into(),
         _ => Sgd::new(0.0625).momentum(0.5).into(),

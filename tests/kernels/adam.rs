@@ -14,6 +14,7 @@ fn adam(len: usize, weight_decay: f32, decoupled: bool) -> Adam {
         eps: 1e-8,
         weight_decay,
         decoupled,
+        selective: false,
     }
 }
 

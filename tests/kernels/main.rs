@@ -22,10 +22,12 @@ mod planted_gathered;
 mod planted_grouped;
 mod planted_layers;
 mod planted_losses;
+mod planted_optimizers;
 mod planted_pool;
 mod pointwise;
 mod products;
 mod spot;
+mod updates;
 mod windows;
 
 use wgrad::Device;

@@ -12,7 +12,7 @@ use super::common::{self, altered::Altered};
 use super::planted::{self, geometry};
 use super::{
     planted_batch_norm, planted_data, planted_fused, planted_gathered, planted_grouped,
-    planted_layers, planted_losses, planted_pool,
+    planted_layers, planted_losses, planted_optimizers, planted_pool,
 };
 
 /// An op with its kernel changed in one place, and the unchanged reference.
@@ -46,6 +46,7 @@ fn mutants(device: &Device) -> Vec<(&'static str, Box<dyn Op>, &'static str, &'s
     all.extend(planted_layers::mutants());
     all.extend(planted_data::mutants());
     all.extend(planted_losses::mutants());
+    all.extend(planted_optimizers::mutants());
     all.retain(|(_, op, _, _)| subgroups || !op.launch().needs_subgroups);
     all
 }

@@ -69,6 +69,7 @@ pub fn mutants() -> Vec<(&'static str, Box<dyn Op>, &'static str, &'static str)>
             weight_decay: 0.1,
             momentum: 0.9,
             nesterov: false,
+            selective: false,
         })
     };
     let gather = || {
@@ -90,6 +91,7 @@ pub fn mutants() -> Vec<(&'static str, Box<dyn Op>, &'static str, &'static str)>
             Box::new(Sgd {
                 len: 70,
                 weight_decay: 0.1,
+                selective: false,
             }),
             "this_step.learning_rate * gradient",
             "gradient",
@@ -345,6 +347,7 @@ pub fn mutants() -> Vec<(&'static str, Box<dyn Op>, &'static str, &'static str)>
                 weight_decay: 0.1,
                 momentum: 0.9,
                 nesterov: true,
+                selective: false,
             }),
             "gradient + MOMENTUM * updated",
             "gradient + updated",

@@ -41,6 +41,7 @@ pub fn mutants() -> Vec<Planted> {
             eps: 0.01,
             weight_decay: 0.1,
             decoupled,
+            selective: false,
         })
     };
     vec![
@@ -96,8 +97,8 @@ pub fn mutants() -> Vec<Planted> {
         (
             "decay ascends",
             adam(72, true),
-            "1.0 - rate * WEIGHT_DECAY",
-            "1.0 + rate * WEIGHT_DECAY",
+            "1.0 - rate * decay",
+            "1.0 + rate * decay",
         ),
         (
             "decay in the gradient",

@@ -107,13 +107,19 @@ fn sgd_with_and_without_momentum_and_decay() {
     let Some(device) = common::gpu() else { return };
     for len in LENS {
         for weight_decay in [0.0, 0.01] {
-            check_random(&device, Sgd { len, weight_decay });
-            for nesterov in [false, true] {
+            for (nesterov, selective) in [(false, false), (true, false), (false, true)] {
+                let op = Sgd {
+                    len,
+                    weight_decay,
+                    selective,
+                };
+                check_random(&device, op);
                 let op = SgdMomentum {
                     len,
                     weight_decay,
                     momentum: 0.9,
                     nesterov,
+                    selective,
                 };
                 check_random(&device, op);
             }

@@ -4,6 +4,7 @@
 mod common;
 
 mod augmentation;
+mod averaging;
 mod batch_norm;
 mod checkpoints;
 mod convolutions;
@@ -12,6 +13,7 @@ mod golden;
 mod gradients;
 mod graphs;
 mod interrupted;
+mod micro_batches;
 mod names;
 mod prediction;
 mod resuming;
@@ -19,3 +21,4 @@ mod streaming;
 mod targets;
 mod texts;
 mod training;
+mod updates;

@@ -5,17 +5,24 @@ use crate::common;
 use wgrad::executor::Executor;
 use wgrad::nn::{BatchNorm2d, Conv2d, Dropout, Flatten, Linear, ReLU, Sequential};
 use wgrad::tune::Effort;
-use wgrad::{Adam, Checkpoint, Config, Error, Loss, Optimizer, Planning, Sgd, Trainer};
+use wgrad::{
+    Adam, Checkpoint, Config, Error, Lion, Loss, Optimizer, Planning, RmsProp, Sgd, Trainer,
+};
 
 /// Every optimizer has its own arrays in a checkpoint, and every state of a layer too.
 #[test]
 fn every_optimizer_resumes_with_the_same_bits() {
-    let optimizers: [Optimizer; 5] = [
+    let optimizers: [Optimizer; 10] = [
         Sgd::new(0.05).into(),
         Sgd::new(0.05).momentum(0.9).into(),
         Sgd::new(0.05).momentum(0.9).nesterov().into(),
         Adam::new(0.01).into(),
         Adam::decoupled(0.01).weight_decay(0.1).into(),
+        Adam::decoupled(0.01).decay_weights_only().into(),
+        RmsProp::new(0.01).weight_decay(0.1).into(),
+        RmsProp::new(0.01).momentum(0.5).into(),
+        RmsProp::new(0.01).momentum(0.5).centered().into(),
+        Lion::new(0.001).weight_decay(0.1).into(),
     ];
     let model = Sequential::new()
         .with(Conv2d::new(2, 3, 3).bias(false))

@@ -143,6 +143,9 @@ pub(in crate::ops) enum Aside {
     Repeated = 3,
 }
 
+/// The stream of cases that were added to a family later.
+const ADDED: u64 = 2;
+
 /// A portable source of sizes and inputs.
 #[derive(Debug)]
 pub struct Random {
@@ -184,6 +187,16 @@ impl Random {
     /// Whether cases are drawn from `aside`.
     pub(in crate::ops) fn is_aside(&self, aside: Aside) -> bool {
         self.aside == Some(aside)
+    }
+
+    /// A source of its own, for cases that change nothing that is drawn later.
+    pub(in crate::ops) fn aside(&self) -> Random {
+        let mut aside = Random {
+            generator: self.generator.clone(),
+            ..*self
+        };
+        aside.generator.set_stream(ADDED);
+        aside
     }
 
     /// Like [`Random::new`], with different draws per family of ops.

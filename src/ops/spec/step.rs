@@ -14,7 +14,7 @@ pub struct Step {
     pub slot: u32,
     /// The optimizer's learning rate.
     pub learning_rate: f32,
-    /// `1 / rows`, rounded on the host so that every adapter scales by the same bits.
+    /// 1 over the rows of the update's batch, of which this one may be a part, rounded on the host so that every adapter scales by the same bits.
     pub inverse_rows: f32,
     /// 0, unknown at compile time: the padding's zero, whose product with infinity is NaN.
     zero: u32,
@@ -31,7 +31,11 @@ pub struct Step {
     pub augments: u32,
     /// The share of a row's own image, in 256ths, where it is mixed with the next row's; 256 if not.
     pub mix: u32,
-    padding: [u32; 2],
+    /// 1 if the gradients of the step's batch complete those of an update, which follows; 0 if only
+    /// later ones do: the step's run then leaves out the phases of the update.
+    updates: u32,
+    /// Updates before the step's, modulo 2³².
+    update: u32,
 }
 
 impl Step {
@@ -51,7 +55,8 @@ impl Step {
             scalars: [0.0; 2],
             augments: 0,
             mix: 256,
-            padding: [0; 2],
+            updates: 1,
+            update: 0,
         }
     }
 
@@ -65,12 +70,13 @@ impl Step {
         }
     }
 
-    /// This step in epoch `epoch`, after `number` training steps.
+    /// This step in epoch `epoch`, after `number` training steps and as many updates.
     #[must_use]
     pub fn at(self, epoch: u32, number: u32) -> Self {
         Step {
             epoch,
             number,
+            update: number,
             ..self
         }
     }
@@ -92,6 +98,28 @@ impl Step {
             mix,
             ..self
         }
+    }
+
+    /// This step over a part of a batch of `rows` rows, whose mean the loss is, with `update` updates
+    /// before that of the batch: the last part if it `updates`.
+    #[must_use]
+    pub fn part_of(self, rows: u32, update: u32, updates: bool) -> Self {
+        Step {
+            inverse_rows: 1.0 / rows as f32,
+            update,
+            updates: updates.into(),
+            ..self
+        }
+    }
+
+    /// Whether its update is the run's first.
+    pub(crate) fn is_first_update(&self) -> bool {
+        self.update == 0
+    }
+
+    /// Whether an update follows.
+    pub(crate) fn updates(&self) -> bool {
+        self.updates != 0
     }
 
     /// This step with the optimizer's scalars.
@@ -174,7 +202,8 @@ mod tests {
             scalars,
             augments,
             mix,
-            padding
+            updates,
+            update
         ];
         let size = size_of::<Step>();
         assert_eq!(layout, Some((own, size as u32)));
