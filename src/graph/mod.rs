@@ -8,6 +8,7 @@
 mod activation;
 mod add;
 mod batch_norm;
+mod concat;
 mod convolution;
 mod differentiate;
 mod dropout;
@@ -27,6 +28,7 @@ pub use activation::Activation;
 pub use add::Add;
 pub use batch_norm::BatchNorm;
 pub(crate) use batch_norm::Norm;
+pub use concat::Concat;
 pub use convolution::Convolution;
 pub(crate) use differentiate::{Piece, backward};
 pub use dropout::Dropout;

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
 use super::{
-    Activation, Add, Flatten, Function, Module, Node, NodeId, Relu, Source, Value, ValueId,
+    Activation, Add, Concat, Flatten, Function, Module, Node, NodeId, Relu, Source, Value, ValueId,
 };
 use crate::error::{Error, Result};
 use crate::plan::{Element, Init, LayerSummary};
@@ -339,6 +339,15 @@ impl<'g> Var<'g> {
     )]
     pub fn add(self, other: Var<'g>) -> Result<Var<'g>> {
         self.function(Add, &[other])
+    }
+
+    /// This value and `others` side by side along dimension 1: (N, C₁ + C₂ + …, H, W) or
+    /// (N, F₁ + F₂ + …), like PyTorch's `cat`.
+    ///
+    /// # Errors
+    /// The shapes differ in another extent.
+    pub fn concat(self, others: &[Var<'g>]) -> Result<Var<'g>> {
+        self.function(Concat, others)
     }
 
     /// Views (N, …) as (N, F), where F is the product of the other extents.

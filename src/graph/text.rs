@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use super::{
-    Activation, Add, BatchNorm, Convolution, Dropout, Flatten, Function, GlobalAvgPool, Graph,
+    Activation, Add, BatchNorm, Concat, Convolution, Dropout, Flatten, Function, GlobalAvgPool, Graph,
     Linear, MaxPool, Node, NodeId, Relu, Source, Value, ValueId, batch_of,
 };
 use crate::error::{Error, Result};
@@ -26,6 +26,7 @@ type Read = fn(&Options<'_>) -> Option<Box<dyn Function>>;
 const FUNCTIONS: &[(&str, Read)] = &[
     ("add", |_| Some(Box::new(Add))),
     ("batch_norm", BatchNorm::read),
+    ("concat", |_| Some(Box::new(Concat))),
     ("convolution", Convolution::read),
     ("dropout", Dropout::read),
     ("dropout2d", Dropout::read_planes),

@@ -3,6 +3,7 @@
 
 mod activation;
 mod batch_norm2d;
+mod concat;
 mod conv2d;
 mod description;
 mod dropout;
@@ -19,6 +20,7 @@ mod sequential;
 
 pub use activation::{GELU, LeakyReLU, SiLU, Sigmoid, Tanh};
 pub use batch_norm2d::BatchNorm2d;
+pub use concat::Concat;
 pub use conv2d::Conv2d;
 pub use dropout::{Dropout, Dropout2d};
 pub use flatten::Flatten;

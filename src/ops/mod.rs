@@ -19,6 +19,7 @@ mod conv;
 mod conv_pool;
 mod conv_pool_weight;
 mod conv_weight;
+mod copy_slice;
 mod cross_entropy;
 mod dropout;
 mod fused_loss;
@@ -62,6 +63,7 @@ pub use conv::{ConvBackwardInput, ConvForward};
 pub use conv_pool::{ConvPoolForward, NO_PIXEL};
 pub use conv_pool_weight::ConvPoolBackwardWeight;
 pub use conv_weight::ConvBackwardWeight;
+pub use copy_slice::CopySlice;
 pub use cross_entropy::CrossEntropy;
 pub use dropout::Dropout;
 pub use fused_loss::{FusedLoss, RowLoss};
@@ -138,6 +140,7 @@ families!(
     adam,
     add,
     avg_pool,
+    copy_slice,
     dropout,
 );
 

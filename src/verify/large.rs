@@ -11,7 +11,7 @@ use crate::ops::{
     BatchNormBackwardInput, BatchNormBackwardReduce, BatchNormBackwardSums, BatchNormForward,
     BatchNormInfer, BatchNormMoments, BatchNormStatistics, BiasBackward, BiasForward, Col2im,
     ConvBackwardInput, ConvBackwardWeight, ConvForward, ConvPoolBackwardWeight, ConvPoolForward,
-    ConvSizes, CrossEntropy, Dropout, Epilogue, FusedLoss, Gather, Gemm, Im2col, MaxPoolBackward,
+    ConvSizes, CopySlice, CrossEntropy, Dropout, Epilogue, FusedLoss, Gather, Gemm, Im2col, MaxPoolBackward,
     MaxPoolBackwardAll, MaxPoolForward, Metrics, Mse, Op, Operand, Product, ReduceSum,
     ReluBackward, ReluForward, RowLoss, Sgd, SgdMomentum, WORKGROUP_SIZE, Zero,
 };
@@ -317,6 +317,8 @@ fn arrays() -> Vec<Box<dyn Op>> {
             planes: 5,
             area: (1 << 18) + 5,
         }),
+        Box::new(CopySlice::into_rows(ROWS, 2003, 2100, 50)),
+        Box::new(CopySlice::into_rows(3, LEN / 4, LEN / 3, 7).reversed()),
         Box::new(ReduceSum::new(K, 3)),
         Box::new(ReduceSum::new(3, LEN)),
         Box::new(Add { len, relu: false }),

@@ -8,7 +8,7 @@ use crate::expand::ConvStrategy;
 use crate::graph::Graph;
 use crate::loss::{Loss, Reduction};
 use crate::nn::{
-    BatchNorm2d, Conv2d, Dropout, Flatten, GELU, GlobalAvgPool2d, LeakyReLU, Linear, MaxPool2d,
+    BatchNorm2d, Concat, Conv2d, Dropout, Flatten, GELU, GlobalAvgPool2d, LeakyReLU, Linear, MaxPool2d,
     ReLU, Residual, Sequential, SiLU, Sigmoid, Tanh, Training,
 };
 use crate::ops::case::{Floats, Random};
@@ -111,6 +111,10 @@ fn draw(random: &mut Random) -> Option<(String, Plan)> {
         if random.below(4) == 0 {
             model = model.with(residual(random, to)).with(ReLU);
         }
+        if random.below(4) == 0 {
+            let (block, channels) = dense(random, to);
+            (model, from) = (model.with(block), channels);
+        }
         if random.flag() {
             model = model.with(MaxPool2d::new(random.below(3) + 1).stride(random.below(3) + 1));
         }
@@ -180,6 +184,17 @@ fn residual(random: &mut Random, channels: usize) -> Residual {
     }
     let layer = Conv2d::new(channels, channels, 1).stride(stride);
     block.projection(normalised(random, layer, channels))
+}
+
+/// The input and new channels beside it, and the number of channels of both.
+fn dense(random: &mut Random, channels: usize) -> (Concat, usize) {
+    let grown = random.size(5);
+    let layer = Conv2d::new(channels, grown, 3).padding(1);
+    let block = Concat::new().branch(Sequential::new());
+    (
+        block.branch(normalised(random, layer, grown)),
+        channels + grown,
+    )
 }
 
 fn optimizer(random: &mut Random) -> Optimizer {
