@@ -319,6 +319,27 @@ def copy_slice(c, step, x):
     return [target]
 
 
+def resized(c, planes, mode):
+    options = dict(align_corners=False) if mode == "bilinear" else {}
+    return F.interpolate(planes.reshape(1, -1, c["H"], c["W"]), (c["OH"], c["OW"]), mode=mode, **options)
+
+
+def upsample(mode):
+    def forward(c, step, x):
+        return [resized(c, x("input"), mode)]
+
+    def backward(c, step, x):
+        planes = torch.zeros(c["PLANES"] * c["H"] * c["W"], dtype=torch.float64, requires_grad=True)
+        resized(c, planes, mode).backward(x("d_output").reshape(1, -1, c["OH"], c["OW"]))
+        return [planes.grad]
+
+    OPS[f"upsample_{mode}"], OPS[f"upsample_{mode}_backward"] = forward, backward
+
+
+upsample("nearest")
+upsample("bilinear")
+
+
 @op
 def avg_pool_forward(c, step, x):
     return [F.adaptive_avg_pool1d(x("input").reshape(1, c["PLANES"], c["AREA"]), 1)]

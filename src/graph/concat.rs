@@ -50,9 +50,8 @@ impl Function for Concat {
         let mut dims = first.to_vec();
         for input in &inputs[1..] {
             let other = input.dims();
-            let fits = other.len() == first.len()
-                && other[0] == first[0]
-                && other[2..] == first[2..];
+            let fits =
+                other.len() == first.len() && other[0] == first[0] && other[2..] == first[2..];
             if !fits {
                 return Err(Error::Shape {
                     at: at.to_owned(),

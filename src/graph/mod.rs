@@ -23,6 +23,7 @@ mod module;
 mod record;
 mod relu;
 mod text;
+mod upsample;
 
 pub use activation::Activation;
 pub use add::Add;
@@ -43,6 +44,7 @@ pub use max_pool::{MaxPool, Ties};
 pub use module::Module;
 pub use record::{Parameter, Recorder, Var};
 pub use relu::Relu;
+pub use upsample::{Interpolation, Scale, Upsample};
 
 use std::any::Any;
 

@@ -12,8 +12,8 @@ use std::collections::HashMap;
 use std::fmt;
 
 use super::{
-    Activation, Add, BatchNorm, Concat, Convolution, Dropout, Flatten, Function, GlobalAvgPool, Graph,
-    Linear, MaxPool, Node, NodeId, Relu, Source, Value, ValueId, batch_of,
+    Activation, Add, BatchNorm, Concat, Convolution, Dropout, Flatten, Function, GlobalAvgPool,
+    Graph, Linear, MaxPool, Node, NodeId, Relu, Source, Upsample, Value, ValueId, batch_of,
 };
 use crate::error::{Error, Result};
 use crate::plan::{Element, Init};
@@ -40,6 +40,7 @@ const FUNCTIONS: &[(&str, Read)] = &[
     ("sigmoid", |_| Some(Box::new(Activation::Sigmoid))),
     ("silu", |_| Some(Box::new(Activation::Silu))),
     ("tanh", |_| Some(Box::new(Activation::Tanh))),
+    ("upsample", Upsample::read),
 ];
 
 /// The options of a function, `stride 1×2, padding 0×1`, by name.

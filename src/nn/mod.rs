@@ -17,6 +17,7 @@ mod relu;
 mod residual;
 mod resnet;
 mod sequential;
+mod upsample;
 
 pub use activation::{GELU, LeakyReLU, SiLU, Sigmoid, Tanh};
 pub use batch_norm2d::BatchNorm2d;
@@ -31,6 +32,7 @@ pub use max_pool2d::MaxPool2d;
 pub use relu::ReLU;
 pub use residual::Residual;
 pub use sequential::Sequential;
+pub use upsample::Upsample;
 
-pub use crate::graph::{Module, Ties, Training, Var};
+pub use crate::graph::{Interpolation, Module, Ties, Training, Var};
 pub use crate::plan::initial_parameters;

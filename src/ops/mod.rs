@@ -43,6 +43,7 @@ mod relu;
 mod sgd;
 mod sizes;
 mod spec;
+mod upsample;
 mod zero;
 
 use std::any::Any;
@@ -81,6 +82,7 @@ pub use reduce::ReduceSum;
 pub use relu::{ReluBackward, ReluForward};
 pub use sgd::{Sgd, SgdMomentum};
 pub use sizes::conv::ConvSizes;
+pub(crate) use sizes::ratio::check_ratios;
 pub use spec::bindings::{Access, Args, Binding, Bindings, Content, Cost};
 pub use spec::bound::{EPSILON, ErrorBound, SMALLEST_NORMAL};
 pub use spec::case;
@@ -90,6 +92,7 @@ pub use spec::shader::{Loads, Prelude, Shader};
 pub use spec::split::{Slot, Split, SplitStep};
 pub use spec::step::{Step, StepMetrics};
 use spec::{bound, element};
+pub use upsample::{Interpolation, Resize, UpsampleBackward, UpsampleForward};
 pub use zero::Zero;
 
 /// Lists the families of ops, each a file of this folder and one of `shaders/`.
@@ -142,6 +145,7 @@ families!(
     avg_pool,
     copy_slice,
     dropout,
+    upsample,
 );
 
 /// One operation over flat arrays of 32-bit words.

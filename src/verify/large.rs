@@ -11,9 +11,10 @@ use crate::ops::{
     BatchNormBackwardInput, BatchNormBackwardReduce, BatchNormBackwardSums, BatchNormForward,
     BatchNormInfer, BatchNormMoments, BatchNormStatistics, BiasBackward, BiasForward, Col2im,
     ConvBackwardInput, ConvBackwardWeight, ConvForward, ConvPoolBackwardWeight, ConvPoolForward,
-    ConvSizes, CopySlice, CrossEntropy, Dropout, Epilogue, FusedLoss, Gather, Gemm, Im2col, MaxPoolBackward,
-    MaxPoolBackwardAll, MaxPoolForward, Metrics, Mse, Op, Operand, Product, ReduceSum,
-    ReluBackward, ReluForward, RowLoss, Sgd, SgdMomentum, WORKGROUP_SIZE, Zero,
+    ConvSizes, CopySlice, CrossEntropy, Dropout, Epilogue, FusedLoss, Gather, Gemm, Im2col,
+    Interpolation, MaxPoolBackward, MaxPoolBackwardAll, MaxPoolForward, Metrics, Mse, Op, Operand,
+    Product, ReduceSum, ReluBackward, ReluForward, Resize, RowLoss, Sgd, SgdMomentum,
+    UpsampleBackward, UpsampleForward, WORKGROUP_SIZE, Zero,
 };
 use crate::plan::{Builder, Phase, Plan};
 use crate::shape::{Window, WindowedPlanes};
@@ -112,6 +113,7 @@ fn ops(longest: u64) -> Result<Vec<Box<dyn Op>>> {
     ops.extend(windows()?);
     ops.extend(losses());
     ops.extend(batch_norms());
+    ops.extend(resizes());
     ops.extend(arrays());
     Ok(ops)
 }
@@ -241,6 +243,28 @@ fn losses() -> Vec<Box<dyn Op>> {
                 metrics: metrics.clone(),
                 gathered,
             }));
+        }
+    }
+    ops
+}
+
+/// Many small planes, and planes past 2¹⁸ pixels, made larger and smaller.
+fn resizes() -> Vec<Box<dyn Op>> {
+    let mut ops: Vec<Box<dyn Op>> = Vec::new();
+    for interpolation in [Interpolation::Nearest, Interpolation::Bilinear] {
+        for (planes, input, output) in [
+            (ROWS, (5, 7), (10, 21)),
+            (2, (521, 517), (1042, 600)),
+            (3, (700, 601), (3, 400)),
+        ] {
+            let resize = Resize {
+                planes,
+                input: input.into(),
+                output: output.into(),
+                interpolation,
+            };
+            ops.push(Box::new(UpsampleForward { resize }));
+            ops.push(Box::new(UpsampleBackward { resize }));
         }
     }
     ops

@@ -8,8 +8,8 @@ use crate::expand::ConvStrategy;
 use crate::graph::Graph;
 use crate::loss::{Loss, Reduction};
 use crate::nn::{
-    BatchNorm2d, Concat, Conv2d, Dropout, Flatten, GELU, GlobalAvgPool2d, LeakyReLU, Linear, MaxPool2d,
-    ReLU, Residual, Sequential, SiLU, Sigmoid, Tanh, Training,
+    BatchNorm2d, Concat, Conv2d, Dropout, Flatten, GELU, GlobalAvgPool2d, LeakyReLU, Linear,
+    MaxPool2d, ReLU, Residual, Sequential, SiLU, Sigmoid, Tanh, Training, Upsample,
 };
 use crate::ops::case::{Floats, Random};
 use crate::optim::{Adam, Optimizer, Sgd};
@@ -115,6 +115,9 @@ fn draw(random: &mut Random) -> Option<(String, Plan)> {
             let (block, channels) = dense(random, to);
             (model, from) = (model.with(block), channels);
         }
+        if random.below(8) == 0 {
+            model = model.with(upsample(random));
+        }
         if random.flag() {
             model = model.with(MaxPool2d::new(random.below(3) + 1).stride(random.below(3) + 1));
         }
@@ -195,6 +198,19 @@ fn dense(random: &mut Random, channels: usize) -> (Concat, usize) {
         block.branch(normalised(random, layer, grown)),
         channels + grown,
     )
+}
+
+fn upsample(random: &mut Random) -> Upsample {
+    let size = (random.size(3), random.size(3));
+    let layer = match random.flag() {
+        true => Upsample::by(size),
+        false => Upsample::to((7 * size.0, 5 * size.1)),
+    };
+    if random.flag() {
+        layer.bilinear()
+    } else {
+        layer
+    }
 }
 
 fn optimizer(random: &mut Random) -> Optimizer {

@@ -10,7 +10,10 @@ use wgrad::verify::lockstep;
 
 use super::common::{self, altered::Altered};
 use super::planted::{self, geometry};
-use super::{planted_batch_norm, planted_fused, planted_gathered, planted_layers, planted_pool};
+use super::{
+    planted_batch_norm, planted_fused, planted_gathered, planted_layers, planted_planes,
+    planted_pool,
+};
 
 /// An op with its kernel changed in one place, and the unchanged reference.
 fn mutant(op: Box<dyn Op>, from: &str, to: &str) -> Box<dyn Op> {
@@ -40,6 +43,7 @@ fn mutants(device: &Device) -> Vec<(&'static str, Box<dyn Op>, &'static str, &'s
     all.extend(planted_gathered::mutants());
     all.extend(planted_pool::mutants());
     all.extend(planted_layers::mutants());
+    all.extend(planted_planes::mutants());
     all.retain(|(_, op, _, _)| subgroups || !op.launch().needs_subgroups);
     all
 }

@@ -11,8 +11,8 @@
 
 use crate::common;
 use wgrad::nn::{
-    BatchNorm2d, Conv2d, Dropout, Dropout2d, Flatten, GELU, GlobalAvgPool2d, LeakyReLU, Linear,
-    MaxPool2d, ReLU, Residual, Sequential, SiLU, Sigmoid, Tanh, Ties, Training,
+    BatchNorm2d, Concat, Conv2d, Dropout, Dropout2d, Flatten, GELU, GlobalAvgPool2d, LeakyReLU,
+    Linear, MaxPool2d, ReLU, Residual, Sequential, SiLU, Sigmoid, Tanh, Ties, Training, Upsample,
 };
 use wgrad::{Loss, Reduction, Session, Sgd};
 
@@ -142,6 +142,29 @@ fn networks() -> Vec<(&'static str, Sequential)> {
         (
             "pool, all ties",
             around(pool(MaxPool2d::new((2, 3)).stride(1).ties(Ties::All))),
+        ),
+        (
+            "concatenation, one value twice",
+            around(
+                Sequential::new().with(
+                    Concat::new()
+                        .branch(Sequential::new())
+                        .branch(Sequential::new().with(Conv2d::new(3, 2, 3).padding(1)))
+                        .branch(Sequential::new()),
+                ),
+            ),
+        ),
+        (
+            "nearest pixel",
+            around(Sequential::new().with(Upsample::by((2, 3)))),
+        ),
+        (
+            "bilinear",
+            around(Sequential::new().with(Upsample::by((2, 1)).bilinear())),
+        ),
+        (
+            "bilinear to a size",
+            around(Sequential::new().with(Upsample::to((4, 9)).bilinear())),
         ),
         (
             "Linear layers",

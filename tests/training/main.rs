@@ -10,6 +10,7 @@ mod golden;
 mod gradients;
 mod graphs;
 mod interrupted;
+mod layers;
 mod names;
 mod prediction;
 mod resuming;

@@ -3,3 +3,4 @@
 pub(in crate::ops) mod batch_norm;
 pub(in crate::ops) mod conv;
 pub(in crate::ops) mod conv_pool;
+pub(in crate::ops) mod ratio;
