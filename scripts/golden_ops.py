@@ -340,15 +340,23 @@ upsample("nearest")
 upsample("bilinear")
 
 
+def avg_pool(c, planes):
+    if c["ADAPTIVE"]:
+        return F.adaptive_avg_pool2d(planes, (c["OH"], c["OW"]))
+    options = dict(count_include_pad=bool(c["COUNT_PADDING"]))
+    sizes = ((c["KH"], c["KW"]), (c["STRIDE_H"], c["STRIDE_W"]), (c["PAD_H"], c["PAD_W"]))
+    return F.avg_pool2d(planes, *sizes, **options)
+
+
 @op
 def avg_pool_forward(c, step, x):
-    return [F.adaptive_avg_pool1d(x("input").reshape(1, c["PLANES"], c["AREA"]), 1)]
+    return [avg_pool(c, x("input").reshape(1, c["PLANES"], c["H"], c["W"]))]
 
 
 @op
 def avg_pool_backward(c, step, x):
-    planes = torch.zeros(1, c["PLANES"], c["AREA"], dtype=torch.float64, requires_grad=True)
-    F.adaptive_avg_pool1d(planes, 1).backward(x("d_output").reshape(1, -1, 1))
+    planes = torch.zeros(1, c["PLANES"], c["H"], c["W"], dtype=torch.float64, requires_grad=True)
+    avg_pool(c, planes).backward(x("d_output").reshape(1, -1, c["OH"], c["OW"]))
     return [planes.grad]
 
 

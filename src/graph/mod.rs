@@ -7,6 +7,7 @@
 
 mod activation;
 mod add;
+mod avg_pool;
 mod batch_norm;
 mod concat;
 mod convolution;
@@ -15,7 +16,6 @@ mod dropout;
 mod flatten;
 mod fold;
 mod function;
-mod global_avg_pool;
 mod linear;
 mod lowering;
 mod max_pool;
@@ -27,6 +27,7 @@ mod upsample;
 
 pub use activation::Activation;
 pub use add::Add;
+pub use avg_pool::{AdaptiveAvgPool, AvgPool, GlobalAvgPool};
 pub use batch_norm::BatchNorm;
 pub(crate) use batch_norm::Norm;
 pub use concat::Concat;
@@ -36,7 +37,6 @@ pub use dropout::Dropout;
 pub use flatten::Flatten;
 pub use fold::Weights;
 pub use function::{Function, FunctionClone};
-pub use global_avg_pool::GlobalAvgPool;
 pub use linear::Linear;
 pub(crate) use linear::sizes as linear_sizes;
 pub use lowering::{Lowering, Site};

@@ -12,8 +12,9 @@ use std::collections::HashMap;
 use std::fmt;
 
 use super::{
-    Activation, Add, BatchNorm, Concat, Convolution, Dropout, Flatten, Function, GlobalAvgPool,
-    Graph, Linear, MaxPool, Node, NodeId, Relu, Source, Upsample, Value, ValueId, batch_of,
+    Activation, AdaptiveAvgPool, Add, AvgPool, BatchNorm, Concat, Convolution, Dropout, Flatten,
+    Function, GlobalAvgPool, Graph, Linear, MaxPool, Node, NodeId, Relu, Source, Upsample, Value,
+    ValueId, batch_of,
 };
 use crate::error::{Error, Result};
 use crate::plan::{Element, Init};
@@ -24,7 +25,9 @@ type Read = fn(&Options<'_>) -> Option<Box<dyn Function>>;
 
 /// The functions that can be parsed.
 const FUNCTIONS: &[(&str, Read)] = &[
+    ("adaptive_avg_pool", AdaptiveAvgPool::read),
     ("add", |_| Some(Box::new(Add))),
+    ("avg_pool", AvgPool::read),
     ("batch_norm", BatchNorm::read),
     ("concat", |_| Some(Box::new(Concat))),
     ("convolution", Convolution::read),

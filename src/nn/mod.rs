@@ -2,6 +2,7 @@
 //! nothing of ops and devices.
 
 mod activation;
+mod avg_pool2d;
 mod batch_norm2d;
 mod concat;
 mod conv2d;
@@ -20,6 +21,7 @@ mod sequential;
 mod upsample;
 
 pub use activation::{GELU, LeakyReLU, SiLU, Sigmoid, Tanh};
+pub use avg_pool2d::{AdaptiveAvgPool2d, AvgPool2d};
 pub use batch_norm2d::BatchNorm2d;
 pub use concat::Concat;
 pub use conv2d::Conv2d;

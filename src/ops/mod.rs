@@ -82,6 +82,7 @@ pub use reduce::ReduceSum;
 pub use relu::{ReluBackward, ReluForward};
 pub use sgd::{Sgd, SgdMomentum};
 pub use sizes::conv::ConvSizes;
+pub use sizes::pool::{Bins, Pool};
 pub(crate) use sizes::ratio::check_ratios;
 pub use spec::bindings::{Access, Args, Binding, Bindings, Content, Cost};
 pub use spec::bound::{EPSILON, ErrorBound, SMALLEST_NORMAL};

@@ -9,11 +9,11 @@ use crate::gpu::{Adapter, Workbench, check_loops, required_limits};
 use crate::ops::{
     Activation, ActivationBackward, ActivationForward, Adam, Add, AvgPoolBackward, AvgPoolForward,
     BatchNormBackwardInput, BatchNormBackwardReduce, BatchNormBackwardSums, BatchNormForward,
-    BatchNormInfer, BatchNormMoments, BatchNormStatistics, BiasBackward, BiasForward, Col2im,
+    BatchNormInfer, BatchNormMoments, BatchNormStatistics, BiasBackward, BiasForward, Bins, Col2im,
     ConvBackwardInput, ConvBackwardWeight, ConvForward, ConvPoolBackwardWeight, ConvPoolForward,
     ConvSizes, CopySlice, CrossEntropy, Dropout, Epilogue, FusedLoss, Gather, Gemm, Im2col,
     Interpolation, MaxPoolBackward, MaxPoolBackwardAll, MaxPoolForward, Metrics, Mse, Op, Operand,
-    Product, ReduceSum, ReluBackward, ReluForward, Resize, RowLoss, Sgd, SgdMomentum,
+    Pool, Product, ReduceSum, ReluBackward, ReluForward, Resize, RowLoss, Sgd, SgdMomentum,
     UpsampleBackward, UpsampleForward, WORKGROUP_SIZE, Zero,
 };
 use crate::plan::{Builder, Phase, Plan};
@@ -114,6 +114,7 @@ fn ops(longest: u64) -> Result<Vec<Box<dyn Op>>> {
     ops.extend(losses());
     ops.extend(batch_norms());
     ops.extend(resizes());
+    ops.extend(avg_pools());
     ops.extend(arrays());
     Ok(ops)
 }
@@ -270,6 +271,36 @@ fn resizes() -> Vec<Box<dyn Op>> {
     ops
 }
 
+/// Means of whole planes, of large and of overlapping bins, and of windows.
+fn avg_pools() -> Vec<Box<dyn Op>> {
+    let plane = |planes, input: (usize, usize), output: (usize, usize), bins| Pool {
+        planes,
+        input: input.into(),
+        output: output.into(),
+        bins,
+    };
+    let windows = |count_padding| Bins::Windows {
+        kernel: 5.into(),
+        stride: (2, 3).into(),
+        padding: (2, 1).into(),
+        count_padding,
+    };
+    let pools = [
+        Pool::global(3, 515 * 510),
+        plane(ROWS, (13, 17), (5, 7), Bins::Adaptive),
+        plane(3, (1033, 701), (9, 500), Bins::Adaptive),
+        plane(2, (521, 517), (261, 172), windows(true)),
+        plane(ROWS, (9, 10), (5, 3), windows(false)),
+    ];
+    let ops = pools.into_iter().flat_map(|pool| -> [Box<dyn Op>; 2] {
+        [
+            Box::new(AvgPoolForward { pool }),
+            Box::new(AvgPoolBackward { pool }),
+        ]
+    });
+    ops.collect()
+}
+
 /// A large batch of small planes, and planes past 2¹⁸ pixels.
 fn batch_norms() -> Vec<Box<dyn Op>> {
     let mut ops: Vec<Box<dyn Op>> = Vec::new();
@@ -331,14 +362,6 @@ fn arrays() -> Vec<Box<dyn Op>> {
         }),
         Box::new(BiasBackward {
             rows: 3,
-            area: (1 << 18) + 5,
-        }),
-        Box::new(AvgPoolForward {
-            planes: 3,
-            area: 515 * 510,
-        }),
-        Box::new(AvgPoolBackward {
-            planes: 5,
             area: (1 << 18) + 5,
         }),
         Box::new(CopySlice::into_rows(ROWS, 2003, 2100, 50)),

@@ -8,8 +8,9 @@ use crate::expand::ConvStrategy;
 use crate::graph::Graph;
 use crate::loss::{Loss, Reduction};
 use crate::nn::{
-    BatchNorm2d, Concat, Conv2d, Dropout, Flatten, GELU, GlobalAvgPool2d, LeakyReLU, Linear,
-    MaxPool2d, ReLU, Residual, Sequential, SiLU, Sigmoid, Tanh, Training, Upsample,
+    AdaptiveAvgPool2d, AvgPool2d, BatchNorm2d, Concat, Conv2d, Dropout, Flatten, GELU,
+    GlobalAvgPool2d, LeakyReLU, Linear, MaxPool2d, ReLU, Residual, Sequential, SiLU, Sigmoid, Tanh,
+    Training, Upsample,
 };
 use crate::ops::case::{Floats, Random};
 use crate::optim::{Adam, Optimizer, Sgd};
@@ -118,9 +119,16 @@ fn draw(random: &mut Random) -> Option<(String, Plan)> {
         if random.below(8) == 0 {
             model = model.with(upsample(random));
         }
-        if random.flag() {
-            model = model.with(MaxPool2d::new(random.below(3) + 1).stride(random.below(3) + 1));
-        }
+        model = match random.below(6) {
+            0 => model.with(
+                AvgPool2d::new(random.size(3))
+                    .stride(random.size(3))
+                    .count_padding(random.flag()),
+            ),
+            1 => model.with(AdaptiveAvgPool2d::new((random.size(9), random.size(30)))),
+            2..4 => model.with(MaxPool2d::new(random.below(3) + 1).stride(random.below(3) + 1)),
+            _ => model,
+        };
     }
     match convolutions {
         0 => sample = vec![features],

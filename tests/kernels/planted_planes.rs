@@ -1,6 +1,9 @@
 //! Faults planted in the ops that copy, resize, multiply and average planes.
 
-use wgrad::ops::{CopySlice, Interpolation, Op, Resize, UpsampleBackward, UpsampleForward};
+use wgrad::ops::{
+    AvgPoolBackward, AvgPoolForward, Bins, CopySlice, Interpolation, Op, Pool, Resize,
+    UpsampleBackward, UpsampleForward,
+};
 
 /// The change to the kernel, the op, the text and its replacement.
 type Planted = (&'static str, Box<dyn Op>, &'static str, &'static str);
@@ -183,8 +186,136 @@ fn resizes() -> Vec<Planted> {
     ]
 }
 
+fn pools() -> Vec<Planted> {
+    let windows = |count_padding| Pool {
+        planes: 3,
+        input: (8, 7).into(),
+        output: (4, 5).into(),
+        bins: Bins::Windows {
+            kernel: (4, 3).into(),
+            stride: (2, 1).into(),
+            padding: (1, 0).into(),
+            count_padding,
+        },
+    };
+    let adaptive = Pool {
+        planes: 3,
+        input: (8, 7).into(),
+        output: (3, 5).into(),
+        bins: Bins::Adaptive,
+    };
+    let forward = |pool| Box::new(AvgPoolForward { pool });
+    let backward = |pool| Box::new(AvgPoolBackward { pool });
+    let global = Pool::global(10, 7);
+    vec![
+        (
+            "last pixel left out",
+            forward(global),
+            "w < pixels.end.y",
+            "w + 1u < pixels.end.y",
+        ),
+        (
+            "sum, not mean",
+            forward(global),
+            "sum / divisor(pixels)",
+            "sum",
+        ),
+        (
+            "pixels of all planes mixed",
+            forward(global),
+            "(plane + h) * W + w",
+            "w * PLANES + plane",
+        ),
+        (
+            "gradient not divided",
+            backward(global),
+            "+ ow] / size",
+            "+ ow]",
+        ),
+        (
+            "gradient of another plane",
+            backward(global),
+            "index / (H * W) * OH",
+            "index % PLANES * OH",
+        ),
+        (
+            "bins apart",
+            forward(adaptive),
+            "quotient_up((bin + 1u) * pixels, bins)",
+            "(bin + 1u) * pixels / bins",
+        ),
+        (
+            "bins of width for height",
+            forward(adaptive),
+            "let pixels = vec2<u32>(PIXELS_H, PIXELS_W)",
+            "let pixels = vec2<u32>(PIXELS_W, PIXELS_H)",
+        ),
+        (
+            "bins counted as apart",
+            backward(adaptive),
+            "quotient_up((pixel + 1u) * bins, pixels)",
+            "(pixel + 1u) * bins / pixels",
+        ),
+        (
+            "size of the first bin for all",
+            backward(adaptive),
+            "pixels_of(vec2<u32>(oh, ow))",
+            "pixels_of(vec2<u32>())",
+        ),
+        (
+            "padding counted",
+            forward(windows(false)),
+            "COUNT_PADDING)",
+            "true)",
+        ),
+        (
+            "padding not counted",
+            forward(windows(true)),
+            "COUNT_PADDING)",
+            "false)",
+        ),
+        (
+            "padding not counted in the gradient",
+            backward(windows(true)),
+            "COUNT_PADDING)",
+            "false)",
+        ),
+        (
+            "stride of width for height",
+            forward(windows(true)),
+            "vec2<u32>(STRIDE_H, STRIDE_W);",
+            "vec2<u32>(STRIDE_W, STRIDE_H);",
+        ),
+        (
+            "past the last row",
+            forward(windows(true)),
+            "min(end, padding + vec2<u32>(H, W)) - padding",
+            "end - padding",
+        ),
+        (
+            "a window that ends before the pixel",
+            backward(windows(true)),
+            "max(place + 1u, kernel)",
+            "max(place, kernel)",
+        ),
+        (
+            "last window left out",
+            backward(windows(true)),
+            "min(place / stride + 1u,",
+            "min(place / stride,",
+        ),
+        (
+            "more windows than there are",
+            backward(windows(true)),
+            "vec2<u32>(OH, OW)),\n    );",
+            "vec2<u32>(OH, OW + 1u)),\n    );",
+        ),
+    ]
+}
+
 pub fn mutants() -> Vec<Planted> {
     let mut all = copies();
     all.extend(resizes());
+    all.extend(pools());
     all
 }

@@ -11,8 +11,9 @@
 
 use crate::common;
 use wgrad::nn::{
-    BatchNorm2d, Concat, Conv2d, Dropout, Dropout2d, Flatten, GELU, GlobalAvgPool2d, LeakyReLU,
-    Linear, MaxPool2d, ReLU, Residual, Sequential, SiLU, Sigmoid, Tanh, Ties, Training, Upsample,
+    AdaptiveAvgPool2d, AvgPool2d, BatchNorm2d, Concat, Conv2d, Dropout, Dropout2d, Flatten, GELU,
+    GlobalAvgPool2d, LeakyReLU, Linear, MaxPool2d, ReLU, Residual, Sequential, SiLU, Sigmoid, Tanh,
+    Ties, Training, Upsample,
 };
 use wgrad::{Loss, Reduction, Session, Sgd};
 
@@ -142,6 +143,27 @@ fn networks() -> Vec<(&'static str, Sequential)> {
         (
             "pool, all ties",
             around(pool(MaxPool2d::new((2, 3)).stride(1).ties(Ties::All))),
+        ),
+        (
+            "average pool",
+            around(Sequential::new().with(AvgPool2d::new((2, 3)))),
+        ),
+        (
+            "average pool with padding",
+            around(
+                Sequential::new()
+                    .with(AvgPool2d::new(3).stride((1, 2)).padding(1))
+                    .with(
+                        AvgPool2d::new(2)
+                            .stride(1)
+                            .padding((0, 1))
+                            .count_padding(false),
+                    ),
+            ),
+        ),
+        (
+            "adaptive average pool",
+            around(Sequential::new().with(AdaptiveAvgPool2d::new((4, 9)))),
         ),
         (
             "concatenation, one value twice",

@@ -1,7 +1,10 @@
 //! The text forms of layers, and what they refuse.
 
 use wgrad::graph::Graph;
-use wgrad::nn::{Concat, Conv2d, Flatten, Linear, Module, Sequential, Upsample, Var};
+use wgrad::nn::{
+    AdaptiveAvgPool2d, AvgPool2d, Concat, Conv2d, Flatten, GlobalAvgPool2d, Linear, Module,
+    Sequential, Upsample, Var,
+};
 use wgrad::plan::Element;
 use wgrad::shape::Shape;
 
@@ -136,4 +139,74 @@ fn concatenation_has_a_text_form_and_refuses_other_extents() {
     let graph = features("0 = concat(images, images)\n1 = concat(0)").unwrap();
     assert_eq!(graph.value(graph.logits()).shape, [3, 10].into());
     assert!(features("0 = concat(images) dimension 1").is_err());
+}
+
+#[test]
+fn average_pools_have_text_forms_and_refuse_impossible_options() {
+    let windows = AvgPool2d::new(3).stride((2, 1)).padding((1, 0));
+    let options = "kernel 3×3, stride 2×1, padding 1×0";
+    assert_eq!(
+        first(windows.clone()),
+        (
+            format!("0 = avg_pool(images) {options}, divisor window"),
+            [3, 4, 3, 3].into()
+        )
+    );
+    assert_eq!(
+        first(windows.count_padding(false)).0,
+        format!("0 = avg_pool(images) {options}, divisor pixels")
+    );
+    assert_eq!(
+        first(AdaptiveAvgPool2d::new((4, 7))),
+        (
+            "0 = adaptive_avg_pool(images) output 4×7".to_owned(),
+            [3, 4, 4, 7].into()
+        )
+    );
+    assert_eq!(
+        first(GlobalAvgPool2d),
+        (
+            "0 = global_avg_pool(images)".to_owned(),
+            [3, 4, 1, 1].into()
+        )
+    );
+    for wrong in [
+        format!("avg_pool(images) {options}"),
+        format!("avg_pool(images) {options}, divisor 9"),
+        "adaptive_avg_pool(images)".to_owned(),
+        "global_avg_pool(images) output 1×1".to_owned(),
+    ] {
+        let line = read(&wrong).unwrap_err().to_string();
+        assert!(line.contains("line 2"), "{wrong}: {line}");
+    }
+    assert_eq!(
+        refusal(AvgPool2d::new(3).padding(2)),
+        "0: AvgPool2d(3×3, padding 2×2): padding: expected at most half the kernel of 3×3, got 2×2"
+    );
+    assert_eq!(
+        refusal(AvgPool2d::new((7, 1))),
+        "0: AvgPool2d(7×1): expected a plane of at least 7×1 with a padding of 0×0 on each side, \
+         got a plane of 6×5"
+    );
+    assert_eq!(
+        refusal(AvgPool2d::new(2).stride((0, 1))),
+        "0: AvgPool2d(2×2, stride 0×1): stride: expected at least 1×1, got 0×1"
+    );
+    assert_eq!(
+        refusal(AdaptiveAvgPool2d::new((2, 0))),
+        "0: AdaptiveAvgPool2d(2×0): output size: expected at least 1×1, got 2×0"
+    );
+    for pool in [
+        Sequential::new().with(Flatten).with(AvgPool2d::new(1)),
+        Sequential::new()
+            .with(Flatten)
+            .with(AdaptiveAvgPool2d::new(1)),
+        Sequential::new().with(Flatten).with(GlobalAvgPool2d),
+    ] {
+        let line = refusal(pool);
+        assert!(
+            line.ends_with("expected (N, C, H, W), got (3, 120)"),
+            "{line}"
+        );
+    }
 }

@@ -3,4 +3,5 @@
 pub(in crate::ops) mod batch_norm;
 pub(in crate::ops) mod conv;
 pub(in crate::ops) mod conv_pool;
+pub(in crate::ops) mod pool;
 pub(in crate::ops) mod ratio;
