@@ -349,6 +349,26 @@ def avg_pool(c, planes):
 
 
 @op
+def multiply(c, step, x):
+    return [x("planes").reshape(c["PLANES"], -1) * x("factors")[:, None]]
+
+
+def of_places(c, values):
+    return values.reshape(c["ROWS"], c["CLASSES"], c["CLASS_STRIDE"])
+
+
+@op
+def softmax_forward(c, step, x):
+    return [of_places(c, x("logits")).softmax(1)]
+
+
+@op
+def softmax_backward(c, step, x):
+    output, d_output = (of_places(c, x(name)) for name in ("output", "d_output"))
+    return [output * (d_output - (d_output * output).sum(1, keepdim=True))]
+
+
+@op
 def avg_pool_forward(c, step, x):
     return [avg_pool(c, x("input").reshape(1, c["PLANES"], c["H"], c["W"]))]
 
@@ -597,6 +617,62 @@ def batch_norm_backward_input(c, step, x):
     of_mean, of_deviation = x("sums").reshape(2, -1, 1) / (step["rows"] * c["AREA"])
     scale = (x("weight") * x("inverse_deviation"))[:, None]
     return [real_rows(c, step, scale * (d_y - of_mean - normal * of_deviation))]
+
+
+@op
+def group_norm_statistics(c, step, x):
+    shape = (c["CHANNELS"], c["PARTS"])
+    means, squares = (x(name).reshape(shape) for name in ("means", "squares"))
+    sizes = parts_of(c | {"ROWS": 1}, torch.zeros(c["CHANNELS"] * c["AREA"]))[1].sum(-1).double()
+    mean = (means * sizes).sum(1) / c["AREA"]
+    total = squares.sum(1) + (sizes * (means - mean[:, None]) ** 2).sum(1)
+    return [mean, 1 / torch.sqrt(total / c["AREA"] + c["EPS"])]
+
+
+def weights_of_elements(c, area, values):
+    """The weight of each element of (R, L): the same for `area` elements in a row."""
+    elements = c["RUNS"] * c["RUN_LEN"]
+    whole = values.repeat_interleave(area)
+    return whole.repeat(-(-elements // len(whole)))[:elements].reshape(c["RUNS"], -1)
+
+
+def normal_of_runs(c, x):
+    values = x("x").reshape(c["RUNS"], -1)
+    return (values - x("mean")[:, None]) * x("inverse_deviation")[:, None]
+
+
+@op
+def group_norm_forward(c, step, x):
+    y = normal_of_runs(c, x)
+    if c["AFFINE"]:
+        weight, bias = (weights_of_elements(c, c["WEIGHT_LEN"], x(name)) for name in ("weight", "bias"))
+        y = y * weight + bias
+    return [y]
+
+
+@op
+def group_norm_backward_sums(c, step, x):
+    d_y = x("d_y").reshape(c["RUNS"], -1)
+    values = (d_y, d_y * normal_of_runs(c, x))
+    return [parts_of(c | {"ROWS": 1}, each)[0].sum(-1) for each in values]
+
+
+@op
+def group_norm_backward_runs(c, step, x):
+    partials = torch.stack([x("d_bias_partials"), x("d_weight_partials")])
+    if c["AFFINE"]:
+        areas = partials.reshape(2, -1, c["WEIGHTS"], c["PARTS"])
+        partials = areas * x("weight")[:, None]
+    return [partials.reshape(2, c["RUNS"], -1).sum(-1).T]
+
+
+@op
+def group_norm_backward_input(c, step, x):
+    normal, gradient = normal_of_runs(c, x), x("d_y").reshape(c["RUNS"], -1)
+    if c["AFFINE"]:
+        gradient = gradient * weights_of_elements(c, c["AREA"], x("weight"))
+    of_mean, of_deviation = (x("sums").reshape(-1, 2) / c["RUN_LEN"]).T[..., None]
+    return [x("inverse_deviation")[:, None] * (gradient - of_mean - normal * of_deviation)]
 
 
 @op

@@ -13,8 +13,8 @@ use std::fmt;
 
 use super::{
     Activation, AdaptiveAvgPool, Add, AvgPool, BatchNorm, Concat, Convolution, Dropout, Flatten,
-    Function, GlobalAvgPool, Graph, Linear, MaxPool, Node, NodeId, Relu, Source, Upsample, Value,
-    ValueId, batch_of,
+    Function, GlobalAvgPool, Graph, GroupNorm, LayerNorm, Linear, MaxPool, Multiply, Node, NodeId,
+    Relu, Softmax, Source, Upsample, Value, ValueId, batch_of,
 };
 use crate::error::{Error, Result};
 use crate::plan::{Element, Init};
@@ -36,12 +36,16 @@ const FUNCTIONS: &[(&str, Read)] = &[
     ("flatten", |_| Some(Box::new(Flatten))),
     ("global_avg_pool", |_| Some(Box::new(GlobalAvgPool))),
     ("gelu", Activation::read_gelu),
+    ("group_norm", GroupNorm::read),
+    ("layer_norm", LayerNorm::read),
     ("leaky_relu", Activation::read_leaky_relu),
     ("linear", |_| Some(Box::new(Linear))),
     ("max_pool", MaxPool::read),
+    ("multiply", |_| Some(Box::new(Multiply))),
     ("relu", |_| Some(Box::new(Relu))),
     ("sigmoid", |_| Some(Box::new(Activation::Sigmoid))),
     ("silu", |_| Some(Box::new(Activation::Silu))),
+    ("softmax", |_| Some(Box::new(Softmax))),
     ("tanh", |_| Some(Box::new(Activation::Tanh))),
     ("upsample", Upsample::read),
 ];

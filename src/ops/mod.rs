@@ -31,17 +31,21 @@ mod gemm_broadcast;
 mod gemm_lanes;
 mod gemm_subgroup;
 mod gemm_workgroup;
+mod group_norm;
+mod group_norm_backward;
 mod im2col;
 mod max_pool;
 mod max_pool_backward;
 mod metrics;
 mod mse;
+mod multiply;
 mod product;
 mod reduce;
 mod reference;
 mod relu;
 mod sgd;
 mod sizes;
+mod softmax;
 mod spec;
 mod upsample;
 mod zero;
@@ -70,20 +74,27 @@ pub use dropout::Dropout;
 pub use fused_loss::{FusedLoss, RowLoss};
 pub use gather::Gather;
 pub use gemm::{Gemm, Operand};
+pub use group_norm::{GroupNormForward, GroupNormStatistics};
+pub use group_norm_backward::{
+    GroupNormBackwardInput, GroupNormBackwardRuns, GroupNormBackwardSums,
+};
 pub use im2col::Im2col;
 pub use max_pool::MaxPoolForward;
 pub use max_pool_backward::{MaxPoolBackward, MaxPoolBackwardAll};
 pub(crate) use metrics::first_largest;
 pub use metrics::{METRIC_WORDS, Metrics};
 pub use mse::Mse;
+pub use multiply::Multiply;
 pub use product::kernel::GemmKernel;
 pub use product::{Epilogue, Product};
 pub use reduce::ReduceSum;
 pub use relu::{ReluBackward, ReluForward};
 pub use sgd::{Sgd, SgdMomentum};
 pub use sizes::conv::ConvSizes;
+pub use sizes::group_norm::Runs;
 pub use sizes::pool::{Bins, Pool};
 pub(crate) use sizes::ratio::check_ratios;
+pub use softmax::{Channels, SoftmaxBackward, SoftmaxForward};
 pub use spec::bindings::{Access, Args, Binding, Bindings, Content, Cost};
 pub use spec::bound::{EPSILON, ErrorBound, SMALLEST_NORMAL};
 pub use spec::case;
@@ -146,6 +157,10 @@ families!(
     avg_pool,
     copy_slice,
     dropout,
+    group_norm,
+    group_norm_backward,
+    multiply,
+    softmax,
     upsample,
 );
 

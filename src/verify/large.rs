@@ -9,11 +9,13 @@ use crate::gpu::{Adapter, Workbench, check_loops, required_limits};
 use crate::ops::{
     Activation, ActivationBackward, ActivationForward, Adam, Add, AvgPoolBackward, AvgPoolForward,
     BatchNormBackwardInput, BatchNormBackwardReduce, BatchNormBackwardSums, BatchNormForward,
-    BatchNormInfer, BatchNormMoments, BatchNormStatistics, BiasBackward, BiasForward, Bins, Col2im,
-    ConvBackwardInput, ConvBackwardWeight, ConvForward, ConvPoolBackwardWeight, ConvPoolForward,
-    ConvSizes, CopySlice, CrossEntropy, Dropout, Epilogue, FusedLoss, Gather, Gemm, Im2col,
-    Interpolation, MaxPoolBackward, MaxPoolBackwardAll, MaxPoolForward, Metrics, Mse, Op, Operand,
-    Pool, Product, ReduceSum, ReluBackward, ReluForward, Resize, RowLoss, Sgd, SgdMomentum,
+    BatchNormInfer, BatchNormMoments, BatchNormStatistics, BiasBackward, BiasForward, Bins,
+    Channels, Col2im, ConvBackwardInput, ConvBackwardWeight, ConvForward, ConvPoolBackwardWeight,
+    ConvPoolForward, ConvSizes, CopySlice, CrossEntropy, Dropout, Epilogue, FusedLoss, Gather,
+    Gemm, GroupNormBackwardInput, GroupNormBackwardRuns, GroupNormBackwardSums, GroupNormForward,
+    GroupNormStatistics, Im2col, Interpolation, MaxPoolBackward, MaxPoolBackwardAll,
+    MaxPoolForward, Metrics, Mse, Multiply, Op, Operand, Pool, Product, ReduceSum, ReluBackward,
+    ReluForward, Resize, RowLoss, Runs, Sgd, SgdMomentum, SoftmaxBackward, SoftmaxForward,
     UpsampleBackward, UpsampleForward, WORKGROUP_SIZE, Zero,
 };
 use crate::plan::{Builder, Phase, Plan};
@@ -113,6 +115,8 @@ fn ops(longest: u64) -> Result<Vec<Box<dyn Op>>> {
     ops.extend(windows()?);
     ops.extend(losses());
     ops.extend(batch_norms());
+    ops.extend(group_norms());
+    ops.extend(softmaxes());
     ops.extend(resizes());
     ops.extend(avg_pools());
     ops.extend(arrays());
@@ -352,6 +356,46 @@ fn batch_norms() -> Vec<Box<dyn Op>> {
     ops
 }
 
+/// A large batch of small groups, runs past 2¹⁸ elements in few channels, and in many.
+fn group_norms() -> Vec<Box<dyn Op>> {
+    let mut ops: Vec<Box<dyn Op>> = Vec::new();
+    let plane = (1 << 18) + 5;
+    for (runs, len, area, weights) in [
+        (3 * ROWS, 202, 101, Some(6)),
+        (4, 2 * plane, plane, Some(4)),
+        (5, plane, 1, Some(plane)),
+        (5, plane, plane, None),
+    ] {
+        let runs = Runs {
+            runs,
+            len,
+            area,
+            weights,
+        };
+        ops.push(Box::new(GroupNormStatistics { runs, eps: 0.125 }));
+        ops.push(Box::new(GroupNormForward { runs }));
+        ops.push(Box::new(GroupNormBackwardSums { runs }));
+        ops.push(Box::new(GroupNormBackwardRuns { runs }));
+        ops.push(Box::new(GroupNormBackwardInput { runs }));
+    }
+    ops
+}
+
+/// Many rows, many places, and many channels.
+fn softmaxes() -> Vec<Box<dyn Op>> {
+    let mut ops: Vec<Box<dyn Op>> = Vec::new();
+    for (rows, channels, area) in [(ROWS, CLASSES, 1), (2, 3, 521 * 517), (5, 2003, 7)] {
+        let sizes = Channels {
+            rows,
+            channels,
+            area,
+        };
+        ops.push(Box::new(SoftmaxForward { sizes }));
+        ops.push(Box::new(SoftmaxBackward { sizes }));
+    }
+    ops
+}
+
 fn arrays() -> Vec<Box<dyn Op>> {
     let (len, weight_decay) = (LEN, 0.25);
     vec![
@@ -364,6 +408,11 @@ fn arrays() -> Vec<Box<dyn Op>> {
             rows: 3,
             area: (1 << 18) + 5,
         }),
+        Box::new(Multiply {
+            planes: ROWS,
+            area: 2003,
+        }),
+        Box::new(Multiply::elementwise(len)),
         Box::new(CopySlice::into_rows(ROWS, 2003, 2100, 50)),
         Box::new(CopySlice::into_rows(3, LEN / 4, LEN / 3, 7).reversed()),
         Box::new(ReduceSum::new(K, 3)),

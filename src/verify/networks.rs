@@ -9,8 +9,8 @@ use crate::graph::Graph;
 use crate::loss::{Loss, Reduction};
 use crate::nn::{
     AdaptiveAvgPool2d, AvgPool2d, BatchNorm2d, Concat, Conv2d, Dropout, Flatten, GELU,
-    GlobalAvgPool2d, LeakyReLU, Linear, MaxPool2d, ReLU, Residual, Sequential, SiLU, Sigmoid, Tanh,
-    Training, Upsample,
+    GlobalAvgPool2d, GroupNorm, LayerNorm, LeakyReLU, Linear, MaxPool2d, ReLU, Residual,
+    Sequential, SiLU, Sigmoid, Softmax, SqueezeExcitation, Tanh, Training, Upsample,
 };
 use crate::ops::case::{Floats, Random};
 use crate::optim::{Adam, Optimizer, Sgd};
@@ -119,6 +119,11 @@ fn draw(random: &mut Random) -> Option<(String, Plan)> {
         if random.below(8) == 0 {
             model = model.with(upsample(random));
         }
+        model = match random.below(12) {
+            0 => model.with(SqueezeExcitation::new(from, random.size(5))),
+            1 => model.with(Softmax),
+            _ => model,
+        };
         model = match random.below(6) {
             0 => model.with(
                 AvgPool2d::new(random.size(3))
@@ -137,7 +142,11 @@ fn draw(random: &mut Random) -> Option<(String, Plan)> {
     }
     if random.flag() {
         let hidden = spread(random, 300, false);
-        model = activated(random, model.with(Linear::new(hidden)));
+        model = model.with(Linear::new(hidden));
+        if random.below(4) == 0 {
+            model = model.with(LayerNorm::new([hidden]).affine(random.flag()));
+        }
+        model = activated(random, model);
     }
     if random.below(4) == 0 {
         model = model.with(Dropout::new(0.25));
@@ -163,12 +172,16 @@ fn draw(random: &mut Random) -> Option<(String, Plan)> {
     Some((network.replace('\n', "; "), plan))
 }
 
-/// A convolution to `channels`, perhaps with batch normalization, perhaps without a bias.
+/// A convolution to `channels`, perhaps with normalisation, perhaps without a bias.
 fn normalised(random: &mut Random, layer: Conv2d, channels: usize) -> Sequential {
     let model = Sequential::new().with(layer.bias(random.flag()));
-    match random.flag() {
-        true => model.with(BatchNorm2d::new(channels)),
-        false => model,
+    match random.below(6) {
+        0..3 => model.with(BatchNorm2d::new(channels)),
+        3 => {
+            let groups = [1, channels][random.below(2)];
+            model.with(GroupNorm::new(groups, channels).affine(random.flag()))
+        }
+        _ => model,
     }
 }
 

@@ -18,6 +18,7 @@ mod planted_batch_norm;
 mod planted_fused;
 mod planted_gathered;
 mod planted_layers;
+mod planted_norms;
 mod planted_planes;
 mod planted_pool;
 mod pointwise;

@@ -1,7 +1,7 @@
 //! Faults planted in the ops that copy, resize, multiply and average planes.
 
 use wgrad::ops::{
-    AvgPoolBackward, AvgPoolForward, Bins, CopySlice, Interpolation, Op, Pool, Resize,
+    AvgPoolBackward, AvgPoolForward, Bins, CopySlice, Interpolation, Multiply, Op, Pool, Resize,
     UpsampleBackward, UpsampleForward,
 };
 
@@ -313,9 +313,41 @@ fn pools() -> Vec<Planted> {
     ]
 }
 
+fn products() -> Vec<Planted> {
+    let of_planes = || {
+        Box::new(Multiply {
+            planes: 10,
+            area: 7,
+        })
+    };
+    let elementwise = || Box::new(Multiply::elementwise(70));
+    vec![
+        (
+            "factor of another plane",
+            of_planes(),
+            "factors[index / AREA]",
+            "factors[index % PLANES]",
+        ),
+        (
+            "factor forgotten",
+            elementwise(),
+            " * factors[index / AREA]",
+            "",
+        ),
+        ("sum", elementwise(), "planes[index] * ", "planes[index] + "),
+        (
+            "last left out",
+            of_planes(),
+            "index >= PLANES * AREA",
+            "index + 1u >= PLANES * AREA",
+        ),
+    ]
+}
+
 pub fn mutants() -> Vec<Planted> {
     let mut all = copies();
     all.extend(resizes());
     all.extend(pools());
+    all.extend(products());
     all
 }

@@ -12,8 +12,8 @@
 use crate::common;
 use wgrad::nn::{
     AdaptiveAvgPool2d, AvgPool2d, BatchNorm2d, Concat, Conv2d, Dropout, Dropout2d, Flatten, GELU,
-    GlobalAvgPool2d, LeakyReLU, Linear, MaxPool2d, ReLU, Residual, Sequential, SiLU, Sigmoid, Tanh,
-    Ties, Training, Upsample,
+    GlobalAvgPool2d, GroupNorm, LayerNorm, LeakyReLU, Linear, MaxPool2d, ReLU, Residual,
+    Sequential, SiLU, Sigmoid, Softmax, SqueezeExcitation, Tanh, Ties, Training, Upsample,
 };
 use wgrad::{Loss, Reduction, Session, Sgd};
 
@@ -67,6 +67,42 @@ fn curved_networks() -> Vec<(&'static str, Sequential)> {
         (
             "global average pool",
             around(norm().with(ReLU).with(GlobalAvgPool2d)),
+        ),
+        (
+            "squeeze and excitation",
+            around(Sequential::new().with(SqueezeExcitation::new(3, 2))),
+        ),
+        (
+            "groups of channels",
+            around(
+                Sequential::new()
+                    .with(Conv2d::new(3, 4, 3).padding(1))
+                    .with(GroupNorm::new(2, 4))
+                    .with(Tanh)
+                    .with(GroupNorm::new(1, 4).affine(false)),
+            ),
+        ),
+        (
+            "last extents",
+            around(
+                Sequential::new()
+                    .with(LayerNorm::new([3, 7, 6]))
+                    .with(Tanh)
+                    .with(LayerNorm::new([6]))
+                    .with(Flatten)
+                    .with(Linear::new(6))
+                    .with(LayerNorm::new([6]).eps(0.01)),
+            ),
+        ),
+        (
+            "softmax of channels and of features",
+            around(
+                Sequential::new()
+                    .with(Softmax)
+                    .with(Flatten)
+                    .with(Linear::new(6))
+                    .with(Softmax),
+            ),
         ),
         ("dropout", around(norm().with(Dropout::new(0.3)))),
         (

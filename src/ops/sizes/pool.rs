@@ -176,7 +176,7 @@ impl Axis {
         let axis = *self;
         let near = match self.adaptive {
             true => pixel * self.bins / self.pixels,
-            false => (pixel + self.padding) / self.stride,
+            false => ((pixel + self.padding) / self.stride).min(self.bins - 1),
         };
         let begin = near.saturating_sub(self.most_bins());
         let end = (near + self.most_bins() + 1).min(self.bins);
