@@ -380,14 +380,70 @@ OPS["add_4"] = add
 
 
 @op
+def copy_slice(c, step, x):
+    source, target = (x(name).reshape(c["ROWS"], -1) for name in ("input", "output"))
+    target[:, c["TO"] : c["TO"] + c["LEN"]] = source[:, c["FROM"] : c["FROM"] + c["LEN"]]
+    return [target]
+
+
+def resized(c, planes, mode):
+    options = dict(align_corners=False) if mode == "bilinear" else {}
+    return F.interpolate(planes.reshape(1, -1, c["H"], c["W"]), (c["OH"], c["OW"]), mode=mode, **options)
+
+
+def upsample(mode):
+    def forward(c, step, x):
+        return [resized(c, x("input"), mode)]
+
+    def backward(c, step, x):
+        planes = torch.zeros(c["PLANES"] * c["H"] * c["W"], dtype=torch.float64, requires_grad=True)
+        resized(c, planes, mode).backward(x("d_output").reshape(1, -1, c["OH"], c["OW"]))
+        return [planes.grad]
+
+    OPS[f"upsample_{mode}"], OPS[f"upsample_{mode}_backward"] = forward, backward
+
+
+upsample("nearest")
+upsample("bilinear")
+
+
+def avg_pool(c, planes):
+    if c["ADAPTIVE"]:
+        return F.adaptive_avg_pool2d(planes, (c["OH"], c["OW"]))
+    options = dict(count_include_pad=bool(c["COUNT_PADDING"]))
+    sizes = ((c["KH"], c["KW"]), (c["STRIDE_H"], c["STRIDE_W"]), (c["PAD_H"], c["PAD_W"]))
+    return F.avg_pool2d(planes, *sizes, **options)
+
+
+@op
+def multiply(c, step, x):
+    return [x("planes").reshape(c["PLANES"], -1) * x("factors")[:, None]]
+
+
+def of_places(c, values):
+    return values.reshape(c["ROWS"], c["CLASSES"], c["CLASS_STRIDE"])
+
+
+@op
+def softmax_forward(c, step, x):
+    return [of_places(c, x("logits")).softmax(1)]
+
+
+@op
+def softmax_backward(c, step, x):
+    output, d_output = (of_places(c, x(name)) for name in ("output", "d_output"))
+    return [output * (d_output - (d_output * output).sum(1, keepdim=True))]
+
+
+@op
 def avg_pool_forward(c, step, x):
-    return [F.adaptive_avg_pool1d(x("input").reshape(1, c["PLANES"], c["AREA"]), 1)]
+    return [avg_pool(c, x("input").reshape(1, c["PLANES"], c["H"], c["W"]))]
 
 
 @op
 def avg_pool_backward(c, step, x):
-    planes = torch.zeros(1, c["PLANES"], c["AREA"], dtype=torch.float64, requires_grad=True)
-    F.adaptive_avg_pool1d(planes, 1).backward(x("d_output").reshape(1, -1, 1))
+    planes = torch.zeros(1, c["PLANES"], c["H"], c["W"], dtype=torch.float64, requires_grad=True)
+    avg_pool(c, planes).backward(x("d_output").reshape(1, -1, c["OH"], c["OW"]))
     return [planes.grad]
 
 
@@ -713,6 +769,62 @@ def batch_norm_backward_input(c, step, x):
     of_mean, of_deviation = x("sums").reshape(2, -1, 1) / (step["rows"] * c["AREA"])
     scale = (x("weight") * x("inverse_deviation"))[:, None]
     return [real_rows(c, step, scale * (d_y - of_mean - normal * of_deviation))]
+
+
+@op
+def group_norm_statistics(c, step, x):
+    shape = (c["CHANNELS"], c["PARTS"])
+    means, squares = (x(name).reshape(shape) for name in ("means", "squares"))
+    sizes = parts_of(c | {"ROWS": 1}, torch.zeros(c["CHANNELS"] * c["AREA"]))[1].sum(-1).double()
+    mean = (means * sizes).sum(1) / c["AREA"]
+    total = squares.sum(1) + (sizes * (means - mean[:, None]) ** 2).sum(1)
+    return [mean, 1 / torch.sqrt(total / c["AREA"] + c["EPS"])]
+
+
+def weights_of_elements(c, area, values):
+    """The weight of each element of (R, L): the same for `area` elements in a row."""
+    elements = c["RUNS"] * c["RUN_LEN"]
+    whole = values.repeat_interleave(area)
+    return whole.repeat(-(-elements // len(whole)))[:elements].reshape(c["RUNS"], -1)
+
+
+def normal_of_runs(c, x):
+    values = x("x").reshape(c["RUNS"], -1)
+    return (values - x("mean")[:, None]) * x("inverse_deviation")[:, None]
+
+
+@op
+def group_norm_forward(c, step, x):
+    y = normal_of_runs(c, x)
+    if c["AFFINE"]:
+        weight, bias = (weights_of_elements(c, c["WEIGHT_LEN"], x(name)) for name in ("weight", "bias"))
+        y = y * weight + bias
+    return [y]
+
+
+@op
+def group_norm_backward_sums(c, step, x):
+    d_y = x("d_y").reshape(c["RUNS"], -1)
+    values = (d_y, d_y * normal_of_runs(c, x))
+    return [parts_of(c | {"ROWS": 1}, each)[0].sum(-1) for each in values]
+
+
+@op
+def group_norm_backward_runs(c, step, x):
+    partials = torch.stack([x("d_bias_partials"), x("d_weight_partials")])
+    if c["AFFINE"]:
+        areas = partials.reshape(2, -1, c["WEIGHTS"], c["PARTS"])
+        partials = areas * x("weight")[:, None]
+    return [partials.reshape(2, c["RUNS"], -1).sum(-1).T]
+
+
+@op
+def group_norm_backward_input(c, step, x):
+    normal, gradient = normal_of_runs(c, x), x("d_y").reshape(c["RUNS"], -1)
+    if c["AFFINE"]:
+        gradient = gradient * weights_of_elements(c, c["AREA"], x("weight"))
+    of_mean, of_deviation = (x("sums").reshape(-1, 2) / c["RUN_LEN"]).T[..., None]
+    return [x("inverse_deviation")[:, None] * (gradient - of_mean - normal * of_deviation)]
 
 
 @op

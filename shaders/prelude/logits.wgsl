@@ -2,6 +2,7 @@
 // floats.
 
 override CLASSES: u32; // C
+override CLASS_STRIDE: u32 = 1u; // between the logits of a row, in `softmax`
 
 // The class of the first largest logit.
 fn first_largest(row: u32) -> u32 {
@@ -40,7 +41,7 @@ fn softmax(first: u32) -> Softmax {
     // The largest logit is subtracted, so that no exponential overflows.
     var largest = logits[first];
     for (var c = 1u; c < CLASSES; c++) {
-        let bits = logits[first + c];
+        let bits = logits[first + c * CLASS_STRIDE];
         if ordered_key(bits) > ordered_key(largest) {
             largest = bits;
         }
@@ -48,7 +49,7 @@ fn softmax(first: u32) -> Softmax {
     let magnitude = largest & 0x7fffffffu;
     var sum = 0.0;
     for (var c = 0u; c < CLASSES; c++) {
-        sum += exponential(logits[first + c], bitcast<f32>(largest));
+        sum += exponential(logits[first + c * CLASS_STRIDE], bitcast<f32>(largest));
     }
     return Softmax(bitcast<f32>(largest), sum, magnitude < INFINITY);
 }

@@ -20,8 +20,8 @@ pub trait Function: Any + Debug + Send + Sync + FunctionClone {
         String::new()
     }
 
-    /// Whether it is at most one op forward, which fast plans take as it is; plans list the other
-    /// functions for which [`crate::expand`] has nothing faster.
+    /// Whether it is at most one op forward, or one per input, which fast plans take as it is; plans
+    /// list the other functions for which [`crate::expand`] has nothing faster.
     fn is_one_op(&self) -> bool {
         false
     }

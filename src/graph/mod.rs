@@ -7,7 +7,9 @@
 
 mod activation;
 mod add;
+mod avg_pool;
 mod batch_norm;
+mod concat;
 mod conv_transpose;
 mod convolution;
 mod depthwise;
@@ -16,21 +18,26 @@ mod dropout;
 mod flatten;
 mod fold;
 mod function;
-mod global_avg_pool;
+mod group_norm;
 mod linear;
 mod lowering;
 mod max_pool;
 mod module;
+mod multiply;
 mod normalize;
 mod record;
 mod relu;
+mod softmax;
 mod text;
 mod training;
+mod upsample;
 
 pub use activation::Activation;
 pub use add::Add;
+pub use avg_pool::{AdaptiveAvgPool, AvgPool, GlobalAvgPool};
 pub use batch_norm::BatchNorm;
 pub(crate) use batch_norm::Norm;
+pub use concat::Concat;
 pub use conv_transpose::ConvTranspose;
 pub(crate) use conv_transpose::Products;
 pub use convolution::Convolution;
@@ -40,16 +47,19 @@ pub use dropout::Dropout;
 pub use flatten::Flatten;
 pub use fold::Weights;
 pub use function::{Function, FunctionClone};
-pub use global_avg_pool::GlobalAvgPool;
+pub use group_norm::{GroupNorm, LayerNorm};
 pub use linear::Linear;
 pub(crate) use linear::sizes as linear_sizes;
 pub use lowering::{Lowering, Site};
 pub use max_pool::{MaxPool, Ties};
 pub use module::Module;
+pub use multiply::Multiply;
 pub use normalize::Normalize;
 pub use record::{Parameter, Recorder, Var};
 pub use relu::Relu;
+pub use softmax::Softmax;
 pub use training::Training;
+pub use upsample::{Interpolation, Scale, Upsample};
 
 use std::any::Any;
 

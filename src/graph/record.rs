@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
 use super::{
-    Activation, Add, Flatten, Function, Module, Node, NodeId, Relu, Source, Value, ValueId,
+    Activation, Add, Concat, Flatten, Function, Module, Multiply, Node, NodeId, Relu, Softmax,
+    Source, Value, ValueId,
 };
 use crate::error::{Error, Result};
 use crate::plan::{Element, Init, LayerSummary};
@@ -339,6 +340,36 @@ impl<'g> Var<'g> {
     )]
     pub fn add(self, other: Var<'g>) -> Result<Var<'g>> {
         self.function(Add, &[other])
+    }
+
+    /// The product with a value of equal shape, or with a factor for each plane: (N, C, 1, 1) or
+    /// (N, C) for this value of (N, C, H, W).
+    ///
+    /// # Errors
+    /// The shapes do not fit.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an operator cannot return an error"
+    )]
+    pub fn mul(self, other: Var<'g>) -> Result<Var<'g>> {
+        self.function(Multiply, &[other])
+    }
+
+    /// exp(x) over the sum of exp(x) along dimension 1: shares of channels or classes.
+    ///
+    /// # Errors
+    /// The value is not (N, C, …).
+    pub fn softmax(self) -> Result<Var<'g>> {
+        self.function(Softmax, &[])
+    }
+
+    /// This value and `others` side by side along dimension 1: (N, C₁ + C₂ + …, H, W) or
+    /// (N, F₁ + F₂ + …), like PyTorch's `cat`.
+    ///
+    /// # Errors
+    /// The shapes differ in another extent.
+    pub fn concat(self, others: &[Var<'g>]) -> Result<Var<'g>> {
+        self.function(Concat, others)
     }
 
     /// Views (N, …) as (N, F), where F is the product of the other extents.

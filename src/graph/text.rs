@@ -12,9 +12,9 @@ use std::collections::HashMap;
 use std::fmt;
 
 use super::{
-    Activation, Add, BatchNorm, ConvTranspose, Convolution, Dropout, Flatten, Function,
-    GlobalAvgPool, Graph, Linear, MaxPool, Node, NodeId, Normalize, Relu, Source, Value, ValueId,
-    batch_of,
+    Activation, AdaptiveAvgPool, Add, AvgPool, BatchNorm, Concat, ConvTranspose, Convolution,
+    Dropout, Flatten, Function, GlobalAvgPool, Graph, GroupNorm, LayerNorm, Linear, MaxPool,
+    Multiply, Node, NodeId, Normalize, Relu, Softmax, Source, Upsample, Value, ValueId, batch_of,
 };
 use crate::error::{Error, Result};
 use crate::plan::{Element, Init};
@@ -25,8 +25,11 @@ type Read = fn(&Options<'_>) -> Option<Box<dyn Function>>;
 
 /// The functions that can be parsed.
 const FUNCTIONS: &[(&str, Read)] = &[
+    ("adaptive_avg_pool", AdaptiveAvgPool::read),
     ("add", |_| Some(Box::new(Add))),
+    ("avg_pool", AvgPool::read),
     ("batch_norm", BatchNorm::read),
+    ("concat", |_| Some(Box::new(Concat))),
     ("conv_transpose", ConvTranspose::read),
     ("convolution", Convolution::read),
     ("dropout", Dropout::read),
@@ -34,14 +37,19 @@ const FUNCTIONS: &[(&str, Read)] = &[
     ("flatten", |_| Some(Box::new(Flatten))),
     ("global_avg_pool", |_| Some(Box::new(GlobalAvgPool))),
     ("gelu", Activation::read_gelu),
+    ("group_norm", GroupNorm::read),
+    ("layer_norm", LayerNorm::read),
     ("leaky_relu", Activation::read_leaky_relu),
     ("linear", |_| Some(Box::new(Linear))),
     ("max_pool", MaxPool::read),
+    ("multiply", |_| Some(Box::new(Multiply))),
     ("normalize", Normalize::read),
     ("relu", |_| Some(Box::new(Relu))),
     ("sigmoid", |_| Some(Box::new(Activation::Sigmoid))),
     ("silu", |_| Some(Box::new(Activation::Silu))),
+    ("softmax", |_| Some(Box::new(Softmax))),
     ("tanh", |_| Some(Box::new(Activation::Tanh))),
+    ("upsample", Upsample::read),
 ];
 
 /// The options of a function, `stride 1×2, padding 0×1`, by name.

@@ -75,25 +75,25 @@ pub struct BatchNormInfer {
 }
 
 /// The terms of an element of y.
-struct Terms {
-    x: f64,
-    mean: f64,
+pub(super) struct Terms {
+    pub x: f64,
+    pub mean: f64,
     /// One over the standard deviation, and its relative error in the kernel.
-    inverse: f64,
-    inverse_error: f64,
-    weight: f64,
-    bias: f64,
+    pub inverse: f64,
+    pub inverse_error: f64,
+    pub weight: f64,
+    pub bias: f64,
 }
 
 impl Terms {
-    fn value(&self) -> f64 {
+    pub fn value(&self) -> f64 {
         (self.x - self.mean) * self.inverse * self.weight + self.bias
     }
 
     /// A difference, two products, a sum and the reference round once each, in any order; two ε are
     /// for the products of errors. Flushing changes x, mean, their difference, the other factors
     /// and each product by at most η each, times their cofactors. ReLU adds no error.
-    fn element(&self, relu: bool) -> Element {
+    pub fn element(&self, relu: bool) -> Element {
         let value = self.value();
         let deviation = self.x - self.mean;
         let product = deviation * self.inverse * self.weight;

@@ -143,15 +143,52 @@ impl Op for BatchNormMoments {
 }
 
 /// The moments of a channel, and their allowed errors in a kernel.
-struct Moments {
-    mean: f64,
-    mean_error: f64,
+pub(super) struct Moments {
+    pub mean: f64,
+    pub mean_error: f64,
     /// Σ (x − mean)².
-    squares: f64,
+    pub squares: f64,
     /// The part of the squares due to an error of the mean.
-    squares_above: f64,
+    pub squares_above: f64,
     /// Their relative error from other causes.
-    squares_relative: f64,
+    pub squares_relative: f64,
+}
+
+impl Moments {
+    /// From the means and the squares of a channel's parts, inputs 0 and 1, by a kernel whose
+    /// longest chain of additions has `terms`.
+    ///
+    /// As in [`BatchNormMoments`], with differences times counts in place of differences. A
+    /// quotient has an error of 2.5 ulp plus the rounding of its divisor, 6ε. All terms of the
+    /// squares are non-negative, so their relative error is ε per rounding.
+    pub fn of_channel(args: &Elements<'_>, sizes: Sizes, channel: usize, terms: usize) -> Self {
+        let parts = || sizes.parts_of_channel(channel, args.step);
+        let count = |part: usize| sizes.elements_of(part).len() as f64;
+        let n = sizes.count(args.step);
+        let origin = parts().next().map_or(0.0, |part| args.float(0, part));
+        let mut sum = Sum::default();
+        parts().for_each(|part| sum.add_product(count(part), args.float(0, part) - origin));
+        let average = sum.value / n;
+        let mean = origin + average;
+        let mean_error = sum.error(terms + 1) / n
+            + 7.0 * EPSILON * average.abs()
+            + 2.0 * EPSILON * mean.abs()
+            + 4.0 * SMALLEST_NORMAL;
+
+        let (mut squares, mut flushed) = (0.0, 0.0);
+        for part in parts() {
+            let deviation = args.float(0, part) - mean;
+            squares += args.float(1, part) + count(part) * deviation * deviation;
+            flushed += 4.0 * SMALLEST_NORMAL * count(part) * (1.0 + deviation.abs());
+        }
+        Moments {
+            mean,
+            mean_error,
+            squares,
+            squares_above: n * mean_error * mean_error + flushed,
+            squares_relative: (terms as f64 + 7.0) * EPSILON,
+        }
+    }
 }
 
 /// The statistics of each channel over the step's rows, from [`BatchNormMoments`] of the same
@@ -178,40 +215,6 @@ pub struct BatchNormStatistics {
 impl BatchNormStatistics {
     fn sizes(&self) -> Sizes {
         Sizes::new(self.rows, self.channels, self.area)
-    }
-
-    /// As in [`BatchNormMoments`], with differences times counts in place of differences. A
-    /// quotient has an error of 2.5 ulp plus the rounding of its divisor, 6ε. All terms of the
-    /// squares are non-negative, so their relative error is ε per rounding.
-    fn moments(&self, args: &Elements<'_>, channel: usize) -> Moments {
-        let sizes = self.sizes();
-        let parts = || sizes.parts_of_channel(channel, args.step);
-        let count = |part: usize| sizes.elements_of(part).len() as f64;
-        let terms = sizes.terms_of_channel();
-        let n = sizes.count(args.step);
-        let origin = parts().next().map_or(0.0, |part| args.float(0, part));
-        let mut sum = Sum::default();
-        parts().for_each(|part| sum.add_product(count(part), args.float(0, part) - origin));
-        let average = sum.value / n;
-        let mean = origin + average;
-        let mean_error = sum.error(terms + 1) / n
-            + 7.0 * EPSILON * average.abs()
-            + 2.0 * EPSILON * mean.abs()
-            + 4.0 * SMALLEST_NORMAL;
-
-        let (mut squares, mut flushed) = (0.0, 0.0);
-        for part in parts() {
-            let deviation = args.float(0, part) - mean;
-            squares += args.float(1, part) + count(part) * deviation * deviation;
-            flushed += 4.0 * SMALLEST_NORMAL * count(part) * (1.0 + deviation.abs());
-        }
-        Moments {
-            mean,
-            mean_error,
-            squares,
-            squares_above: n * mean_error * mean_error + flushed,
-            squares_relative: (terms as f64 + 7.0) * EPSILON,
-        }
     }
 
     /// `(1 − momentum)·before + momentum·value`: four roundings of products and one of the
@@ -307,7 +310,8 @@ impl Op for BatchNormStatistics {
             return Element::Word(args.outputs[4](index).wrapping_add(1));
         }
         let n = self.sizes().count(args.step);
-        let found = self.moments(args, index);
+        let (sizes, terms) = (self.sizes(), self.sizes().terms_of_channel());
+        let found = Moments::of_channel(args, sizes, index, terms);
         let relative = found.squares_relative + 6.0 * EPSILON;
         match output {
             0 => Element::Float {

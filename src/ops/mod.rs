@@ -22,6 +22,7 @@ mod conv;
 mod conv_pool;
 mod conv_pool_weight;
 mod conv_weight;
+mod copy_slice;
 mod cross_entropy;
 mod depthwise;
 mod depthwise_weight;
@@ -37,6 +38,8 @@ mod gemm_broadcast;
 mod gemm_lanes;
 mod gemm_subgroup;
 mod gemm_workgroup;
+mod group_norm;
+mod group_norm_backward;
 mod im2col;
 mod lion;
 mod max_pool;
@@ -44,6 +47,7 @@ mod max_pool_backward;
 mod metrics;
 mod mix_labels;
 mod mse;
+mod multiply;
 mod normalize;
 mod product;
 mod reduce;
@@ -53,8 +57,10 @@ mod rms_prop;
 mod sgd;
 mod sizes;
 mod soft_cross_entropy;
+mod softmax;
 mod spec;
 mod sum_table;
+mod upsample;
 mod zero;
 
 use std::any::Any;
@@ -78,6 +84,7 @@ pub use conv::{ConvBackwardInput, ConvForward};
 pub use conv_pool::{ConvPoolForward, NO_PIXEL};
 pub use conv_pool_weight::ConvPoolBackwardWeight;
 pub use conv_weight::ConvBackwardWeight;
+pub use copy_slice::CopySlice;
 pub use cross_entropy::CrossEntropy;
 pub use depthwise::{DepthwiseBackwardInput, DepthwiseForward};
 pub use depthwise_weight::DepthwiseBackwardWeight;
@@ -87,6 +94,10 @@ pub use fused_loss::{FusedLoss, RowLoss};
 pub use gather::Gather;
 pub use gather_array::{GatherArray, Stored};
 pub use gemm::{Gemm, Operand};
+pub use group_norm::{GroupNormForward, GroupNormStatistics};
+pub use group_norm_backward::{
+    GroupNormBackwardInput, GroupNormBackwardRuns, GroupNormBackwardSums,
+};
 pub use im2col::Im2col;
 pub use lion::Lion;
 pub use max_pool::MaxPoolForward;
@@ -95,6 +106,7 @@ pub(crate) use metrics::first_largest;
 pub use metrics::{METRIC_WORDS, Metrics};
 pub use mix_labels::MixLabels;
 pub use mse::Mse;
+pub use multiply::Multiply;
 pub use normalize::Normalize;
 pub use product::kernel::GemmKernel;
 pub use product::{Epilogue, Product};
@@ -105,7 +117,11 @@ pub use sgd::{Sgd, SgdMomentum};
 pub use sizes::conv::ConvSizes;
 pub use sizes::decay::DECAY_BLOCK;
 pub use sizes::depthwise::DepthwiseSizes;
+pub use sizes::group_norm::Runs;
+pub use sizes::pool::{Bins, Pool};
+pub(crate) use sizes::ratio::check_ratios;
 pub use soft_cross_entropy::SoftCrossEntropy;
+pub use softmax::{Channels, SoftmaxBackward, SoftmaxForward};
 pub use spec::bindings::{Access, Args, Binding, Bindings, Content, Cost};
 pub use spec::bound::{EPSILON, ErrorBound, SMALLEST_NORMAL};
 pub use spec::case;
@@ -116,6 +132,7 @@ pub use spec::split::{Slot, Split, SplitStep};
 pub use spec::step::{Step, StepMetrics};
 use spec::{bound, element};
 pub use sum_table::SumTable;
+pub use upsample::{Interpolation, Resize, UpsampleBackward, UpsampleForward};
 pub use zero::Zero;
 
 /// Lists the families of ops, each a file of this folder and one of `shaders/`.
@@ -169,16 +186,22 @@ families!(
     average,
     avg_pool,
     clip,
+    copy_slice,
     depthwise,
     dropout,
     element_loss,
     gather_array,
+    group_norm,
+    group_norm_backward,
     lion,
     mix_labels,
+    multiply,
     normalize,
     rms_prop,
     soft_cross_entropy,
+    softmax,
     sum_table,
+    upsample,
 );
 
 /// One operation over flat arrays of 32-bit words.

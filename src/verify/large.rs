@@ -1,23 +1,18 @@
 //! Every op at sizes where drivers cut loops short and counters overflow: single elements against
 //! the reference.
 
-use super::{OutputReport, lanes, losses};
+use super::{OutputReport, lanes, losses, norms, planes};
 use crate::cache::Cache;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::gpu::{Adapter, Workbench, check_loops, required_limits};
 use crate::ops::{
-    Activation, ActivationBackward, ActivationForward, Adam, Add, AverageParameters,
-    AvgPoolBackward, AvgPoolForward, BatchNormBackwardInput, BatchNormBackwardReduce,
-    BatchNormBackwardSums, BatchNormForward, BatchNormInfer, BatchNormMoments, BatchNormStatistics,
-    BiasBackward, BiasForward, ClipNorm, ClipValue, Col2im, ConvBackwardInput, ConvBackwardWeight,
-    ConvForward, ConvPoolBackwardWeight, ConvPoolForward, ConvSizes, DepthwiseBackwardInput,
-    DepthwiseBackwardWeight, DepthwiseForward, DepthwiseSizes, Dropout, Epilogue, Gemm, Im2col,
-    Lion, MaxPoolBackward, MaxPoolBackwardAll, MaxPoolForward, Op, Operand, Product, ReduceSum,
-    ReluBackward, ReluForward, RmsProp, Sgd, SgdMomentum, SumSquares, WORKGROUP_SIZE, Zero,
+    Activation, ActivationBackward, ActivationForward, Adam, Add, AverageParameters, BiasBackward,
+    BiasForward, ClipNorm, ClipValue, CopySlice, Dropout, Epilogue, Gemm, Lion, Multiply, Op,
+    Operand, Product, ReduceSum, ReluBackward, ReluForward, RmsProp, Sgd, SgdMomentum, SumSquares,
+    WORKGROUP_SIZE, Zero,
 };
 use crate::plan::{Builder, Phase, Plan};
-use crate::shape::{Padding, Window, WindowedPlanes};
 use crate::spot;
 
 /// K of the large products: a multiple of four, for vectorised kernels.
@@ -110,10 +105,9 @@ impl<'a> Checker<'a> {
 
 fn ops(longest: u64) -> Result<Vec<Box<dyn Op>>> {
     let mut ops = products(longest);
-    ops.extend(windows()?);
-    ops.extend(depthwise()?);
     ops.extend(losses::large());
-    ops.extend(batch_norms());
+    ops.extend(planes::large()?);
+    ops.extend(norms::large());
     ops.extend(arrays());
     Ok(ops)
 }
@@ -154,144 +148,6 @@ fn products(longest: u64) -> Vec<Box<dyn Op>> {
     ops
 }
 
-fn windows() -> Result<Vec<Box<dyn Op>>> {
-    let sizes =
-        |batch: usize, [in_channels, out_channels]: [usize; 2], plane: usize, kernel: usize| {
-            let window = Window {
-                padding: (kernel / 2).into(),
-                ..Window::new(kernel)
-            };
-            let planes = batch * in_channels;
-            let geometry = WindowedPlanes::new(planes, plane.into(), window, "sizes")?;
-            Ok::<_, Error>(ConvSizes {
-                batch,
-                in_channels,
-                out_channels,
-                geometry,
-            })
-        };
-    let mut ops: Vec<Box<dyn Op>> = Vec::new();
-    // A plane past 2¹⁸ pixels, a batch past 2,048, a filter past 65,535 weights.
-    for sizes in [
-        sizes(2, [2, 3], 521, 3)?,
-        sizes(ROWS, [3, 5], 10, 4)?,
-        sizes(1, [7500, 2], 5, 3)?,
-    ] {
-        let positions = sizes.batch * sizes.geometry.output_area();
-        let parts = positions.div_ceil(20_000);
-        ops.push(Box::new(ConvForward {
-            sizes,
-            bias: true,
-            relu: true,
-        }));
-        ops.push(Box::new(ConvBackwardInput { sizes }));
-        ops.push(Box::new(ConvBackwardWeight { sizes, parts }));
-        for gathered in [None, Some(sizes.batch + 3)] {
-            ops.push(Box::new(ConvPoolForward { sizes, gathered }));
-            ops.push(Box::new(ConvPoolBackwardWeight {
-                sizes,
-                gathered,
-                accumulate: false,
-            }));
-        }
-        let geometry = sizes.geometry;
-        ops.push(Box::new(Im2col {
-            geometry,
-            fours: false,
-        }));
-        ops.push(Box::new(Col2im { geometry }));
-        ops.push(Box::new(MaxPoolForward {
-            geometry,
-            relu: true,
-        }));
-        ops.push(Box::new(MaxPoolBackward {
-            geometry,
-            disjoint: false,
-        }));
-        ops.push(Box::new(MaxPoolBackwardAll { geometry }));
-    }
-    Ok(ops)
-}
-
-/// Planes past 2¹⁸ pixels, a batch past 2,048, many channels.
-fn depthwise() -> Result<Vec<Box<dyn Op>>> {
-    let mut ops: Vec<Box<dyn Op>> = Vec::new();
-    for ([batch, channels, multiplier], plane) in
-        [([2, 2, 2], 521), ([ROWS, 3, 1], 10), ([1, 7500, 3], 5)]
-    {
-        let window = Window {
-            padding: Padding::sides(1, 2, 0, 1),
-            ..Window::new((4, 3))
-        };
-        let planes = batch * channels;
-        let sizes = DepthwiseSizes {
-            batch,
-            channels,
-            multiplier,
-            geometry: WindowedPlanes::new(planes, plane.into(), window, "sizes")?,
-        };
-        let parts = sizes.positions().div_ceil(20_000);
-        let (bias, relu) = (true, true);
-        ops.push(Box::new(DepthwiseForward { sizes, bias, relu }));
-        ops.push(Box::new(DepthwiseBackwardInput { sizes }));
-        ops.push(Box::new(DepthwiseBackwardWeight { sizes, parts }));
-    }
-    let (weights, images) = (Operand::PLAIN.repeated(7), Operand::PLAIN);
-    ops.push(Box::new(Gemm::new(7 * ROWS, [5, 30, 18], weights, images)));
-    Ok(ops)
-}
-
-/// A large batch of small planes, and planes past 2¹⁸ pixels.
-fn batch_norms() -> Vec<Box<dyn Op>> {
-    let mut ops: Vec<Box<dyn Op>> = Vec::new();
-    for (rows, channels, area, relu) in [(ROWS, 5, 100, true), (3, 2, (1 << 18) + 5, false)] {
-        ops.push(Box::new(BatchNormMoments {
-            rows,
-            channels,
-            area,
-        }));
-        ops.push(Box::new(BatchNormStatistics {
-            rows,
-            channels,
-            area,
-            eps: 0.125,
-            momentum: 0.25,
-        }));
-        ops.push(Box::new(BatchNormForward {
-            rows,
-            channels,
-            area,
-            relu,
-        }));
-        ops.push(Box::new(BatchNormInfer {
-            rows,
-            channels,
-            area,
-            eps: 0.125,
-            relu,
-        }));
-        ops.push(Box::new(BatchNormBackwardSums {
-            rows,
-            channels,
-            area,
-            relu,
-        }));
-        ops.push(Box::new(BatchNormBackwardReduce {
-            rows,
-            channels,
-            area,
-            accumulate: relu,
-        }));
-        ops.push(Box::new(BatchNormBackwardInput {
-            rows,
-            channels,
-            area,
-            relu,
-        }));
-    }
-    ops
-}
-
 fn arrays() -> Vec<Box<dyn Op>> {
     let (len, weight_decay) = (LEN, 0.25);
     vec![
@@ -304,14 +160,13 @@ fn arrays() -> Vec<Box<dyn Op>> {
             rows: 3,
             area: (1 << 18) + 5,
         }),
-        Box::new(AvgPoolForward {
-            planes: 3,
-            area: 515 * 510,
+        Box::new(Multiply {
+            planes: ROWS,
+            area: 2003,
         }),
-        Box::new(AvgPoolBackward {
-            planes: 5,
-            area: (1 << 18) + 5,
-        }),
+        Box::new(Multiply::elementwise(len)),
+        Box::new(CopySlice::into_rows(ROWS, 2003, 2100, 50)),
+        Box::new(CopySlice::into_rows(3, LEN / 4, LEN / 3, 7).reversed()),
         Box::new(ReduceSum::new(K, 3)),
         Box::new(ReduceSum::new(3, LEN)),
         Box::new(Add { len, relu: false }),

@@ -21,7 +21,9 @@ mod large;
 mod losses;
 mod models;
 mod networks;
+mod norms;
 mod own;
+mod planes;
 mod report;
 mod table;
 

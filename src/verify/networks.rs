@@ -8,8 +8,9 @@ use crate::expand::ConvStrategy;
 use crate::graph::Graph;
 use crate::loss::{Loss, Reduction};
 use crate::nn::{
-    BatchNorm2d, Conv2d, ConvTranspose2d, Dropout, Flatten, GELU, GlobalAvgPool2d, LeakyReLU,
-    Linear, MaxPool2d, ReLU, Residual, Sequential, SiLU, Sigmoid, Tanh, Training,
+    AdaptiveAvgPool2d, AvgPool2d, BatchNorm2d, Concat, Conv2d, ConvTranspose2d, Dropout, Flatten,
+    GELU, GlobalAvgPool2d, GroupNorm, LayerNorm, LeakyReLU, Linear, MaxPool2d, ReLU, Residual,
+    Sequential, SiLU, Sigmoid, Softmax, SqueezeExcitation, Tanh, Training, Upsample,
 };
 use crate::ops::case::{Floats, Random};
 use crate::optim::{Adam, Clipping, Lion, Optimizer, RmsProp, Sgd};
@@ -114,9 +115,28 @@ fn draw(random: &mut Random) -> Option<(String, Plan)> {
         if random.below(4) == 0 {
             model = model.with(transposed(random, to)).with(ReLU);
         }
-        if random.flag() {
-            model = model.with(MaxPool2d::new(random.below(3) + 1).stride(random.below(3) + 1));
+        if random.below(8) == 0 {
+            let (block, channels) = dense(random, to);
+            (model, from) = (model.with(block), channels);
         }
+        if random.below(8) == 0 {
+            model = model.with(upsample(random));
+        }
+        model = match random.below(12) {
+            0 => model.with(SqueezeExcitation::new(from, random.size(5))),
+            1 => model.with(Softmax),
+            _ => model,
+        };
+        model = match random.below(6) {
+            0 => model.with(
+                AvgPool2d::new(random.size(3))
+                    .stride(random.size(3))
+                    .count_padding(random.flag()),
+            ),
+            1 => model.with(AdaptiveAvgPool2d::new((random.size(9), random.size(30)))),
+            2..4 => model.with(MaxPool2d::new(random.below(3) + 1).stride(random.below(3) + 1)),
+            _ => model,
+        };
     }
     match convolutions {
         0 => sample = vec![features],
@@ -125,7 +145,11 @@ fn draw(random: &mut Random) -> Option<(String, Plan)> {
     }
     if random.flag() {
         let hidden = spread(random, 300, false);
-        model = activated(random, model.with(Linear::new(hidden)));
+        model = model.with(Linear::new(hidden));
+        if random.below(4) == 0 {
+            model = model.with(LayerNorm::new([hidden]).affine(random.flag()));
+        }
+        model = activated(random, model);
     }
     if random.below(4) == 0 {
         model = model.with(Dropout::new(0.25));
@@ -157,12 +181,16 @@ fn draw(random: &mut Random) -> Option<(String, Plan)> {
     Some((network.replace('\n', "; "), plan))
 }
 
-/// A convolution to `channels`, perhaps with batch normalization, perhaps without a bias.
+/// A convolution to `channels`, perhaps with normalisation, perhaps without a bias.
 fn normalised(random: &mut Random, layer: Conv2d, channels: usize) -> Sequential {
     let model = Sequential::new().with(layer.bias(random.flag()));
-    match random.flag() {
-        true => model.with(BatchNorm2d::new(channels)),
-        false => model,
+    match random.below(6) {
+        0..3 => model.with(BatchNorm2d::new(channels)),
+        3 => {
+            let groups = [1, channels][random.below(2)];
+            model.with(GroupNorm::new(groups, channels).affine(random.flag()))
+        }
+        _ => model,
     }
 }
 
@@ -227,6 +255,30 @@ fn residual(random: &mut Random, channels: usize) -> Residual {
     }
     let layer = Conv2d::new(channels, channels, 1).stride(stride);
     block.projection(normalised(random, layer, channels))
+}
+
+/// The input and new channels beside it, and the number of channels of both.
+fn dense(random: &mut Random, channels: usize) -> (Concat, usize) {
+    let grown = random.size(5);
+    let layer = Conv2d::new(channels, grown, 3).padding(1);
+    let block = Concat::new().branch(Sequential::new());
+    (
+        block.branch(normalised(random, layer, grown)),
+        channels + grown,
+    )
+}
+
+fn upsample(random: &mut Random) -> Upsample {
+    let size = (random.size(3), random.size(3));
+    let layer = match random.flag() {
+        true => Upsample::by(size),
+        false => Upsample::to((7 * size.0, 5 * size.1)),
+    };
+    if random.flag() {
+        layer.bilinear()
+    } else {
+        layer
+    }
 }
 
 fn optimizer(random: &mut Random) -> Optimizer {

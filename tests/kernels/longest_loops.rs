@@ -5,7 +5,7 @@ use wgrad::ops::{
     AvgPoolForward, BatchNormBackwardReduce, BatchNormStatistics, BiasBackward, Col2im,
     ConvBackwardInput, ConvBackwardWeight, ConvForward, ConvPoolForward, ConvSizes, CrossEntropy,
     Epilogue, FusedLoss, Gemm, MaxPoolBackward, MaxPoolBackwardAll, MaxPoolForward, Metrics, Mse,
-    Op, Operand, Product, ReduceSum, RowLoss,
+    Op, Operand, Pool, Product, ReduceSum, RowLoss,
 };
 use wgrad::plan::{Builder, Phase};
 use wgrad::shape::{Window, WindowedPlanes};
@@ -95,10 +95,8 @@ fn the_longest_loops_allowed_are_complete() {
             })
         }),
         Box::new(|size| {
-            Box::new(AvgPoolForward {
-                planes: 3,
-                area: size,
-            })
+            let pool = Pool::global(3, size);
+            Box::new(AvgPoolForward { pool })
         }),
         Box::new(|size| Box::new(ReduceSum::new(size, 3))),
         Box::new(|size| Box::new(Gemm::new(1, [5, 3, size], Operand::PLAIN, Operand::PLAIN))),

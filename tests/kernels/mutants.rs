@@ -12,7 +12,8 @@ use super::common::{self, altered::Altered};
 use super::planted::{self, geometry};
 use super::{
     planted_batch_norm, planted_data, planted_fused, planted_gathered, planted_grouped,
-    planted_layers, planted_losses, planted_optimizers, planted_pool,
+    planted_layers, planted_losses, planted_norms, planted_optimizers, planted_planes,
+    planted_pool,
 };
 
 /// An op with its kernel changed in one place, and the unchanged reference.
@@ -47,6 +48,8 @@ fn mutants(device: &Device) -> Vec<(&'static str, Box<dyn Op>, &'static str, &'s
     all.extend(planted_data::mutants());
     all.extend(planted_losses::mutants());
     all.extend(planted_optimizers::mutants());
+    all.extend(planted_norms::mutants());
+    all.extend(planted_planes::mutants());
     all.retain(|(_, op, _, _)| subgroups || !op.launch().needs_subgroups);
     all
 }
@@ -82,7 +85,7 @@ fn inputs_of(op: &dyn Op) -> Vec<Vec<u32>> {
             let step = Step::new(0, 1, 0, 0.1);
             inputs[1] = super::outputs_of(&forward, &read, &step).remove(1);
         }
-        "batch_norm_statistics" => {
+        "batch_norm_statistics" | "group_norm_statistics" => {
             // Small enough for eps to matter.
             let small = |i: usize| (0.125 * (i % 7) as f32).to_bits();
             let len = inputs[0].len();

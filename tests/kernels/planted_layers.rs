@@ -1,9 +1,6 @@
-//! Faults planted in the ops of residual blocks, global pools, Dropout and Adam.
+//! Faults planted in the ops of residual blocks, activations, Dropout and Adam.
 
-use wgrad::ops::{
-    Activation, ActivationBackward, ActivationForward, Adam, Add, AvgPoolBackward, AvgPoolForward,
-    Dropout, Op,
-};
+use wgrad::ops::{Activation, ActivationBackward, ActivationForward, Adam, Add, Dropout, Op};
 
 /// The change to the kernel, the op, the text and its replacement.
 type Planted = (&'static str, Box<dyn Op>, &'static str, &'static str);
@@ -21,9 +18,6 @@ pub fn mutants() -> Vec<Planted> {
     let activation = |function| Box::new(ActivationForward { function, len: 70 });
     let slope = |function| Box::new(ActivationBackward { function, len: 70 });
     let add = |len, relu| Box::new(Add { len, relu });
-    let planes = 10;
-    let pool = || Box::new(AvgPoolForward { planes, area: 7 });
-    let pool_backward = || Box::new(AvgPoolBackward { planes, area: 7 });
     let dropout = |len| {
         Box::new(Dropout {
             area: 1,
@@ -197,26 +191,6 @@ pub fn mutants() -> Vec<Planted> {
             dropout(4),
             "z.x, x.y ^ words.w ^ keys.y, x.x",
             "x.x, x.y ^ words.w ^ keys.y, z.x",
-        ),
-        ("last pixel left out", pool(), "p < AREA", "p + 1u < AREA"),
-        ("sum, not mean", pool(), "sum * INVERSE_AREA", "sum"),
-        (
-            "pixels of all planes mixed",
-            pool(),
-            "plane * AREA + p",
-            "p * PLANES + plane",
-        ),
-        (
-            "gradient not divided",
-            pool_backward(),
-            "] * INVERSE_AREA",
-            "]",
-        ),
-        (
-            "gradient of another plane",
-            pool_backward(),
-            "d_output[index / AREA]",
-            "d_output[index % PLANES]",
         ),
         (
             "one of them twice",

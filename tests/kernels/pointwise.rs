@@ -3,8 +3,8 @@
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use wgrad::ops::{
-    Add, AvgPoolBackward, AvgPoolForward, Gather, ReluBackward, ReluForward, Sgd, SgdMomentum,
-    Step, Zero,
+    Add, AvgPoolBackward, AvgPoolForward, Gather, Pool, ReluBackward, ReluForward, Sgd,
+    SgdMomentum, Step, Zero,
 };
 
 use super::{any_step, check, check_random, common};
@@ -87,11 +87,12 @@ fn sums_of_nan_infinity_zeros_and_subnormals() {
 fn avg_pool_forward_and_backward() {
     let Some(device) = common::gpu() else { return };
     for (planes, area) in [(1, 1), (64, 49), (65, 64), (3, 10_007), (10_007, 3)] {
-        check_random(&device, AvgPoolForward { planes, area });
-        check_random(&device, AvgPoolBackward { planes, area });
+        let pool = Pool::global(planes, area);
+        check_random(&device, AvgPoolForward { pool });
+        check_random(&device, AvgPoolBackward { pool });
     }
-    let (planes, area) = (65_535, 65);
-    check_random(&device, AvgPoolBackward { planes, area });
+    let pool = Pool::global(65_535, 65);
+    check_random(&device, AvgPoolBackward { pool });
 }
 
 #[test]

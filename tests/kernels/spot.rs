@@ -5,7 +5,7 @@ use wgrad::ops::{
     AvgPoolForward, BatchNormBackwardReduce, BatchNormBackwardSums, BatchNormMoments,
     BatchNormStatistics, BiasBackward, Col2im, ConvBackwardInput, ConvBackwardWeight, ConvForward,
     ConvPoolBackwardWeight, ConvPoolForward, ConvSizes, CrossEntropy, Epilogue, FusedLoss, Gemm,
-    MaxPoolBackward, MaxPoolBackwardAll, MaxPoolForward, Metrics, Mse, Op, Operand, Product,
+    MaxPoolBackward, MaxPoolBackwardAll, MaxPoolForward, Metrics, Mse, Op, Operand, Pool, Product,
     ReduceSum, RowLoss,
 };
 use wgrad::plan::{Builder, Phase};
@@ -149,11 +149,10 @@ fn others() -> Vec<Fault> {
         ),
         (
             Box::new(AvgPoolForward {
-                planes: 3,
-                area: LONG,
+                pool: Pool::global(3, LONG),
             }),
-            "p < AREA",
-            "p < AREA - 1u",
+            "w < pixels.end.y",
+            "w < pixels.end.y - 1u",
         ),
         (
             Box::new(ReduceSum::new(LONG, 5)),

@@ -12,6 +12,7 @@
 //! | [`ResNet::eighteen`] | 11,173,962 | CIFAR |
 //! | [`depthwise`] | 140,970 | CIFAR: depthwise and pointwise convolutions (Howard et al., 2017) |
 //! | [`autoencoder`] | 9,569 | images of their own: strided and transposed convolutions |
+//! | [`UNet`] | 118,210 | segmentation (Ronneberger et al., 2015) |
 //!
 //! The numbers are those for ten classes; of one channel and 28×28 for digits and clothes, of three
 //! channels for CIFAR, of one channel for the autoencoder, and of three channels, width 16 and two
@@ -20,10 +21,12 @@
 mod autoencoder;
 mod classifiers;
 mod resnet;
+mod unet;
 
 pub use autoencoder::autoencoder;
 pub use classifiers::{compact, depthwise, larger, lenet5, tutorial, vgg};
 pub use resnet::ResNet;
+pub use unet::UNet;
 
 use super::{BatchNorm2d, Conv2d, ReLU, Sequential};
 

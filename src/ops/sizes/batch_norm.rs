@@ -45,7 +45,7 @@ impl Sizes {
     }
 
     /// Elements of each part of a plane but the last.
-    fn part_len(&self) -> usize {
+    pub fn part_len(&self) -> usize {
         let at_once = self.at_once();
         (self.area / at_once).div_ceil(self.parts_of_plane()) * at_once
     }
