@@ -1,4 +1,5 @@
-//! Faults planted in what the update phase runs: clipping, decays of some blocks.
+//! Faults planted in what the update phase runs: clipping, averages, decays of some
+//! blocks.
 
 use wgrad::ops::{
     Adam, AverageParameters, ClipNorm, ClipValue, Lion, Op, RmsProp, Sgd, SgdMomentum, SumSquares,
@@ -63,12 +64,7 @@ pub fn mutants() -> Vec<Planted> {
         })
     };
     let norm = |limit| Box::new(ClipNorm { len: LEN, limit });
-    let value = || {
-        Box::new(ClipValue {
-            len: LEN,
-            limit: 0.25,
-        })
-    };
+    let value = |limit| Box::new(ClipValue { len: LEN, limit });
     let marked = "decayed[index / DECAY_BLOCK] != 0u";
     vec![
         (
@@ -174,14 +170,14 @@ pub fn mutants() -> Vec<Planted> {
         ("no root", norm(0.25), "sqrt(square)", "square"),
         ("short gradients grow", norm(1000.0), ", 1.0)", ", 8.0)"),
         (
-            "sign lost",
-            value(),
+            "sign turned",
+            value(0.25),
             "limit | (gradient & ~MAGNITUDE)",
-            "limit",
+            "limit | (~gradient & ~MAGNITUDE)",
         ),
         (
             "small values grow",
-            value(),
+            value(4.0),
             "magnitude > limit",
             "magnitude > 0u",
         ),
