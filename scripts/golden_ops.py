@@ -982,7 +982,7 @@ def augment(c, step, x):
         mix = step["mix"]
         batch[row] = own * mix + other * (256 - mix) + 128 >> 8 if mix < 256 else own
     scale = np.float32(1) / np.float32(255) / np.float32(65536)
-    return [(batch.astype(np.float32) * scale).view(np.uint32)]
+    return [batch.astype(np.float32) * scale]
 
 
 @op

@@ -13,7 +13,7 @@ override SCALED: bool; // bytes become floats
 
 @group(0) @binding(0) var<storage, read> values: array<u32>; // (samples, LEN)
 @group(0) @binding(1) var<storage, read> order: array<u32>; // (samples)
-@group(0) @binding(2) var<storage, read_write> batch: array<u32>; // (N, LEN), floats by their bits
+@group(0) @binding(2) var<storage, read_write> gathered: array<u32>; // (N, LEN), floats by their bits
 
 fn value_at(index: u32) -> u32 {
     if !BYTES {
@@ -37,5 +37,5 @@ fn gather_array(
     if row < this_step.rows {
         value = value_at(order[this_step.offset + row] * LEN + index % LEN);
     }
-    batch[index] = value;
+    gathered[index] = value;
 }

@@ -26,7 +26,7 @@ pub enum Stored {
     Scaled,
 }
 
-/// `batch[n] = values[order[step.offset + n]]` for the step's rows; the rows after them are zero.
+/// `gathered[n] = values[order[step.offset + n]]` for the step's rows; the rows after them are zero.
 #[derive(Debug, Clone)]
 pub struct GatherArray {
     /// N: rows of the batch.
@@ -63,7 +63,7 @@ impl Op for GatherArray {
         Bindings::new([
             Binding::read("values", values).of(content),
             Binding::read("order", self.samples).of(Content::below(self.samples)),
-            Binding::write("batch", self.rows * self.len).of(Content::Any),
+            Binding::write("gathered", self.rows * self.len).of(Content::Any),
         ])
     }
 

@@ -317,7 +317,14 @@ fn cpu_reference_trains_like_pytorch() {
 }
 
 /// Outputs that hold integers.
-const INTEGERS: [&str; 4] = ["indices", "batch_labels", "correct", "batches"];
+const INTEGERS: [&str; 6] = [
+    "indices",
+    "batch_labels",
+    "gathered",
+    "correct",
+    "total",
+    "batches",
+];
 
 /// The reference must be within 1e-6 of each value. In addition, cancelling sums may be off by one
 /// f64 rounding per term, and results that are subnormal in f32 by half the distance between two
