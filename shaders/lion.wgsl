@@ -27,7 +27,10 @@ fn lion(
     let decay = select(0.0, WEIGHT_DECAY, decayed[index / DECAY_BLOCK] != 0u);
     let gradient = gradients[index];
     let before = momentum[index];
-    let direction = sign(BETA1 * before + (1.0 - BETA1) * gradient);
+    let mixed = BETA1 * before + (1.0 - BETA1) * gradient;
+    // The sign of NaN is 0 on some adapters: a parameter would never change again, and nothing show it.
+    let is_nan = (bitcast<u32>(mixed) & 0x7fffffffu) > 0x7f800000u;
+    let direction = select(sign(mixed), mixed, is_nan);
     momentum[index] = BETA2 * before + (1.0 - BETA2) * gradient;
     parameters[index] = parameters[index] * (1.0 - rate * decay) - rate * direction;
 }

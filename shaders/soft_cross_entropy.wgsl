@@ -1,11 +1,10 @@
 // Softmax cross-entropy against class labels or probabilities, with class weights and label
 // smoothing, and its gradient. One invocation per row, or per pixel of a row.
 //
-// Preludes: invocation, step, order.
+// Preludes: invocation, step, order, logits.
 
 override ROWS: u32; // N
-override CLASSES: u32; // C
-override AREA: u32; // P: pixels of a row
+override AREA: u32; // P: pixels of a row, and the distance between the logits of one
 override HARD: bool; // whether the targets are labels
 override SMOOTHING: f32; // the share of the target that is spread over all classes
 override SCALE: f32; // 1/P for the mean over the pixels
@@ -17,10 +16,6 @@ override SCALE: f32; // 1/P for the mean over the pixels
 @group(0) @binding(4) var<storage, read_write> correct: array<u32>; // (N, P), 0 or 1
 @group(0) @binding(5) var<storage, read_write> d_logits: array<u32>; // (N, C, P), the bits of f32
 
-const NAN: u32 = 0x7fc00000u;
-const INFINITY: u32 = 0x7f800000u;
-const NEGATIVE_INFINITY: u32 = 0xff800000u;
-
 // The class weight times the smoothed target of a class.
 fn share_of(at: u32, c: u32, label: u32) -> f32 {
     var target_share = 0.0;
@@ -30,13 +25,6 @@ fn share_of(at: u32, c: u32, label: u32) -> f32 {
         target_share = bitcast<f32>(targets[at]);
     }
     return weights[c] * (target_share * (1.0 - SMOOTHING) + SMOOTHING / f32(CLASSES));
-}
-
-// exp(logit − largest), if the largest is finite.
-fn exponential(bits: u32, largest: f32) -> f32 {
-    let shifted = bitcast<f32>(bits) - largest;
-    let is_zero = bits == NEGATIVE_INFINITY || bitcast<u32>(shifted) == NEGATIVE_INFINITY;
-    return select(exp(shifted), 0.0, is_zero);
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -58,14 +46,14 @@ fn soft_cross_entropy(
         correct[index] = 0u;
         return;
     }
-    // The largest logit is subtracted, so that no exponential overflows.
     var label = 0u;
     if HARD {
         label = targets[index];
     }
     var best = 0u;
     var wanted = 0u;
-    for (var c = 1u; c < CLASSES; c++) {
+    var all_shares = 0.0;
+    for (var c = 0u; c < CLASSES; c++) {
         let at = first + c * AREA;
         if ordered_key(logits[at]) > ordered_key(logits[first + best * AREA]) {
             best = c;
@@ -73,33 +61,25 @@ fn soft_cross_entropy(
         if !HARD && ordered_key(targets[at]) > ordered_key(targets[first + wanted * AREA]) {
             wanted = c;
         }
-    }
-    let largest_bits = logits[first + best * AREA];
-    let largest = bitcast<f32>(largest_bits);
-    let is_number = (largest_bits & 0x7fffffffu) < INFINITY;
-    var sum = 0.0;
-    var all_shares = 0.0;
-    for (var c = 0u; c < CLASSES; c++) {
-        let at = first + c * AREA;
-        sum += exponential(logits[at], largest);
         all_shares += share_of(at, c, label);
     }
-    let log_sum = log(sum);
+    let found = softmax(first);
+    let log_sum = log(found.sum);
     var loss = 0.0;
     var is_infinite = false;
     for (var c = 0u; c < CLASSES; c++) {
         let at = first + c * AREA;
         let share = share_of(at, c, label);
         if logits[at] != NEGATIVE_INFINITY {
-            loss += share * (log_sum - (bitcast<f32>(logits[at]) - largest));
+            loss += share * (log_sum - (bitcast<f32>(logits[at]) - found.largest));
         } else {
             is_infinite = is_infinite || share > 0.0;
         }
-        let probability = exponential(logits[at], largest) / sum;
+        let probability = exponential(logits[at], found.largest) / found.sum;
         let error = (probability * all_shares - share) * (SCALE * this_step.inverse_rows);
-        d_logits[at] = select(NAN, bitcast<u32>(error), is_number);
+        d_logits[at] = select(NAN, bitcast<u32>(error), found.is_number);
     }
     let bits = select(bitcast<u32>(loss), INFINITY, is_infinite);
-    losses[index] = select(NAN, bits, is_number);
+    losses[index] = select(NAN, bits, found.is_number);
     correct[index] = select(0u, 1u, best == select(wanted, label, HARD));
 }

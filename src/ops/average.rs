@@ -34,10 +34,7 @@ impl AverageParameters {
         }
     }
 
-    fn averaged(&self, step: &Step, average: f64, parameter: f64) -> Sum {
-        if step.is_first_update() {
-            return Sum::from(parameter);
-        }
+    fn averaged(&self, average: f64, parameter: f64) -> Sum {
         let decay = f64::from(self.decay);
         let mut sum = Sum::default();
         sum.add_product(decay, average);
@@ -73,13 +70,19 @@ impl Op for AverageParameters {
         let averages = args.output().par_iter_mut().zip(parameters);
         let averages = averages.with_min_len(min_task_len(ELEMENT));
         averages.for_each(|(average, &parameter)| {
-            let after = self.averaged(step, f64::from(*average), parameter.into());
-            *average = after.value as f32;
+            *average = match step.is_first_update() {
+                true => parameter,
+                false => self.averaged(f64::from(*average), parameter.into()).value as f32,
+            };
         });
     }
 
     fn element(&self, args: &Elements<'_>, _: usize, index: usize) -> Element {
-        let sum = self.averaged(args.step, args.before(0, index), args.float(0, index));
+        let parameter = args.float(0, index);
+        if args.step.is_first_update() {
+            return Element::moved(parameter);
+        }
+        let sum = self.averaged(args.before(0, index), parameter);
         sum.within(&AverageParameters::bound(args.step))
     }
 

@@ -10,7 +10,12 @@ use super::{
 };
 
 pub(super) const SHADER: Shader = Shader::new(
-    &[Prelude::Invocation, Prelude::Step, Prelude::Order],
+    &[
+        Prelude::Invocation,
+        Prelude::Step,
+        Prelude::Order,
+        Prelude::Logits,
+    ],
     include_str!("../../shaders/soft_cross_entropy.wgsl"),
 );
 
@@ -170,11 +175,12 @@ impl Op for SoftCrossEntropy {
                 ("ROWS", self.rows as f64),
                 ("CLASSES", self.classes as f64),
                 ("AREA", self.area as f64),
+                ("CLASS_STRIDE", self.area as f64),
                 ("HARD", flag(self.hard)),
                 ("SMOOTHING", self.smoothing.into()),
                 ("SCALE", self.scale.into()),
             ])
-            .longest_loop(3 * nested_loops(&[self.classes]))
+            .longest_loop(4 * nested_loops(&[self.classes]))
     }
 
     fn rows(&self) -> usize {

@@ -34,7 +34,7 @@ mod windows;
 
 use wgrad::Device;
 use wgrad::executor::Executor;
-use wgrad::ops::{Args, Op, Step};
+use wgrad::ops::{Args, Content, Op, Step};
 use wgrad::plan::{Builder, Phase};
 use wgrad::verify::{OutputReport, lockstep};
 
@@ -91,7 +91,13 @@ fn check(device: &Device, op: impl Op + Clone + 'static, inputs: &[Vec<u32>], st
     let outputs = op.bindings().outputs;
     let before: Vec<Vec<u32>> = outputs
         .iter()
-        .map(|output| common::words(&common::floats(output.words, &mut generator)))
+        .map(|output| {
+            let mut floats = common::floats(output.words, &mut generator);
+            if let Content::Positive = output.content {
+                floats.iter_mut().for_each(|float| *float = float.abs());
+            }
+            common::words(&floats)
+        })
         .collect();
     for report in reports(device, op.clone(), inputs, &before, step) {
         assert!(report.passes(), "{op:?}\n{report:?}");

@@ -71,7 +71,12 @@ fn forward() -> Vec<Planted> {
             " + f32(part_size(part)) * (deviation * deviation)",
             "",
         ),
-        ("eps forgotten", statistics(), " + EPS)", ")"),
+        (
+            "eps forgotten",
+            statistics(),
+            "f32(AREA) + EPS",
+            "f32(AREA)",
+        ),
         (
             "unbiased",
             statistics(),

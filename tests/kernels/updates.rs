@@ -2,7 +2,7 @@
 
 use wgrad::ops::{AverageParameters, ClipNorm, ClipValue, Lion, RmsProp, SumSquares};
 
-use super::{check_random, common};
+use super::{any_step, check, check_random, common};
 
 /// Whole blocks of a decay, less and more, and many.
 const LENS: [usize; 5] = [1, 63, 64, 65, 40_003];
@@ -32,6 +32,20 @@ fn rms_prop_and_lion_of_any_size() {
             check_random(&device, op);
         }
     }
+}
+
+/// A gradient that is NaN shows in the parameter.
+#[test]
+fn lion_of_nan() {
+    let Some(device) = common::gpu() else { return };
+    let op = Lion {
+        len: 3,
+        beta1: 0.9,
+        beta2: 0.99,
+        weight_decay: 0.0,
+    };
+    let gradients = common::words(&[f32::NAN, -f32::NAN, 1.0]);
+    check(&device, op, &[gradients, vec![1]], &any_step());
 }
 
 #[test]

@@ -60,9 +60,9 @@ pub fn curved_networks() -> Vec<(&'static str, Sequential)> {
             "last extents",
             around(
                 Sequential::new()
-                    .with(LayerNorm::new([3, 7, 6]))
+                    .with(LayerNorm::new([3, 7, 7]))
                     .with(Tanh)
-                    .with(LayerNorm::new([6]))
+                    .with(LayerNorm::new([7]))
                     .with(Flatten)
                     .with(Linear::new(6))
                     .with(LayerNorm::new([6]).eps(0.01)),

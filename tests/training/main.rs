@@ -16,6 +16,7 @@ mod graphs;
 mod interrupted;
 mod layers;
 mod micro_batches;
+mod models;
 mod names;
 mod prediction;
 mod resuming;
