@@ -128,8 +128,8 @@ pub fn mutants() -> Vec<Planted> {
         (
             "direction of the gradient's size",
             lion(),
-            "sign(BETA1 * before + (1.0 - BETA1) * gradient)",
-            "(BETA1 * before + (1.0 - BETA1) * gradient)",
+            "select(sign(mixed), mixed, is_nan)",
+            "mixed",
         ),
         (
             "betas swapped",
