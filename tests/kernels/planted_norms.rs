@@ -11,8 +11,8 @@ type Planted = (&'static str, Box<dyn Op>, &'static str, &'static str);
 /// Two samples of two groups of three channels, each of two parts.
 const GROUPS: Runs = Runs {
     runs: 4,
-    len: 3 * 150,
-    area: 150,
+    len: 3 * 151,
+    area: 151,
     weights: Some(6),
 };
 
@@ -105,8 +105,8 @@ fn forward() -> Vec<Planted> {
         (
             "weights that are not there",
             normalise(PLAIN),
-            "if AFFINE",
-            "if !AFFINE",
+            "if AFFINE {",
+            "if !AFFINE {",
         ),
         (
             "mean forgotten",
@@ -167,8 +167,8 @@ fn backward() -> Vec<Planted> {
         (
             "weights forgotten",
             of_runs(FEATURES),
-            "if AFFINE",
-            "if !AFFINE",
+            "if AFFINE {",
+            "if !AFFINE {",
         ),
         (
             "lanes left out",
@@ -177,10 +177,10 @@ fn backward() -> Vec<Planted> {
             "half = WORKGROUP_SIZE / 4u",
         ),
         (
-            "last part left out",
+            "parts of other lanes left out",
             of_runs(FEATURES),
             "i < parts",
-            "i + 1u < parts",
+            "i < 1u",
         ),
         (
             "sums swapped",
@@ -210,8 +210,8 @@ fn backward() -> Vec<Planted> {
         (
             "gradient not weighted",
             input(FEATURES),
-            "if AFFINE",
-            "if !AFFINE",
+            "gradient *= weight[",
+            "gradient += weight[",
         ),
         (
             "deviation not divided",
@@ -281,10 +281,10 @@ fn softmax() -> Vec<Planted> {
             "(d_output",
         ),
         (
-            "neighbours in the sum",
+            "shares of the first class in the sum",
             backward(),
-            "let at = first + c * CLASS_STRIDE",
-            "let at = first + c",
+            "sum += d_output[at] * output[at]",
+            "sum += d_output[at] * output[first]",
         ),
     ]
 }
