@@ -33,8 +33,11 @@ fn pooled(geometry: WindowedPlanes) -> (Vec<u32>, Vec<u32>, Vec<u32>) {
     (inputs.remove(0), output, indices)
 }
 
+/// The change to the kernel, the op, the text and its replacement.
+type Planted = (&'static str, Box<dyn Op>, &'static str, &'static str);
+
 /// Every planted fault whose kernel the adapter can run.
-fn mutants(device: &Device) -> Vec<(&'static str, Box<dyn Op>, &'static str, &'static str)> {
+fn mutants(device: &Device) -> Vec<Planted> {
     let subgroups = device
         .adapter()
         .is_some_and(|adapter| adapter.has_subgroups());
@@ -139,11 +142,27 @@ fn read_from_the_data_set(op: &dyn Op, inputs: &mut [Vec<u32>]) {
     }
 }
 
-/// One plan with every op twice, correct and with a planted fault: verification names all planted
-/// ones and no other.
+/// Faults in one plan: a driver may keep tens of megabytes for each kernel.
+const TOGETHER: usize = 50;
+
 #[test]
 fn every_planted_fault_is_named_and_no_correct_op() {
     let Some(device) = common::gpu() else { return };
+    let mut all = mutants(&device).into_iter();
+    let mut missed = Vec::new();
+    loop {
+        let some: Vec<Planted> = all.by_ref().take(TOGETHER).collect();
+        if some.is_empty() {
+            break;
+        }
+        missed.extend(missed_of(&device, some));
+    }
+    assert!(missed.is_empty(), "not caught:\n{}", missed.join("\n"));
+}
+
+/// One plan with each op twice, correct and with a planted fault: verification must name no correct
+/// one; returns the faults that it does not name.
+fn missed_of(device: &Device, planted: Vec<Planted>) -> Vec<String> {
     let mut plan = Builder::new(false);
     let mut written = Vec::new();
     let mut add = |scope: String, op: Box<dyn Op>| {
@@ -156,11 +175,9 @@ fn every_planted_fault_is_named_and_no_correct_op() {
         plan.boxed_op(Phase::Forward, op, &inputs, &outputs)
             .unwrap();
     };
-    for (number, (_, op, _, _)) in mutants(&device).into_iter().enumerate() {
-        add(format!("right{number}"), op);
-    }
-    for (number, (_, op, from, to)) in mutants(&device).into_iter().enumerate() {
-        add(format!("planted{number}"), mutant(op, from, to));
+    for (number, (_, op, from, to)) in planted.iter().enumerate() {
+        add(format!("right{number}"), op.clone());
+        add(format!("planted{number}"), mutant(op.clone(), from, to));
     }
     let reports = wgrad::block_on(async {
         let mut executor = device
@@ -188,7 +205,7 @@ fn every_planted_fault_is_named_and_no_correct_op() {
         );
     }
     let mut missed = Vec::new();
-    for (number, (what, op, from, to)) in mutants(&device).into_iter().enumerate() {
+    for (number, (what, op, from, to)) in planted.into_iter().enumerate() {
         let scope = format!("planted{number}.");
         let mut own = reports
             .iter()
@@ -199,5 +216,5 @@ fn every_planted_fault_is_named_and_no_correct_op() {
             false => missed.push(format!("{}: {what}: {from} → {to}", op.name())),
         }
     }
-    assert!(missed.is_empty(), "not caught:\n{}", missed.join("\n"));
+    missed
 }
