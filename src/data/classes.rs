@@ -1,6 +1,6 @@
 //! How often each class occurs.
 
-use super::source::Source;
+use super::source::{Source, read};
 use crate::error::{Error, Result};
 use crate::target::{Array, Element, Target};
 
@@ -21,13 +21,10 @@ pub fn class_counts(source: &dyn Source) -> Result<Vec<u64>> {
         ));
     };
     let mut counts = vec![0; classes];
-    let input_len = source.input().bytes();
     for first in (0..source.len()).step_by(PIECE) {
         let end = source.len().min(first + PIECE);
         let samples: Vec<u32> = (first as u32..end as u32).collect();
-        let mut inputs = vec![0; samples.len() * input_len];
-        let mut targets = vec![0; samples.len() * array.bytes()];
-        source.read(&samples, &mut inputs, &mut targets)?;
+        let [_, targets] = read(source, &samples)?;
         for class in words(&array, &targets) {
             let count = counts.get_mut(class as usize).ok_or_else(|| {
                 Error::value("class counts", format!("labels below {classes}"), class)

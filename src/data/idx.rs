@@ -57,11 +57,12 @@ impl Expected<'_> {
 }
 
 /// The magic number: two zeros, 8 for unsigned bytes, the number of extents.
-fn magic(extents: usize) -> u32 {
+pub(super) fn magic(extents: usize) -> u32 {
     0x0800 | extents as u32
 }
 
-fn header_len(extents: usize) -> usize {
+/// The bytes before the values.
+pub(super) fn header_len(extents: usize) -> usize {
     4 + 4 * extents
 }
 

@@ -5,6 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use super::idx::{header_len, magic};
 use super::source::Source;
 use crate::error::{Error, Result};
 use crate::shape::Shape;
@@ -100,16 +101,13 @@ impl IdxFile {
             .iter()
             .map(|&bytes| u32::from_be_bytes(bytes))
             .collect();
-        let magic = words.first().copied().unwrap_or(0);
-        let number = numbers
-            .iter()
-            .copied()
-            .find(|&n| magic == 0x0800 | n as u32);
+        let found = words.first().copied().unwrap_or(0);
+        let number = numbers.iter().copied().find(|&n| found == magic(n));
         let number = number
             .filter(|&number| words.len() > number)
             .ok_or_else(|| {
                 let expected = format!("an unpacked IDX file of bytes with {numbers:?} extents");
-                wrong(expected, format!("magic number {magic:#010x}"))
+                wrong(expected, format!("magic number {found:#010x}"))
             })?;
         let extents: Vec<usize> = words[1..=number]
             .iter()
@@ -118,7 +116,7 @@ impl IdxFile {
         let items = extents
             .iter()
             .fold(1u64, |all, &extent| all.saturating_mul(extent as u64));
-        let expected = items.saturating_add(4 + 4 * number as u64);
+        let expected = items.saturating_add(header_len(number) as u64);
         let found = file.metadata().map_err(io)?.len();
         if found != expected {
             return Err(wrong(format!("{expected} bytes"), format!("{found} bytes")));
@@ -141,7 +139,7 @@ impl IdxFile {
     /// Reads items by number.
     fn read(&self, items: &[u32], into: &mut [u8]) -> Result<()> {
         let len = self.extents[1..].iter().product::<usize>().max(1);
-        let first = 4 + 4 * self.extents.len() as u64;
+        let first = header_len(self.extents.len()) as u64;
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         for (&item, into) in items.iter().zip(into.chunks_exact_mut(len)) {
             let at = SeekFrom::Start(first + u64::from(item) * len as u64);

@@ -23,6 +23,7 @@ pub use mnist::{CLASSES, load_mnist};
 pub use numpy::{load_npy, load_npz};
 #[cfg(feature = "pictures")]
 pub use pictures::{PictureOptions, Pictures, load_pictures};
+pub(crate) use source::read;
 pub use source::{Data, Source};
 
 use std::ops::Range;

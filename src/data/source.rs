@@ -75,14 +75,29 @@ pub trait Source: Debug + Send + Sync {
         let mut crc = flate2::Crc::new();
         for place in 0..count {
             let sample = (place * len / count) as u32;
-            let mut inputs = vec![0; self.input().bytes()];
-            let mut targets = vec![0; self.target().array().map_or(0, Array::bytes)];
+            let (mut inputs, mut targets) = room_for(1, &self.input(), &self.target());
             self.read(&[sample], &mut inputs, &mut targets)?;
             crc.update(&inputs);
             crc.update(&targets);
         }
         Ok(crc.sum())
     }
+}
+
+/// Zeros for the inputs and targets of `count` samples.
+fn room_for(count: usize, input: &Array, target: &Target) -> (Vec<u8>, Vec<u8>) {
+    let targets = target.array().map_or(0, Array::bytes);
+    (vec![0; count * input.bytes()], vec![0; count * targets])
+}
+
+/// The inputs and targets of `samples`, as [`Source::read`] gives them.
+///
+/// # Errors
+/// A sample cannot be read.
+pub(crate) fn read(source: &dyn Source, samples: &[u32]) -> Result<[Vec<u8>; 2]> {
+    let (mut inputs, mut targets) = room_for(samples.len(), &source.input(), &source.target());
+    source.read(samples, &mut inputs, &mut targets)?;
+    Ok([inputs, targets])
 }
 
 /// Labelled byte images in memory, as a source.
@@ -203,11 +218,8 @@ impl Data {
             }
             _ => (self.train(), "training set"),
         };
+        let [inputs, targets] = read(source, &numbers)?;
         let target = source.target();
-        let len_of = |array: Option<&Array>| array.map_or(0, Array::bytes) * samples.len();
-        let mut inputs = vec![0; len_of(Some(&source.input()))];
-        let mut targets = vec![0; len_of(target.array())];
-        source.read(&numbers, &mut inputs, &mut targets)?;
         if let Target::Classes(array, classes) = &target {
             check_classes(name, &numbers, array, *classes, &targets)?;
         }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::data::{Array, Source};
+use crate::data::{Source, read};
 use crate::error::{Error, Result};
 use crate::graph::{self, Module, Var};
 use crate::plan::Element;
@@ -41,13 +41,10 @@ impl Normalize {
         // A sum and a sum of squares for each channel: exact for bytes.
         let mut sums = vec![[0f64; 2]; channels];
         let piece = ((1 << 21) / input.bytes().max(1)).max(1);
-        let target_len = source.target().array().map_or(0, Array::bytes);
         for first in (0..source.len()).step_by(piece) {
             let end = source.len().min(first + piece);
             let samples: Vec<u32> = (first as u32..end as u32).collect();
-            let mut inputs = vec![0; samples.len() * input.bytes()];
-            let mut targets = vec![0; samples.len() * target_len];
-            source.read(&samples, &mut inputs, &mut targets)?;
+            let [inputs, _] = read(source, &samples)?;
             let mut add = |index: usize, value: f64| {
                 let [sum, squares] = &mut sums[index / area % channels];
                 *sum += value;

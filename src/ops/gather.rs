@@ -15,7 +15,7 @@ pub(super) const SHADER: Shader = Shader::new(
 );
 
 /// Scales a byte to [0, 1]. A product, unlike a quotient, is correctly rounded on every adapter.
-const SCALE: f32 = 1.0 / 255.0;
+pub(super) const SCALE: f32 = 1.0 / 255.0;
 
 /// `batch[n] = images[order[step.offset + n]] / 255` and its label, for the step's rows; the rows
 /// after them are zero. Bytes are packed four to a word, the first in the lowest bits.

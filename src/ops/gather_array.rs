@@ -1,7 +1,7 @@
 //! Gathers an array of each row of a shuffled batch from the data set.
 
 use super::case::{Case, Random};
-use super::gather::sample_of;
+use super::gather::{SCALE, sample_of};
 use super::{
     Args, Binding, Bindings, Content, Cost, Element, Elements, ErrorBound, Launch, Op, Prelude,
     Shader, flag,
@@ -11,9 +11,6 @@ pub(super) const SHADER: Shader = Shader::new(
     &[Prelude::Invocation, Prelude::Step],
     include_str!("../../shaders/gather_array.wgsl"),
 );
-
-/// Scales a byte to [0, 1], as [`Gather`](super::Gather) does.
-const SCALE: f32 = 1.0 / 255.0;
 
 /// How a data set stores the values that [`GatherArray`] reads, and what it makes of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::{check_rate, of_weights};
-use crate::error::{Error, Result};
+use super::{check_eps, check_rate, check_share, of_weights};
+use crate::error::Result;
 use crate::ops;
 use crate::plan::{Builder, Element, Phase, Role, TensorId};
 
@@ -97,13 +97,9 @@ impl Adam {
         ] {
             check_rate(what, value)?;
         }
-        if !(self.eps.is_finite() && self.eps > 0.0) {
-            return Err(Error::value("eps", "a finite number above 0", self.eps));
-        }
+        check_eps(self.eps)?;
         for beta in self.betas {
-            if !(0.0..1.0).contains(&beta) {
-                return Err(Error::value("beta", "0 to below 1", beta));
-            }
+            check_share("beta", beta)?;
         }
         let len = plan.get(parameters).words();
         let selective = self.weights_only && self.weight_decay > 0.0;

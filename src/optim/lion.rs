@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::{check_rate, of_weights};
-use crate::error::{Error, Result};
+use super::{check_rate, check_share, of_weights};
+use crate::error::Result;
 use crate::ops;
 use crate::plan::{Builder, Element, Phase, Role, TensorId};
 
@@ -69,9 +69,7 @@ impl Lion {
         check_rate("learning rate", self.learning_rate)?;
         check_rate("weight decay", self.weight_decay)?;
         for beta in self.betas {
-            if !(0.0..1.0).contains(&beta) {
-                return Err(Error::value("beta", "0 to below 1", beta));
-            }
+            check_share("beta", beta)?;
         }
         let len = plan.get(parameters).words();
         let decayed = plan.decayed(self.weights_only)?;

@@ -132,6 +132,28 @@ fn of_weights(only: bool) -> &'static str {
 // The blocks that ops know are those of the arenas.
 const _: () = assert!(DECAY_BLOCK == ARENA_ALIGNMENT);
 
+/// Checks a value that is added to a root.
+///
+/// # Errors
+/// It is not a finite number above zero.
+fn check_eps(eps: f32) -> Result<()> {
+    if eps.is_finite() && eps > 0.0 {
+        return Ok(());
+    }
+    Err(Error::value("eps", "a finite number above 0", eps))
+}
+
+/// Checks the share of an average that is kept.
+///
+/// # Errors
+/// It is not in [0, 1).
+fn check_share(what: &str, value: f32) -> Result<()> {
+    if (0.0..1.0).contains(&value) {
+        return Ok(());
+    }
+    Err(Error::value(what, "0 to below 1", value))
+}
+
 /// Checks a rate or factor of an optimizer.
 ///
 /// # Errors

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::{check_rate, of_weights};
-use crate::error::{Error, Result};
+use super::{check_eps, check_rate, check_share, of_weights};
+use crate::error::Result;
 use crate::ops;
 use crate::plan::{Builder, Element, Phase, Role, TensorId};
 
@@ -99,12 +99,8 @@ impl RmsProp {
         ] {
             check_rate(what, value)?;
         }
-        if !(self.eps.is_finite() && self.eps > 0.0) {
-            return Err(Error::value("eps", "a finite number above 0", self.eps));
-        }
-        if !(0.0..1.0).contains(&self.alpha) {
-            return Err(Error::value("alpha", "0 to below 1", self.alpha));
-        }
+        check_eps(self.eps)?;
+        check_share("alpha", self.alpha)?;
         let len = plan.get(parameters).words();
         let decayed = plan.decayed(self.weights_only)?;
         let names = [

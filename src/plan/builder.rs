@@ -183,7 +183,6 @@ impl Builder {
             role: Role::Gradient,
             buffer: GRADIENTS,
             init: None,
-            values: None,
             ..parameter.clone()
         };
         let parameter = self.push(parameter)?;
