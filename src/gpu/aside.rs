@@ -183,6 +183,20 @@ impl Aside {
         }));
     }
 
+    /// Waits until polls that have begun on the waiting thread have run their callbacks: a poll that
+    /// another thread makes meanwhile does not run them, nor wait for them.
+    pub async fn callbacks(&self) {
+        #[cfg(not(target_arch = "wasm32"))]
+        {
+            let (asked, answer) = question();
+            let _ = self
+                .waiter
+                .send(Job::Call(Box::new(move || asked.send(Ok(())))));
+            // An error says that the thread has ended, and so every poll of it.
+            let _ = answer.get().await;
+        }
+    }
+
     /// Keeps an object until nothing else refers to it, so that the thread that owns the context
     /// drops it.
     #[cfg_attr(target_arch = "wasm32", expect(unused_variables))]

@@ -139,6 +139,7 @@ impl Device {
         if let Err(Error::Gpu { .. }) = found {
             // The loss of a device is reported by a poll once nothing is in flight.
             let _ = self.device.poll(wgpu::PollType::Poll);
+            pollster::block_on(self.aside.callbacks());
             return self.faults.check();
         }
         found
@@ -156,6 +157,7 @@ impl Device {
                 });
             };
             let _ = self.run(settle).await;
+            self.aside.callbacks().await;
         }
         self.faults.cause(error)
     }
