@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::case::{Case, Random};
 use super::reference::arithmetic::{ELEMENT, min_task_len};
+use super::reference::draws::{around_zero, below, between, sine_and_cosine};
 use super::reference::philox::{ROUNDS, philox};
 use super::{
     Args, Binding, Bindings, Content, Cost, Element, Elements, ErrorBound, Launch, Op, Prelude,
@@ -94,33 +95,23 @@ struct Change {
     brightness: i32,
 }
 
-/// Sine and cosine of an angle in turns of 2¹⁶, times 2¹⁵.
-fn sine_and_cosine(angle: i32) -> [i32; 2] {
-    let quarter = (angle + 8192) >> 14;
-    let x = ((angle - quarter * 16384) * 205_887) >> 16;
-    let square = (x * x) >> 15;
-    let fourth = (square * square) >> 15;
-    let sine = x - ((x * square) >> 15) / 6 + ((x * fourth) >> 15) / 120;
-    let cosine = 32768 - square / 2 + fourth / 24 - ((fourth * square) >> 15) / 720;
-    match quarter & 3 {
-        0 => [sine, cosine],
-        1 => [cosine, -sine],
-        2 => [-sine, -cosine],
-        _ => [-cosine, sine],
-    }
+/// What a row draws for all of its pixels.
+struct Drawn {
+    flips: bool,
+    /// Sine and cosine of the rotation, times the inverse of the scale, times 2¹⁵.
+    turned: [i32; 2],
+    /// The shift to the right and down, times 2¹⁶.
+    moved: [i32; 2],
+    /// The first column and row of the square that is cut out.
+    cut: [i32; 2],
+    contrast: i32,
+    brightness: i32,
 }
 
-/// A number below `end`, which is at most 2¹⁶, from a random word.
-fn below(word: u32, end: u32) -> u32 {
-    ((word >> 16) * end) >> 16
-}
-
-fn around_zero(word: u32, most: u32) -> i32 {
-    below(word, 2 * most + 1) as i32 - most as i32
-}
-
-fn between(word: u32, [least, most]: [u32; 2]) -> i32 {
-    (least + below(word, most - least + 1)) as i32
+/// A sample of the data set, and what the row that shows it draws, if images are changed.
+struct Shown {
+    sample: usize,
+    drawn: Option<Drawn>,
 }
 
 impl Augment {
@@ -132,15 +123,10 @@ impl Augment {
         self.channels * self.area()
     }
 
-    /// The change of a row's pixel.
-    fn change(&self, step: &Step, row: usize, [x, y]: [i32; 2]) -> Change {
+    /// What a row draws.
+    fn drawn(&self, step: &Step, row: usize) -> Option<Drawn> {
         if step.augments == 0 {
-            return Change {
-                origin: [x << 16, y << 16],
-                is_cut: false,
-                contrast: FULL_CONTRAST as i32,
-                brightness: 0,
-            };
+            return None;
         }
         let words = |stream: u32| {
             let counter = [row as u32, u32::MAX - stream, step.number, step.epoch];
@@ -148,31 +134,54 @@ impl Augment {
         };
         let (place, form, light) = (words(0), words(1), words(2));
         let Changes { shift, .. } = self.changes;
-        let (w, h) = (self.plane.width as i32, self.plane.height as i32);
-        let (mut u, v) = (2 * x - (w - 1), 2 * y - (h - 1));
-        if self.changes.flip && place[0] >> 31 == 1 {
-            u = -u;
-        }
         let zoom = between(form[0], self.changes.zoom);
         let turned = sine_and_cosine(around_zero(place[3], self.changes.rotation));
-        let [sine, cosine] = turned.map(|part| (part * zoom) >> 12);
         let moved = |most: usize, word: u32| around_zero(word, most as u32) << 16;
-        let cutout = self.changes.cutout as i32;
-        let square = |word: u32, extent: i32| below(word, extent as u32) as i32 - cutout / 2;
-        let within = |at: i32, first: i32| (0..cutout).contains(&(at - first));
-        Change {
-            origin: [
-                cosine * u + sine * v + ((w - 1) << 15) - moved(shift.width, place[2]),
-                cosine * v - sine * u + ((h - 1) << 15) - moved(shift.height, place[1]),
+        let half = self.changes.cutout as i32 / 2;
+        let square = |word: u32, extent: usize| below(word, extent as u32) as i32 - half;
+        Some(Drawn {
+            flips: self.changes.flip && place[0] >> 31 == 1,
+            turned: turned.map(|part| (part * zoom) >> 12),
+            moved: [moved(shift.width, place[2]), moved(shift.height, place[1])],
+            cut: [
+                square(form[2], self.plane.width),
+                square(form[1], self.plane.height),
             ],
-            is_cut: within(x, square(form[2], w)) && within(y, square(form[1], h)),
             contrast: between(light[0], self.changes.contrast),
             brightness: around_zero(light[1], self.changes.brightness),
+        })
+    }
+
+    /// The change of a pixel.
+    fn change(&self, drawn: Option<&Drawn>, [x, y]: [i32; 2]) -> Change {
+        let Some(drawn) = drawn else {
+            return Change {
+                origin: [x << 16, y << 16],
+                is_cut: false,
+                contrast: FULL_CONTRAST as i32,
+                brightness: 0,
+            };
+        };
+        let (w, h) = (self.plane.width as i32, self.plane.height as i32);
+        let (mut u, v) = (2 * x - (w - 1), 2 * y - (h - 1));
+        if drawn.flips {
+            u = -u;
+        }
+        let ([sine, cosine], moved) = (drawn.turned, drawn.moved);
+        let cutout = 0..self.changes.cutout as i32;
+        Change {
+            origin: [
+                cosine * u + sine * v + ((w - 1) << 15) - moved[0],
+                cosine * v - sine * u + ((h - 1) << 15) - moved[1],
+            ],
+            is_cut: cutout.contains(&(x - drawn.cut[0])) && cutout.contains(&(y - drawn.cut[1])),
+            contrast: drawn.contrast,
+            brightness: drawn.brightness,
         }
     }
 
     /// A pixel after the change, its level times 2¹⁶, from the levels of its plane.
-    fn changed(&self, change: Change, level: &dyn Fn(usize) -> u8) -> u32 {
+    fn changed(&self, change: Change, level: impl Fn(usize) -> u8) -> u32 {
         let fill = self.changes.fill;
         if change.is_cut {
             return fill << 16;
@@ -197,26 +206,32 @@ impl Augment {
         ((lit + change.brightness * 4).clamp(0, 255 * 256) as u32) << 8
     }
 
+    /// What a row shows, and what the row shows that it is mixed with.
+    fn shown(&self, step: &Step, row: usize, sample: impl Fn(usize) -> usize) -> [Shown; 2] {
+        [row, (row + 1) % step.rows as usize].map(|row| Shown {
+            sample: sample(row),
+            drawn: self.drawn(step, row),
+        })
+    }
+
     /// A pixel of a row of the batch; `byte` reads the data set.
     fn pixel(
         &self,
         step: &Step,
-        row: usize,
+        [own, other]: &[Shown; 2],
         at: usize,
-        sample: &dyn Fn(usize) -> usize,
-        byte: &dyn Fn(usize) -> u8,
+        byte: impl Fn(usize) -> u8,
     ) -> f32 {
         let (channel, pixel) = (at / self.area(), at % self.area());
         let place = [pixel % self.plane.width, pixel / self.plane.width].map(|at| at as i32);
-        let of = |row: usize| {
-            let first = (sample(row) * self.channels + channel) * self.area();
-            let change = self.change(step, row, place);
-            self.changed(change, &|pixel| byte(first + pixel))
+        let of = |shown: &Shown| {
+            let first = (shown.sample * self.channels + channel) * self.area();
+            let change = self.change(shown.drawn.as_ref(), place);
+            self.changed(change, |pixel| byte(first + pixel))
         };
-        let mut value = of(row);
+        let mut value = of(own);
         if step.mix < 256 {
-            let other = of((row + 1) % step.rows as usize);
-            value = (value * step.mix + other * (256 - step.mix) + 128) >> 8;
+            value = (value * step.mix + of(other) * (256 - step.mix) + 128) >> 8;
         }
         value as f32 * SCALE
     }
@@ -283,8 +298,9 @@ impl Op for Augment {
             if row >= step.rows as usize {
                 return pixels.fill(0.0);
             }
+            let shown = self.shown(step, row, sample);
             for (at, pixel) in pixels.iter_mut().enumerate() {
-                *pixel = self.pixel(step, row, at, &sample, &|at| bytes[at]);
+                *pixel = self.pixel(step, &shown, at, |at| bytes[at]);
             }
         });
     }
@@ -295,7 +311,8 @@ impl Op for Augment {
             return Element::Word(0);
         }
         let sample = |row: usize| args.word(1, args.step.offset as usize + row) as usize;
-        let pixel = self.pixel(args.step, row, at, &sample, &|at| args.byte(0, at));
+        let shown = self.shown(args.step, row, sample);
+        let pixel = self.pixel(args.step, &shown, at, |at| args.byte(0, at));
         Element::Word(pixel.to_bits())
     }
 

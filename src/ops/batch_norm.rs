@@ -1,12 +1,10 @@
 //! Batch normalisation forward: with the statistics of the step, or with running ones.
 
-use rayon::prelude::*;
-
 use super::batch_norm_statistics::inverse_deviation;
 use super::bound::{EPSILON, SMALLEST_NORMAL};
 use super::case::{Case, Random, Read};
 use super::element::passes;
-use super::reference::arithmetic::{ELEMENT, min_task_len};
+use super::reference::planes::each_plane;
 use super::sizes::batch_norm::Sizes;
 use super::{
     Args, BatchNormBackwardSums, Binding, Bindings, Content, Cost, Element, Elements, ErrorBound,
@@ -107,18 +105,17 @@ impl Terms {
     }
 }
 
-/// Writes `value` of each index, after ReLU if `relu`.
-fn write(y: &mut [f32], relu: bool, value: impl Fn(usize) -> f64 + Sync) {
-    let y = y.par_iter_mut().enumerate();
-    let y = y.with_min_len(min_task_len(ELEMENT));
-    y.for_each(|(index, y)| {
-        let value = value(index);
+/// Writes `value` of each element of a plane, after ReLU if `relu`.
+#[inline(always)]
+fn write(x: &[f32], y: &mut [f32], relu: bool, value: impl Fn(f64) -> f64) {
+    for (y, &x) in y.iter_mut().zip(x) {
+        let value = value(x.into());
         *y = if relu && !passes(value) {
             0.0
         } else {
             value as f32
         };
-    });
+    }
 }
 
 impl BatchNormForward {
@@ -165,14 +162,27 @@ impl Op for BatchNormForward {
     fn reference(&self, args: &mut Args<'_>) {
         let (sizes, step, x) = (self.sizes(), args.step, args.input(0));
         let [mean, inverse, weight, bias] = [1, 2, 3, 4].map(|input| args.input(input));
-        write(args.output(), self.relu, |index| {
-            if !sizes.is_real(index, step) {
-                return 0.0;
-            }
-            let c = sizes.channel_of(index);
-            let deviation = f64::from(x[index]) - f64::from(mean[c]);
-            deviation * f64::from(inverse[c]) * f64::from(weight[c]) + f64::from(bias[c])
-        });
+        each_plane(
+            args.output(),
+            self.area,
+            #[inline(always)]
+            |plane, y| {
+                let first = plane * self.area;
+                if !sizes.is_real(first, step) {
+                    return y.fill(0.0);
+                }
+                let c = plane % self.channels;
+                let [mean, inverse, weight, bias] =
+                    [mean[c], inverse[c], weight[c], bias[c]].map(f64::from);
+                write(
+                    &x[first..],
+                    y,
+                    self.relu,
+                    #[inline(always)]
+                    |x| (x - mean) * inverse * weight + bias,
+                );
+            },
+        );
     }
 
     fn element(&self, args: &Elements<'_>, _: usize, index: usize) -> Element {
@@ -235,14 +245,26 @@ impl Op for BatchNormInfer {
     }
 
     fn reference(&self, args: &mut Args<'_>) {
-        let (sizes, x) = (self.sizes(), args.input(0));
+        let x = args.input(0);
         let [mean, variance, weight, bias] = [1, 2, 3, 4].map(|input| args.input(input));
-        write(args.output(), self.relu, |index| {
-            let c = sizes.channel_of(index);
-            let deviation = f64::from(x[index]) - f64::from(mean[c]);
-            let scale = (f64::from(variance[c]) + f64::from(self.eps)).sqrt();
-            deviation / scale * f64::from(weight[c]) + f64::from(bias[c])
-        });
+        each_plane(
+            args.output(),
+            self.area,
+            #[inline(always)]
+            |plane, y| {
+                let c = plane % self.channels;
+                let [mean, variance, weight, bias] =
+                    [mean[c], variance[c], weight[c], bias[c]].map(f64::from);
+                let scale = (variance + f64::from(self.eps)).sqrt();
+                write(
+                    &x[plane * self.area..],
+                    y,
+                    self.relu,
+                    #[inline(always)]
+                    |x| (x - mean) / scale * weight + bias,
+                );
+            },
+        );
     }
 
     fn element(&self, args: &Elements<'_>, _: usize, index: usize) -> Element {

@@ -5,7 +5,8 @@ use rayon::prelude::*;
 use super::bound::{EPSILON, SMALLEST_NORMAL};
 use super::case::{Case, Random};
 use super::element::passes;
-use super::reference::arithmetic::{ELEMENT, min_task_len};
+use super::reference::arithmetic::{ELEMENT, min_task_len, vectorized};
+use super::reference::planes::sum_of;
 use super::sizes::batch_norm::{Sizes, loop_over_lanes};
 use super::{
     Args, BatchNormBackwardInput, Binding, Bindings, Cost, Element, Elements, ErrorBound, Launch,
@@ -106,19 +107,36 @@ impl Op for BatchNormBackwardSums {
         let [x, d_y, y, mean, inverse] = [0, 1, 2, 3, 4].map(|input| args.input(input));
         let (d_bias, d_weight) = args.two_outputs();
         let parts = d_bias.par_iter_mut().zip(d_weight).enumerate();
-        let parts = parts.with_min_len(min_task_len(ELEMENT));
+        let parts = parts.with_min_len(min_task_len(ELEMENT * sizes.part_len()));
         parts.for_each(|(part, (d_bias, d_weight))| {
             let channel = sizes.channel_of_part(part);
             let mean = f64::from(mean[channel]);
-            let (mut bias, mut weight) = (0f64, 0f64);
-            for at in sizes.elements_of(part) {
-                if !self.relu || passes(y[at].into()) {
-                    bias += f64::from(d_y[at]);
-                    weight += f64::from(d_y[at]) * (f64::from(x[at]) - mean);
-                }
-            }
-            *d_bias = bias as f32;
-            *d_weight = (weight * f64::from(inverse[channel])) as f32;
+            let elements = sizes.elements_of(part);
+            let inputs = [x, d_y, y].map(|input| &input[elements.clone()]);
+            vectorized(
+                #[inline(always)]
+                || {
+                    let counts = |y: f64| !self.relu | passes(y);
+                    let [_, d_y, y] = inputs;
+                    let bias = sum_of(
+                        [d_y, y],
+                        #[inline(always)]
+                        |[d_y, y]| {
+                            if counts(y) { d_y } else { 0.0 }
+                        },
+                    );
+                    let weight = sum_of(
+                        inputs,
+                        #[inline(always)]
+                        |[x, d_y, y]| {
+                            let term = d_y * (x - mean);
+                            if counts(y) { term } else { 0.0 }
+                        },
+                    );
+                    *d_bias = bias as f32;
+                    *d_weight = (weight * f64::from(inverse[channel])) as f32;
+                },
+            );
         });
     }
 

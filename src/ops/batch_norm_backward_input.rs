@@ -1,11 +1,9 @@
 //! The gradient of batch normalisation's input.
 
-use rayon::prelude::*;
-
 use super::batch_norm_backward::shader;
 use super::bound::{EPSILON, SMALLEST_NORMAL};
 use super::element::passes;
-use super::reference::arithmetic::{ELEMENT, min_task_len};
+use super::reference::planes::each_plane;
 use super::sizes::batch_norm::Sizes;
 use super::{Args, Binding, Bindings, Cost, Element, Elements, ErrorBound, Launch, Op, flag};
 
@@ -78,23 +76,32 @@ impl Op for BatchNormBackwardInput {
         let [x, d_y, y, mean, inverse, weight, sums] =
             [0, 1, 2, 3, 4, 5, 6].map(|input| args.input(input));
         let m = sizes.count(step);
-        let d_x = args.output().par_iter_mut().enumerate();
-        let d_x = d_x.with_min_len(min_task_len(ELEMENT));
-        d_x.for_each(|(at, d_x)| {
-            *d_x = 0.0;
-            if !sizes.is_real(at, step) {
-                return;
-            }
-            let c = sizes.channel_of(at);
-            let inverse = f64::from(inverse[c]);
-            let normal = (f64::from(x[at]) - f64::from(mean[c])) * inverse;
-            let [of_bias, of_weight] = [sums[c], sums[self.channels + c]].map(f64::from);
-            let mut gradient = -of_bias / m - normal * of_weight / m;
-            if !self.relu || passes(y[at].into()) {
-                gradient += f64::from(d_y[at]);
-            }
-            *d_x = (f64::from(weight[c]) * inverse * gradient) as f32;
-        });
+        each_plane(
+            args.output(),
+            self.area,
+            #[inline(always)]
+            |plane, d_x| {
+                let first = plane * self.area;
+                if !sizes.is_real(first, step) {
+                    return d_x.fill(0.0);
+                }
+                let c = plane % self.channels;
+                let [mean, inverse, weight] = [mean[c], inverse[c], weight[c]].map(f64::from);
+                let [of_bias, of_weight] =
+                    [sums[c], sums[self.channels + c]].map(|sum| f64::from(sum) / m);
+                let [x, d_y, y] = [x, d_y, y].map(|input| input[first..].iter());
+                for (((d_x, &x), &d_y), &y) in d_x.iter_mut().zip(x).zip(d_y).zip(y) {
+                    let normal = (f64::from(x) - mean) * inverse;
+                    let passing = if !self.relu || passes(y.into()) {
+                        f64::from(d_y)
+                    } else {
+                        0.0
+                    };
+                    let gradient = passing - of_bias - normal * of_weight;
+                    *d_x = (weight * inverse * gradient) as f32;
+                }
+            },
+        );
     }
 
     /// The longest path to the result has a difference, a quotient (2.5 ulp, and its divisor's

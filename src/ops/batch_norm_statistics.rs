@@ -4,7 +4,8 @@ use rayon::prelude::*;
 
 use super::bound::{EPSILON, SMALLEST_NORMAL};
 use super::case::{Case, Random};
-use super::reference::arithmetic::{ELEMENT, min_task_len};
+use super::reference::arithmetic::{ELEMENT, min_task_len, vectorized};
+use super::reference::planes::sum_of;
 use super::sizes::batch_norm::{Sizes, loop_over_lanes};
 use super::{
     Args, Binding, Bindings, Content, Cost, Element, Elements, ErrorBound, Launch, Op, Prelude,
@@ -90,13 +91,26 @@ impl Op for BatchNormMoments {
         let (sizes, x) = (self.sizes(), args.input(0));
         let (means, squares) = args.two_outputs();
         let parts = means.par_iter_mut().zip(squares).enumerate();
-        let parts = parts.with_min_len(min_task_len(ELEMENT));
+        let parts = parts.with_min_len(min_task_len(ELEMENT * sizes.part_len()));
         parts.for_each(|(part, (mean, square))| {
             let x = &x[sizes.elements_of(part)];
-            let sum: f64 = x.iter().map(|&x| f64::from(x)).sum();
-            let average = sum / x.len() as f64;
-            let squares = x.iter().map(|&x| (f64::from(x) - average).powi(2));
-            (*mean, *square) = (average as f32, squares.sum::<f64>() as f32);
+            vectorized(
+                #[inline(always)]
+                || {
+                    let sum = sum_of(
+                        [x],
+                        #[inline(always)]
+                        |[x]| x,
+                    );
+                    let average = sum / x.len() as f64;
+                    let squares = sum_of(
+                        [x],
+                        #[inline(always)]
+                        |[x]| (x - average).powi(2),
+                    );
+                    (*mean, *square) = (average as f32, squares as f32);
+                },
+            );
         });
     }
 

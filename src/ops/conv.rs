@@ -4,8 +4,9 @@
 use rayon::prelude::*;
 
 use super::case::{Aside, Case, Random, Read};
-use super::element::tile_edges;
-use super::reference::arithmetic::{Factor, Sums, tables};
+use super::element::{passes, tile_edges};
+use super::reference::arithmetic::{Factor, tables};
+use super::reference::sums::{Sums, round};
 use super::reference::windows::{Convolution, Scratch};
 use super::{
     Args, Binding, Bindings, Col2im, ConvBackwardWeight, ConvSizes, Cost, Element, Elements,
@@ -147,17 +148,21 @@ impl Op for ConvForward {
         let images = images.with_min_len(s.images_of_a_task());
         images.for_each_init(Scratch::default, |scratch, (n, output)| {
             let sums = convolution.of_image(input, n, scratch);
-            sums.each_row(output, |[o, _], output, sums| {
-                for (value, sum) in output.iter_mut().zip(sums) {
-                    let biased = if self.bias {
-                        sum + f64::from(bias[o])
-                    } else {
-                        *sum
-                    };
-                    let passes = !self.relu || biased > 0.0 || biased.is_nan();
-                    *value = if passes { biased as f32 } else { 0.0 };
-                }
-            });
+            sums.each_row(
+                output,
+                #[inline(always)]
+                |[o, _], output, sums| {
+                    for (value, &sum) in output.iter_mut().zip(sums) {
+                        let biased = if self.bias {
+                            sum + f64::from(bias[o])
+                        } else {
+                            sum
+                        };
+                        let counts = !self.relu | passes(biased);
+                        *value = if counts { biased as f32 } else { 0.0 };
+                    }
+                },
+            );
         });
     }
 
@@ -246,10 +251,20 @@ impl Op for ConvBackwardInput {
         Cost::new(self.sizes.flop(), &self.bindings())
     }
 
-    /// The gradient of the unrolled windows, each element added to the pixel that it was read from.
+    /// The gradient of the unrolled windows, each element added to the pixel that it was read from;
+    /// or a convolution, where it is one.
     fn reference(&self, args: &mut Args<'_>) {
         let s = self.sizes;
         let (weight, d_output) = (args.input(0), args.input(1));
+        if let Some(convolution) = Convolution::of_gradients(s, weight) {
+            let images = args.output().par_chunks_mut(s.input_len() / s.batch);
+            let images = images.enumerate().with_min_len(s.images_of_a_task());
+            images.for_each_init(Scratch::default, |scratch, (n, d_input)| {
+                let sums = convolution.of_image(d_output, n, scratch);
+                sums.each_row(d_input, round);
+            });
+            return;
+        }
         let area = s.geometry.output_area();
         let [cells, outputs] = tables([s.fan_in(), s.out_channels], true);
         let weight = Factor {
@@ -272,10 +287,8 @@ impl Op for ConvBackwardInput {
                 rows: &channels,
                 columns: &positions,
             };
-            sums.set_zero(s.fan_in(), area);
-            sums.add_product(&weight, &gradients);
             padded.fill(0.0);
-            windows.scatter(sums, padded);
+            windows.scatter(&weight, &gradients, sums, padded);
             windows.crop(padded, d_input);
         });
     }

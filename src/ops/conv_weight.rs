@@ -6,7 +6,8 @@ use rayon::prelude::*;
 
 use super::conv::{SHADER, TILE};
 use super::element::tile_edges;
-use super::reference::arithmetic::{Factor, RowPanels, Sums, tables};
+use super::reference::arithmetic::{Factor, tables};
+use super::reference::sums::Sums;
 use super::{
     Args, Binding, Bindings, ConvSizes, Cost, Element, Elements, ErrorBound, Launch, Op, Sum,
 };
@@ -92,9 +93,9 @@ impl Op for ConvBackwardWeight {
         let parts = parts.with_min_len(s.images_of_a_task().div_ceil(images_of_part));
         parts.for_each(|(part, (d_weight, d_bias))| {
             let mut padded = vec![0.0; windows.len()];
-            let (mut sums, mut packed) = (Sums::default(), RowPanels::default());
+            let mut sums = Sums::default();
             let mut totals = vec![0f64; s.out_channels];
-            sums.set_zero(s.out_channels, s.fan_in());
+            sums.set_zero(s.fan_in(), s.out_channels);
             let all = self.positions_of(part);
             for n in all.start / area..all.end.div_ceil(area) {
                 let own =
@@ -107,20 +108,19 @@ impl Op for ConvBackwardWeight {
                 for (total, sum) in totals.iter_mut().zip(gradients.row_sums()) {
                     *total += sum;
                 }
-                gradients.row_panels_into(&mut packed);
                 windows.pad(s.image(input, n), &mut padded);
                 let columns = &windows.positions[own];
                 let unrolled = Factor {
                     columns,
                     ..windows.unrolled(&padded)
                 };
-                sums.add_product(&packed, &unrolled.transposed());
+                sums.add_windows_product(&unrolled, &gradients.transposed());
             }
-            sums.each_row(d_weight, |_, d_weight, sums| {
-                for (value, &sum) in d_weight.iter_mut().zip(sums) {
-                    *value = sum as f32;
+            for f in 0..s.fan_in() {
+                for (o, &sum) in sums.row(f).flatten().enumerate() {
+                    d_weight[o * s.fan_in() + f] = sum as f32;
                 }
-            });
+            }
             for (value, total) in d_bias.iter_mut().zip(totals) {
                 *value = total as f32;
             }

@@ -3,7 +3,8 @@
 use rayon::prelude::*;
 
 use super::case::{Aside, Case, Random, Read};
-use super::reference::arithmetic::{Factor, Sums, tables};
+use super::reference::arithmetic::{Factor, tables};
+use super::reference::sums::Sums;
 use super::reference::windows::Windows;
 use super::{
     Args, BiasForward, Binding, Bindings, Col2im, Cost, DepthwiseBackwardWeight, DepthwiseSizes,
@@ -145,7 +146,7 @@ impl Op for DepthwiseForward {
             };
             windows.pad(&input[plane * g.input_area()..], padded);
             sums.set_zero(m, area);
-            sums.add_product(&filters.row_panels(), &windows.unrolled(padded));
+            sums.add_product_with_windows(&filters.row_panels(), &windows.unrolled(padded));
             sums.each_row(output, |[o, _], output, sums| {
                 for (value, sum) in output.iter_mut().zip(sums) {
                     let biased = match self.bias {
@@ -261,10 +262,8 @@ impl Op for DepthwiseBackwardInput {
                 rows: &channels,
                 columns: &positions,
             };
-            sums.set_zero(cells, area);
-            sums.add_product(&filters.row_panels(), &gradients);
             padded.fill(0.0);
-            windows.scatter(sums, padded);
+            windows.scatter(&filters.row_panels(), &gradients, sums, padded);
             windows.crop(padded, d_input);
         });
     }

@@ -5,7 +5,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::depthwise::SHADER;
-use super::reference::arithmetic::{Factor, Sums, tables};
+use super::reference::arithmetic::{Factor, tables};
+use super::reference::sums::{Sums, round};
 use super::reference::windows::Windows;
 use super::{
     Args, Binding, Bindings, Cost, DepthwiseSizes, Element, Elements, ErrorBound, Launch, Op, Sum,
@@ -98,11 +99,7 @@ impl Op for DepthwiseBackwardWeight {
                 };
                 sums.add_product(&gradients.row_panels(), &unrolled.transposed());
             }
-            sums.each_row(d_weight, |_, d_weight, sums| {
-                for (value, &sum) in d_weight.iter_mut().zip(sums) {
-                    *value = sum as f32;
-                }
-            });
+            sums.each_row(d_weight, round);
         });
     }
 

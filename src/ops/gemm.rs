@@ -5,7 +5,8 @@ use rayon::prelude::*;
 
 use super::case::{Aside, Case, Random, Read};
 use super::element::tile_edges;
-use super::reference::arithmetic::{Factor, Sums, min_task_len, tables};
+use super::reference::arithmetic::{Factor, min_task_len, tables};
+use super::reference::sums::Sums;
 use super::{
     Args, Binding, Bindings, Cost, Element, Elements, ErrorBound, Launch, Op, Prelude, ReduceSum,
     Shader, Slot, Split, Sum, flag, nested_loops,

@@ -9,7 +9,8 @@ use rayon::prelude::*;
 
 use super::case::{Case, Random};
 use super::element::{passes, tile_edges};
-use super::reference::arithmetic::{Factor, Sums, min_task_len, tables};
+use super::reference::arithmetic::{Factor, min_task_len, tables};
+use super::reference::sums::Sums;
 use super::{
     Args, Binding, Bindings, Cost, Element, Elements, ErrorBound, Launch, Op, Split, Sum, Variant,
     WORKGROUP_SIZE, flag,

@@ -1,8 +1,9 @@
 //! The sliding windows of a convolution, as a matrix that is never materialised.
 
-use super::arithmetic::{COLUMNS, Factor, RowPanels, Sums, tables};
+use super::arithmetic::{COLUMNS, Factor, RUN, RowPanels, is_contiguous, tables, vectorized};
+use super::sums::Sums;
 use crate::ops::ConvSizes;
-use crate::shape::{Window, WindowedPlanes};
+use crate::shape::{Padding, Window, WindowedPlanes};
 
 /// Tables by which padded planes are the matrix (C·KH·KW, OH·OW) of the unrolled windows of C
 /// planes: under cell f at position p lies the value `cells[f] + positions[p]`. Of the padded
@@ -147,12 +148,17 @@ impl Windows {
 
     /// Writes planes into the padded planes, which must be zero where the padding is.
     pub fn pad<T: From<f32>>(&self, planes: &[f32], padded: &mut [T]) {
-        for piece in &self.pieces {
-            let padded = padded[piece.padded..][..piece.len].iter_mut();
-            for (padded, &value) in padded.zip(&planes[piece.plane..]) {
-                *padded = value.into();
-            }
-        }
+        vectorized(
+            #[inline(always)]
+            || {
+                for piece in &self.pieces {
+                    let padded = padded[piece.padded..][..piece.len].iter_mut();
+                    for (padded, &value) in padded.zip(&planes[piece.plane..]) {
+                        *padded = value.into();
+                    }
+                }
+            },
+        );
     }
 
     /// Rounds the padded planes into planes without the padding; zero where no window reads.
@@ -166,13 +172,44 @@ impl Windows {
         }
     }
 
-    /// Adds each element of an unrolled matrix to the value that it was read from.
-    pub fn scatter(&self, unrolled: &Sums, padded: &mut [f64]) {
-        for (f, &cell) in self.cells.iter().enumerate() {
-            let padded = &mut padded[cell..];
-            for (positions, sums) in self.positions.chunks(COLUMNS).zip(unrolled.row(f)) {
-                for (&position, sum) in positions.iter().zip(sums) {
-                    padded[position] += sum;
+    /// Adds each element of A × B, an unrolled matrix, to the value that it is read from.
+    pub fn scatter<T: Copy + Into<f64>>(
+        &self,
+        a: &RowPanels,
+        b: &Factor<'_, T>,
+        sums: &mut Sums,
+        padded: &mut [f64],
+    ) {
+        sums.each_panel(a, b, |panel, sums| {
+            let positions = &self.positions[panel * COLUMNS..];
+            for (i, run) in positions.chunks(RUN).take(COLUMNS / RUN).enumerate() {
+                vectorized(
+                    #[inline(always)]
+                    || self.scatter_run(run, sums, i * RUN, padded),
+                );
+            }
+        });
+    }
+
+    /// Adds the columns from `first` on of an unrolled matrix, whose positions are `run`.
+    #[inline(always)]
+    fn scatter_run(
+        &self,
+        run: &[usize],
+        sums: &[[f64; COLUMNS]],
+        first: usize,
+        padded: &mut [f64],
+    ) {
+        let contiguous = is_contiguous(run);
+        for (&cell, sums) in self.cells.iter().zip(sums) {
+            let (values, sums) = (&mut padded[cell..], &sums[first..][..run.len()]);
+            if contiguous && let Ok(sums) = <&[f64; RUN]>::try_from(sums) {
+                for (value, sum) in values[run[0]..][..RUN].iter_mut().zip(sums) {
+                    *value += sum;
+                }
+            } else {
+                for (&position, sum) in run.iter().zip(sums) {
+                    values[position] += sum;
                 }
             }
         }
@@ -191,7 +228,10 @@ impl Windows {
 /// The convolution of images with one set of weights, in f64.
 #[derive(Debug)]
 pub(in crate::ops) struct Convolution {
-    sizes: ConvSizes,
+    /// The elements of an image.
+    image: usize,
+    /// The channels and the area of its output.
+    output: [usize; 2],
     windows: Windows,
     weight: RowPanels,
 }
@@ -213,19 +253,71 @@ impl Convolution {
             columns: &columns,
         };
         Convolution {
-            sizes,
+            image: sizes.in_channels * sizes.geometry.input_area(),
+            output: [sizes.out_channels, sizes.geometry.output_area()],
             windows: sizes.windows(),
             weight: weight.row_panels(),
         }
     }
 
+    /// The gradient of the input of a convolution by that weight, as the convolution of the output's
+    /// gradient with the flipped filters; `None` if it is none: with a stride, or where the padding
+    /// is wider than what windows reach.
+    pub fn of_gradients(sizes: ConvSizes, weight: &[f32]) -> Option<Self> {
+        let geometry = sizes.geometry;
+        let Window {
+            kernel,
+            stride,
+            padding,
+            dilation,
+        } = geometry.window;
+        let reach = [
+            (kernel.height - 1) * dilation.height,
+            (kernel.width - 1) * dilation.width,
+        ];
+        let padding = Padding {
+            top: reach[0].checked_sub(padding.top)?,
+            bottom: reach[0].checked_sub(padding.bottom)?,
+            left: reach[1].checked_sub(padding.left)?,
+            right: reach[1].checked_sub(padding.right)?,
+        };
+        if stride != 1.into() {
+            return None;
+        }
+        let flipped = WindowedPlanes {
+            planes: sizes.batch * sizes.out_channels,
+            input: geometry.output,
+            output: geometry.input,
+            window: Window {
+                padding,
+                ..geometry.window
+            },
+        };
+        let (cells, fan_in) = (geometry.kernel_area(), sizes.fan_in());
+        let rows: Vec<usize> = (0..sizes.in_channels).map(|c| c * cells).collect();
+        let cells_of = |o| (0..cells).rev().map(move |cell| o * fan_in + cell);
+        let columns: Vec<usize> = (0..sizes.out_channels).flat_map(cells_of).collect();
+        let weight = Factor {
+            values: weight,
+            rows: &rows,
+            columns: &columns,
+        };
+        Some(Convolution {
+            image: sizes.out_channels * geometry.output_area(),
+            output: [sizes.in_channels, geometry.input_area()],
+            windows: Windows::new(sizes.out_channels, flipped),
+            weight: weight.row_panels(),
+        })
+    }
+
     /// The sums (O, OH·OW) of image `n`.
     pub fn of_image<'a>(&self, input: &[f32], n: usize, scratch: &'a mut Scratch) -> &'a Sums {
-        let (sizes, Scratch { padded, sums }) = (self.sizes, scratch);
+        let Scratch { padded, sums } = scratch;
         padded.resize(self.windows.len(), 0.0);
-        self.windows.pad(sizes.image(input, n), padded);
-        sums.set_zero(sizes.out_channels, sizes.geometry.output_area());
-        sums.add_product(&self.weight, &self.windows.unrolled(padded));
+        self.windows.pad(&input[n * self.image..], padded);
+        let [channels, area] = self.output;
+        sums.set_zero(channels, area);
+        sums.add_product_with_windows(&self.weight, &self.windows.unrolled(padded));
         sums
     }
 }

@@ -182,8 +182,9 @@ impl From<f64> for Sum {
 }
 
 /// Whether ReLU passes a value: above zero, or NaN.
+#[inline(always)]
 pub(in crate::ops) fn passes(value: f64) -> bool {
-    value > 0.0 || value.is_nan()
+    (value > 0.0) | value.is_nan()
 }
 
 /// The elements at the corners and on the edges of tiles in a batch of (rows, columns), in the

@@ -1,0 +1,45 @@
+//! Loops of the references over planes, whose elements share a channel, and over their parts.
+
+use rayon::prelude::*;
+
+use super::arithmetic::{ELEMENT, min_task_len, vectorized};
+
+/// Partial sums that a vector instruction can add to at once.
+const LANES: usize = 16;
+
+/// Calls `write(plane, elements)` for each plane of `area` elements of `output`, in parallel.
+pub(in crate::ops) fn each_plane(
+    output: &mut [f32],
+    area: usize,
+    write: impl Fn(usize, &mut [f32]) + Sync,
+) {
+    let planes = output.par_chunks_exact_mut(area).enumerate();
+    let planes = planes.with_min_len(min_task_len(ELEMENT * area));
+    planes.for_each(|(plane, elements)| {
+        vectorized(
+            #[inline(always)]
+            || write(plane, elements),
+        )
+    });
+}
+
+/// The sum over i of `term([inputs[0][i], …])`, of inputs of the same length: in interleaved partial
+/// sums, whose order does not depend on the processor.
+#[inline(always)]
+pub(in crate::ops) fn sum_of<const INPUTS: usize>(
+    inputs: [&[f32]; INPUTS],
+    term: impl Fn([f64; INPUTS]) -> f64,
+) -> f64 {
+    let halves = inputs.map(|input| input.as_chunks::<LANES>());
+    let (chunks, rest) = (halves.map(|half| half.0), halves.map(|half| half.1));
+    let len = |slices: [usize; INPUTS]| slices.into_iter().min().unwrap_or(0);
+    let mut partial = [0.0; LANES];
+    for i in 0..len(chunks.map(<[_]>::len)) {
+        let chunk = chunks.map(|chunks| &chunks[i]);
+        for (lane, sum) in partial.iter_mut().enumerate() {
+            *sum += term(chunk.map(|chunk| chunk[lane].into()));
+        }
+    }
+    let rest = (0..len(rest.map(<[_]>::len))).map(|i| term(rest.map(|rest| rest[i].into())));
+    partial.into_iter().chain(rest).sum()
+}
