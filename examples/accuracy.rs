@@ -1,0 +1,200 @@
+//! Trains a recipe of docs/results.md, and reports the accuracy on the test set after each epoch:
+//! `cargo run --release --features pictures --example accuracy -- mnist`.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
+mod common;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::{Parser, ValueEnum};
+use common::{Output, say};
+use wgrad::data::{Dataset, IdxOptions, PictureOptions, load_idx, load_pictures};
+use wgrad::nn::models::{ResNet, compact};
+use wgrad::nn::{Module, Normalize};
+use wgrad::{
+    Augmentation, Config, CrossEntropy, Device, EpochReport, Error, Result, Schedule, Sgd, Split,
+    Trainer,
+};
+
+/// Train a recipe of docs/results.md.
+#[derive(Debug, Parser)]
+struct Args {
+    /// The data set, and with it the network and its training
+    #[arg(value_enum)]
+    recipe: Recipe,
+    /// Folder of the data set: four IDX files, or folders of pictures by class
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Seed of the initial weights, the order of the images and their random changes
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Passes over the training set [default: the recipe's]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    epochs: Option<u64>,
+    /// The best adapter, or the CPU reference
+    #[arg(long, value_enum, default_value_t = Where::Gpu)]
+    device: Where,
+    /// Part of an adapter's name or backend, or its number in the list of all
+    #[arg(long, value_name = "NAME")]
+    adapter: Option<String>,
+    /// Write one JSON object per epoch, each on a line
+    #[arg(long, value_name = "FILE")]
+    metrics: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Recipe {
+    /// Two convolutions, 50,282 parameters
+    Mnist,
+    /// ResNet-8, 77,754 parameters
+    Fashion,
+    /// ResNet-8, 78,042 parameters
+    Cifar10,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Where {
+    Gpu,
+    Cpu,
+}
+
+impl fmt::Display for Recipe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.to_possible_value();
+        f.write_str(name.as_ref().map_or("", |name| name.get_name()))
+    }
+}
+
+impl Recipe {
+    fn data(self, folder: &Path) -> Result<Dataset> {
+        match self {
+            Recipe::Mnist | Recipe::Fashion => load_idx(folder, &IdxOptions::default()),
+            Recipe::Cifar10 => {
+                let pictures = load_pictures(folder, &PictureOptions::new(), |_, _| {})?;
+                Ok(pictures.dataset)
+            }
+        }
+    }
+
+    fn model(self) -> Box<dyn Module> {
+        match self {
+            Recipe::Mnist => Box::new(compact(1, 10)),
+            Recipe::Fashion => Box::new(ResNet::eight(1, 10)),
+            Recipe::Cifar10 => Box::new(ResNet::eight(3, 10)),
+        }
+    }
+
+    fn epochs(self) -> u64 {
+        match self {
+            Recipe::Mnist => 15,
+            Recipe::Fashion => 20,
+            Recipe::Cifar10 => 40,
+        }
+    }
+
+    fn augmentation(self) -> Augmentation {
+        let changes = Augmentation::new();
+        match self {
+            Recipe::Mnist => changes.shift(2).rotation(10.0).scale(0.9, 1.1),
+            Recipe::Fashion => changes.crop(2).flip(),
+            Recipe::Cifar10 => changes.crop(3).flip(),
+        }
+    }
+
+    /// Means and deviations of the training set, by channel.
+    fn normalize(self) -> Normalize {
+        match self {
+            Recipe::Mnist => Normalize::new([0.1307], [0.3081]),
+            Recipe::Fashion => Normalize::new([0.2860], [0.3530]),
+            Recipe::Cifar10 => Normalize::new([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]),
+        }
+    }
+
+    /// Stochastic gradient descent with Nesterov's momentum, one cycle of the learning rate, and the
+    /// moving average of the weights, which is what is evaluated.
+    fn config(self, seed: u64, steps: u64, batch: usize) -> Config {
+        let sgd = Sgd::new(0.1).momentum(0.9).nesterov().weight_decay(5e-4);
+        Config::new(CrossEntropy::new(), sgd.decay_weights_only())
+            .schedule(Schedule::one_cycle(steps))
+            .averaging(0.998)
+            .augmentation(self.augmentation())
+            .normalization(self.normalize())
+            .batch_size(batch)
+            .seed(seed)
+    }
+}
+
+fn main() -> ExitCode {
+    common::quiet_drivers();
+    match common::parse() {
+        Ok(args) => common::exit(wgrad::block_on(run(&args))),
+        Err(status) => status,
+    }
+}
+
+async fn run(args: &Args) -> Result<()> {
+    if let (Where::Cpu, Some(name)) = (args.device, &args.adapter) {
+        return Err(Error::value("--adapter", "no --device cpu beside it", name));
+    }
+    let mut metrics = args.metrics.as_deref().map(Output::open).transpose()?;
+    let data = args.recipe.data(&args.data)?;
+    let device = match args.device {
+        Where::Gpu => Device::gpu(args.adapter.as_deref()).await?,
+        Where::Cpu => Device::cpu(),
+    };
+    say!("{device}: {}", device.reason())?;
+    let (epochs, batch) = (args.epochs.unwrap_or(args.recipe.epochs()), 64);
+    let steps = epochs * (data.train.len().div_ceil(batch)) as u64;
+    let config = args.recipe.config(args.seed, steps, batch);
+    let mut trainer = Trainer::new(&device, &*args.recipe.model(), &data, config).await?;
+    let parameters = trainer.plan().parameters();
+    let parameters: usize = parameters.map(|(_, tensor)| tensor.words()).sum();
+    say!("{parameters} parameters")?;
+    let (begun, mut lines) = (Instant::now(), String::new());
+    for epoch in 1..=epochs {
+        let trained = trainer.train_epoch(|_| {}).await?;
+        let test = trainer.averaged().await?.evaluate(Split::Test).await?;
+        let seconds = begun.elapsed().as_secs_f64();
+        say!("{}", line(epoch, &trained, &test, seconds))?;
+        if let Some(metrics) = &mut metrics {
+            lines += &format!("{}\n", json(args, epoch, &trained, &test, seconds));
+            metrics.replace(lines.as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+fn json(
+    args: &Args,
+    epoch: u64,
+    trained: &EpochReport,
+    test: &EpochReport,
+    seconds: f64,
+) -> serde_json::Value {
+    serde_json::json!({
+        "recipe": args.recipe.to_string(),
+        "seed": args.seed,
+        "epoch": epoch,
+        "train_loss": trained.loss,
+        "train_accuracy": trained.accuracy,
+        "test_loss": test.loss,
+        "test_accuracy": test.accuracy,
+        "seconds": seconds,
+    })
+}
+
+fn line(epoch: u64, trained: &EpochReport, test: &EpochReport, seconds: f64) -> String {
+    let percent = |report: &EpochReport| 100.0 * report.accuracy;
+    format!(
+        "epoch {epoch}: train loss {:.4}, accuracy {:.2} %; test loss {:.4}, accuracy {:.2} %; \
+         {seconds:.0} s, {:.0} images/s",
+        trained.loss,
+        percent(trained),
+        test.loss,
+        percent(test),
+        trained.samples_per_second
+    )
+}
