@@ -105,9 +105,11 @@ fn change_of(row: u32, y: u32, x: u32) -> Change {
     );
 }
 
-// The level of a pixel of a plane, FILL outside of it.
+// The level of a pixel of a plane, FILL outside of it. As words, places below zero are large. One
+// comparison of vectors, not conditions joined by `||`: the time and memory in which SwiftShader
+// compiles these grow exponentially with their number, to gigabytes for some variants.
 fn level(first: u32, x: i32, y: i32) -> u32 {
-    if x < 0 || y < 0 || x >= i32(W) || y >= i32(H) {
+    if any(vec2<u32>(u32(x), u32(y)) >= vec2<u32>(W, H)) {
         return FILL;
     }
     let index = first + u32(y) * W + u32(x);

@@ -142,7 +142,7 @@ fn read_from_the_data_set(op: &dyn Op, inputs: &mut [Vec<u32>]) {
     }
 }
 
-/// Faults in one plan: a driver may keep tens of megabytes for each kernel.
+/// Faults in one plan: a driver may keep a megabyte for each kernel until the device is dropped.
 const TOGETHER: usize = 50;
 
 #[test]
