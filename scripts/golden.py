@@ -2,7 +2,7 @@
 """Writes tests/golden/*.safetensors: PyTorch's results, in double precision, for the same inputs.
 
     python3 -m venv venv && venv/bin/pip install torch numpy safetensors
-    venv/bin/python scripts/golden.py [ops|batch_norm|convolutions|trajectories|residual ...]
+    venv/bin/python scripts/golden.py [ops|batch_norm|convolutions|trajectories|residual|models|trained ...]
 
 - `ops`: the outputs of random cases of every op. The cases come from `verify --dump`.
 - `batch_norm`: a training step of batch normalisation and its gradients, for planes and for features,
@@ -11,11 +11,12 @@
 - `tutorial`, `uneven`, `strided`, `residual`: the losses of 200 training steps of four small networks on
   MNIST, with weights and batches drawn by NumPy in f32. `residual` is ResNet-8; its file also has the
   final state_dict, and the logits of eight images in evaluation.
+- `models`: the names and shapes of all tensors of the networks of `nn::models`.
+- `trained`: 50 training steps of ResNet-20, a U-Net and an autoencoder, with their states.
 
 The tests read the files; neither building nor running needs PyTorch.
 """
 
-import gzip
 import json
 import subprocess
 import sys
@@ -26,12 +27,13 @@ from pathlib import Path
 import golden_ops
 import numpy as np
 import torch
+from golden_data import GOLDEN, ROOT, coloured, mnist
+from golden_models import ResNet
+from golden_trained import models, trained
 from safetensors import safe_open
 from safetensors.numpy import save_file
 from torch import nn
 
-ROOT = Path(__file__).parent.parent
-GOLDEN = ROOT / "tests" / "golden"
 ROUNDS = 4
 STEPS = 200
 
@@ -56,14 +58,6 @@ def ops():
                     expected[f"{name}.{binding}"] = np.ascontiguousarray(values)
         save_file(expected, GOLDEN / "ops.safetensors", metadata=checksums)
         print(f"ops: {len(checksums)} cases")
-
-
-def mnist(folder):
-    def idx(name, header):
-        return np.frombuffer(gzip.open(folder / f"{name}.gz").read(), np.uint8, offset=header)
-
-    images = idx("train-images-idx3-ubyte", 16).reshape(-1, 1, 28, 28)
-    return images.astype(np.float32) / np.float32(255), idx("train-labels-idx1-ubyte", 8)
 
 
 def he_normal(net, seed):
@@ -135,7 +129,7 @@ def networks():
 
 
 def trajectories():
-    images, labels = mnist(ROOT / "data" / "mnist")
+    images, labels = mnist()
     order = np.random.default_rng(1000).permutation(len(labels))
     for name, net, loss_of, batch, options in networks():
         tensors = he_normal(net, 0)
@@ -146,55 +140,15 @@ def trajectories():
         print(name, " ".join(f"{loss:.6f}" for loss in tensors["losses"][:10]), "...")
 
 
-class BasicBlock(nn.Module):
-    def __init__(self, inputs, outputs):
-        super().__init__()
-        stride = 1 if inputs == outputs else 2
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs)
-        self.downsample = None
-        if stride == 2:
-            projection = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
-            self.downsample = nn.Sequential(projection, nn.BatchNorm2d(outputs))
-
-    def forward(self, x):
-        y = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
-        return torch.relu(y + (x if self.downsample is None else self.downsample(x)))
-
-
-class ResNet8(nn.Module):
-    def __init__(self, channels, width, classes):
-        super().__init__()
-        self.conv1 = nn.Conv2d(channels, width, 3, 1, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.layer1 = nn.Sequential(BasicBlock(width, width))
-        self.layer2 = nn.Sequential(BasicBlock(width, 2 * width))
-        self.layer3 = nn.Sequential(BasicBlock(2 * width, 4 * width))
-        self.fc = nn.Linear(4 * width, classes)
-
-    def forward(self, x):
-        x = torch.relu(self.bn1(self.conv1(x)))
-        x = self.layer3(self.layer2(self.layer1(x)))
-        return self.fc(x.mean((2, 3)))
-
-
-def coloured(images):
-    """(N, 1, 28, 28) as (N, 3, 32, 32): the image, its transpose and its mirror image, padded with zeros."""
-    framed = np.pad(images, ((0, 0), (0, 0), (2, 2), (2, 2)))
-    return np.concatenate([framed, framed.transpose(0, 1, 3, 2), framed[..., ::-1]], 1)
-
-
 def residual():
-    images, labels = mnist(ROOT / "data" / "mnist")
+    images, labels = mnist()
     batch = 8
     order = np.random.default_rng(1000).permutation(len(labels))[: STEPS * batch]
     images, labels = coloured(images[order]), labels[order]
     places = np.arange(len(order))
 
     def train(round_parameters):
-        net = ResNet8(3, 8, 10)
+        net = ResNet(3, 8, stages=3, blocks=1, classes=10)
         tensors = he_normal(net, 0)
         net.double()
         optimizer = torch.optim.SGD(net.parameters(), lr=0.002, momentum=0.9, weight_decay=0.001)
@@ -316,7 +270,7 @@ def convolutions():
 
 
 if __name__ == "__main__":
-    made = [ops, batch_norm, convolutions, trajectories, residual]
+    made = [ops, batch_norm, convolutions, trajectories, residual, models, trained]
     for make in made:
         if make.__name__ in sys.argv[1:] or not sys.argv[1:]:
             make()

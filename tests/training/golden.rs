@@ -96,7 +96,7 @@ fn residual() -> Golden {
 
 /// The training images of `rows`. Coloured images have three channels: the image padded by two
 /// zeros on each side, its transpose, and its mirror image.
-fn images(mnist: &Dataset, rows: &[i32], is_coloured: bool) -> Vec<f32> {
+pub(super) fn images(mnist: &Dataset, rows: &[i32], is_coloured: bool) -> Vec<f32> {
     let pixel = |row: i32, at: usize| {
         let byte = mnist.train.images[row as usize * 784 + at];
         f32::from(byte) / 255.0
@@ -126,7 +126,7 @@ fn floats(tensors: &SafeTensors<'_>, name: &str) -> Vec<f32> {
     bytemuck::pod_collect_to_vec(tensors.tensor(name).unwrap().data())
 }
 
-fn file(name: &str) -> Vec<u8> {
+pub(super) fn file(name: &str) -> Vec<u8> {
     std::fs::read(format!(
         "{}/tests/golden/{name}.safetensors",
         env!("CARGO_MANIFEST_DIR")

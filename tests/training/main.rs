@@ -10,6 +10,7 @@ mod checkpoints;
 mod convolutions;
 mod example;
 mod golden;
+mod golden_models;
 mod gradient_networks;
 mod gradients;
 mod graphs;
