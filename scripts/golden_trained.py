@@ -78,7 +78,7 @@ def subjects():
         "resnet20": (
             lambda: ResNet(3, 16, stages=3, blocks=3, classes=10),
             lambda y, x, classes, pixels: entropy(y, classes),
-            sgd(lr=1e-4, momentum=0.9, weight_decay=0.001),
+            sgd(lr=1e-4, momentum=0.9, weight_decay=0.1),
         ),
         "unet": (
             lambda: UNet(3, 8, 3),

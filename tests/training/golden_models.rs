@@ -94,7 +94,7 @@ fn subjects() -> [Subject; 3] {
             Box::new(ResNet::twenty(3, 10)),
             Target::class(10),
             Loss::CrossEntropy,
-            momentum(1e-4).weight_decay(0.001).into(),
+            momentum(1e-4).weight_decay(0.1).into(),
         ),
         subject(
             "unet",
