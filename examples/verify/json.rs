@@ -12,6 +12,7 @@ pub fn of_report(report: &Report) -> Value {
         "gradients": Value::from_iter(report.gradients.iter().map(gradient)),
         "large": Value::from_iter(report.large.iter().map(output)),
         "networks": Value::from_iter(report.networks.iter().map(network)),
+        "long": Value::from_iter(report.long.iter().map(network)),
     })
 }
 
@@ -19,6 +20,7 @@ fn network(report: &NetworkReport) -> Value {
     let outputs = report.outputs.iter().flatten();
     json!({
         "network": report.network,
+        "kinds": report.kinds,
         "outputs": Value::from_iter(outputs.map(output)),
         "refused": report.outputs.as_ref().err(),
         "right": report.passes(),

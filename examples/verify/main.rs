@@ -35,9 +35,13 @@ struct Args {
     /// Steps of the free-running trajectories [default: 10, thorough: 100]
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
-    /// Random networks of large sizes, checked by single elements [default: 2, thorough: 4]
+    /// Random networks of large sizes, checked by single elements, and as many of many layers,
+    /// checked op by op [default: 2, thorough: 4]
     #[arg(long, value_name = "N")]
     networks: Option<usize>,
+    /// Least layers of the latter [default: 10, thorough: 20]
+    #[arg(long, value_name = "N")]
+    layers: Option<usize>,
     /// Write every figure, as a JSON array of one object for each adapter
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -57,6 +61,7 @@ impl Args {
             rounds: self.rounds.unwrap_or(default.rounds),
             steps: self.steps.unwrap_or(default.steps),
             networks: self.networks.unwrap_or(default.networks),
+            layers: self.layers.unwrap_or(default.layers),
         }
     }
 }
@@ -107,14 +112,16 @@ async fn run(args: &Args) -> Result<bool> {
             rounds,
             steps,
             networks,
+            layers,
             ..
         } = options;
         say!(
-            "These were {rounds} random cases of each op, {steps} steps of training, {networks} random networks; \
-             --thorough makes it {}, {} and {}.",
+            "These were {rounds} random cases of each op, {steps} steps of training, {networks} random networks \
+             of large sizes and as many of {layers} layers; --thorough makes it {}, {}, {} and {}.",
             thorough.rounds,
             thorough.steps,
-            thorough.networks
+            thorough.networks,
+            thorough.layers
         )?;
     }
     if let Some(output) = &mut json {

@@ -7,6 +7,7 @@
 //! - [`ops`]: the same two of ops of your own;
 //! - [`large`]: every op at sizes where drivers cut loops short, by single elements;
 //! - [`networks`]: random networks of large sizes, every op by single elements;
+//! - [`long_networks`]: random networks of many layers, of all kinds, in lockstep;
 //! - [`cases`]: the cases of `fuzz` and `differentiate`, for other programs to compute;
 //! - [`drift`]: the drift between the adapter and the reference when both train freely.
 //!
@@ -18,6 +19,8 @@ mod fuzz;
 mod gradients;
 mod lanes;
 mod large;
+mod layers;
+mod long;
 mod losses;
 mod models;
 mod networks;
@@ -32,6 +35,7 @@ pub use drift::{Drift, drift};
 pub use fuzz::{cases, fuzz};
 pub use gradients::{GradientReport, differentiate};
 pub use large::large;
+pub use long::long_networks;
 pub use models::{Subject, built_in};
 pub use networks::{NetworkReport, networks};
 pub use own::{OpsReport, ops};

@@ -1,5 +1,7 @@
 //! Random networks of large sizes: every op as the adapter would run it, by single elements.
 
+use std::collections::BTreeSet;
+
 use super::large::Checker;
 use super::{OutputReport, lanes};
 use crate::device::Device;
@@ -28,6 +30,8 @@ const MOST_WORDS: usize = 400 << 20;
 pub struct NetworkReport {
     /// The layers, the shape of a sample, the batch, and the convolution strategies.
     pub network: String,
+    /// The kinds of layers and options that were drawn; of long networks only.
+    pub kinds: BTreeSet<String>,
     /// Each output of each op, or the reason why the adapter cannot run the network.
     pub outputs: Result<Vec<OutputReport>, String>,
 }
@@ -66,7 +70,11 @@ async fn check(device: &Device, networks: Vec<(String, Plan)>) -> Result<Vec<Net
             Err(error @ (Error::Limit { .. } | Error::Gpu { .. })) => Err(error.to_string()),
             Err(error) => return Err(error),
         };
-        reports.push(NetworkReport { network, outputs });
+        reports.push(NetworkReport {
+            network,
+            kinds: BTreeSet::new(),
+            outputs,
+        });
     }
     Ok(reports)
 }
@@ -164,19 +172,8 @@ fn draw(random: &mut Random) -> Option<(String, Plan)> {
     .batch_size(batch_size)
     .dataset(batch_size + random.below(9))
     .accumulate(random.flag());
-    let training = match random.below(8) {
-        0 => training.clipping(Clipping::new().norm(0.125)),
-        1 => training.clipping(Clipping::new().value(0.0625).norm(64.0)),
-        2 => training.averaging(0.75),
-        _ => training,
-    };
-    let kernels = [None, Some(0), Some(1), Some(2), Some(3)][random.below(5)];
-    let kernels = kernels.map(|at: usize| ConvStrategy::ALL[at]);
-    let plan = lower(&model, &training, kernels, random)?;
-    let way = kernels.map_or_else(
-        || "readable".to_owned(),
-        |kernel| format!("fused, {kernel}"),
-    );
+    let training = limited(random, training);
+    let (plan, way) = lower(&model, &training, random)?;
     let network = format!("{model} on {:?}, batch {batch_size}, {way}", sample);
     Some((network.replace('\n', "; "), plan))
 }
@@ -195,7 +192,7 @@ fn normalised(random: &mut Random, layer: Conv2d, channels: usize) -> Sequential
 }
 
 /// One group, one per channel, or another divisor of the channels.
-fn groups(random: &mut Random, channels: usize) -> usize {
+pub(super) fn groups(random: &mut Random, channels: usize) -> usize {
     match random.below(6) {
         0 | 1 => channels,
         2 => {
@@ -209,7 +206,7 @@ fn groups(random: &mut Random, channels: usize) -> usize {
 }
 
 /// A padding below `most`: the same on opposite sides, or not, or one that keeps the plane's size.
-fn padded(random: &mut Random, layer: Conv2d, most: (usize, usize)) -> Conv2d {
+pub(super) fn padded(random: &mut Random, layer: Conv2d, most: (usize, usize)) -> Conv2d {
     let (top, left) = (random.below(most.0), random.below(most.1));
     match random.below(4) {
         0 => layer.padding_same(),
@@ -222,7 +219,7 @@ fn padded(random: &mut Random, layer: Conv2d, most: (usize, usize)) -> Conv2d {
 }
 
 /// A layer that keeps the plane's size or doubles it.
-fn transposed(random: &mut Random, channels: usize) -> ConvTranspose2d {
+pub(super) fn transposed(random: &mut Random, channels: usize) -> ConvTranspose2d {
     let stride = random.below(2) + 1;
     ConvTranspose2d::new(channels, channels, 3)
         .stride(stride)
@@ -233,7 +230,7 @@ fn transposed(random: &mut Random, channels: usize) -> ConvTranspose2d {
 }
 
 /// ReLU, or any other activation.
-fn activated(random: &mut Random, model: Sequential) -> Sequential {
+pub(super) fn activated(random: &mut Random, model: Sequential) -> Sequential {
     match random.below(9) {
         0 => model.with(LeakyReLU::new(0.125)),
         1 => model.with(Sigmoid),
@@ -246,7 +243,7 @@ fn activated(random: &mut Random, model: Sequential) -> Sequential {
 }
 
 /// A block that keeps the plane's size, or halves it and has a projection.
-fn residual(random: &mut Random, channels: usize) -> Residual {
+pub(super) fn residual(random: &mut Random, channels: usize) -> Residual {
     let (stride, projects) = [(1, false), (2, true)][random.below(2)];
     let layer = Conv2d::new(channels, channels, 3).stride(stride).padding(1);
     let block = Residual::new(normalised(random, layer, channels));
@@ -258,7 +255,7 @@ fn residual(random: &mut Random, channels: usize) -> Residual {
 }
 
 /// The input and new channels beside it, and the number of channels of both.
-fn dense(random: &mut Random, channels: usize) -> (Concat, usize) {
+pub(super) fn dense(random: &mut Random, channels: usize) -> (Concat, usize) {
     let grown = random.size(5);
     let layer = Conv2d::new(channels, grown, 3).padding(1);
     let block = Concat::new().branch(Sequential::new());
@@ -281,7 +278,7 @@ fn upsample(random: &mut Random) -> Upsample {
     }
 }
 
-fn optimizer(random: &mut Random) -> Optimizer {
+pub(super) fn optimizer(random: &mut Random) -> Optimizer {
     match random.below(8) {
         5 => RmsProp::new(0.001).weight_decay(0.25).into(),
         6 => RmsProp::new(0.001).centered().momentum(0.5).into(),
@@ -297,20 +294,31 @@ fn optimizer(random: &mut Random) -> Optimizer {
     }
 }
 
-/// The plan, with a random kernel for each product.
-fn lower(
+/// Perhaps with clipped gradients or averaged parameters.
+pub(super) fn limited(random: &mut Random, training: Training) -> Training {
+    match random.below(8) {
+        0 => training.clipping(Clipping::new().norm(0.125)),
+        1 => training.clipping(Clipping::new().value(0.0625).norm(64.0)),
+        2 => training.averaging(0.75),
+        _ => training,
+    }
+}
+
+/// The readable plan, or a fast one with a random kernel for each product; and its name.
+pub(super) fn lower(
     model: &Sequential,
     training: &Training,
-    kernel: Option<ConvStrategy>,
     random: &mut Random,
-) -> Option<Plan> {
+) -> Option<(Plan, String)> {
+    let kernel = [None, Some(0), Some(1), Some(2), Some(3)][random.below(5)];
+    let kernel = kernel.map(|at: usize| ConvStrategy::ALL[at]);
     let graph = Graph::training(model, training).ok()?;
     let readable = graph.readable().ok()?;
     if !is_affordable(&readable) {
         return None;
     }
     let Some(kernel) = kernel else {
-        return Some(readable);
+        return Some((readable, "readable".to_owned()));
     };
     let layers = graph.convolutions().into_iter();
     let convs = layers.map(|layer| (layer, kernel)).collect();
@@ -321,7 +329,7 @@ fn lower(
         let at = chosen.checked_rem(variants.len())?;
         Some(variants.swap_remove(at).op)
     });
-    is_affordable(&plan).then_some(plan)
+    is_affordable(&plan).then(|| (plan, format!("fused, {kernel}")))
 }
 
 fn is_affordable(plan: &Plan) -> bool {

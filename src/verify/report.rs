@@ -4,10 +4,11 @@ use super::compare::{OutputReport, lockstep, on_gpu};
 use super::drift::load;
 use super::{
     Drift, GradientReport, NetworkReport, Subject, built_in, differentiate, drift, fuzz, lanes,
-    large, networks,
+    large, long_networks, networks,
 };
 use crate::device::Device;
 use crate::error::Result;
+use crate::executor::Executor;
 use crate::ops::Step;
 use crate::ops::case::{Floats, Random};
 use crate::plan::{Phase, Port};
@@ -21,8 +22,11 @@ pub struct Options {
     pub rounds: u32,
     /// Steps of the free-running trajectories.
     pub steps: usize,
-    /// Random networks of large sizes; each takes seconds on a software adapter.
+    /// Random networks of large sizes, each of which takes seconds on a software adapter, and as
+    /// many of many layers.
     pub networks: usize,
+    /// The least number of layers of the latter.
+    pub layers: usize,
 }
 
 impl Default for Options {
@@ -33,6 +37,7 @@ impl Default for Options {
             rounds: 2,
             steps: 10,
             networks: 2,
+            layers: 10,
         }
     }
 }
@@ -44,6 +49,7 @@ impl Options {
             rounds: 12,
             steps: 100,
             networks: 4,
+            layers: 20,
             ..Options::default()
         }
     }
@@ -75,6 +81,8 @@ pub struct Report {
     pub large: Vec<OutputReport>,
     /// Random networks of large sizes, every op by single elements.
     pub networks: Vec<NetworkReport>,
+    /// Random networks of many layers, two training steps of each op by op.
+    pub long: Vec<NetworkReport>,
 }
 
 impl Report {
@@ -87,6 +95,7 @@ impl Report {
             .chain(&self.large)
             .all(OutputReport::passes)
             && self.networks.iter().all(NetworkReport::passes)
+            && self.long.iter().all(NetworkReport::passes)
             && self.gradients.iter().all(GradientReport::passes)
     }
 }
@@ -106,6 +115,7 @@ pub async fn adapter(device: &Device, options: &Options) -> Result<Report> {
         models,
         large: large(device).await?,
         networks: networks(device, options.seed, options.networks).await?,
+        long: long_networks(device, options.seed, options.networks, options.layers).await?,
     })
 }
 
@@ -128,19 +138,12 @@ pub async fn model(device: &Device, subject: &Subject, options: &Options) -> Res
     let mut outputs = lockstep(on_gpu(&mut executor)?, &phases, &partial).await?;
 
     let mut random = Random::new(options.seed, Floats::Hostile);
-    let (images, arena) = (plan.port(Port::Images).ok(), plan.port(Port::Parameters)?);
-    if let Some(images) = images {
+    if let Ok(images) = plan.port(Port::Images) {
         executor.write_words(images, &random.floats(plan.tensor(images).words()))?;
         // The gather would overwrite them.
         phases.retain(|&phase| phase != Phase::Gather);
     }
-    let mut parameters = executor.read_words(arena).await?;
-    let hostile = random.floats(parameters.len());
-    for (parameter, hostile) in parameters.iter_mut().zip(hostile).step_by(3) {
-        // Larger values would grow with every layer, beyond f32 in a deep model; `fuzz` has them.
-        *parameter = f32::from_bits(hostile).clamp(-1.0, 1.0).to_bits();
-    }
-    executor.write_words(arena, &parameters)?;
+    disturb(&mut executor, &mut random).await?;
     let full = Step::new(0, batch, 2, rate).at(0, 1).scalars(scalars(1));
     outputs.extend(lockstep(on_gpu(&mut executor)?, &phases, &full).await?);
     // Where inference has ops of its own.
@@ -156,4 +159,16 @@ pub async fn model(device: &Device, subject: &Subject, options: &Options) -> Res
         outputs,
         drift: drift(device, subject, options.seed, options.steps).await?,
     })
+}
+
+/// Makes every third parameter hostile.
+pub(super) async fn disturb(executor: &mut Executor, random: &mut Random) -> Result<()> {
+    let arena = executor.plan().port(Port::Parameters)?;
+    let mut parameters = executor.read_words(arena).await?;
+    let hostile = random.floats(parameters.len());
+    for (parameter, hostile) in parameters.iter_mut().zip(hostile).step_by(3) {
+        // Larger values would grow with every layer, beyond f32 in a deep model; `fuzz` has them.
+        *parameter = f32::from_bits(hostile).clamp(-1.0, 1.0).to_bits();
+    }
+    executor.write_words(arena, &parameters)
 }

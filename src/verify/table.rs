@@ -16,7 +16,8 @@ impl fmt::Display for Report {
         write_ops(f, &self.ops)?;
         write_gradients(f, &self.gradients)?;
         write_large(f, &self.large)?;
-        write_networks(f, &self.networks)?;
+        write_networks(f, "random network", &self.networks)?;
+        write_networks(f, "long network", &self.long)?;
         write_counts(f, self)?;
         f.write_str(match self.passes() {
             true => "Every result is within its bound.",
@@ -73,13 +74,17 @@ fn write_large(f: &mut fmt::Formatter<'_>, reports: &[OutputReport]) -> fmt::Res
     writeln!(f)
 }
 
-fn write_networks(f: &mut fmt::Formatter<'_>, reports: &[NetworkReport]) -> fmt::Result {
+fn write_networks(
+    f: &mut fmt::Formatter<'_>,
+    what: &str,
+    reports: &[NetworkReport],
+) -> fmt::Result {
     for report in reports {
         let network = &report.network;
         match &report.outputs {
-            Err(why) => writeln!(f, "random network refused: {network}: {why}")?,
+            Err(why) => writeln!(f, "{what} refused: {network}: {why}")?,
             Ok(outputs) => {
-                writeln!(f, "random network, {} outputs: {network}", outputs.len())?;
+                writeln!(f, "{what}, {} outputs: {network}", outputs.len())?;
                 let wrong = outputs.iter().filter(|output| !output.passes());
                 wrong
                     .into_iter()
@@ -132,7 +137,7 @@ fn write_counts(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
         kernels.len(),
         report.gradients.len(),
         report.large.len(),
-        report.networks.len(),
+        report.networks.len() + report.long.len(),
     )
 }
 

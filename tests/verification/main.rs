@@ -5,4 +5,5 @@
 mod common;
 
 mod large;
+mod long;
 mod verification;
