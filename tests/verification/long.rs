@@ -6,7 +6,8 @@ use std::time::Instant;
 use crate::common;
 use wgrad::verify;
 
-/// `WGRAD_LONG_NETWORKS` sets the number of networks, 2 by default: a driver compiles some hundred kernels for each.
+/// `WGRAD_LONG_NETWORKS` sets the number of networks, 2 by default: a driver compiles some hundred
+/// kernels for each.
 #[test]
 fn random_long_networks_are_right() {
     let Some(device) = common::gpu() else { return };
