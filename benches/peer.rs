@@ -11,9 +11,9 @@ use std::thread;
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
-use common::say;
+use common::{DeviceArgs, say};
 use wgrad::nn::models;
-use wgrad::{Config, Device, Error, Loss, Planning, Reduction, Result, Sgd, Trainer, data};
+use wgrad::{Config, Loss, Planning, Reduction, Result, Sgd, Trainer, data};
 
 /// Number of runs; the median is reported.
 const RUNS: usize = 3;
@@ -27,12 +27,8 @@ struct Args {
     /// Steps of each of three runs, which also end with an epoch
     #[arg(long, value_name = "N", default_value_t = 1000)]
     steps: usize,
-    /// An adapter, or the CPU reference
-    #[arg(long, value_enum, default_value_t = Where::Gpu)]
-    device: Where,
-    /// Part of an adapter's name or backend, or its number in the list of all
-    #[arg(long, value_name = "NAME")]
-    adapter: Option<String>,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Run the readable plan
     #[arg(long)]
     unfused: bool,
@@ -50,31 +46,15 @@ enum Model {
     Larger,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Where {
-    Gpu,
-    Cpu,
-}
-
 fn main() -> std::process::ExitCode {
     let begun = Instant::now();
-    common::quiet_drivers();
-    match common::parse() {
-        Ok(args) => common::exit(wgrad::block_on(run(&args, begun))),
-        Err(status) => status,
-    }
+    common::run_with(async |args| run(&args, begun).await)
 }
 
 async fn run(args: &Args, begun: Instant) -> Result<()> {
-    if let (Where::Cpu, Some(name)) = (args.device, &args.adapter) {
-        return Err(Error::value("--adapter", "no --device cpu beside it", name));
-    }
     let folder = args.data.clone();
     let loading = thread::spawn(|| data::load_mnist(folder));
-    let device = match args.device {
-        Where::Gpu => Device::gpu(args.adapter.as_deref()).await?,
-        Where::Cpu => Device::cpu(),
-    };
+    let device = args.device.open().await?;
     let (model, mut config) = match args.model {
         Model::Tutorial => (
             models::tutorial(1),

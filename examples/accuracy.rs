@@ -1,5 +1,5 @@
-//! Trains a recipe of docs/results.md, and reports the accuracy on the test set after each epoch:
-//! `cargo run --release --features pictures --example accuracy -- mnist`.
+//! Trains a recipe for a data set, and reports the accuracy on the test set after each epoch:
+//! `cargo run --release --features pictures --example accuracy -- mnist --data data/mnist`.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod common;
@@ -10,16 +10,15 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
-use common::{Output, say};
+use common::{DeviceArgs, Output, say};
 use wgrad::data::{Dataset, IdxOptions, PictureOptions, load_idx, load_pictures};
 use wgrad::nn::models::{ResNet, compact};
 use wgrad::nn::{Module, Normalize};
 use wgrad::{
-    Augmentation, Config, CrossEntropy, Device, EpochReport, Error, Result, Schedule, Sgd, Split,
-    Trainer,
+    Augmentation, Config, CrossEntropy, EpochReport, Result, Schedule, Sgd, Split, Trainer,
 };
 
-/// Train a recipe of docs/results.md.
+/// Train a network for a data set, for a high accuracy on its test set.
 #[derive(Debug, Parser)]
 struct Args {
     /// The data set, and with it the network and its training
@@ -34,12 +33,8 @@ struct Args {
     /// Passes over the training set [default: the recipe's]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     epochs: Option<u64>,
-    /// The best adapter, or the CPU reference
-    #[arg(long, value_enum, default_value_t = Where::Gpu)]
-    device: Where,
-    /// Part of an adapter's name or backend, or its number in the list of all
-    #[arg(long, value_name = "NAME")]
-    adapter: Option<String>,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Write one JSON object per epoch, each on a line
     #[arg(long, value_name = "FILE")]
     metrics: Option<PathBuf>,
@@ -53,12 +48,6 @@ enum Recipe {
     Fashion,
     /// ResNet-8, 78,042 parameters
     Cifar10,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Where {
-    Gpu,
-    Cpu,
 }
 
 impl fmt::Display for Recipe {
@@ -128,23 +117,13 @@ impl Recipe {
 }
 
 fn main() -> ExitCode {
-    common::quiet_drivers();
-    match common::parse() {
-        Ok(args) => common::exit(wgrad::block_on(run(&args))),
-        Err(status) => status,
-    }
+    common::run_with(run)
 }
 
-async fn run(args: &Args) -> Result<()> {
-    if let (Where::Cpu, Some(name)) = (args.device, &args.adapter) {
-        return Err(Error::value("--adapter", "no --device cpu beside it", name));
-    }
+async fn run(args: Args) -> Result<()> {
     let mut metrics = args.metrics.as_deref().map(Output::open).transpose()?;
+    let device = args.device.open().await?;
     let data = args.recipe.data(&args.data)?;
-    let device = match args.device {
-        Where::Gpu => Device::gpu(args.adapter.as_deref()).await?,
-        Where::Cpu => Device::cpu(),
-    };
     say!("{device}: {}", device.reason())?;
     let (epochs, batch) = (args.epochs.unwrap_or(args.recipe.epochs()), 64);
     let steps = epochs * (data.train.len().div_ceil(batch)) as u64;
@@ -160,7 +139,7 @@ async fn run(args: &Args) -> Result<()> {
         let seconds = begun.elapsed().as_secs_f64();
         say!("{}", line(epoch, &trained, &test, seconds))?;
         if let Some(metrics) = &mut metrics {
-            lines += &format!("{}\n", json(args, epoch, &trained, &test, seconds));
+            lines += &format!("{}\n", json(&args, epoch, &trained, &test, seconds));
             metrics.replace(lines.as_bytes())?;
         }
     }

@@ -12,11 +12,7 @@ use wgrad::{Device, Result};
 struct Args {}
 
 fn main() -> std::process::ExitCode {
-    common::quiet_drivers();
-    match common::parse() {
-        Ok(Args {}) => common::exit(wgrad::block_on(list())),
-        Err(status) => status,
-    }
+    common::run_with(async |Args {}| list().await)
 }
 
 async fn list() -> Result<()> {

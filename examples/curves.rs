@@ -34,13 +34,10 @@ struct Run {
 }
 
 fn main() -> ExitCode {
-    match common::parse() {
-        Ok(args) => common::exit(run(&args)),
-        Err(status) => status,
-    }
+    common::run_with(run)
 }
 
-fn run(args: &Args) -> Result<()> {
+async fn run(args: Args) -> Result<()> {
     let mut output = Output::open(&args.output)?;
     let runs = args.metrics.iter().map(|path| read(path));
     let picture = draw(&runs.collect::<Result<Vec<Run>>>()?);

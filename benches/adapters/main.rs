@@ -105,11 +105,7 @@ impl Run {
 }
 
 fn main() -> ExitCode {
-    common::quiet_drivers();
-    match common::parse() {
-        Ok(args) => common::exit(wgrad::block_on(run(&args))),
-        Err(status) => status,
-    }
+    common::run_with(async |args| run(&args).await)
 }
 
 async fn run(args: &Args) -> Result<()> {

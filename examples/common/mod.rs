@@ -1,12 +1,14 @@
 //! Shared by the examples: startup, output and exit.
 #![allow(dead_code, unused_imports, reason = "each example uses a part of it")]
 
+mod device;
 mod output;
 
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
+pub use device::DeviceArgs;
 pub use output::{Output, check_apart, try_replacing};
 use wgrad::{Error, Result};
 
@@ -24,6 +26,15 @@ pub fn run(example: impl Future<Output = Result<()>>) -> ExitCode {
         Some(argument) => Err(Error::value("arguments", "none", argument)),
         None => wgrad::block_on(example),
     })
+}
+
+/// Runs an example that takes `Args`: exit status 0, or 1 with the error on one line.
+pub fn run_with<Args: clap::Parser>(example: impl AsyncFnOnce(Args) -> Result<()>) -> ExitCode {
+    quiet_drivers();
+    match parse() {
+        Ok(args) => exit(wgrad::block_on(example(args))),
+        Err(status) => status,
+    }
 }
 
 /// Mesa's drivers look for a desktop session, and print warnings if this variable is missing. Call

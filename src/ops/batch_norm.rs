@@ -160,18 +160,14 @@ impl Op for BatchNormForward {
     }
 
     fn reference(&self, args: &mut Args<'_>) {
-        let (sizes, step, x) = (self.sizes(), args.step, args.input(0));
+        let (rows, x) = (args.step.rows as usize, args.input(0));
         let [mean, inverse, weight, bias] = [1, 2, 3, 4].map(|input| args.input(input));
         each_plane(
+            self.sizes(),
+            rows,
             args.output(),
-            self.area,
             #[inline(always)]
-            |plane, y| {
-                let first = plane * self.area;
-                if !sizes.is_real(first, step) {
-                    return y.fill(0.0);
-                }
-                let c = plane % self.channels;
+            |c, first, y| {
                 let [mean, inverse, weight, bias] =
                     [mean[c], inverse[c], weight[c], bias[c]].map(f64::from);
                 write(
@@ -248,16 +244,16 @@ impl Op for BatchNormInfer {
         let x = args.input(0);
         let [mean, variance, weight, bias] = [1, 2, 3, 4].map(|input| args.input(input));
         each_plane(
+            self.sizes(),
+            self.rows,
             args.output(),
-            self.area,
             #[inline(always)]
-            |plane, y| {
-                let c = plane % self.channels;
+            |c, first, y| {
                 let [mean, variance, weight, bias] =
                     [mean[c], variance[c], weight[c], bias[c]].map(f64::from);
                 let scale = (variance + f64::from(self.eps)).sqrt();
                 write(
-                    &x[plane * self.area..],
+                    &x[first..],
                     y,
                     self.relu,
                     #[inline(always)]

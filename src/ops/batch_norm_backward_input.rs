@@ -72,20 +72,16 @@ impl Op for BatchNormBackwardInput {
     }
 
     fn reference(&self, args: &mut Args<'_>) {
-        let (sizes, step) = (self.sizes(), args.step);
+        let step = args.step;
         let [x, d_y, y, mean, inverse, weight, sums] =
             [0, 1, 2, 3, 4, 5, 6].map(|input| args.input(input));
-        let m = sizes.count(step);
+        let m = self.sizes().count(step);
         each_plane(
+            self.sizes(),
+            step.rows as usize,
             args.output(),
-            self.area,
             #[inline(always)]
-            |plane, d_x| {
-                let first = plane * self.area;
-                if !sizes.is_real(first, step) {
-                    return d_x.fill(0.0);
-                }
-                let c = plane % self.channels;
+            |c, first, d_x| {
                 let [mean, inverse, weight] = [mean[c], inverse[c], weight[c]].map(f64::from);
                 let [of_bias, of_weight] =
                     [sums[c], sums[self.channels + c]].map(|sum| f64::from(sum) / m);

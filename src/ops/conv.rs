@@ -256,9 +256,9 @@ impl Op for ConvBackwardInput {
     fn reference(&self, args: &mut Args<'_>) {
         let s = self.sizes;
         let (weight, d_output) = (args.input(0), args.input(1));
+        let images = args.output().par_chunks_mut(s.input_len() / s.batch);
+        let images = images.enumerate().with_min_len(s.images_of_a_task());
         if let Some(convolution) = Convolution::of_gradients(s, weight) {
-            let images = args.output().par_chunks_mut(s.input_len() / s.batch);
-            let images = images.enumerate().with_min_len(s.images_of_a_task());
             images.for_each_init(Scratch::default, |scratch, (n, d_input)| {
                 let sums = convolution.of_image(d_output, n, scratch);
                 sums.each_row(d_input, round);
@@ -275,11 +275,6 @@ impl Op for ConvBackwardInput {
         .row_panels();
         let [channels, positions] = tables([s.out_channels, area], false);
         let windows = s.windows();
-        let images = args
-            .output()
-            .par_chunks_mut(s.input_len() / s.batch)
-            .enumerate();
-        let images = images.with_min_len(s.images_of_a_task());
         let scratch = || (Sums::default(), vec![0.0; windows.len()]);
         images.for_each_init(scratch, |(sums, padded), (n, d_input)| {
             let gradients = Factor {

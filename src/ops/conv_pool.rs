@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use super::bound::sum_error;
 use super::case::{Aside, Case, Random};
+use super::element::passes;
 use super::reference::windows::{Convolution, Scratch};
 use super::sizes::conv_pool::{
     constants, cost, images, inputs, pooled_len, pooled_size, value_at, windows,
@@ -84,8 +85,7 @@ fn rectified_maximum(plane: &[f64], window: [usize; 4]) -> (u32, u32) {
             (pixel, value)
         };
     }
-    let passes = best > 0.0 || best.is_nan();
-    if passes {
+    if passes(best) {
         ((best as f32).to_bits(), winner as u32)
     } else {
         (0, NO_PIXEL)

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::case::{Aside, Case, Random, Read};
+use super::element::passes;
 use super::reference::arithmetic::{Factor, tables};
 use super::reference::sums::Sums;
 use super::reference::windows::Windows;
@@ -153,8 +154,8 @@ impl Op for DepthwiseForward {
                         true => sum + f64::from(bias[first + o]),
                         false => *sum,
                     };
-                    let passes = !self.relu || biased > 0.0 || biased.is_nan();
-                    *value = if passes { biased as f32 } else { 0.0 };
+                    let counts = !self.relu || passes(biased);
+                    *value = if counts { biased as f32 } else { 0.0 };
                 }
             });
         });

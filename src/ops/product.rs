@@ -253,15 +253,15 @@ impl Op for Product {
                     Epilogue::Bias { of_rows, relu } => {
                         for (at, (product, sum)) in (n..).zip(values) {
                             let biased = sum + f64::from(extra[if of_rows { m } else { at }]);
-                            let passes = !relu || biased > 0.0 || biased.is_nan();
-                            *product = if passes { biased as f32 } else { 0.0 };
+                            let counts = !relu || passes(biased);
+                            *product = if counts { biased as f32 } else { 0.0 };
                         }
                     }
                     Epilogue::ReluGradient => {
                         let activated = &extra[(batch * self.m + m) * self.n + n..];
                         for ((product, sum), &activated) in values.zip(activated) {
-                            let passes = activated > 0.0 || activated.is_nan();
-                            *product = if passes { *sum as f32 } else { 0.0 };
+                            let counts = passes(activated.into());
+                            *product = if counts { *sum as f32 } else { 0.0 };
                         }
                     }
                 }

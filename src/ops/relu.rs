@@ -41,11 +41,7 @@ impl Op for ReluForward {
     fn reference(&self, args: &mut Args<'_>) {
         let input = args.input(0);
         for (output, &value) in args.output().iter_mut().zip(input) {
-            *output = if value > 0.0 || value.is_nan() {
-                value
-            } else {
-                0.0
-            };
+            *output = if passes(value.into()) { value } else { 0.0 };
         }
     }
 
@@ -95,11 +91,7 @@ impl Op for ReluBackward {
         let (activated, d_output) = (args.input(0), args.input(1));
         let gradients = activated.iter().zip(d_output);
         for (d_input, (&value, &gradient)) in args.output().iter_mut().zip(gradients) {
-            *d_input = if value > 0.0 || value.is_nan() {
-                gradient
-            } else {
-                0.0
-            };
+            *d_input = if passes(value.into()) { gradient } else { 0.0 };
         }
     }
 

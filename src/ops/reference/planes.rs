@@ -3,23 +3,30 @@
 use rayon::prelude::*;
 
 use super::arithmetic::{ELEMENT, min_task_len, vectorized};
+use crate::ops::sizes::batch_norm::Sizes;
 
 /// Partial sums that a vector instruction can add to at once.
 const LANES: usize = 16;
 
-/// Calls `write(plane, elements)` for each plane of `area` elements of `output`, in parallel.
+/// Calls `write(channel, first element, plane)` for each plane of `output` in the first `rows` rows,
+/// in parallel; those of other rows are zeros.
 pub(in crate::ops) fn each_plane(
+    sizes: Sizes,
+    rows: usize,
     output: &mut [f32],
-    area: usize,
-    write: impl Fn(usize, &mut [f32]) + Sync,
+    write: impl Fn(usize, usize, &mut [f32]) + Sync,
 ) {
+    let Sizes { channels, area, .. } = sizes;
     let planes = output.par_chunks_exact_mut(area).enumerate();
     let planes = planes.with_min_len(min_task_len(ELEMENT * area));
-    planes.for_each(|(plane, elements)| {
+    planes.for_each(|(number, plane)| {
+        if number >= rows * channels {
+            return plane.fill(0.0);
+        }
         vectorized(
             #[inline(always)]
-            || write(plane, elements),
-        )
+            || write(number % channels, number * area, plane),
+        );
     });
 }
 

@@ -1,0 +1,36 @@
+//! The options that choose a device.
+
+use clap::{Args, ValueEnum};
+use wgrad::{Device, Error, Result};
+
+#[derive(Debug, Args)]
+pub struct DeviceArgs {
+    /// An adapter, or the CPU reference
+    #[arg(long, value_enum, default_value_t = Where::Gpu)]
+    device: Where,
+    /// Part of an adapter's name or backend, or its number in the list of all
+    #[arg(long, value_name = "NAME")]
+    adapter: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Where {
+    Gpu,
+    Cpu,
+}
+
+impl DeviceArgs {
+    /// Opens the device.
+    ///
+    /// # Errors
+    /// No adapter matches, or one was named beside the CPU reference.
+    pub async fn open(&self) -> Result<Device> {
+        match (self.device, &self.adapter) {
+            (Where::Gpu, name) => Device::gpu(name.as_deref()).await,
+            (Where::Cpu, None) => Ok(Device::cpu()),
+            (Where::Cpu, Some(name)) => {
+                Err(Error::value("--adapter", "no --device cpu beside it", name))
+            }
+        }
+    }
+}
