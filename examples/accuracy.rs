@@ -62,8 +62,13 @@ impl Recipe {
         match self {
             Recipe::Mnist | Recipe::Fashion => load_idx(folder, &IdxOptions::default()),
             Recipe::Cifar10 => {
-                let pictures = load_pictures(folder, &PictureOptions::new(), |_, _| {})?;
-                Ok(pictures.dataset)
+                let bar = common::progress_bar("Pictures", 0);
+                let pictures = load_pictures(folder, &PictureOptions::new(), |done, total| {
+                    bar.set_length(total as u64);
+                    bar.set_position(done as u64);
+                });
+                bar.finish_and_clear();
+                Ok(pictures?.dataset)
             }
         }
     }
@@ -134,7 +139,11 @@ async fn run(args: Args) -> Result<()> {
     say!("{parameters} parameters")?;
     let (begun, mut lines) = (Instant::now(), String::new());
     for epoch in 1..=epochs {
-        let trained = trainer.train_epoch(|_| {}).await?;
+        let bar = common::progress_bar(format!("Epoch {epoch}/{epochs}"), data.train.len());
+        let trained = trainer.train_epoch(|progress| common::advance(&bar, progress));
+        let trained = trained.await;
+        bar.finish_and_clear();
+        let trained = trained?;
         let test = trainer.averaged().await?.evaluate(Split::Test).await?;
         let seconds = begun.elapsed().as_secs_f64();
         say!("{}", line(epoch, &trained, &test, seconds))?;

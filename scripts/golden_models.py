@@ -136,6 +136,28 @@ class UNet(nn.Module):
         return self.head(x)
 
 
+class SqueezeExcitation(nn.Module):
+    def __init__(self, channels, squeezed):
+        super().__init__()
+        self.fc1 = nn.Conv2d(channels, squeezed, 1)
+        self.fc2 = nn.Conv2d(squeezed, channels, 1)
+
+    def forward(self, x):
+        hidden = self.fc1(x.mean((2, 3), keepdim=True)).relu()
+        return x * self.fc2(hidden).sigmoid()
+
+
+def layers():
+    """For images (3, 16, 16): layers that no network of `nn::models` has."""
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.GroupNorm(2, 8), nn.SiLU(), SqueezeExcitation(8, 4),
+        nn.Conv2d(8, 16, 3, 2, 1, groups=4), nn.LayerNorm([16, 8, 8]), nn.GELU(),
+        nn.Upsample(scale_factor=2, mode="bilinear"), nn.Conv2d(16, 8, 3, padding=2, dilation=2),
+        nn.LeakyReLU(0.125), nn.AvgPool2d(2), nn.AdaptiveAvgPool2d(3), nn.Flatten(),
+        nn.Linear(72, 16), nn.LayerNorm(16), nn.Softmax(1), nn.Linear(16, 10),
+    )
+
+
 def models():
     """Every network at the size that the table of `nn::models` gives."""
     return {

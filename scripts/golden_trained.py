@@ -1,11 +1,12 @@
-"""The networks of `nn::models`: the tensors of each, and 50 training steps of three of them in double precision."""
+"""The networks of `nn::models`: the tensors of each. 50 training steps in double precision of three of them, and of
+one of other layers."""
 
 import json
 
 import numpy as np
 import torch
 from golden_data import GOLDEN, coloured, mnist
-from golden_models import ResNet, UNet, autoencoder, models as twins
+from golden_models import ResNet, UNet, autoencoder, layers, models as twins
 from safetensors.numpy import save_file
 from torch import nn
 
@@ -38,7 +39,8 @@ def hashed(first, count):
 
 
 def initialise(net):
-    """In the order of names: weights with the variance of He's, those of norms about 1/2, others about 0."""
+    """In the order of names: those of more than one extent with the variance of He's, weights of norms about 1/2,
+    others about 0."""
     first = 0
     for name, parameter in sorted(net.named_parameters()):
         values = hashed(first, parameter.numel()).reshape(parameter.shape)
@@ -74,6 +76,7 @@ def subjects():
     entropy = nn.functional.cross_entropy
     sgd = lambda **options: lambda p: torch.optim.SGD(p, **rounded(**options))
     adam = lambda **options: lambda p: torch.optim.Adam(p, **rounded(**options))
+    adamw = lambda **options: lambda p: torch.optim.AdamW(p, **rounded(**options))
     return {
         "resnet20": (
             lambda: ResNet(3, 16, stages=3, blocks=3, classes=10),
@@ -89,6 +92,11 @@ def subjects():
             lambda: autoencoder(3),
             lambda y, x, classes, pixels: nn.functional.mse_loss(y, x),
             sgd(lr=0.25, momentum=0.9),
+        ),
+        "layers": (
+            layers,
+            lambda y, x, classes, pixels: entropy(y, classes, label_smoothing=0.125),
+            adamw(lr=1e-3, betas=(0.9, 0.999), eps=1e-4, weight_decay=0.1),
         ),
     }
 

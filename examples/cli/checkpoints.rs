@@ -9,8 +9,8 @@ use wgrad::data::Dataset;
 use wgrad::{Checkpoint, EpochReport, Error, FolderLock, Progress, Result, Trainer};
 
 use super::signals::{self, is_interrupted};
-use super::{Args, OnNan, advance, progress_bar};
-use crate::common::{complain, say};
+use super::{Args, OnNan};
+use crate::common::{advance, complain, progress_bar, say};
 
 /// The checkpoint's file name in its folder.
 pub const LAST: &str = "last.safetensors";
@@ -133,7 +133,8 @@ impl Checkpoints {
         epochs: u64,
         data: &Dataset,
     ) -> Result<Option<EpochReport>> {
-        let bar = progress_bar(trainer.epochs() + 1, epochs, data);
+        let prefix = format!("Epoch {}/{epochs}", trainer.epochs() + 1);
+        let bar = progress_bar(prefix, data.train.len());
         let (mut samples, mut seconds) = (0.0, 0.0);
         loop {
             let (epoch, begun) = (trainer.epochs() + 1, Instant::now());

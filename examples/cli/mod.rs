@@ -1,4 +1,4 @@
-//! The parts of `mnist_gpu` besides the training loop: flags, a progress bar, tables, files.
+//! The parts of `mnist_gpu` besides the training loop: flags, tables, files.
 
 mod checkpoints;
 mod options;
@@ -8,10 +8,9 @@ use std::path::{Path, PathBuf};
 
 pub use checkpoints::Checkpoints;
 use clap::{Parser, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
 use wgrad::data::{CLASSES, Dataset, IdxOptions, load_idx};
 use wgrad::plan::Plan;
-use wgrad::{Device, EpochReport, Error, Loss, Progress, Reduction, Result};
+use wgrad::{Device, EpochReport, Error, Loss, Reduction, Result};
 
 use crate::common::{self, Output, say};
 pub use signals::keep_ignoring_hang_ups;
@@ -281,21 +280,6 @@ pub fn print_model(plan: &Plan, data: &Dataset) -> Result<()> {
         total += layer.parameters;
     }
     say!("{:<12} {:<32} {:>18} {total:>11}", "total", "", "")
-}
-
-fn progress_bar(epoch: u64, epochs: u64, data: &Dataset) -> ProgressBar {
-    let style = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} {msg}");
-    ProgressBar::new(data.train.len() as u64)
-        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-        .with_prefix(format!("Epoch {epoch}/{epochs}"))
-}
-
-fn advance(bar: &ProgressBar, progress: &Progress) {
-    bar.set_position(progress.samples);
-    bar.set_message(format!(
-        "{:.0} images/s, loss {:.4}",
-        progress.samples_per_second, progress.loss
-    ));
 }
 
 /// The file of `--metrics`, if given.

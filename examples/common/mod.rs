@@ -1,6 +1,7 @@
 //! Shared by the examples: startup, output and exit.
 #![allow(dead_code, unused_imports, reason = "each example uses a part of it")]
 
+mod bar;
 mod device;
 mod output;
 
@@ -8,6 +9,7 @@ use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
+pub use bar::{advance, progress_bar};
 pub use device::DeviceArgs;
 pub use output::{Output, check_apart, try_replacing};
 use wgrad::{Error, Result};

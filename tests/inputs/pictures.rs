@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use image::{DynamicImage, GrayImage, Luma, Rgb, RgbImage, RgbaImage};
-use wgrad::data::{PictureOptions, Pictures, load_pictures};
+use wgrad::data::{PictureOptions, Pictures, load_pictures, open_pictures};
 
 /// An empty folder for one test.
 fn folder(name: &str) -> PathBuf {
@@ -236,4 +236,47 @@ fn progress_counts_every_picture() {
     let mut seen = seen.into_inner().unwrap();
     seen.sort_unstable();
     assert_eq!(seen, (1..=30).map(|done| (done, 30)).collect::<Vec<_>>());
+}
+
+#[test]
+fn opened_pictures_are_those_that_are_loaded() {
+    let folder = folder("opened");
+    for n in 0..6 {
+        save(coloured(n), folder.join(format!("train/{}/{n}.png", n % 2)));
+    }
+    save(coloured(9), folder.join("test/1/9.png"));
+    let options = PictureOptions::new();
+    let loaded = load(&folder, &options);
+    let count = Mutex::new(0);
+    let opened = open_pictures(&folder, &options, |_, total| {
+        assert_eq!(total, 7);
+        *count.lock().unwrap() += 1;
+    });
+    let opened = opened.unwrap();
+    assert_eq!(*count.lock().unwrap(), 7);
+    assert_eq!([&opened.train, &opened.test], [&loaded.train, &loaded.test]);
+    let test = opened.dataset.tested().unwrap();
+    for (source, expected) in [
+        (opened.dataset.train(), &loaded.dataset.train),
+        (test, &loaded.dataset.test),
+    ] {
+        assert_eq!(source.len(), expected.len());
+        let order: Vec<u32> = (0..source.len() as u32).rev().collect();
+        let (mut images, mut labels) = (vec![0; 18 * order.len()], vec![0; order.len()]);
+        source.read(&order, &mut images, &mut labels).unwrap();
+        let backwards: Vec<&[u8]> = expected.images.rchunks(18).collect();
+        assert_eq!(images, backwards.concat());
+        let backwards: Vec<u8> = expected.labels.iter().rev().copied().collect();
+        assert_eq!(labels, backwards);
+    }
+
+    // A file that is replaced afterwards.
+    save(RgbImage::new(5, 4), folder.join("train/0/2.png"));
+    let read = opened.dataset.train().read(&[1], &mut [0; 18], &mut [0]);
+    let error = read.unwrap_err().to_string().replace('\\', "/");
+    let end = "train/0/2.png: expected pictures of 2×3, the first one's size, got 4×5";
+    assert!(error.ends_with(end), "{error}");
+    let refused = open_pictures(&folder, &options, |_, _| {}).unwrap_err();
+    let loading = load_pictures(&folder, &options, |_, _| {}).unwrap_err();
+    assert_eq!(refused.to_string(), loading.to_string());
 }

@@ -1,5 +1,6 @@
 //! The networks of `nn::models` against their twins in PyTorch: the tensors of each, and 50 training
-//! steps of three of them in double precision (the values are from `scripts/golden_trained.py`).
+//! steps of three of them, and of one of other layers, in double precision (the values are from
+//! `scripts/golden_trained.py`).
 
 use std::collections::BTreeMap;
 
@@ -11,9 +12,12 @@ use wgrad::graph::Graph;
 use wgrad::nn::models::{
     ResNet, UNet, autoencoder, compact, depthwise, larger, lenet5, tutorial, vgg,
 };
-use wgrad::nn::{Module, Training};
+use wgrad::nn::{
+    AdaptiveAvgPool2d, AvgPool2d, Conv2d, Flatten, GELU, GroupNorm, LayerNorm, LeakyReLU, Linear,
+    Module, Sequential, SiLU, Softmax, SqueezeExcitation, Training, Upsample,
+};
 use wgrad::plan::{Element, Plan, Role};
-use wgrad::{Adam, Device, Loss, Optimizer, Reduction, Session, Sgd};
+use wgrad::{Adam, CrossEntropy, Device, Loss, Optimizer, Reduction, Session, Sgd};
 
 const DIGITS: [usize; 3] = [1, 28, 28];
 const COLOURED: [usize; 3] = [3, 32, 32];
@@ -72,14 +76,36 @@ const EARLY: usize = 10;
 const SIDE: usize = 16;
 const SAMPLE: [usize; 3] = [3, SIDE, SIDE];
 
+/// Layers that no network of `nn::models` has.
+fn layers() -> Sequential {
+    Sequential::new()
+        .with(Conv2d::new(3, 8, 3).padding(1))
+        .with(GroupNorm::new(2, 8))
+        .with(SiLU)
+        .with(SqueezeExcitation::new(8, 4))
+        .with(Conv2d::new(8, 16, 3).stride(2).padding(1).groups(4))
+        .with(LayerNorm::new([16, 8, 8]))
+        .with(GELU::new())
+        .with(Upsample::by(2).bilinear())
+        .with(Conv2d::new(16, 8, 3).padding(2).dilation(2))
+        .with(LeakyReLU::new(0.125))
+        .with(AvgPool2d::new(2))
+        .with(AdaptiveAvgPool2d::new(3))
+        .with(Flatten)
+        .with(Linear::new(16))
+        .with(LayerNorm::new([16]))
+        .with(Softmax)
+        .with(Linear::new(10))
+}
+
 struct Subject {
     name: &'static str,
     model: Box<dyn Module>,
     training: Training,
 }
 
-fn subjects() -> [Subject; 3] {
-    let subject = |name, model, target, loss, optimizer: Optimizer| Subject {
+fn subjects() -> [Subject; 4] {
+    let subject = |name, model, target, loss: Loss, optimizer: Optimizer| Subject {
         name,
         model,
         training: Training::new(SAMPLE, loss, optimizer)
@@ -110,6 +136,13 @@ fn subjects() -> [Subject; 3] {
             Loss::Mse(Reduction::Mean),
             momentum(0.25).into(),
         ),
+        subject(
+            "layers",
+            Box::new(layers()),
+            Target::class(10),
+            CrossEntropy::new().label_smoothing(0.125).into(),
+            Adam::decoupled(1e-3).eps(1e-4).weight_decay(0.1).into(),
+        ),
     ]
 }
 
@@ -123,8 +156,8 @@ fn hashed(place: usize) -> f64 {
     f64::from(word >> 8) / f64::from(1 << 23) - 1.0
 }
 
-/// The initial parameters, in the order of names: weights with the variance of He's, those of norms
-/// about 1/2, others about 0.
+/// The initial parameters, in the order of names: those of more than one extent with the variance of
+/// He's, weights of norms about 1/2, others about 0.
 fn initial(plan: &Plan) -> Vec<(String, Vec<f32>)> {
     let mut parameters: Vec<_> = plan.parameters().map(|(_, tensor)| tensor).collect();
     parameters.sort_by_key(|tensor| &tensor.name);
@@ -234,7 +267,7 @@ fn check(device: &Device) {
                     all[step * each..][..each].to_vec()
                 };
                 match name {
-                    "resnet20" => session.set_batch(images, &labels(&data.classes)),
+                    "resnet20" | "layers" => session.set_batch(images, &labels(&data.classes)),
                     "unet" => session.set_batch(images, &labels(&data.pixels)),
                     _ => session.set_numbers(images, &[]),
                 }

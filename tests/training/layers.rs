@@ -2,8 +2,8 @@
 
 use wgrad::graph::Graph;
 use wgrad::nn::{
-    AdaptiveAvgPool2d, AvgPool2d, Concat, Conv2d, Flatten, GlobalAvgPool2d, Linear, Module,
-    Sequential, Upsample, Var,
+    AdaptiveAvgPool2d, AvgPool2d, Concat, Conv2d, Flatten, GlobalAvgPool2d, GroupNorm, LayerNorm,
+    Linear, Module, Sequential, Softmax, SqueezeExcitation, Upsample, Var,
 };
 use wgrad::plan::Element;
 use wgrad::shape::Shape;
@@ -209,4 +209,112 @@ fn average_pools_have_text_forms_and_refuse_impossible_options() {
             "{line}"
         );
     }
+}
+
+#[test]
+fn norms_have_text_forms_and_refuse_other_shapes() {
+    let shape = || Shape::from([3, 4, 6, 5]);
+    assert_eq!(
+        first(GroupNorm::new(2, 4).eps(0.125)),
+        (
+            "0 = group_norm(images, 0.weight, 0.bias) groups 2, eps 0.125".to_owned(),
+            shape()
+        )
+    );
+    assert_eq!(
+        first(GroupNorm::new(4, 4).affine(false)).0,
+        "0 = group_norm(images) groups 4, eps 0.00001"
+    );
+    assert_eq!(
+        first(LayerNorm::new([6, 5])),
+        (
+            "0 = layer_norm(images, 0.weight, 0.bias) shape 6×5, eps 0.00001".to_owned(),
+            shape()
+        )
+    );
+    assert_eq!(
+        first(LayerNorm::new([4, 6, 5]).affine(false)).0,
+        "0 = layer_norm(images) shape 4×6×5, eps 0.00001"
+    );
+    assert_eq!(first(Softmax), ("0 = softmax(images)".to_owned(), shape()));
+    for (wrong, expected) in [
+        ("group_norm(images) groups 2", "line 2"),
+        ("layer_norm(images) shape 5x, eps 1", "line 2"),
+        ("softmax(images) dimension 1", "line 2"),
+        (
+            "group_norm(images, images, images) groups 2, eps 1",
+            "expected weight and bias of (4), or neither, got (3, 4, 6, 5) and (3, 4, 6, 5)",
+        ),
+        (
+            "layer_norm(images, images) shape 5, eps 1",
+            "expected weight and bias of (5), or neither, got (3, 4, 6, 5)",
+        ),
+    ] {
+        let line = read(wrong).unwrap_err().to_string();
+        assert!(line.contains(expected), "{wrong}: {line}");
+    }
+    assert_eq!(
+        refusal(GroupNorm::new(3, 4)),
+        "0: GroupNorm(3, 4): groups: expected a divisor of 4 channels, got 3"
+    );
+    assert_eq!(
+        refusal(GroupNorm::new(0, 4)),
+        "0: GroupNorm(0, 4): groups: expected a divisor of 4 channels, got 0"
+    );
+    assert_eq!(
+        refusal(GroupNorm::new(2, 6)),
+        "0: GroupNorm(2, 6): expected (N, 6, H, W) or (N, 6), got (3, 4, 6, 5)"
+    );
+    assert_eq!(
+        refusal(GroupNorm::new(2, 4).eps(0.0)),
+        "0: GroupNorm(2, 4, eps 0): eps: expected a finite number above 0, got 0"
+    );
+    assert_eq!(
+        refusal(LayerNorm::new([4, 5])),
+        "0: LayerNorm(4, 5): expected (N, …, 4, 5), got (3, 4, 6, 5)"
+    );
+    assert_eq!(
+        refusal(LayerNorm::new([5]).eps(f32::NAN)),
+        "0: LayerNorm(5, eps NaN): eps: expected a finite number above 0, got NaN"
+    );
+}
+
+/// A value times another of that shape.
+#[derive(Debug)]
+struct Scaled(Conv2d);
+
+impl Module for Scaled {
+    fn forward<'g>(&self, x: Var<'g>) -> wgrad::Result<Var<'g>> {
+        x.mul(x.apply("conv", &self.0)?)
+    }
+}
+
+#[test]
+fn products_have_a_text_form_and_refuse_other_shapes() {
+    let graph = graph(SqueezeExcitation::new(4, 2), [4, 6, 5]).unwrap();
+    let lines = functions(&graph);
+    assert_eq!(lines[0], "0.avgpool = global_avg_pool(images)");
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.contains(" = multiply(images, ")),
+        "{lines:?}"
+    );
+    assert!(read("multiply(images, images) factor 2").is_err());
+    let all = Scaled(Conv2d::new(4, 4, (6, 5)));
+    assert!(self::graph(all, [4, 6, 5]).is_ok());
+    for (conv, got) in [
+        (Conv2d::new(4, 4, 3), "(3, 4, 4, 3)"),
+        (Conv2d::new(4, 2, (6, 5)), "(3, 2, 1, 1)"),
+    ] {
+        let line = refusal(Scaled(conv));
+        let expected = "expected a factor of (3, 4, 6, 5), (3, 4, 1, 1) or (3, 4)";
+        assert!(line.ends_with(&format!("{expected}, got {got}")), "{line}");
+    }
+    assert_eq!(
+        refusal(SqueezeExcitation::new(5, 2)),
+        "0.fc1: Conv2d(5 → 2, 1×1): expected (N, 5, H, W), got (3, 4, 1, 1)"
+    );
+    let features = Sequential::new().with(Flatten).with(GroupNorm::new(5, 120));
+    assert!(self::graph(features, [4, 6, 5]).is_ok());
 }
