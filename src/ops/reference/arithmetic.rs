@@ -6,9 +6,9 @@
 
 use pulp::Arch;
 
-/// Rows of a tile: with two vectors of columns, twelve accumulators and their operands fill the
-/// sixteen registers of AVX2.
-pub(super) const ROWS: usize = 6;
+/// Rows of a panel: with two vectors of columns, sixteen accumulators of the 32 registers of AVX-512;
+/// half of the rows at a time where there are sixteen registers.
+pub(super) const ROWS: usize = 8;
 
 /// Columns of a panel: two vectors of AVX-512, so a whole number of tiles for every shorter vector.
 pub(in crate::ops) const COLUMNS: usize = 16;
@@ -17,9 +17,11 @@ pub(in crate::ops) const COLUMNS: usize = 16;
 pub(in crate::ops) const RUN: usize = 8;
 
 /// Whether offsets lie next to each other.
+#[inline(always)]
 pub(in crate::ops) fn is_contiguous(offsets: &[usize]) -> bool {
-    let pairs = offsets.windows(2);
-    pairs.fold(true, |all, pair| all & (pair[0] + 1 == pair[1]))
+    let expected = offsets.first().copied().unwrap_or(0)..;
+    let pairs = offsets.iter().zip(expected);
+    pairs.fold(true, |all, (&offset, expected)| all & (offset == expected))
 }
 
 /// Runs `f`, compiled once per vector instruction set: the processor's best is used. No set fuses a

@@ -50,23 +50,22 @@ impl Sums {
         }
     }
 
-    /// Adds A × B, of the same shape, without copies of the panels of B that are contiguous.
+    /// Adds A × B, of the same shape, without copies of the panels of B whose runs are contiguous.
     pub fn add_product_with_windows(&mut self, a: &RowPanels, b: &Factor<'_, f64>) {
         let len = self.panel_len();
         for (i, sums) in self.values.chunks_exact_mut(len).enumerate() {
-            match b.columns[i * COLUMNS..].first_chunk::<COLUMNS>() {
-                Some(columns) if is_contiguous(columns) => {
-                    let values = &b.values[columns[0]..];
-                    Arch::new().dispatch(Panel {
-                        a,
-                        b: InPlace {
-                            values,
-                            rows: b.rows,
-                        },
-                        sums,
-                    });
+            let columns = b.columns[i * COLUMNS..].first_chunk::<COLUMNS>();
+            let runs = columns.map(|columns| columns.as_chunks::<RUN>().0);
+            match runs.filter(|runs| runs.iter().all(|run| is_contiguous(run))) {
+                Some(runs) => {
+                    let b = InPlace {
+                        values: b.values,
+                        rows: b.rows,
+                        runs,
+                    };
+                    Arch::new().dispatch(Panel { a, b, sums });
                 }
-                _ => {
+                None => {
                     b.column_panel(i * COLUMNS, &mut self.panel);
                     add_panel_product(a, &self.panel, sums);
                 }
@@ -158,7 +157,8 @@ fn add_panel_product(a: &RowPanels, b: &[f64], sums: &mut [f64]) {
 
 /// The rows of a panel of B.
 trait Rows {
-    fn row(&self, k: usize) -> &[f64; COLUMNS];
+    /// Columns `i`·[`RUN`] and following of row `k`.
+    fn run(&self, k: usize, i: usize) -> &[f64; RUN];
 }
 
 /// One after the other.
@@ -166,22 +166,29 @@ struct Packed<'a>(&'a [[f64; COLUMNS]]);
 
 impl Rows for Packed<'_> {
     #[inline(always)]
-    fn row(&self, k: usize) -> &[f64; COLUMNS] {
-        &self.0[k]
+    fn run(&self, k: usize, i: usize) -> &[f64; RUN] {
+        &self.0[k].as_chunks().0[i]
     }
 }
 
-/// Each at an offset of its own.
+/// Each run at an offset of its own.
 struct InPlace<'a> {
     values: &'a [f64],
     rows: &'a [usize],
+    runs: &'a [[usize; RUN]],
 }
 
 impl Rows for InPlace<'_> {
     #[inline(always)]
-    fn row(&self, k: usize) -> &[f64; COLUMNS] {
-        &self.values[self.rows[k]..].as_chunks().0[0]
+    fn run(&self, k: usize, i: usize) -> &[f64; RUN] {
+        run_at(&self.values[self.rows[k]..], &self.runs[i])
     }
+}
+
+/// The values at the offsets of a contiguous run.
+#[inline(always)]
+fn run_at<'a>(values: &'a [f64], run: &[usize]) -> &'a [f64; RUN] {
+    &values[run[0]..].as_chunks().0[0]
 }
 
 /// The product of all rows of A with one panel of B.
@@ -197,21 +204,34 @@ impl<B: Rows> WithSimd for Panel<'_, B> {
     /// Compiled once per vector instruction set; the processor's best is used.
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
+        match S::REGISTER_COUNT {
+            0..32 => self.add::<S, { ROWS / 2 }>(simd),
+            _ => self.add::<S, ROWS>(simd),
+        }
+    }
+}
+
+impl<B: Rows> Panel<'_, B> {
+    /// Adds by tiles of `R` rows.
+    #[inline(always)]
+    fn add<S: Simd, const R: usize>(self, simd: S) {
         let Panel { a, b, sums } = self;
         let panels = a.values.chunks_exact((ROWS * a.depth).max(1));
         for (a, sums) in panels.zip(sums.chunks_exact_mut(ROWS * COLUMNS)) {
-            for first in (0..COLUMNS).step_by(2 * S::F64_LANES) {
-                let mut tile = Tile::new(simd, first);
-                for (k, a) in a.as_chunks::<ROWS>().0.iter().enumerate() {
-                    tile.add(a, b.row(k));
+            for (part, sums) in sums.chunks_exact_mut(R * COLUMNS).enumerate() {
+                for first in (0..COLUMNS).step_by(2 * S::F64_LANES) {
+                    let mut tile = Tile::<S, R>::new(simd, first);
+                    for (k, a) in a.as_chunks::<ROWS>().0.iter().enumerate() {
+                        tile.add(&a.as_chunks().0[part], &b, k);
+                    }
+                    tile.add_to(sums);
                 }
-                tile.add_to(sums);
             }
         }
     }
 }
 
-/// The same, with rows of A that are copied a few elements at a time.
+/// The same, with rows of A that are read where they are, or copied where they are not contiguous.
 struct WindowsPanel<'a> {
     a: &'a Factor<'a, f64>,
     b: &'a [f64],
@@ -223,23 +243,44 @@ impl WithSimd for WindowsPanel<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
+        match S::REGISTER_COUNT {
+            0..32 => self.add::<S, { ROWS / 2 }>(simd),
+            _ => self.add::<S, ROWS>(simd),
+        }
+    }
+}
+
+impl WindowsPanel<'_> {
+    /// Adds by tiles of `R` rows.
+    #[inline(always)]
+    fn add<S: Simd, const R: usize>(self, simd: S) {
         let WindowsPanel { a, b, sums } = self;
-        let (b, _) = b.as_chunks::<COLUMNS>();
-        for (rows, sums) in a
-            .rows
-            .chunks(ROWS)
-            .zip(sums.chunks_exact_mut(ROWS * COLUMNS))
-        {
+        let b = Packed(b.as_chunks().0);
+        let tiles = a.rows.chunks(R).zip(sums.chunks_exact_mut(R * COLUMNS));
+        for (rows, sums) in tiles {
+            // Past the last row it is repeated, into sums that are not read.
+            let rows: [usize; R] = std::array::from_fn(|r| rows[r.min(rows.len() - 1)]);
             for first in (0..COLUMNS).step_by(2 * S::F64_LANES) {
-                let mut tile = Tile::new(simd, first);
-                for (run, b) in a.columns.chunks(RUN).zip(b.chunks(RUN)) {
-                    let contiguous = is_contiguous(run);
-                    let mut pieces = [[0.0; RUN]; ROWS];
-                    for (piece, &row) in pieces.iter_mut().zip(rows) {
-                        copy_run(&a.values[row..], run, contiguous, piece.iter_mut());
-                    }
-                    for (k, b) in b.iter().enumerate() {
-                        tile.add(&pieces.each_ref().map(|piece| piece[k]), b);
+                let mut tile = Tile::<S, R>::new(simd, first);
+                for (i, run) in a.columns.chunks(RUN).enumerate() {
+                    let mut copies = [[0.0; RUN]; R];
+                    let pieces = if run.len() == RUN && is_contiguous(run) {
+                        rows.map(
+                            #[inline(always)]
+                            |row| run_at(&a.values[row..], run),
+                        )
+                    } else {
+                        for (copy, row) in copies.iter_mut().zip(rows) {
+                            copy_run(&a.values[row..], run, false, copy.iter_mut());
+                        }
+                        copies.each_ref()
+                    };
+                    for k in 0..run.len() {
+                        let a = pieces.map(
+                            #[inline(always)]
+                            |piece| piece[k],
+                        );
+                        tile.add(&a, &b, i * RUN + k);
                     }
                 }
                 tile.add_to(sums);
@@ -248,28 +289,33 @@ impl WithSimd for WindowsPanel<'_> {
     }
 }
 
-/// Sums of [`ROWS`] rows by two vectors of columns, all in registers.
-struct Tile<S: Simd> {
-    simd: S,
-    first: usize,
-    sums: [[S::f64s; 2]; ROWS],
+/// The columns from `first` on of row `k`.
+#[inline(always)]
+fn vector<S: Simd>(b: &impl Rows, k: usize, first: usize) -> S::f64s {
+    let run = b.run(k, first / RUN);
+    S::as_simd_f64s(&run[first % RUN..][..S::F64_LANES]).0[0]
 }
 
-impl<S: Simd> Tile<S> {
+/// Sums of `R` rows by two vectors of columns, all in registers.
+struct Tile<S: Simd, const R: usize> {
+    simd: S,
+    first: usize,
+    sums: [[S::f64s; 2]; R],
+}
+
+impl<S: Simd, const R: usize> Tile<S, R> {
     /// Zeros, of the columns from `first` on.
     #[inline(always)]
     fn new(simd: S, first: usize) -> Self {
-        let sums = [[simd.splat_f64s(0.0); 2]; ROWS];
+        let sums = [[simd.splat_f64s(0.0); 2]; R];
         Tile { simd, first, sums }
     }
 
-    /// Adds the products of a column of A with a row of B.
+    /// Adds the products of a column of A with row `k` of B.
     #[inline(always)]
-    fn add(&mut self, a: &[f64; ROWS], b: &[f64; COLUMNS]) {
-        let (vectors, _) = S::as_simd_f64s(&b[self.first..][..2 * S::F64_LANES]);
-        let &[left, right] = vectors else {
-            return;
-        };
+    fn add(&mut self, a: &[f64; R], b: &impl Rows, k: usize) {
+        let left = vector::<S>(b, k, self.first);
+        let right = vector::<S>(b, k, self.first + S::F64_LANES);
         for (sums, &a) in self.sums.iter_mut().zip(a) {
             let a = self.simd.splat_f64s(a);
             sums[0] = self.simd.mul_add_e_f64s(a, left, sums[0]);

@@ -1,26 +1,28 @@
 //! The sliding windows of a convolution, as a matrix that is never materialised.
 
+use std::ops::Range;
+
 use super::arithmetic::{COLUMNS, Factor, RUN, RowPanels, is_contiguous, tables, vectorized};
 use super::sums::Sums;
 use crate::ops::ConvSizes;
 use crate::shape::{Padding, Window, WindowedPlanes};
 
 /// Tables by which padded planes are the matrix (C·KH·KW, OH·OW) of the unrolled windows of C
-/// planes: under cell f at position p lies the value `cells[f] + positions[p]`. Of the padded
-/// planes little is there but what windows see, so that they are at most four times as large as
-/// that matrix.
+/// planes: under cell f at position p lies the value `cells[f] + positions[p]`. A padded plane holds
+/// only what windows see, so it is never larger than its part of that matrix.
 #[derive(Debug)]
 pub(in crate::ops) struct Windows {
     len: usize,
     pieces: Vec<Piece>,
+    /// From one value of a piece to the next, on the plane.
+    step: usize,
     /// The offset of each cell of the filters in the window at the first position.
     pub cells: Vec<usize>,
-    /// The offset of each window.
+    /// The offset of each window: those of a row lie next to each other.
     pub positions: Vec<usize>,
 }
 
-/// A contiguous run on a plane that is also contiguous on the padded plane: part of a row, or of an
-/// axis.
+/// Values next to each other on the padded plane, and a stride apart on the plane.
 #[derive(Debug, Clone, Copy)]
 struct Piece {
     padded: usize,
@@ -28,15 +30,13 @@ struct Piece {
     len: usize,
 }
 
-/// Rows or columns of a padded plane. Where no two windows see the same row, each has its own rows
-/// and the gaps are left out.
+/// Rows or columns of a padded plane: for each cell of the kernel those that it sees, window by
+/// window. So a window's cell lies next to the same cell of the next window, whatever the stride.
 #[derive(Debug)]
 struct Axis {
-    /// From one window to the next.
-    step: usize,
-    /// From one cell of the kernel to the next.
-    cell: usize,
     len: usize,
+    /// The place of each cell of the first window.
+    cells: Vec<usize>,
     /// The parts that are not padding.
     pieces: Vec<Piece>,
 }
@@ -44,53 +44,71 @@ struct Axis {
 impl Axis {
     fn new([input, output]: [usize; 2], kernel: usize, steps: [usize; 2], padding: usize) -> Self {
         let [stride, dilation] = steps;
-        let unit = greatest_common_divisor(stride, dilation);
-        let [step, cell] = [stride / unit, dilation / unit];
-        // One window's cell k and another's cell k' see one row only if k − k' is a multiple of
-        // `step`, and the number of windows between them one of `cell`. Then `len` is below
-        // 2·output·kernel.
-        let share_rows = output > cell && kernel > step;
-        let (step, cell, len) = match share_rows {
-            true => (step, cell, (output - 1) * step + (kernel - 1) * cell + 1),
-            false => (kernel, 1, output * kernel),
-        };
-        let row_at = |padded: usize| match share_rows {
-            true => padded * unit,
-            false => padded / kernel * stride + padded % kernel * dilation,
-        };
-        let mut pieces: Vec<Piece> = Vec::new();
-        for padded in 0..len {
-            let row = row_at(padded).checked_sub(padding);
-            let Some(plane) = row.filter(|&row| row < input) else {
-                continue;
-            };
-            match pieces.last_mut() {
-                Some(last)
-                    if [last.padded + last.len, last.plane + last.len] == [padded, plane] =>
-                {
-                    last.len += 1;
-                }
-                _ => pieces.push(Piece {
-                    padded,
-                    plane,
-                    len: 1,
-                }),
-            }
+        // Cells a multiple of the stride apart see the same rows, in other windows.
+        let mut order: Vec<usize> = (0..kernel).collect();
+        order.sort_by_key(|cell| (cell * dilation % stride, *cell));
+        let (mut cells, mut runs) = (vec![0; kernel], Vec::<Run>::new());
+        for cell in order {
+            let (row, places) = (cell * dilation, runs.last().map_or(0, Run::end));
+            let run = runs.pop_if(|run| run.steps_to(row).is_some());
+            let run = run.unwrap_or(Run {
+                place: places,
+                first: row,
+                stride,
+                len: 0,
+            });
+            let steps = run.steps_to(row).unwrap_or(0);
+            cells[cell] = run.place + steps;
+            runs.push(Run {
+                len: steps + output,
+                ..run
+            });
         }
+        let plane = padding..padding + input;
         Axis {
-            step,
-            cell,
-            len,
-            pieces,
+            len: runs.last().map_or(0, Run::end),
+            cells,
+            pieces: runs.iter().filter_map(|run| run.on_plane(&plane)).collect(),
         }
     }
 }
 
-fn greatest_common_divisor(mut a: usize, mut b: usize) -> usize {
-    while b != 0 {
-        (a, b) = (b, a % b);
+/// Rows of the plane with its padding, `stride` apart from `first` on, in places next to each other
+/// from `place` on.
+#[derive(Debug)]
+struct Run {
+    place: usize,
+    first: usize,
+    stride: usize,
+    len: usize,
+}
+
+impl Run {
+    fn end(&self) -> usize {
+        self.place + self.len
     }
-    a
+
+    /// The number of steps to `row`, if it is in the run or next to its end.
+    fn steps_to(&self, row: usize) -> Option<usize> {
+        let rows = row.checked_sub(self.first)?;
+        let steps = rows / self.stride;
+        (rows % self.stride == 0 && steps <= self.len).then_some(steps)
+    }
+
+    /// The part on the plane, whose rows these are.
+    fn on_plane(&self, plane: &Range<usize>) -> Option<Piece> {
+        let steps_before = |row: usize| {
+            row.saturating_sub(self.first)
+                .div_ceil(self.stride)
+                .min(self.len)
+        };
+        let steps = steps_before(plane.start)..steps_before(plane.end);
+        (!steps.is_empty()).then(|| Piece {
+            padded: self.place + steps.start,
+            plane: self.first + steps.start * self.stride - plane.start,
+            len: steps.len(),
+        })
+    }
 }
 
 impl Windows {
@@ -120,7 +138,8 @@ impl Windows {
         for c in 0..channels {
             for piece in &rows.pieces {
                 for row in 0..piece.len {
-                    let plane = (c * input.height + piece.plane + row) * input.width;
+                    let y = piece.plane + row * stride.height;
+                    let plane = (c * input.height + y) * input.width;
                     let padded = at(c, piece.padded + row, 0);
                     pieces.extend(columns.pieces.iter().map(|piece| Piece {
                         padded: padded + piece.padded,
@@ -130,14 +149,15 @@ impl Windows {
                 }
             }
         }
-        let cell = |c, (y, x)| at(c, y * rows.cell, x * columns.cell);
-        let cells_of = |c| geometry.cells().map(move |place| cell(c, place));
-        let first = |(y, x)| at(0, y * rows.step, x * columns.step);
+        let cell = |c, (y, x): (usize, usize)| at(c, rows.cells[y], columns.cells[x]);
+        let cells_of = |c| geometry.cells().map(move |place| (c, place));
+        let cells = (0..channels).flat_map(cells_of);
         Windows {
             len: at(channels, 0, 0),
             pieces,
-            cells: (0..channels).flat_map(cells_of).collect(),
-            positions: geometry.positions().map(first).collect(),
+            step: stride.width,
+            cells: cells.map(|(c, place)| cell(c, place)).collect(),
+            positions: geometry.positions().map(|(y, x)| at(0, y, x)).collect(),
         }
     }
 
@@ -153,8 +173,15 @@ impl Windows {
             || {
                 for piece in &self.pieces {
                     let padded = padded[piece.padded..][..piece.len].iter_mut();
-                    for (padded, &value) in padded.zip(&planes[piece.plane..]) {
-                        *padded = value.into();
+                    let plane = &planes[piece.plane..];
+                    if self.step == 1 {
+                        for (padded, &value) in padded.zip(plane) {
+                            *padded = value.into();
+                        }
+                    } else {
+                        for (padded, &value) in padded.zip(plane.iter().step_by(self.step)) {
+                            *padded = value.into();
+                        }
                     }
                 }
             },
@@ -165,8 +192,8 @@ impl Windows {
     pub fn crop(&self, padded: &[f64], planes: &mut [f32]) {
         planes.fill(0.0);
         for piece in &self.pieces {
-            let values = planes[piece.plane..][..piece.len].iter_mut();
-            for (value, &sum) in values.zip(&padded[piece.padded..]) {
+            let values = planes[piece.plane..].iter_mut().step_by(self.step);
+            for (value, &sum) in values.zip(&padded[piece.padded..][..piece.len]) {
                 *value = sum as f32;
             }
         }
