@@ -1,5 +1,5 @@
-//! wgrad's side of the comparison with other frameworks in `benches/peers`: trains one of the two
-//! networks and prints one line of JSON.
+//! wgrad's side of the comparison with other frameworks in `benches/peers`: trains one of
+//! the networks and prints one line of JSON.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 #[path = "../examples/common/mod.rs"]
@@ -12,16 +12,17 @@ use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
 use common::{DeviceArgs, say};
-use wgrad::nn::models;
+use wgrad::nn::Module;
+use wgrad::nn::models::{self, ResNet};
 use wgrad::{Config, Loss, Planning, Reduction, Result, Sgd, Trainer, data};
 
 /// Number of runs; the median is reported.
 const RUNS: usize = 3;
 
-/// Train one of the two networks of benches/peers, and print images per second.
+/// Train one of the networks of benches/peers, and print images per second.
 #[derive(Debug, Parser)]
 struct Args {
-    /// The tutorial's network, or a larger one
+    /// The network
     #[arg(long, value_enum, default_value_t = Model::Tutorial)]
     model: Model,
     /// Steps of each of three runs, which also end with an epoch
@@ -44,6 +45,9 @@ enum Model {
     Tutorial,
     #[value(alias = "big")]
     Larger,
+    Lenet5,
+    Resnet8,
+    Resnet20,
 }
 
 fn main() -> std::process::ExitCode {
@@ -55,19 +59,23 @@ async fn run(args: &Args, begun: Instant) -> Result<()> {
     let folder = args.data.clone();
     let loading = thread::spawn(|| data::load_mnist(folder));
     let device = args.device.open().await?;
-    let (model, mut config) = match args.model {
-        Model::Tutorial => (
-            models::tutorial(1),
-            config(Loss::Mse(Reduction::Mean), 0.01, 32),
-        ),
-        Model::Larger => (models::larger(1), config(Loss::CrossEntropy, 0.05, 64)),
+    let model: Box<dyn Module> = match args.model {
+        Model::Tutorial => Box::new(models::tutorial(1)),
+        Model::Larger => Box::new(models::larger(1)),
+        Model::Lenet5 => Box::new(models::lenet5(1, 10)),
+        Model::Resnet8 => Box::new(ResNet::eight(1, 10)),
+        Model::Resnet20 => Box::new(ResNet::twenty(1, 10)),
+    };
+    let mut config = match args.model {
+        Model::Tutorial => config(Loss::Mse(Reduction::Mean), 0.01, 32),
+        _ => config(Loss::CrossEntropy, 0.05, 64),
     };
     if args.unfused {
         config.planning = Planning::Unfused;
     }
     let batch = config.batch_size;
     let data = loading.join().expect("loading does not panic")?;
-    let mut trainer = Trainer::new(&device, &model, &data, config).await?;
+    let mut trainer = Trainer::new(&device, &*model, &data, config).await?;
     let mut first_step_s = None;
     trainer
         .train_until(|_| {

@@ -67,7 +67,7 @@ pub async fn load(device: &Device, plan: Plan) -> Result<Executor> {
     executor.initialise(0)?;
     let images = plan.port(Port::DatasetImages)?;
     executor.write_words(images, &noise(plan.tensor(images).words()))?;
-    let labels = plan.port(Port::DatasetLabels)?;
+    let labels = plan.port(Port::DatasetTargets)?;
     let digits = noise(plan.tensor(labels).words() * 4);
     let digits: Vec<u8> = digits.iter().map(|word| (word >> 24) as u8 % 10).collect();
     let words = digits.chunks_exact(4);

@@ -22,7 +22,8 @@ ROOT = HERE.parent.parent
 class Model:
     what: str
     batch: int
-    first_losses: tuple  # the same for every Python peer: they share initial weights and batches
+    # The same for every Python peer, where they share initial weights and batches.
+    first_losses: tuple = ()
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Peer:
     script: str = ""  # of a Python peer
     packages: tuple = ()
     environment: tuple = ()
+    models: tuple = ("tutorial", "larger")
 
     @property
     def repetitions(self):
@@ -42,17 +44,21 @@ class Peer:
 MODELS = {
     "tutorial": Model("the tutorial's network, MSE, batch 32", 32, (0.329609, 0.304844, 0.278125)),
     "larger": Model("two wide convolutions, cross-entropy, batch 64", 64, (2.746789, 3.569275, 3.107888)),
+    "lenet5": Model("LeNet-5, cross-entropy, batch 64", 64),
+    "resnet8": Model("ResNet-8, cross-entropy, batch 64", 64),
+    "resnet20": Model("ResNet-20, cross-entropy, batch 64", 64),
 }
+ALL = tuple(MODELS)
 DAWN = ("tinygrad", "dawn-python", "numpy")
 PEERS = {
-    "torch": Peer("PyTorch {version}, eager", "", "peer_torch.py", ("torch", "numpy")),
+    "torch": Peer("PyTorch {version}, eager", "", "peer_torch.py", ("torch", "numpy"), (), ALL),
     "jax": Peer("JAX {version}, jit", "", "peer_jax.py", ("jax", "numpy")),
     "tinygrad-webgpu": Peer("tinygrad {version}, Dawn", "", "peer_tinygrad.py", DAWN, (("DEV", "WEBGPU"),)),
     "tinygrad-cpu": Peer(
         "tinygrad {version}, clang", "", "peer_tinygrad.py", ("tinygrad", "numpy"), (("DEV", "CPU"),)
     ),
-    "burn-wgpu": Peer("Burn 0.22.1, wgpu", "wgpu"),
-    "burn-flex": Peer("Burn 0.22.1, flex", "flex"),
+    "burn-wgpu": Peer("Burn 0.22.1, wgpu", "wgpu", models=ALL),
+    "burn-flex": Peer("Burn 0.22.1, flex", "flex", models=ALL),
     "candle": Peer("candle 0.11.1", "cpu"),
 }
 
@@ -177,6 +183,8 @@ class Programs:
         return {"device": said["adapter"] if device == "gpu" else "CPU", "steps": steps, **said}
 
     def run_peer(self, name, model, steps):
+        if model not in PEERS[name].models:
+            raise Failure("it is not written for that network")
         measure = self.run_python if PEERS[name].script else self.run_rust
         said, first_step = measure(name, model, steps)
         return {**said, "first_step_s": first_step, "steps": steps}

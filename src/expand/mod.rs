@@ -236,7 +236,7 @@ fn write_inputs(lowering: &mut Lowering<'_>, gathers: bool) -> Result<TensorId> 
     });
     let targets = targets.transpose()?;
     if let Some(targets) = targets {
-        plan.set_port(Port::Labels, targets);
+        plan.set_port(Port::Targets, targets);
     }
     if let Target::Classes(_, classes) = target {
         plan.set_classes(Some(classes));
@@ -254,7 +254,7 @@ fn write_inputs(lowering: &mut Lowering<'_>, gathers: bool) -> Result<TensorId> 
     });
     let stored_targets = stored_targets.transpose()?;
     if let Some(targets) = stored_targets {
-        plan.set_port(Port::DatasetLabels, targets);
+        plan.set_port(Port::DatasetTargets, targets);
     }
     let order = plan.tensor("order", [samples], Element::U32, Role::Dataset)?;
     plan.set_port(Port::Order, order);

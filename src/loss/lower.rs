@@ -235,7 +235,7 @@ impl Loss {
             None => [logits, labels, labels],
             Some(_) => [
                 logits,
-                plan.port(Port::DatasetLabels)?,
+                plan.port(Port::DatasetTargets)?,
                 plan.port(Port::Order)?,
             ],
         };

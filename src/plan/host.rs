@@ -85,7 +85,7 @@ impl Plan {
         }
         let (port, _) = self.ports.iter().find(|(_, tensor)| **tensor == id)?;
         match port {
-            Port::Labels | Port::DatasetLabels => self.classes.map(|classes| classes as u64),
+            Port::Targets | Port::DatasetTargets => self.classes.map(|classes| classes as u64),
             Port::Order => Some(self.tensor(id).shape.elements() as u64),
             _ => None,
         }

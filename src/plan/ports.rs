@@ -12,7 +12,7 @@ pub enum Port {
     Images,
     /// The target of each row of the batch: classes or numbers. Plans that read the data set directly
     /// have none; nor have those whose target is the batch itself.
-    Labels,
+    Targets,
     /// The model's output, (N, …).
     Logits,
     /// All parameters as one array.
@@ -22,7 +22,7 @@ pub enum Port {
     /// The data set's samples.
     DatasetImages,
     /// The data set's targets.
-    DatasetLabels,
+    DatasetTargets,
     /// The order of the data set's samples.
     Order,
     /// Σ of the rows' losses, a slot per step of a run.
@@ -44,12 +44,12 @@ impl fmt::Display for Port {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Port::Images => "images",
-            Port::Labels => "labels",
+            Port::Targets => "labels",
             Port::Logits => "logits",
             Port::Parameters => "parameters",
             Port::Gradients => "gradients",
             Port::DatasetImages => "dataset.images",
-            Port::DatasetLabels => "dataset.labels",
+            Port::DatasetTargets => "dataset.labels",
             Port::Order => "dataset.order",
             Port::LossSum => "metrics.loss_sum",
             Port::Correct => "metrics.correct",

@@ -97,7 +97,7 @@ impl Trainer {
 
     /// The words of the targets that the device holds; `None` if they are the inputs.
     async fn stored_targets(&self) -> Result<Option<Vec<u32>>> {
-        match self.plan().port(Port::DatasetLabels) {
+        match self.plan().port(Port::DatasetTargets) {
             Ok(labels) => Ok(Some(self.executor.read_words(labels).await?)),
             Err(_) => Ok(None),
         }

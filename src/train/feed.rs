@@ -237,7 +237,7 @@ impl Feed {
 /// The tensors that samples are written to: inputs, and targets if they are others.
 fn tensors(plan: &Plan) -> Result<Vec<TensorId>> {
     let inputs = plan.port(Port::DatasetImages)?;
-    let targets = plan.port(Port::DatasetLabels).ok();
+    let targets = plan.port(Port::DatasetTargets).ok();
     Ok(std::iter::once(inputs).chain(targets).collect())
 }
 

@@ -168,7 +168,7 @@ impl Session {
             }
             let mut whole = targets.to_vec();
             whole.resize(batch * each, 0);
-            let port = self.plan().port(Port::Labels)?;
+            let port = self.plan().port(Port::Targets)?;
             self.executor.write_words(port, &whole)?;
         }
         let mut whole = memory::zeros("batch", batch * len)?;

@@ -304,7 +304,7 @@ fn write_dataset(executor: &mut Executor, long: &Long, random: &mut Random) -> R
         Some(Target::Classes(_, classes)) => *classes,
         _ => 256,
     };
-    for (port, below) in [(Port::DatasetImages, 256), (Port::DatasetLabels, classes)] {
+    for (port, below) in [(Port::DatasetImages, 256), (Port::DatasetTargets, classes)] {
         let Ok(id) = plan.port(port) else { continue };
         let tensor = plan.tensor(id);
         let words = (0..tensor.words()).map(|_| match tensor.element {

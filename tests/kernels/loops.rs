@@ -183,7 +183,7 @@ fn check(device: &Device, name: &str, plan: Plan) -> bool {
             plan.port(Port::Parameters)?,
             plan.port(Port::DatasetImages)?,
         );
-        let (labels, order) = (plan.port(Port::DatasetLabels)?, plan.port(Port::Order)?);
+        let (labels, order) = (plan.port(Port::DatasetTargets)?, plan.port(Port::Order)?);
         let samples = plan.tensor(order).words();
         let bytes = |len: usize, below: u32, generator: &mut _| -> Vec<u32> {
             use rand::RngExt;

@@ -73,7 +73,7 @@ fn gathered(
         let order: Vec<u32> = (0..data.train.len() as u32).collect();
         for (port, words) in [
             (Port::DatasetImages, bytemuck::pod_collect_to_vec(&bytes)),
-            (Port::DatasetLabels, bytemuck::pod_collect_to_vec(&labels)),
+            (Port::DatasetTargets, bytemuck::pod_collect_to_vec(&labels)),
             (Port::Order, order),
         ] {
             executor

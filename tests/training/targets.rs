@@ -170,7 +170,7 @@ async fn in_lockstep(device: &Device, plan: Plan, source: &Arrays) -> Vec<Output
     };
     for (port, words) in [
         (Port::DatasetImages, padded(&source.inputs)),
-        (Port::DatasetLabels, padded(&source.targets)),
+        (Port::DatasetTargets, padded(&source.targets)),
         (Port::Order, vec![3, 1, 8, 0, 2, 4, 7, 6, 5]),
     ] {
         if let Ok(tensor) = plan.port(port) {

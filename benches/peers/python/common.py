@@ -24,12 +24,16 @@ class Model:
     loss: str
     learning_rate: float
     padding: int
-    weights: tuple  # shapes, convolutions first; each with a bias of shape [first axis]
+    weights: tuple = ()  # shapes, convolutions first; each with a bias of shape [first axis]
 
 
 MODELS = {
     "tutorial": Model(32, "mse", 0.01, 0, ((4, 1, 3, 3), (32, 676), (10, 32))),
     "larger": Model(64, "cross-entropy", 0.05, 1, ((32, 1, 3, 3), (64, 32, 3, 3), (128, 3136), (10, 128))),
+    # Trained by PyTorch alone, with initial weights of its own.
+    "lenet5": Model(64, "cross-entropy", 0.05, 2),
+    "resnet8": Model(64, "cross-entropy", 0.05, 1),
+    "resnet20": Model(64, "cross-entropy", 0.05, 1),
 }
 
 

@@ -1,55 +1,16 @@
 //! Burn: `--device wgpu` or `--device flex`, depending on the crate it is built from.
 
+#[path = "burn_networks.rs"]
+mod burn_networks;
 #[path = "common.rs"]
 mod common;
 
-use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::loss::{CrossEntropyLossConfig, MseLoss, Reduction};
-use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
-use burn::nn::{Linear, LinearConfig, PaddingConfig2d, Relu};
 use burn::optim::{GradientsParams, SgdConfig};
 use burn::prelude::*;
 use burn::tensor::TensorData;
+use burn_networks::Network;
 use common::{Epoch, Options, Split, one_hot};
-
-#[derive(Module, Debug)]
-struct Network {
-    convolutions: Vec<Conv2d>,
-    pool: MaxPool2d,
-    relu: Relu,
-    hidden: Linear,
-    output: Linear,
-}
-
-impl Network {
-    fn new(is_larger: bool, device: &Device) -> Self {
-        let convolution = |channels: [usize; 2]| Conv2dConfig::new(channels, [3, 3]);
-        let padded = |channels| {
-            let padding = PaddingConfig2d::Explicit(1, 1, 1, 1);
-            convolution(channels).with_padding(padding).init(device)
-        };
-        let (convolutions, features, hidden) = if is_larger {
-            (vec![padded([1, 32]), padded([32, 64])], 3136, 128)
-        } else {
-            (vec![convolution([1, 4]).init(device)], 676, 32)
-        };
-        Self {
-            convolutions,
-            pool: MaxPool2dConfig::new([2, 2]).init(),
-            relu: Relu::new(),
-            hidden: LinearConfig::new(features, hidden).init(device),
-            output: LinearConfig::new(hidden, 10).init(device),
-        }
-    }
-
-    fn forward(&self, mut x: Tensor<4>) -> Tensor<2> {
-        for convolution in &self.convolutions {
-            x = self.pool.forward(self.relu.forward(convolution.forward(x)));
-        }
-        let x = self.hidden.forward(x.flatten(1, 3));
-        self.output.forward(self.relu.forward(x))
-    }
-}
 
 /// The images of each batch, uploaded before training begins: no copies in the timed loop.
 fn images(split: &Split, batch: usize, device: &Device) -> Vec<Tensor<4>> {
@@ -67,18 +28,17 @@ type Loss = Box<dyn Fn(Tensor<2>) -> Tensor<1>>;
 fn losses(split: &Split, options: &Options, device: &Device) -> Vec<Loss> {
     let batches = split.batches(options.batch());
     let losses = batches.map(|(_, y)| -> Loss {
-        if options.is_larger {
-            let labels: Vec<i32> = y.iter().map(|&label| label.into()).collect();
-            let data = TensorData::new(labels, [y.len()]);
-            let labels: Tensor<1, Int> = Tensor::from_data(data, device);
-            let loss = CrossEntropyLossConfig::new().init(device);
-            Box::new(move |logits| loss.forward(logits, labels.clone()))
-        } else {
+        if options.is_tutorial() {
             let data = TensorData::new(one_hot(y), [y.len(), 10]);
             let targets: Tensor<2> = Tensor::from_data(data, device);
             let loss = MseLoss::new();
-            Box::new(move |logits| loss.forward(logits, targets.clone(), Reduction::Mean))
+            return Box::new(move |logits| loss.forward(logits, targets.clone(), Reduction::Mean));
         }
+        let labels: Vec<i32> = y.iter().map(|&label| label.into()).collect();
+        let data = TensorData::new(labels, [y.len()]);
+        let labels: Tensor<1, Int> = Tensor::from_data(data, device);
+        let loss = CrossEntropyLossConfig::new().init(device);
+        Box::new(move |logits| loss.forward(logits, labels.clone()))
     });
     losses.collect()
 }
@@ -116,7 +76,7 @@ fn main() {
     let train = Split::load("train", options.images);
     let images = images(&train, options.batch(), &device);
     let losses = losses(&train, &options, &device);
-    let mut network = Network::new(options.is_larger, &device);
+    let mut network = Network::new(options.model, &device);
     let mut optimizer = SgdConfig::new().init();
     device.sync().expect("a healthy device");
     for number in 1..=options.epochs {

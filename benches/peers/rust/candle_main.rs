@@ -7,7 +7,7 @@ use candle_core::{D, DType, Device, Result, Tensor};
 use candle_nn::{
     Conv2d, Conv2dConfig, Linear, Module, Optimizer, SGD, VarBuilder, VarMap, conv2d, linear, loss,
 };
-use common::{Epoch, Options, Split, one_hot};
+use common::{Epoch, Model, Options, Split, one_hot};
 
 struct Network {
     convolutions: Vec<Conv2d>,
@@ -16,18 +16,22 @@ struct Network {
 }
 
 impl Network {
-    fn new(is_larger: bool, vb: VarBuilder) -> Result<Self> {
+    fn new(model: Model, vb: VarBuilder) -> Result<Self> {
         let padded = Conv2dConfig {
             padding: 1,
             ..Default::default()
         };
-        let (convolutions, features, hidden) = if is_larger {
-            let first = conv2d(1, 32, 3, padded, vb.pp("conv1"))?;
-            let second = conv2d(32, 64, 3, padded, vb.pp("conv2"))?;
-            (vec![first, second], 3136, 128)
-        } else {
-            let only = conv2d(1, 4, 3, Default::default(), vb.pp("conv1"))?;
-            (vec![only], 676, 32)
+        let (convolutions, features, hidden) = match model {
+            Model::Tutorial => {
+                let only = conv2d(1, 4, 3, Default::default(), vb.pp("conv1"))?;
+                (vec![only], 676, 32)
+            }
+            Model::Larger => {
+                let first = conv2d(1, 32, 3, padded, vb.pp("conv1"))?;
+                let second = conv2d(32, 64, 3, padded, vb.pp("conv2"))?;
+                (vec![first, second], 3136, 128)
+            }
+            other => panic!("{other:?} is not written for candle"),
         };
         Ok(Self {
             convolutions,
@@ -57,12 +61,11 @@ fn images(split: &Split, batch: usize) -> Result<Vec<Tensor>> {
 fn targets(split: &Split, options: &Options) -> Result<Vec<Tensor>> {
     let batches = split.batches(options.batch());
     let tensors = batches.map(|(_, y)| {
-        if options.is_larger {
-            let labels: Vec<u32> = y.iter().map(|&label| label.into()).collect();
-            Tensor::from_vec(labels, y.len(), &Device::Cpu)
-        } else {
-            Tensor::from_vec(one_hot(y), (y.len(), 10), &Device::Cpu)
+        if options.is_tutorial() {
+            return Tensor::from_vec(one_hot(y), (y.len(), 10), &Device::Cpu);
         }
+        let labels: Vec<u32> = y.iter().map(|&label| label.into()).collect();
+        Tensor::from_vec(labels, y.len(), &Device::Cpu)
     });
     tensors.collect()
 }
@@ -92,17 +95,17 @@ fn main() -> Result<()> {
     let targets = targets(&train, &options)?;
     let variables = VarMap::new();
     let vb = VarBuilder::from_varmap(&variables, DType::F32, &Device::Cpu);
-    let network = Network::new(options.is_larger, vb)?;
+    let network = Network::new(options.model, vb)?;
     let mut optimizer = SGD::new(variables.all_vars(), options.learning_rate())?;
     for number in 1..=options.epochs {
         let epoch = Epoch::start(number);
         let mut total = 0.0;
         for (step, (x, y)) in images.iter().zip(&targets).enumerate() {
             let logits = network.forward(x)?;
-            let loss = if options.is_larger {
-                loss::cross_entropy(&logits, y)?
-            } else {
+            let loss = if options.is_tutorial() {
                 loss::mse(&logits, y)?
+            } else {
+                loss::cross_entropy(&logits, y)?
             };
             total += loss.to_scalar::<f32>()?;
             optimizer.backward_step(&loss)?;

@@ -3,10 +3,20 @@
 use std::fs;
 use std::time::Instant;
 
-/// `--model tutorial|larger`, `--device NAME`, `--n` images, `--epochs`, `--steps-log N` (logs when
+/// The networks that are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Model {
+    Tutorial,
+    Larger,
+    LeNet5,
+    /// With that many blocks in each stage.
+    ResNet(usize),
+}
+
+/// `--model tutorial|larger|lenet5|resnet8|resnet20`, `--device NAME`, `--n` images, `--epochs`, `--steps-log N` (logs when
 /// each of the first N steps of an epoch ends), `--no-eval` (no test accuracy).
 pub struct Options {
-    pub is_larger: bool,
+    pub model: Model,
     pub device: String,
     pub images: usize,
     pub epochs: usize,
@@ -17,7 +27,7 @@ pub struct Options {
 impl Options {
     pub fn parse() -> Self {
         let mut options = Self {
-            is_larger: false,
+            model: Model::Tutorial,
             device: String::new(),
             images: 60000,
             epochs: 1,
@@ -36,9 +46,12 @@ impl Options {
             let number = || value.parse().expect("a whole number");
             match name.as_str() {
                 "--model" => {
-                    options.is_larger = match value.as_str() {
-                        "tutorial" => false,
-                        "larger" => true,
+                    options.model = match value.as_str() {
+                        "tutorial" => Model::Tutorial,
+                        "larger" => Model::Larger,
+                        "lenet5" => Model::LeNet5,
+                        "resnet8" => Model::ResNet(1),
+                        "resnet20" => Model::ResNet(3),
                         _ => panic!("unknown model {value}"),
                     }
                 }
@@ -52,12 +65,17 @@ impl Options {
         options
     }
 
+    /// The tutorial's network minimises MSE, the others cross-entropy.
+    pub fn is_tutorial(&self) -> bool {
+        self.model == Model::Tutorial
+    }
+
     pub fn batch(&self) -> usize {
-        if self.is_larger { 64 } else { 32 }
+        if self.is_tutorial() { 32 } else { 64 }
     }
 
     pub fn learning_rate(&self) -> f64 {
-        if self.is_larger { 0.05 } else { 0.01 }
+        if self.is_tutorial() { 0.01 } else { 0.05 }
     }
 }
 
