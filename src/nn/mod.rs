@@ -9,6 +9,8 @@ mod conv2d;
 mod conv_transpose2d;
 mod description;
 mod dropout;
+#[cfg(feature = "model-files")]
+mod file;
 mod flatten;
 mod global_avg_pool2d;
 mod group_norm;
@@ -31,6 +33,8 @@ pub use concat::Concat;
 pub use conv_transpose2d::ConvTranspose2d;
 pub use conv2d::Conv2d;
 pub use dropout::{Dropout, Dropout2d};
+#[cfg(feature = "model-files")]
+pub use file::ModelFile;
 pub use flatten::Flatten;
 pub use global_avg_pool2d::GlobalAvgPool2d;
 pub use group_norm::{GroupNorm, LayerNorm};

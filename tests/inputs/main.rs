@@ -8,6 +8,8 @@ mod data_files;
 mod data_sets;
 mod initial;
 mod inputs;
+#[cfg(feature = "model-files")]
+mod model_files;
 #[cfg(feature = "numpy")]
 mod numpy;
 #[cfg(feature = "pictures")]

@@ -16,7 +16,8 @@
 //!
 //! The numbers are those for ten classes; of one channel and 28×28 for digits and clothes, of three
 //! channels for CIFAR, of one channel for the autoencoder, and of three channels, width 16 and two
-//! classes for the U-Net.
+//! classes for the U-Net. Each is also a file, `models/NAME.toml`, for
+//! `ModelFile` (feature `model-files`).
 
 mod autoencoder;
 mod classifiers;
