@@ -7,7 +7,6 @@ mod batch_norm2d;
 mod concat;
 mod conv2d;
 mod conv_transpose2d;
-mod description;
 mod dropout;
 #[cfg(feature = "model-files")]
 mod file;

@@ -1,5 +1,7 @@
 //! A chain of layers.
 
+use std::fmt;
+
 use crate::error::Result;
 use crate::graph::{Module, Var};
 
@@ -55,6 +57,17 @@ impl Sequential {
     /// Whether there are no layers.
     pub fn is_empty(&self) -> bool {
         self.layers.is_empty()
+    }
+}
+
+impl fmt::Display for Sequential {
+    /// One line per layer: `Conv2d(1 → 4, 3×3)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, layer) in self.layers().enumerate() {
+            let end_of_last = if i == 0 { "" } else { "\n" };
+            write!(f, "{end_of_last}{}", layer.describe())?;
+        }
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use proptest::prelude::*;
 use wgrad::graph::Graph;
 use wgrad::nn::models::{
     ResNet, UNet, autoencoder, compact, depthwise, larger, lenet5, tutorial, vgg,
@@ -80,6 +81,12 @@ input = [3, 16, 16]
 classes = 7
 
 [[layers]]
+layer = "Normalize"
+name = "normal"
+means = [0.5, 0.5, 0.5]
+deviations = [1, 0.25, 0.5]
+
+[[layers]]
 layer = "Conv2d"
 out = 8
 kernel = [3, 1]
@@ -144,13 +151,14 @@ name = "small"
 
 [[layers]]
 layer = "MaxPool2d"
-from = "9"
+from = "10"
 kernel = 2
+ties = "all"
 
 [[layers]]
 layer = "Concat"
 from = "small"
-with = ["small", "11"]
+with = ["small", "12"]
 
 [[layers]]
 layer = "BatchNorm2d"
@@ -184,18 +192,21 @@ bias = false
     let lines: Vec<String> = graph.to_string().lines().map(str::to_owned).collect();
     let starts = [
         "images (3, 16, 16)",
-        "0 = convolution(images, 0.weight) kernel 3×1, stride 1×1, padding 1×0",
-        "1 = group_norm(0) groups 2, eps 0.001",
-        "2 = gelu(1) approximation tanh",
+        "normal = normalize(images) mean 0.5 0.5 0.5, deviation 1 0.25 0.5",
+        "1 = convolution(normal, 1.weight) kernel 3×1, stride 1×1, padding 1×0",
+        "2 = group_norm(1) groups 2, eps 0.001",
+        "3 = gelu(2) approximation tanh",
     ];
-    assert_eq!(&lines[..4], starts, "{lines:#?}");
+    assert_eq!(&lines[..5], starts, "{lines:#?}");
     let output = graph.value(graph.logits());
     assert_eq!(output.shape, [2, 7].into());
     let line = |start: &str| lines.iter().any(|line| line.starts_with(start));
     assert!(
-        line("7 = layer_norm(6, 7.weight, 7.bias) shape 33×32"),
+        line("8 = layer_norm(7, 8.weight, 8.bias) shape 33×32"),
         "{lines:#?}"
     );
+    let pool = "12 = max_pool(multiply) kernel 2×2, stride 2×2, padding 0×0, ties all";
+    assert!(line(pool), "{lines:#?}");
     assert!(line("small = avg_pool("), "{lines:#?}");
 }
 
@@ -340,6 +351,24 @@ fn what_is_wrong_is_said_with_its_line() {
             "{error}"
         );
         assert_eq!(error.lines().count(), 1, "{error}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn hostile_files_are_errors_of_one_line(
+        layer in "(Conv2d|Linear|Concat|Upsample|ReLU|Flatten|x)",
+        rest in "(, [a-z]{1,7} = (-?[0-9]{1,22}|[a-z]{1,4}|\"[^\n]{0,5}\"|\\[[0-9, -]{0,9}\\])){0,3}",
+        end in "[ -~\n×é]{0,8}",
+    ) {
+        let text = format!("input = [1, 9, 9]\nlayers = [{{ layer = \"{layer}\"{rest} }}]{end}");
+        let file = text.parse::<ModelFile>();
+        let recorded = file.and_then(|file| Graph::inference(&file, file.input().clone(), 2));
+        if let Err(error) = recorded {
+            prop_assert_eq!(error.to_string().lines().count(), 1, "{}", error);
+        }
     }
 }
 

@@ -2,11 +2,12 @@
 
 use wgrad::graph::Graph;
 use wgrad::nn::{
-    AdaptiveAvgPool2d, AvgPool2d, Concat, Conv2d, Flatten, GlobalAvgPool2d, GroupNorm, LayerNorm,
-    Linear, Module, Sequential, Softmax, SqueezeExcitation, Upsample, Var,
+    AdaptiveAvgPool2d, AvgPool2d, BatchNorm2d, Concat, Conv2d, ConvTranspose2d, Dropout, Dropout2d,
+    Flatten, GELU, GlobalAvgPool2d, GroupNorm, LayerNorm, LeakyReLU, Linear, MaxPool2d, Module,
+    Sequential, Softmax, SqueezeExcitation, Ties, Upsample, Var,
 };
 use wgrad::plan::Element;
-use wgrad::shape::Shape;
+use wgrad::shape::{Padding, Shape};
 
 /// The graph of `layer` on a sample of that shape, between a convolution and a Linear layer.
 fn graph(layer: impl Module + 'static, sample: [usize; 3]) -> wgrad::Result<Graph> {
@@ -317,4 +318,55 @@ fn products_have_a_text_form_and_refuse_other_shapes() {
     );
     let features = Sequential::new().with(Flatten).with(GroupNorm::new(5, 120));
     assert!(self::graph(features, [4, 6, 5]).is_ok());
+}
+
+#[test]
+fn layers_print_their_options() {
+    let model = Sequential::new()
+        .with(
+            Conv2d::new(1, 4, (3, 2))
+                .stride(2)
+                .padding((1, 0))
+                .dilation(2)
+                .groups(1)
+                .bias(false),
+        )
+        .with(
+            Conv2d::new(4, 8, 3)
+                .padding(Padding::sides(0, 1, 2, 3))
+                .groups(4),
+        )
+        .with(Conv2d::new(4, 8, 3).padding_same())
+        .with(
+            ConvTranspose2d::new(8, 4, 3)
+                .stride(2)
+                .padding(1)
+                .output_padding(1)
+                .groups(2),
+        )
+        .with(MaxPool2d::new(3).stride(2).padding(1).ties(Ties::All))
+        .with(AvgPool2d::new(2).stride(1).count_padding(false))
+        .with(BatchNorm2d::new(4).eps(0.5).momentum(0.25))
+        .with(Dropout::new(0.5))
+        .with(Dropout2d::new(0.25))
+        .with(LeakyReLU::new(0.125))
+        .with(GELU::tanh())
+        .with(Flatten)
+        .with(Linear::new(5).in_features(7).bias(false));
+    let lines = [
+        "Conv2d(1 → 4, 3×2, stride 2×2, padding 1×0, dilation 2×2, no bias)",
+        "Conv2d(4 → 8, 3×3, padding top 0 bottom 1 left 2 right 3, groups 4)",
+        "Conv2d(4 → 8, 3×3, padding same)",
+        "ConvTranspose2d(8 → 4, 3×3, stride 2×2, padding 1×1, output padding 1×1, groups 2)",
+        "MaxPool2d(3×3, stride 2×2, padding 1×1, all ties)",
+        "AvgPool2d(2×2, stride 1×1, of pixels)",
+        "BatchNorm2d(4, eps 0.5, momentum 0.25)",
+        "Dropout(0.5)",
+        "Dropout2d(0.25)",
+        "LeakyReLU(0.125)",
+        "GELU(tanh)",
+        "Flatten",
+        "Linear(7 → 5, no bias)",
+    ];
+    assert_eq!(model.to_string().lines().collect::<Vec<_>>(), lines);
 }

@@ -8,7 +8,8 @@ use crate::graph::Var;
 use crate::nn::{
     AdaptiveAvgPool2d, AvgPool2d, BatchNorm2d, Conv2d, ConvTranspose2d, Dropout, Dropout2d,
     Flatten, GELU, GlobalAvgPool2d, GroupNorm, Initializer, LayerNorm, LeakyReLU, Linear,
-    MaxPool2d, Module, ReLU, SiLU, Sigmoid, Softmax, SqueezeExcitation, Tanh, Upsample,
+    MaxPool2d, Module, Normalize, ReLU, SiLU, Sigmoid, Softmax, SqueezeExcitation, Tanh, Ties,
+    Upsample,
 };
 use crate::shape::{Padding, Shape, Size2d};
 
@@ -67,7 +68,7 @@ fn made(module: impl Module + 'static) -> Made {
     Ok(Box::new(module))
 }
 
-pub(super) static KINDS: [Kind; 25] = [
+pub(super) static KINDS: [Kind; 26] = [
     layer(
         "Conv2d",
         &[
@@ -93,8 +94,13 @@ pub(super) static KINDS: [Kind; 25] = [
     layer("Linear", &["out", "bias", "init"], linear),
     layer("BatchNorm2d", &["eps", "momentum"], batch_norm2d),
     layer("GroupNorm", &["groups", "eps", "affine"], group_norm),
+    layer("Normalize", &["means", "deviations"], normalize),
     layer("LayerNorm", &["shape", "eps", "affine"], layer_norm),
-    layer("MaxPool2d", &["kernel", "stride", "padding"], max_pool2d),
+    layer(
+        "MaxPool2d",
+        &["kernel", "stride", "padding", "ties"],
+        max_pool2d,
+    ),
     layer(
         "AvgPool2d",
         &["kernel", "stride", "padding", "count_padding"],
@@ -241,6 +247,18 @@ fn init(options: &Options) -> Result<Initializer> {
     found.ok_or_else(|| options.wrong("init", expected))
 }
 
+/// What a name stands for; the first by default.
+fn choice<T: Copy>(options: &Options, key: &str, choices: [(&str, T); 2]) -> Result<T> {
+    let [(first, default), (second, other)] = choices;
+    let expected = format!("\"{first}\" or \"{second}\"");
+    match options.optional::<String>(key, &expected)? {
+        None => Ok(default),
+        Some(name) if name == first => Ok(default),
+        Some(name) if name == second => Ok(other),
+        Some(_) => Err(options.wrong(key, &expected)),
+    }
+}
+
 fn flag(options: &Options, key: &str) -> Result<bool> {
     options.or(key, "true or false", true)
 }
@@ -316,7 +334,12 @@ fn max_pool2d(options: &Options, _: &Shape, _: Sizes) -> Made {
     let kernel = kernel(options, "kernel")?;
     let layer = MaxPool2d::new(kernel)
         .stride(extents(options, "stride", kernel)?)
-        .padding(extents(options, "padding", 0.into())?);
+        .padding(extents(options, "padding", 0.into())?)
+        .ties(choice(
+            options,
+            "ties",
+            [("first", Ties::First), ("all", Ties::All)],
+        )?);
     made(layer)
 }
 
@@ -337,22 +360,16 @@ fn upsample(options: &Options, _: &Shape, _: Sizes) -> Made {
         (Some(_), Some(_)) => return Err(options.wrong("size", "nothing beside a scale")),
         (None, None) => return Err(options.wrong("scale", "a scale or a size")),
     };
-    let expected = "\"nearest\" or \"bilinear\"";
-    match options.or("mode", expected, "nearest".to_owned())?.as_str() {
-        "nearest" => made(layer),
-        "bilinear" => made(layer.bilinear()),
-        _ => Err(options.wrong("mode", expected)),
-    }
+    let is_bilinear = choice(options, "mode", [("nearest", false), ("bilinear", true)])?;
+    made(if is_bilinear { layer.bilinear() } else { layer })
 }
 
 fn gelu(options: &Options, _: &Shape, _: Sizes) -> Made {
-    let expected = "\"none\" or \"tanh\"";
-    match options
-        .or("approximate", expected, "none".to_owned())?
-        .as_str()
-    {
-        "none" => made(GELU::new()),
-        "tanh" => made(GELU::tanh()),
-        _ => Err(options.wrong("approximate", expected)),
-    }
+    let is_tanh = choice(options, "approximate", [("none", false), ("tanh", true)])?;
+    made(if is_tanh { GELU::tanh() } else { GELU::new() })
+}
+
+fn normalize(options: &Options, _: &Shape, _: Sizes) -> Made {
+    let numbers = |key| options.required::<Vec<f32>>(key, "a list of numbers, one per channel");
+    made(Normalize::new(numbers("means")?, numbers("deviations")?))
 }

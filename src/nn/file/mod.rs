@@ -63,8 +63,9 @@ const CLASSES: usize = 10;
 /// | `BatchNorm2d` | `eps` 1e-5, `momentum` 0.1 |
 /// | `GroupNorm` | `groups`, `eps` 1e-5, `affine` true |
 /// | `LayerNorm` | `shape`: the last extents, by default all but the batch; `eps` 1e-5, `affine` true |
-/// | `MaxPool2d` | `kernel`, `stride` as `kernel`, `padding` 0 |
-/// | `AvgPool2d` | the same, and `count_padding` true |
+/// | `Normalize` | `means`, `deviations`: lists, a number for each channel |
+/// | `MaxPool2d` | `kernel`, `stride` as `kernel`, `padding` 0, `ties` `"first"` or `"all"` |
+/// | `AvgPool2d` | `kernel`, `stride` as `kernel`, `padding` 0, `count_padding` true |
 /// | `AdaptiveAvgPool2d` | `out` |
 /// | `Upsample` | `scale` or `size`; `mode` `"nearest"` or `"bilinear"` |
 /// | `Dropout`, `Dropout2d` | `p`, the probability |
