@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | [`tutorial`] | 22,034 | digits; the tutorial's |
 //! | [`lenet5`] | 61,706 | digits (LeCun et al., 1998) |
-//! | [`compact`] | 50,282 | digits, to 99.5 % |
+//! | [`compact`] | 50,282 | digits: two convolutions with batch norm |
 //! | [`larger`] | 421,642 | digits; the larger one of the benchmarks |
 //! | [`vgg`] | 288,170 | clothes, CIFAR: convolutions, batch norm, dropout |
 //! | [`ResNet::eight`] | 78,042 | CIFAR (He et al., 2016) |
