@@ -3,6 +3,7 @@
 
 pub mod altered;
 pub mod fragile;
+pub mod twins;
 
 use std::path::PathBuf;
 

@@ -17,3 +17,5 @@ mod pictures;
 mod sizes;
 mod sources;
 mod weights;
+#[cfg(feature = "model-files")]
+mod wrong_model_files;

@@ -2,16 +2,13 @@
 //! steps of three of them, and of one of other layers, in double precision (the values are from
 //! `scripts/golden_trained.py`).
 
-use std::collections::BTreeMap;
-
 use super::golden::{file, images};
 use crate::common;
+use crate::common::twins::{networks, tensors, twins};
 use safetensors::SafeTensors;
 use wgrad::data::{Array, Target};
 use wgrad::graph::Graph;
-use wgrad::nn::models::{
-    ResNet, UNet, autoencoder, compact, depthwise, larger, lenet5, tutorial, vgg,
-};
+use wgrad::nn::models::{ResNet, UNet, autoencoder};
 use wgrad::nn::{
     AdaptiveAvgPool2d, AvgPool2d, Conv2d, Flatten, GELU, GroupNorm, LayerNorm, LeakyReLU, Linear,
     Module, Sequential, SiLU, Softmax, SqueezeExcitation, Training, Upsample,
@@ -19,49 +16,13 @@ use wgrad::nn::{
 use wgrad::plan::{Element, Plan, Role};
 use wgrad::{Adam, CrossEntropy, Device, Loss, Optimizer, Reduction, Session, Sgd};
 
-const DIGITS: [usize; 3] = [1, 28, 28];
-const COLOURED: [usize; 3] = [3, 32, 32];
-
-fn models() -> Vec<(&'static str, [usize; 3], Box<dyn Module>)> {
-    vec![
-        ("tutorial", DIGITS, Box::new(tutorial(1))),
-        ("lenet5", DIGITS, Box::new(lenet5(1, 10))),
-        ("compact", DIGITS, Box::new(compact(1, 10))),
-        ("larger", DIGITS, Box::new(larger(1))),
-        ("vgg", DIGITS, Box::new(vgg(1, 10, 0.3))),
-        ("ResNet::eight", COLOURED, Box::new(ResNet::eight(3, 10))),
-        ("ResNet::twenty", COLOURED, Box::new(ResNet::twenty(3, 10))),
-        (
-            "ResNet::eighteen",
-            COLOURED,
-            Box::new(ResNet::eighteen(3, 10)),
-        ),
-        ("depthwise", COLOURED, Box::new(depthwise(3, 10))),
-        ("autoencoder", DIGITS, Box::new(autoencoder(1))),
-        ("UNet", COLOURED, Box::new(UNet::new(3, 16, 2))),
-    ]
-}
-
 #[test]
 fn models_have_the_tensors_of_their_twins() {
-    type Shapes = BTreeMap<String, Vec<usize>>;
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/models.json");
-    let text = std::fs::read_to_string(path).unwrap();
-    let mut twins: BTreeMap<String, Shapes> = serde_json::from_str(&text).unwrap();
-    for (name, sample, model) in models() {
-        let graph = Graph::inference(model.as_ref(), sample, 2).unwrap();
-        let plan = graph.readable().unwrap();
-        let parameters = plan.parameters().map(|(_, tensor)| tensor);
-        let states = plan.tensors_of(Role::State).map(|(_, tensor)| tensor);
-        let shapes = parameters.chain(states).map(|tensor| {
-            // A counter is a number in PyTorch.
-            let extents = match tensor.element {
-                Element::F32 => tensor.shape.dims().to_vec(),
-                Element::U32 | Element::U8 => vec![],
-            };
-            (tensor.name.clone(), extents)
-        });
-        assert_eq!(Some(shapes.collect()), twins.remove(name), "{name}");
+    let mut twins = twins();
+    for network in networks() {
+        let graph = Graph::inference(network.model.as_ref(), network.sample, 2).unwrap();
+        let twin = twins.remove(network.twin);
+        assert_eq!(Some(tensors(&graph)), twin, "{}", network.twin);
     }
     assert!(twins.is_empty(), "without a model: {:?}", twins.keys());
 }

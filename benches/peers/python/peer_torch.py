@@ -1,65 +1,28 @@
 """PyTorch, eager, on the CPU."""
 
+import sys
+from pathlib import Path
+
 import common
 import torch
 import torch.nn.functional as F
-from torch import nn
+
+sys.path.append(str(Path(__file__).resolve().parents[3] / "scripts"))
+import golden_models as networks  # noqa: E402, after the line above
 
 options = common.parse_options()
 model = common.MODELS[options.model]
 torch.set_num_threads(common.CORES)
 torch.set_num_interop_threads(1)
-
 torch.manual_seed(options.seed)
 
-
-class Block(nn.Module):
-    """A residual block, whose shortcut is projected where the channels change."""
-
-    def __init__(self, inputs, outputs):
-        super().__init__()
-        stride = 1 if inputs == outputs else 2
-        self.body = nn.Sequential(
-            *conv_norm(inputs, outputs, 3, stride), nn.ReLU(), *conv_norm(outputs, outputs, 3, 1)
-        )
-        self.shortcut = nn.Sequential(*(conv_norm(inputs, outputs, 1, stride) if stride == 2 else []))
-
-    def forward(self, x):
-        return (self.body(x) + self.shortcut(x)).relu()
-
-
-def conv_norm(inputs, outputs, kernel, stride):
-    convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
-    return [convolution, nn.BatchNorm2d(outputs)]
-
-
-def resnet(blocks):
-    layers, inputs = [*conv_norm(1, 16, 3, 1), nn.ReLU()], 16
-    for outputs in (16, 32, 64):
-        for _ in range(blocks):
-            layers.append(Block(inputs, outputs))
-            inputs = outputs
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
-
-
 NETWORKS = {
-    "tutorial": lambda: nn.Sequential(
-        nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Flatten(), nn.Linear(676, 32), nn.ReLU(), nn.Linear(32, 10),
-    ),
-    "larger": lambda: nn.Sequential(
-        nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Flatten(), nn.Linear(3136, 128), nn.ReLU(), nn.Linear(128, 10),
-    ),
-    "lenet5": lambda: nn.Sequential(
-        nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
-        nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10),
-    ),
-    "resnet8": lambda: resnet(1),
-    "resnet20": lambda: resnet(3),
-}  # fmt: skip
+    "tutorial": networks.tutorial,
+    "larger": networks.larger,
+    "lenet5": lambda: networks.lenet5(1, 10),
+    "resnet8": lambda: networks.ResNet(1, 16, 3, 1, 10),
+    "resnet20": lambda: networks.ResNet(1, 16, 3, 3, 10),
+}
 net = NETWORKS[options.model]()
 if model.weights:
     initial = common.initial_weights(model, options.seed)

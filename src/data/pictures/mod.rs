@@ -154,10 +154,8 @@ pub fn open_pictures(
     let fault = faults_of(format, listing.len(), on_progress);
     let all = listing.train.par_iter().chain(&listing.test);
     let room = || vec![0; format.sample().elements()];
-    let faults: Vec<Option<String>> = all
-        .map_init(room, |pixels, (path, _)| fault(path, pixels))
-        .collect();
-    let faults: Vec<String> = faults.into_iter().flatten().collect();
+    let faults = all.map_init(room, |pixels, (path, _)| fault(path, pixels));
+    let faults: Vec<String> = faults.flatten_iter().collect();
     refuse(folder, &format, &faults)?;
     let files = |files: &[Labelled]| Files {
         files: files.to_vec(),
