@@ -49,8 +49,9 @@ impl Bursts {
     }
 
     /// Runs `phases` for every step, fed with samples by `feed`, in bursts of whole groups of `group`
-    /// steps, and calls `on_done` with the metrics of each burst. If that breaks, no further burst is begun, and those in flight are awaited. After each burst the
-    /// task yields, so that a timeout or another task can run on any device.
+    /// steps, and calls `on_done` with the metrics of each burst. If that breaks, no further burst
+    /// is begun, and those in flight are awaited. After each burst the task yields, so that a timeout
+    /// or another task can run on any device.
     ///
     /// `on_begun` is called with the number of steps of each burst before it begins. A burst that
     /// has begun always completes, even if the future is dropped or `on_done` panics: so the
@@ -92,7 +93,10 @@ impl Bursts {
                     break;
                 };
                 let metrics = oldest.wait().await?;
-                self.adapt(metrics.len(), most, last_done.elapsed());
+                // The last bursts may have been done long before they are waited for.
+                if !is_last {
+                    self.adapt(metrics.len(), most, last_done.elapsed());
+                }
                 last_done = Instant::now();
                 stop |= on_done(&metrics).is_break();
                 others_first().await;

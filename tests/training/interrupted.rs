@@ -2,6 +2,7 @@
 //! the trainer continues with the bits of an uninterrupted run, or reports the error.
 
 use std::future::Future;
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::pin::pin;
@@ -10,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 
 use crate::common::{self, fragile};
 use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential};
-use wgrad::{Checkpoint, Config, Device, Error, Loss, Result, Sgd, Split, Trainer};
+use wgrad::{Checkpoint, Config, Device, Error, Loss, Progress, Result, Sgd, Split, Trainer};
 
 const SAMPLES: usize = 2003;
 const EPOCHS: u64 = 2;
@@ -192,4 +193,35 @@ fn a_loss_that_is_not_finite_is_an_error_that_names_the_step() {
         trainer.set_learning_rate(0.01).unwrap();
         assert_eq!(train(&mut trainer).unwrap().first_not_finite, None);
     }
+}
+
+/// Steps are submitted in bursts of about 50 ms. A pass ends by waiting for the bursts in flight,
+/// which on the CPU are done already: that must not count as a burst that took no time, or the next
+/// pass would begin with a very long one.
+#[test]
+fn a_pass_begins_with_a_burst_as_short_as_the_last() {
+    const BATCH: usize = 256;
+    let wide = Sequential::new()
+        .with(Flatten)
+        .with(Linear::new(4000))
+        .with(ReLU);
+    let model = wide.with(Linear::new(4));
+    let data = common::random_data(40 * BATCH, 8);
+    let config = config().batch_size(BATCH);
+    let cpu = Device::cpu();
+    let mut trainer = wgrad::block_on(Trainer::new(&cpu, &model, &data, config)).unwrap();
+    // Samples seen at the first report of progress, after which the pass ends.
+    let mut first_progress = || {
+        let mut seen = 0;
+        let stop = |progress: &Progress| {
+            seen = if seen == 0 { progress.samples } else { seen };
+            ControlFlow::Break(())
+        };
+        wgrad::block_on(trainer.train_until(stop)).unwrap();
+        seen as usize
+    };
+    assert_eq!(first_progress(), BATCH);
+    // A step takes tens of milliseconds, so that few fit a burst; two were in flight.
+    let seen = first_progress();
+    assert!(seen <= 12 * BATCH, "{} steps", seen / BATCH);
 }
