@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use common::{Output, say};
+use common::{OkabeIto, Output, say};
 use plotters::prelude::*;
 use serde_json::Value;
 use wgrad::{Error, Result};
@@ -104,7 +104,7 @@ fn draw(runs: &[Run]) -> std::result::Result<String, Box<dyn std::error::Error>>
             .y_label_formatter(&|error| format!("{error:.1}"))
             .draw()?;
         for (i, run) in runs.iter().enumerate() {
-            let color = Palette99::pick(i).to_rgba();
+            let color = OkabeIto::pick(i).to_rgba();
             let line = LineSeries::new(run.errors.iter().copied(), color.stroke_width(2));
             chart
                 .draw_series(line)?

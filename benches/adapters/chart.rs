@@ -5,6 +5,7 @@ use std::error::Error;
 use plotters::prelude::*;
 
 use crate::Measured;
+use crate::common::OkabeIto;
 
 const SIZE: (u32, u32) = (900, 560);
 
@@ -50,7 +51,7 @@ pub fn svg(measured: &[Measured]) -> Result<Option<String>, Box<dyn Error>> {
             .y_label_formatter(&|rate| format!("{rate:.0}"))
             .draw()?;
         for (i, (name, points)) in lines.iter().enumerate() {
-            let color = Palette99::pick(i).to_rgba();
+            let color = OkabeIto::pick(i).to_rgba();
             let line = LineSeries::new(points.iter().copied(), color.stroke_width(2));
             let line = line.point_size(4);
             chart.draw_series(line)?.label(name).legend(move |(x, y)| {

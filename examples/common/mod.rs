@@ -4,6 +4,7 @@
 mod bar;
 mod device;
 mod output;
+mod palette;
 
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
@@ -12,6 +13,7 @@ use std::process::ExitCode;
 pub use bar::{advance, progress_bar};
 pub use device::DeviceArgs;
 pub use output::{Output, check_apart, try_replacing};
+pub use palette::OkabeIto;
 use wgrad::{Error, Result};
 
 /// The name of the output stream in errors; it has no path.
