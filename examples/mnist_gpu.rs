@@ -12,7 +12,7 @@ use wgrad::{Config, Device, Error, Result, Sgd, Split, Trainer};
 
 fn main() -> std::process::ExitCode {
     common::quiet_drivers();
-    cli::keep_ignoring_hang_ups();
+    common::signals::keep_ignoring_hang_ups();
     match cli::Args::parse_all() {
         Ok(args) => common::exit(run(args)),
         Err(status) => status,

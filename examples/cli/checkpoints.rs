@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use wgrad::data::Dataset;
 use wgrad::{Checkpoint, EpochReport, Error, FolderLock, Progress, Result, Trainer};
 
-use super::signals::{self, is_interrupted};
 use super::{Args, OnNan};
+use crate::common::signals::{self, is_interrupted};
 use crate::common::{advance, complain, progress_bar, say};
 
 /// The checkpoint's file name in its folder.

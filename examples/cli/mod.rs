@@ -2,7 +2,6 @@
 
 mod checkpoints;
 mod options;
-mod signals;
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +12,6 @@ use wgrad::plan::Plan;
 use wgrad::{Device, EpochReport, Error, Loss, Reduction, Result};
 
 use crate::common::{self, Output, say};
-pub use signals::keep_ignoring_hang_ups;
 
 /// Train the tutorial's CNN on MNIST with WGSL compute shaders.
 #[derive(Debug, Parser)]

@@ -5,6 +5,7 @@ mod bar;
 mod device;
 mod output;
 mod palette;
+pub mod signals;
 
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
@@ -91,17 +92,27 @@ pub fn parse_typed<Args: clap::Parser>() -> std::result::Result<(Args, Vec<Strin
         let typed = matches.ids().filter(was_typed).map(ToString::to_string);
         Ok((Args::from_arg_matches(&matches)?, typed.collect()))
     });
-    parsed.map_err(|error| {
-        let text = error.to_string();
-        if !error.use_stderr() {
-            return exit(print_line(format_args!("{}", text.trim_end())));
-        }
-        // The first paragraph is the error, in one line or as a list; the others are advice.
-        let lines = text.lines().take_while(|line| !line.trim().is_empty());
-        let line = lines.map(str::trim).collect::<Vec<_>>().join(" ");
-        complain(format_args!("{line} (--help explains the flags)"));
-        ExitCode::FAILURE
-    })
+    parsed.map_err(refuse)
+}
+
+/// Prints the requested help, or an error on one line; returns the exit status.
+pub fn refuse(error: clap::Error) -> ExitCode {
+    let text = error.to_string();
+    if !error.use_stderr() {
+        return exit(print_line(format_args!("{}", text.trim_end())));
+    }
+    // The first paragraph is the error, in one line or as a list; a tip may follow, then advice.
+    let mut paragraphs = text.split("\n\n").map(|paragraph| {
+        let lines = paragraph.lines().map(str::trim);
+        lines.collect::<Vec<_>>().join(" ")
+    });
+    let line = paragraphs.next().unwrap_or_default();
+    let tip = paragraphs.find(|paragraph| paragraph.contains("similar"));
+    let tip = tip.map_or(String::new(), |tip| {
+        format!("; {}", tip.trim_start_matches("tip: "))
+    });
+    complain(format_args!("{line}{tip} (--help explains the flags)"));
+    ExitCode::FAILURE
 }
 
 /// Exit status 0, or 1 with the error on one line. A closed output pipe ends the program without a

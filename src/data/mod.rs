@@ -22,7 +22,7 @@ pub use mnist::{CLASSES, load_mnist};
 #[cfg(feature = "numpy")]
 pub use numpy::{load_npy, load_npz};
 #[cfg(feature = "pictures")]
-pub use pictures::{PictureOptions, Pictures, load_pictures, open_pictures};
+pub use pictures::{PictureOptions, Pictures, load_pictures, open_pictures, read_picture};
 pub(crate) use source::read;
 pub use source::{Data, Source};
 

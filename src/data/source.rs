@@ -163,6 +163,13 @@ impl Data {
         }
     }
 
+    /// Replaces the training samples, by some of them for example.
+    #[must_use]
+    pub fn with_train(self, train: impl Source + 'static) -> Self {
+        let train: Arc<dyn Source> = Arc::new(train);
+        Data { train, ..self }
+    }
+
     /// The training samples.
     pub fn train(&self) -> &dyn Source {
         self.train.as_ref()

@@ -59,6 +59,21 @@ impl Adapter {
         self.info.device_type == DeviceType::Cpu
     }
 
+    /// What the driver reports of itself.
+    pub fn info(&self) -> &wgpu::AdapterInfo {
+        &self.info
+    }
+
+    /// The limits that it offers.
+    pub fn limits(&self) -> &wgpu::Limits {
+        &self.limits
+    }
+
+    /// The features that it supports.
+    pub fn features(&self) -> wgpu::Features {
+        self.inner.features()
+    }
+
     /// The kind in words: discrete GPU, integrated GPU, ….
     pub fn kind(&self) -> &'static str {
         match self.info.device_type {

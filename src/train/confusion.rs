@@ -59,9 +59,11 @@ impl ConfusionMatrix {
         Ok(ConfusionMatrix { classes, counts })
     }
 
+    /// Counts one more sample.
+    ///
     /// # Errors
     /// A class is not one of the matrix.
-    pub(super) fn count_one(&mut self, label: usize, predicted: usize) -> Result<()> {
+    pub fn count_one(&mut self, label: usize, predicted: usize) -> Result<()> {
         let classes = self.classes;
         if let Some(class) = [label, predicted]
             .into_iter()

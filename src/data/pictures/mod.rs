@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use super::{Data, Dataset, Samples, Source};
 use crate::error::{Error, Result};
 use crate::memory;
+use crate::shape::Shape;
 use crate::target::{Array, Element, Target};
 use format::Format;
 use listing::{Labelled, Listing};
@@ -101,6 +102,25 @@ impl<D> Pictures<D> {
             test: paths(listing.test),
         }
     }
+}
+
+/// Reads one picture as [`load_pictures`] would: its shape (channels, height, width), and its bytes,
+/// channel by channel.
+///
+/// # Errors
+/// The file is not a picture that can be read.
+pub fn read_picture(path: impl AsRef<Path>, options: &PictureOptions) -> Result<(Shape, Vec<u8>)> {
+    let path = path.as_ref();
+    let format = Format::new(options, path)?;
+    let shape = format.sample();
+    let mut pixels = memory::zeros("picture", shape.elements())?;
+    let read = format.read(path, &mut pixels);
+    read.map_err(|got| Error::Data {
+        path: path.to_owned(),
+        expected: "a picture that can be read".to_owned(),
+        got,
+    })?;
+    Ok((shape, pixels))
 }
 
 /// Loads the pictures (PNG, JPEG, BMP, WebP) of `folder/CLASS/`, or of `folder/train/CLASS/` and

@@ -1,4 +1,4 @@
-//! Requests to end `mnist_gpu`: Ctrl-C, SIGTERM, SIGHUP, closing the console.
+//! Requests to end a training: Ctrl-C, SIGTERM, SIGHUP, closing the console.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,0 +1,60 @@
+//! The options of an earlier run: `--args FILE` and `--resume RUN` stand for those of a file
+//! `args.toml`, which options typed after them override.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+use wgrad::{Error, Result};
+
+use crate::run_folder::ARGS;
+
+/// The arguments of the process, with those of the files.
+///
+/// # Errors
+/// A file cannot be read, or is not TOML.
+pub fn expanded() -> Result<Vec<OsString>> {
+    let typed: Vec<OsString> = std::env::args_os().collect();
+    let file = typed.iter().enumerate().find_map(|(at, argument)| {
+        let (option, value) = match argument.to_str()?.split_once('=') {
+            Some((option, value)) => (option, Some(OsString::from(value))),
+            None => (argument.to_str()?, typed.get(at + 1).cloned()),
+        };
+        let path = PathBuf::from(value?);
+        match option {
+            "--args" => Some(path),
+            "--resume" => Some(path.join(ARGS)),
+            _ => None,
+        }
+    });
+    let (Some(file), [program, command, ..]) = (file, &typed[..]) else {
+        return Ok(typed);
+    };
+    let mut all = vec![program.clone(), command.clone()];
+    all.extend(read(&file)?.into_iter().map(OsString::from));
+    all.extend_from_slice(&typed[2..]);
+    Ok(all)
+}
+
+fn read(path: &Path) -> Result<Vec<String>> {
+    let text = std::fs::read_to_string(path).map_err(|source| Error::Io {
+        path: path.to_owned(),
+        source,
+    })?;
+    let table: Table = text.parse().map_err(|error: toml::de::Error| Error::Data {
+        path: path.to_owned(),
+        expected: "options in TOML".to_owned(),
+        got: error.to_string().replace('\n', " "),
+    })?;
+    Ok(table.iter().filter_map(option).collect())
+}
+
+/// `--key=value`; none for a flag that is off.
+fn option((key, value): (&String, &Value)) -> Option<String> {
+    match value {
+        Value::Boolean(true) => Some(format!("--{key}")),
+        Value::Boolean(false) => None,
+        Value::String(text) => Some(format!("--{key}={text}")),
+        other => Some(format!("--{key}={other}")),
+    }
+}

@@ -1,0 +1,248 @@
+//! The epochs of a training: what they print, save and draw.
+
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use wgrad::nn::ModelFile;
+use wgrad::{Checkpoint, Device, EpochReport, Error, Progress, Result, Split, Trainer};
+
+use crate::common::signals::is_interrupted;
+use crate::common::{advance, progress_bar};
+use crate::data::Loaded;
+use crate::measure::Measured;
+use crate::model::{CLASSES, MODEL_FILE, Trained};
+use crate::run_folder::{ARGS, Epoch, RESULTS, Results, RunFolder};
+use crate::train::Args;
+use crate::{charts, sheet, tables};
+
+/// A training, with its folder.
+pub struct Run<'a> {
+    args: &'a Args,
+    model: &'a ModelFile,
+    loaded: &'a Loaded,
+    device: &'a Device,
+    folder: RunFolder,
+    results: Results,
+    /// Seconds of the epochs before those of this process.
+    seconds_before: f64,
+    begun: Instant,
+}
+
+impl<'a> Run<'a> {
+    /// Makes the folder, or opens that of the run to resume.
+    ///
+    /// # Errors
+    /// It cannot be written, or another process uses it.
+    pub fn begin(
+        args: &'a Args,
+        model: &'a ModelFile,
+        loaded: &'a Loaded,
+        device: &'a Device,
+    ) -> Result<Self> {
+        let folder = match &args.resume {
+            Some(folder) => RunFolder::open(folder)?,
+            None => RunFolder::create(&args.runs, &args.name())?,
+        };
+        let options = toml::to_string(args);
+        let options = options.map_err(|error| Error::value(ARGS, "options in TOML", error))?;
+        folder.write(ARGS, &options)?;
+        Ok(Run {
+            args,
+            model,
+            loaded,
+            device,
+            folder,
+            results: Results::default(),
+            seconds_before: 0.0,
+            begun: Instant::now(),
+        })
+    }
+
+    /// Prints device, data, model and folder, and draws training images.
+    ///
+    /// # Errors
+    /// An image cannot be read, or a file cannot be written.
+    pub async fn introduce(&mut self, trainer: &Trainer) -> Result<()> {
+        let (device, data) = (self.device, &self.loaded.data);
+        self.folder
+            .say(format_args!("{device}: {}", device.reason()))?;
+        self.folder.say(format_args!(
+            "{} training and {} test images of {}, {} classes",
+            data.train().len(),
+            data.tested().map_or(0, |test| test.len()),
+            self.loaded.sample(),
+            self.loaded.classes.len()
+        ))?;
+        let layers = tables::layers(trainer.plan());
+        self.folder.say(format_args!("{layers}"))?;
+        for notice in trainer.notices() {
+            self.folder.say(format_args!("Notice: {notice}"))?;
+        }
+        if self.is_of_pictures() {
+            let config = self.args.training.config(self.loaded, 1)?;
+            let sheet = sheet::augmented(self.loaded, &config).await?;
+            self.folder.write("training_images.svg", &sheet)?;
+        }
+        let path = self.folder.path().display().to_string();
+        self.folder.say(format_args!("Results are in {path}"))
+    }
+
+    /// Continues from a checkpoint.
+    ///
+    /// # Errors
+    /// It is that of other options or data.
+    pub fn restore(&mut self, trainer: &mut Trainer, checkpoint: &Checkpoint) -> Result<()> {
+        trainer.restore(checkpoint)?;
+        self.results = Results::read(self.folder.path(), trainer.epochs())?;
+        self.seconds_before = self.results.epochs.last().map_or(0.0, |last| last.seconds);
+        let epoch = trainer.epochs() + 1;
+        self.folder
+            .say(format_args!("Continuing with epoch {epoch}"))
+    }
+
+    /// Trains until the last epoch, or until there is a reason to stop.
+    ///
+    /// # Errors
+    /// The loss is not finite, the device was lost, or a file cannot be written.
+    pub async fn epochs(&mut self, trainer: &mut Trainer) -> Result<()> {
+        while trainer.epochs() < self.args.training.epochs {
+            let Some(trained) = self.train_epoch(trainer).await? else {
+                return Ok(());
+            };
+            let test = match self.args.training.average {
+                Some(_) => trainer.averaged().await?.evaluate(Split::Test).await?,
+                None => trainer.evaluate(Split::Test).await?,
+            };
+            self.record(trainer, &trained, &test).await?;
+            if self.has_stalled() {
+                let patience = self.args.patience.unwrap_or_default();
+                return self.folder.say(format_args!(
+                    "No better result on the test set in {patience} epochs: stopping"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// `None` if it was interrupted, or its time is over; then the state is saved.
+    async fn train_epoch(&mut self, trainer: &mut Trainer) -> Result<Option<EpochReport>> {
+        let (epoch, epochs) = (trainer.epochs() + 1, self.args.training.epochs);
+        let bar = progress_bar(
+            format!("Epoch {epoch}/{epochs}"),
+            self.loaded.data.train().len(),
+        );
+        let trained = trainer.train_until(|progress: &Progress| {
+            advance(&bar, progress);
+            match is_interrupted() || self.is_over() {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        });
+        let trained = trained.await;
+        bar.finish_and_clear();
+        let trained = trained?;
+        if !trainer.is_within_epoch() {
+            return Ok(Some(trained));
+        }
+        self.checkpoint(trainer).await?.save(self.folder.last())?;
+        let reason = match is_interrupted() {
+            true => "Interrupted",
+            false => "The time is over",
+        };
+        let path = self.folder.path().display().to_string();
+        self.folder.say(format_args!(
+            "{reason} in epoch {epoch}: `wgrad train --resume {path}` continues"
+        ))?;
+        Ok(None)
+    }
+
+    /// Whether there is something to see in a sheet of images.
+    fn is_of_pictures(&self) -> bool {
+        matches!(self.loaded.sample().dims(), [1 | 3, _, _])
+    }
+
+    fn is_over(&self) -> bool {
+        let minutes = self.begun.elapsed().as_secs_f64() / 60.0;
+        self.args.time.is_some_and(|time| minutes >= time)
+    }
+
+    fn has_stalled(&self) -> bool {
+        let best = self.results.best().map_or(0, |best| best.epoch);
+        let last = self.results.epochs.last().map_or(0, |last| last.epoch);
+        self.args
+            .patience
+            .is_some_and(|patience| last - best >= patience)
+    }
+
+    /// Prints, saves and draws what an epoch gave.
+    async fn record(
+        &mut self,
+        trainer: &Trainer,
+        trained: &EpochReport,
+        test: &EpochReport,
+    ) -> Result<()> {
+        let epoch = Epoch {
+            epoch: trainer.epochs(),
+            train_loss: trained.loss,
+            train_accuracy: trained.accuracy,
+            test_loss: test.loss,
+            test_accuracy: test.accuracy,
+            images_per_second: trained.samples_per_second,
+            seconds: self.seconds_before + self.begun.elapsed().as_secs_f64(),
+        };
+        self.results.epochs.push(epoch);
+        self.folder.say(format_args!(
+            "Epoch {}/{}: training loss {:.4}, accuracy {:.2} %; test loss {:.4}, accuracy {:.2} %; \
+             {:.0} images/s",
+            epoch.epoch,
+            self.args.training.epochs,
+            epoch.train_loss,
+            100.0 * epoch.train_accuracy,
+            epoch.test_loss,
+            100.0 * epoch.test_accuracy,
+            epoch.images_per_second
+        ))?;
+        let checkpoint = self.checkpoint(trainer).await?;
+        checkpoint.save(self.folder.last())?;
+        if self.results.best() == Some(&epoch) {
+            checkpoint.save(self.folder.best())?;
+        }
+        self.folder.write(RESULTS, &self.results.csv())?;
+        self.folder
+            .write("results.svg", &charts::epochs(&self.results.epochs)?)
+    }
+
+    /// The state of the training, with what prediction needs to know beside the weights.
+    async fn checkpoint(&self, trainer: &Trainer) -> Result<Checkpoint> {
+        let mut checkpoint = trainer.checkpoint().await?;
+        let classes = serde_json::json!(self.loaded.classes).to_string();
+        let metadata = &mut checkpoint.metadata;
+        metadata.insert(CLASSES.to_owned(), classes);
+        metadata.insert(MODEL_FILE.to_owned(), self.model.text().to_owned());
+        Ok(checkpoint)
+    }
+
+    /// Measures the best weights, and says what to do with them.
+    ///
+    /// # Errors
+    /// The device was lost, or a file cannot be written.
+    pub async fn finish(mut self) -> Result<()> {
+        let Some(best) = self.results.best().copied() else {
+            return Ok(());
+        };
+        let trained = Trained::load(&self.folder.best())?;
+        let measured = Measured::of(self.device, &trained, self.loaded).await?;
+        let picture = charts::confusion(&measured.matrix, &self.loaded.classes)?;
+        self.folder.write("confusion_matrix.svg", &picture)?;
+        if self.is_of_pictures() {
+            let sheet = sheet::predicted(self.loaded, &measured)?;
+            self.folder.write("test_images.svg", &sheet)?;
+        }
+        self.folder.say(format_args!(
+            "Best: epoch {}, accuracy {:.2} % on the test set: {}",
+            best.epoch,
+            100.0 * best.test_accuracy,
+            self.folder.best().display()
+        ))
+    }
+}

@@ -1,0 +1,137 @@
+//! `wgrad plan`.
+
+use wgrad::data::{Dataset, Samples};
+use wgrad::plan::{Phase, Plan};
+use wgrad::{Config, Loss, Planning, Result, Sgd, Trainer};
+
+use crate::common::{DeviceArgs, say};
+use crate::{model, tables};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// A built-in model, or a TOML file
+    #[arg(value_name = "NAME or FILE")]
+    model: String,
+    /// Images of a step
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    batch_size: usize,
+    /// The readable ops: im2col, products, col2im, one op each
+    #[arg(long)]
+    readable: bool,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  wgrad plan resnet8
+  wgrad plan my_model.toml --batch-size 128 --readable";
+
+pub async fn run(args: &Args) -> Result<()> {
+    let model = model::read(&args.model)?;
+    let device = args.device.open().await?;
+    // A plan depends on the shape of the images, not on their values.
+    let image = Samples {
+        images: vec![0; model.input().elements()],
+        labels: vec![0],
+    };
+    let data = Dataset::new(
+        model.input().clone(),
+        model.classes(),
+        image,
+        Samples::default(),
+    )?;
+    let mut config = Config::new(Loss::CrossEntropy, Sgd::new(0.05)).batch_size(args.batch_size);
+    if args.readable {
+        config = config.planning(Planning::Unfused);
+    }
+    let trainer = Trainer::new(&device, &model, &data, config).await?;
+    let plan = trainer.plan();
+    match args.json {
+        true => say!("{:#}", json(plan)),
+        false => {
+            say!(
+                "{device}: {}\n\n{}\n",
+                device.reason(),
+                tables::layers(plan)
+            )?;
+            say!("{}\n\n{}", ops(plan), total(plan))
+        }
+    }
+}
+
+/// The ops of a training step: what they write, their work, and the memory that they move.
+fn ops(plan: &Plan) -> String {
+    let rows = plan.nodes_of(&Phase::TRAIN).map(|node| {
+        let node = &plan.nodes()[node];
+        let cost = node.op.cost();
+        let written = node.outputs.iter().map(|&output| {
+            let tensor = plan.tensor(output);
+            format!("{} {}", tensor.name, tensor.shape)
+        });
+        let written: Vec<String> = written.collect();
+        vec![
+            node.op.name().to_owned(),
+            format!("{:.2}", cost.flop as f64 / 1e6),
+            format!("{:.2}", cost.bytes as f64 / 1e6),
+            written.join(", "),
+        ]
+    });
+    let rows: Vec<Vec<String>> = rows.collect();
+    tables::table(&["<op", "MFLOP", "MB", "<writes"], &rows)
+}
+
+fn total(plan: &Plan) -> String {
+    let nodes = plan.nodes_of(&Phase::TRAIN);
+    let costs = nodes.map(|node| plan.nodes()[node].op.cost());
+    let (mut count, mut flop, mut bytes) = (0, 0, 0);
+    for cost in costs {
+        (count, flop, bytes) = (count + 1, flop + cost.flop, bytes + cost.bytes);
+    }
+    let readable = match plan.written_readably() {
+        [] => String::new(),
+        nodes => format!("; without a fused form: {}", nodes.join(", ")),
+    };
+    format!(
+        "A training step: {count} ops, {:.3} GFLOP, {:.1} MB read and written; device memory without \
+         the data set {}{readable}",
+        flop as f64 / 1e9,
+        bytes as f64 / 1e6,
+        tables::mebibytes(plan.words())
+    )
+}
+
+fn json(plan: &Plan) -> serde_json::Value {
+    let layers = plan.layers().iter().map(|layer| {
+        serde_json::json!({
+            "name": layer.name,
+            "layer": layer.layer,
+            "output": layer.output.dims(),
+            "parameters": layer.parameters,
+        })
+    });
+    let ops = plan.nodes_of(&Phase::TRAIN).map(|node| {
+        let node = &plan.nodes()[node];
+        let names = |tensors: &[wgrad::plan::TensorId]| -> Vec<String> {
+            let names = tensors.iter().map(|&id| plan.tensor(id).name.clone());
+            names.collect()
+        };
+        serde_json::json!({
+            "op": node.op.name(),
+            "reads": names(&node.inputs),
+            "writes": names(&node.outputs),
+            "flop": node.op.cost().flop,
+            "bytes": node.op.cost().bytes,
+        })
+    });
+    serde_json::json!({
+        "layers": layers.collect::<Vec<_>>(),
+        "ops": ops.collect::<Vec<_>>(),
+        "bytes_of_memory": 4 * plan.words(),
+        "without_a_fused_form": plan.written_readably(),
+    })
+}

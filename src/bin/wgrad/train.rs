@@ -1,0 +1,208 @@
+//! `wgrad train`.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use wgrad::data::Data;
+use wgrad::nn::ModelFile;
+use wgrad::plan::Phase;
+use wgrad::{Checkpoint, Device, Error, RateTest, Result, Trainer};
+
+use crate::common::signals;
+use crate::common::{DeviceArgs, Output, say};
+use crate::data::{DataArgs, Loaded};
+use crate::epochs::Run;
+use crate::run_folder::{LAST, WEIGHTS};
+use crate::subset::Subset;
+use crate::training::{TrainingArgs, fraction};
+use crate::{charts, model, tables};
+
+#[derive(Debug, Clone, clap::Args, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[command(args_override_self = true, allow_negative_numbers = true, after_help = EXAMPLES)]
+pub struct Args {
+    /// A built-in model, or a TOML file: tutorial, lenet5, compact, larger, vgg, resnet8, resnet20,
+    /// resnet18, depthwise
+    #[arg(long, value_name = "NAME or FILE")]
+    model: String,
+    #[command(flatten)]
+    #[serde(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub training: TrainingArgs,
+    #[command(flatten)]
+    #[serde(skip)]
+    device: DeviceArgs,
+    /// Name of the run's folder [default: the model's]
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip)]
+    name: Option<String>,
+    /// Folder of the runs
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    #[serde(skip)]
+    pub runs: PathBuf,
+    /// Train on a part of the training set, drawn by the seed
+    #[arg(long, value_name = "F", value_parser = fraction)]
+    fraction: Option<f64>,
+    /// Train and test on one batch, unchanged: a model and options that work reach a loss near 0
+    #[arg(long)]
+    overfit_batch: bool,
+    /// Stop after so many epochs without a higher accuracy, or the same with a lower loss, on the test
+    /// set
+    #[arg(long, value_name = "EPOCHS")]
+    pub patience: Option<u64>,
+    /// Stop after so many minutes
+    #[arg(long, value_name = "MINUTES")]
+    pub time: Option<f64>,
+    /// Show layers, parameters, operations and memory, and do not train
+    #[arg(long)]
+    #[serde(skip)]
+    dry_run: bool,
+    /// Train with rising learning rates for 100 steps, draw the losses into lr_find.svg, suggest a
+    /// rate
+    #[arg(long)]
+    #[serde(skip)]
+    lr_find: bool,
+    /// Continue the run of this folder, with its options, which others may override
+    #[arg(long, value_name = "RUN")]
+    #[serde(skip)]
+    pub resume: Option<PathBuf>,
+    /// Take the options of a file, an earlier run's args.toml
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip)]
+    args: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  wgrad train --model resnet8 --data pictures --augment crop=4,flip
+  wgrad train --model my_model.toml --data data/mnist --epochs 5 --lr 0.02
+  wgrad train --resume runs/resnet8
+  wgrad train --args runs/resnet8/args.toml --seed 2";
+
+pub async fn run(args: &Args) -> Result<()> {
+    let device = args.device.open().await?;
+    let (model, loaded) = args.load()?;
+    let resumed = args.resume.as_deref().map(last_of).transpose()?;
+    let trainer = args.trainer(&device, &model, &loaded, resumed.as_ref());
+    let mut trainer = trainer.await?;
+    if args.dry_run {
+        return show(&trainer);
+    }
+    if args.lr_find {
+        return find_rate(&mut trainer).await;
+    }
+    let mut run = Run::begin(args, &model, &loaded, &device)?;
+    run.introduce(&trainer).await?;
+    if let Some(checkpoint) = &resumed {
+        run.restore(&mut trainer, checkpoint)?;
+    }
+    signals::handle()?;
+    run.epochs(&mut trainer).await?;
+    run.finish().await
+}
+
+impl Args {
+    pub fn name(&self) -> String {
+        let stem = PathBuf::from(&self.model);
+        let stem = stem.file_stem().map(|stem| stem.to_string_lossy().into());
+        self.name.clone().or(stem).unwrap_or("run".to_owned())
+    }
+
+    /// The data set, and the model for its images and classes.
+    fn load(&self) -> Result<(ModelFile, Loaded)> {
+        let model = model::read(&self.model)?;
+        let size = match *model.input().dims() {
+            [_, height, width] => Some([height, width]),
+            _ => None,
+        };
+        let mut loaded = self.data.load(size, self.training.seed)?;
+        let train = loaded.data.train().len();
+        if self.overfit_batch {
+            let count = self.training.batch_size(train);
+            let batch = || Subset::draw(&loaded.data, count, self.training.seed);
+            loaded.data = Data::new(batch()).test(batch());
+        } else if let Some(fraction) = self.fraction {
+            let count = ((fraction * train as f64) as usize).max(1);
+            let part = Subset::draw(&loaded.data, count, self.training.seed);
+            loaded.data = loaded.data.with_train(part);
+        }
+        if loaded.data.tested().is_none_or(|test| test.is_empty()) {
+            return Err(Error::value("test set", "at least 1 image", 0));
+        }
+        let model = model.with_input(loaded.sample());
+        Ok((model.with_classes(loaded.classes.len()), loaded))
+    }
+
+    /// The trainer, with half the batch as long as the device has not enough memory.
+    async fn trainer(
+        &self,
+        device: &Device,
+        model: &ModelFile,
+        loaded: &Loaded,
+        resumed: Option<&Checkpoint>,
+    ) -> Result<Trainer> {
+        let mut batch = self.training.batch_size(loaded.data.train().len());
+        loop {
+            let mut config = self.training.config(loaded, batch)?;
+            if let Some(checkpoint) = resumed {
+                // The same kernels, for the same bits.
+                config = config.planning(checkpoint.planning()?);
+            }
+            let made = Trainer::new(device, model, loaded.data.clone(), config).await;
+            match made {
+                Err(error) if batch > 1 && is_too_large(&error) => {
+                    say!(
+                        "Batches of {batch} do not fit: {error}; trying {}",
+                        batch / 2
+                    )?;
+                    batch /= 2;
+                }
+                made => return made,
+            }
+        }
+    }
+}
+
+fn is_too_large(error: &Error) -> bool {
+    match error {
+        Error::Limit { .. } => true,
+        Error::Gpu { message, .. } => message.to_lowercase().contains("memory"),
+        _ => false,
+    }
+}
+
+fn last_of(folder: &Path) -> Result<Checkpoint> {
+    Checkpoint::load(folder.join(WEIGHTS).join(LAST))
+}
+
+/// Prints what the model is and what it takes.
+fn show(trainer: &Trainer) -> Result<()> {
+    let plan = trainer.plan();
+    say!("{}", tables::layers(plan))?;
+    let costs = plan
+        .nodes_of(&Phase::TRAIN)
+        .map(|node| plan.nodes()[node].op.cost().flop);
+    let flops: u64 = costs.sum();
+    say!(
+        "A step: {} ops, {:.2} GFLOP; device memory without the data set: {}",
+        plan.nodes_of(&Phase::TRAIN).count(),
+        flops as f64 / 1e9,
+        tables::mebibytes(plan.words())
+    )
+}
+
+/// Draws the losses of rising learning rates, and suggests one.
+async fn find_rate(trainer: &mut Trainer) -> Result<()> {
+    const PICTURE: &str = "lr_find.svg";
+    let curve = trainer.find_rate(&RateTest::new()).await?;
+    let svg = charts::rates(&curve);
+    Output::open(Path::new(PICTURE))?.replace(svg?.as_bytes())?;
+    match curve.suggestion {
+        Some(rate) => say!(
+            "Suggestion: --lr {rate:.1e}, where the loss falls fastest; {PICTURE} has the curve"
+        ),
+        None => say!("The loss never falls clearly: no suggestion; {PICTURE} has the curve"),
+    }
+}

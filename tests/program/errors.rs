@@ -1,0 +1,136 @@
+//! What is wrong at the prompt: one line, and status 1.
+
+use crate::{run, train, workplace};
+
+/// Wrong arguments, and a part of the line that says what is wrong.
+const WRONG: &[(&str, &str)] = &[
+    (
+        "tran",
+        "unrecognized subcommand 'tran'; some similar subcommands exist: 'man', 'train'",
+    ),
+    ("train --model lenet5", "--data <PATH>"),
+    (
+        "train --modle lenet5 --data pictures",
+        "a similar argument exists: '--model'",
+    ),
+    (
+        "train --model lenet4 --data pictures",
+        "model: expected one of tutorial, lenet5",
+    ),
+    (
+        "train --model lenet4 --data pictures",
+        "did you mean `lenet5`?",
+    ),
+    (
+        "train --model other.toml --data pictures",
+        "other.toml: No such file",
+    ),
+    (
+        "train --model wrong.toml --data pictures",
+        "wrong.toml, line 3: layer",
+    ),
+    (
+        "train --model model.toml --data nowhere",
+        "nowhere: No such file",
+    ),
+    (
+        "train --model model.toml --data model.toml",
+        "a folder, or a file that ends in .npz",
+    ),
+    ("train --model model.toml --data runs", "expected"),
+    (
+        "train --model model.toml --data pictures --size 0",
+        "expected a number of pixels",
+    ),
+    (
+        "train --model model.toml --data pictures --augment flop",
+        "did you mean flip?",
+    ),
+    (
+        "train --model model.toml --data pictures --augment crop",
+        "expected crop=a number of pixels",
+    ),
+    (
+        "train --model model.toml --data pictures --augment scale=1",
+        "as 0.9:1.1",
+    ),
+    (
+        "train --model model.toml --data pictures --optimizer adams",
+        "a similar value exists: 'adam'",
+    ),
+    (
+        "train --model model.toml --data pictures --epochs 0",
+        "'0' for '--epochs <N>'",
+    ),
+    (
+        "train --model model.toml --data pictures --batch-size 0",
+        "at least 1",
+    ),
+    (
+        "train --model model.toml --data pictures --fraction 1.5",
+        "from 0 to below 1",
+    ),
+    (
+        "train --model model.toml --data pictures --lr -1 --device cpu",
+        "learning rate",
+    ),
+    (
+        "train --model model.toml --data pictures --device cpu --adapter x",
+        "no --device cpu beside it",
+    ),
+    (
+        "train --model model.toml --data pictures --test-fraction 2",
+        "fraction of test pictures",
+    ),
+    ("train --resume nowhere", "nowhere/args.toml: No such file"),
+    ("train --args model.toml", "unexpected argument"),
+    ("eval nowhere --data pictures", "nowhere: No such file"),
+    ("eval model.toml --data pictures", "model.toml: expected"),
+    (
+        "eval runs/model --data two --device cpu",
+        "3 classes, as the model's",
+    ),
+    ("predict runs/model", "<PICTURE>"),
+    (
+        "predict runs/model nowhere.png --device cpu",
+        "nowhere.png: expected a picture",
+    ),
+    (
+        "predict runs/model empty --device cpu",
+        "pictures: expected at least 1 file, got none",
+    ),
+    ("plan lenet5 --batch-size 0 --device cpu", "batch size"),
+    ("plan resnet9", "did you mean `resnet8`?"),
+    ("completions bsh", "a similar value exists: 'bash'"),
+];
+
+#[test]
+fn every_mistake_is_told_in_one_line() {
+    let folder = workplace("errors");
+    train(&folder, "--epochs 1");
+    std::fs::create_dir(folder.join("empty")).unwrap();
+    let wrong = "input = [3, 8, 8]\nlayers = [\n  { layer = \"Con2d\", out = 2 },\n]\n";
+    std::fs::write(folder.join("wrong.toml"), wrong).unwrap();
+    for class in ["blue", "red"] {
+        let from = folder.join("pictures").join(class);
+        let to = folder.join("two").join(class);
+        std::fs::create_dir_all(&to).unwrap();
+        for number in 0..20 {
+            let name = format!("{number:02}.png");
+            std::fs::copy(from.join(&name), to.join(&name)).unwrap();
+        }
+    }
+    let mut faults = Vec::new();
+    for (arguments, expected) in WRONG {
+        let output = run(&folder, arguments);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        let is_one_line = text.lines().count() == 1 && text.ends_with('\n');
+        if output.status.code() != Some(1) || !is_one_line || !text.contains(expected) {
+            faults.push(format!(
+                "{arguments}: {:?}: expected {expected}: {text}",
+                output.status
+            ));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}

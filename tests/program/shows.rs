@@ -1,0 +1,60 @@
+//! Commands that only show something.
+
+use serde_json::Value;
+
+use crate::{on_device, stdout, workplace};
+
+#[test]
+fn plans_can_be_read_by_people_and_programs() {
+    let folder = workplace("plan");
+    let text = on_device(&folder, "plan lenet5");
+    assert!(text.contains("Conv2d(1 → 6, 5×5, padding 2×2)"), "{text}");
+    assert!(text.contains("A training step: "), "{text}");
+    let readable = on_device(&folder, "plan model.toml --readable --batch-size 2 --json");
+    let plan: Value = serde_json::from_str(&readable).unwrap();
+    let ops = plan["ops"].as_array().unwrap();
+    assert!(ops.iter().any(|op| op["op"] == "im2col"), "{readable}");
+    assert_eq!(plan["layers"][0]["parameters"], 4 * 3 * 9 + 4);
+    assert_eq!(plan["layers"][4]["output"], serde_json::json!([2, 10]));
+}
+
+#[test]
+fn the_doctor_checks_each_adapter() {
+    let folder = workplace("doctor");
+    let Some(device) = crate::common::gpu() else {
+        return;
+    };
+    let text = stdout(&folder, "doctor");
+    assert!(text.contains("its kernels are right"), "{text}");
+    let report: Value = serde_json::from_str(&stdout(&folder, "doctor --json")).unwrap();
+    let adapters = report["adapters"].as_array().unwrap();
+    let name = |adapter: &Value| adapter["name"].as_str().unwrap().to_owned();
+    assert!(
+        adapters
+            .iter()
+            .any(|adapter| device.to_string().contains(&name(adapter)))
+    );
+    assert!(
+        adapters
+            .iter()
+            .all(|adapter| adapter["check"]["seconds"].as_f64().unwrap() > 0.0)
+    );
+}
+
+#[test]
+fn shells_and_manuals_know_every_command() {
+    let folder = workplace("shell");
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let text = stdout(&folder, &format!("completions {shell}"));
+        assert!(text.contains("overfit-batch"), "{shell}");
+    }
+    stdout(&folder, "man pages");
+    for page in [
+        "wgrad.1",
+        "wgrad-train.1",
+        "wgrad-predict.1",
+        "wgrad-doctor.1",
+    ] {
+        assert!(folder.join("pages").join(page).exists(), "{page}");
+    }
+}
