@@ -115,6 +115,15 @@ pub fn refuse(error: clap::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// Exit status 0 for true, 1 for false, or 1 with the error on one line.
+pub fn exit_by(result: Result<bool>) -> ExitCode {
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => exit(Err(error)),
+    }
+}
+
 /// Exit status 0, or 1 with the error on one line. A closed output pipe ends the program without a
 /// message.
 pub fn exit(result: Result<()>) -> ExitCode {

@@ -191,6 +191,23 @@ fn predicting_goes_on_after_a_broken_picture() {
 }
 
 #[test]
+fn runs_are_compared_by_what_differs() {
+    let folder = workplace("compared");
+    train(&folder, "--epochs 2");
+    train(&folder, "--epochs 3 --schedule cosine");
+    let text = stdout(&folder, "compare runs/model runs/model-2");
+    let head = text.lines().next().unwrap();
+    assert!(
+        head.starts_with("run") && head.contains("schedule"),
+        "{text}"
+    );
+    assert!(!head.contains("optimizer"), "{text}");
+    assert!(text.contains("\"cosine\""), "{text}");
+    let picture = fs::read_to_string(folder.join("compare.svg")).unwrap();
+    assert!(picture.contains("runs/model-2"));
+}
+
+#[test]
 fn mnist_is_read_as_it_is() {
     let folder = workplace("mnist");
     let mnist = concat!(env!("CARGO_MANIFEST_DIR"), "/data/mnist");

@@ -37,16 +37,23 @@ pub fn expanded() -> Result<Vec<OsString>> {
 }
 
 fn read(path: &Path) -> Result<Vec<String>> {
+    Ok(table(path)?.iter().filter_map(option).collect())
+}
+
+/// The options in a file.
+///
+/// # Errors
+/// It cannot be read, or is not TOML.
+pub fn table(path: &Path) -> Result<Table> {
     let text = std::fs::read_to_string(path).map_err(|source| Error::Io {
         path: path.to_owned(),
         source,
     })?;
-    let table: Table = text.parse().map_err(|error: toml::de::Error| Error::Data {
+    text.parse().map_err(|error: toml::de::Error| Error::Data {
         path: path.to_owned(),
         expected: "options in TOML".to_owned(),
         got: error.to_string().replace('\n', " "),
-    })?;
-    Ok(table.iter().filter_map(option).collect())
+    })
 }
 
 /// `--key=value`; none for a flag that is off.

@@ -11,6 +11,9 @@ use crate::run_folder::Epoch;
 type Drawn = std::result::Result<(), Box<dyn std::error::Error>>;
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
+/// A line of a chart: its label and its points.
+pub type Line = (String, Vec<(f64, f64)>);
+
 const FONT: &str = "sans-serif";
 
 /// Classes of which a confusion matrix shows the counts; with more, colours alone.
@@ -35,28 +38,36 @@ fn svg(size: (u32, u32), draw: impl FnOnce(&Area<'_>) -> Drawn) -> Result<String
 pub fn epochs(epochs: &[Epoch]) -> Result<String> {
     svg((1000, 440), |area| {
         let (left, right) = area.split_horizontally(500);
-        let line = |value: fn(&Epoch) -> f64| -> Vec<(f64, f64)> {
+        let line = |name: &str, value: fn(&Epoch) -> f64| -> Line {
             let points = epochs
                 .iter()
                 .map(|epoch| (epoch.epoch as f64, value(epoch)));
-            points.filter(|point| point.1.is_finite()).collect()
+            let points = points.filter(|point| point.1.is_finite());
+            (name.to_owned(), points.collect())
         };
         let losses = [
-            line(|epoch| epoch.train_loss),
-            line(|epoch| epoch.test_loss),
+            line("training", |epoch| epoch.train_loss),
+            line("test", |epoch| epoch.test_loss),
         ];
         curves(&left, "Loss", "cross-entropy", &losses)?;
         let accuracies = [
-            line(|epoch| 100.0 * epoch.train_accuracy),
-            line(|epoch| 100.0 * epoch.test_accuracy),
+            line("training", |epoch| 100.0 * epoch.train_accuracy),
+            line("test", |epoch| 100.0 * epoch.test_accuracy),
         ];
         curves(&right, "Accuracy", "right answers, %", &accuracies)
     })
 }
 
-/// A line for the training set, and one for the test set.
-fn curves(area: &Area<'_>, title: &str, unit: &str, lines: &[Vec<(f64, f64)>; 2]) -> Drawn {
-    let points = || lines.iter().flatten();
+/// The accuracies of several runs on the test set, by epoch.
+pub fn accuracies(runs: &[Line]) -> Result<String> {
+    svg((800, 480), |area| {
+        curves(area, "Accuracy on the test set", "right answers, %", runs)
+    })
+}
+
+/// Lines over the epochs.
+fn curves(area: &Area<'_>, title: &str, unit: &str, lines: &[Line]) -> Drawn {
+    let points = || lines.iter().flat_map(|(_, points)| points);
     let last = points().map(|point| point.0).fold(1.0, f64::max);
     let (least, most) = points().fold((f64::INFINITY, 0f64), |(least, most), point| {
         (least.min(point.1), most.max(point.1))
@@ -79,12 +90,12 @@ fn curves(area: &Area<'_>, title: &str, unit: &str, lines: &[Vec<(f64, f64)>; 2]
         .y_desc(unit)
         .x_label_formatter(&|epoch| format!("{epoch:.0}"))
         .draw()?;
-    for (i, (name, points)) in ["training", "test"].iter().zip(lines).enumerate() {
+    for (i, (name, points)) in lines.iter().enumerate() {
         let color = OkabeIto::pick(i).to_rgba();
         let line = LineSeries::new(points.iter().copied(), color.stroke_width(2)).point_size(2);
         chart
             .draw_series(line)?
-            .label(*name)
+            .label(name)
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color.stroke_width(2)));
     }
     let mut labels = chart.configure_series_labels();
@@ -150,7 +161,7 @@ pub fn confusion(matrix: &ConfusionMatrix, classes: &[String]) -> Result<String>
         let frame = [(left, top), (left + side as i32, top + side as i32)];
         area.draw(&Rectangle::new(frame, BLACK.mix(0.4).stroke_width(1)))?;
         let height = area.dim_in_pixel().1 as i32;
-        area.draw(&Text::new("class ↓", (left - 54, top - 18), style(13)))?;
+        area.draw(&Text::new("class ↓", (4, top - 18), style(13)))?;
         let foot = (left, height - 20);
         area.draw(&Text::new("answer →", foot, style(13)))?;
         Ok(())

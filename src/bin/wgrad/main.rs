@@ -6,6 +6,7 @@ mod common;
 
 mod arguments;
 mod charts;
+mod compare;
 mod data;
 mod doctor;
 mod epochs;
@@ -21,6 +22,7 @@ mod subset;
 mod tables;
 mod train;
 mod training;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -45,12 +47,16 @@ Three commands from a folder of pictures to predictions:
 enum Command {
     /// List the adapters of this machine, and check a kernel on each
     Doctor(doctor::Args),
+    /// Compare every kernel with the CPU reference, on one adapter or on all
+    Verify(verify::Args),
     /// Train a model on a data set
     Train(Box<train::Args>),
     /// Measure a trained model on the test set of a data set
     Eval(evaluate::Args),
     /// Tell the classes of pictures
     Predict(predict::Args),
+    /// Compare runs: their curves in one picture, and the options in which they differ
+    Compare(compare::Args),
     /// Show the layers and the ops of a model
     Plan(plan::Args),
     /// Print completions for a shell
@@ -67,19 +73,23 @@ fn main() -> ExitCode {
         Err(error) => return common::exit(Err(error)),
     };
     match Program::try_parse_from(arguments) {
-        Ok(program) => common::exit(wgrad::block_on(run(program.command))),
+        Ok(program) => common::exit_by(wgrad::block_on(run(program.command))),
         Err(error) => common::refuse(error),
     }
 }
 
-async fn run(command: Command) -> Result<()> {
+/// Whether what was asked for is as it should be.
+async fn run(command: Command) -> Result<bool> {
     match command {
         Command::Doctor(args) => doctor::run(&args).await,
+        Command::Verify(args) => return verify::run(&args).await,
         Command::Train(args) => train::run(&args).await,
         Command::Eval(args) => evaluate::run(&args).await,
         Command::Predict(args) => predict::run(&args).await,
+        Command::Compare(args) => compare::run(&args),
         Command::Plan(args) => plan::run(&args).await,
         Command::Completions(args) => args.print(),
         Command::Man(args) => args.write(),
-    }
+    }?;
+    Ok(true)
 }

@@ -1,25 +1,18 @@
-//! Checks on each adapter of this machine that every kernel is right: `cargo run --release
-//! --example verify`.
-#![deny(clippy::print_stdout, clippy::print_stderr)]
+//! `wgrad verify`.
 
-use std::path::PathBuf;
-use std::process::ExitCode;
-
-use clap::Parser;
-use wgrad::verify::{self, Options};
-use wgrad::{Device, Result};
-
-#[path = "../common/mod.rs"]
-mod common;
 mod dump;
 mod json;
 
-use common::{Output, complain, say};
+use std::path::PathBuf;
 
-/// Compare every kernel with the CPU reference, on one adapter or on all.
-#[derive(Debug, Parser)]
-#[command(version)]
-struct Args {
+use wgrad::verify::{self, Options};
+use wgrad::{Device, Result};
+
+use crate::common::{Output, complain, say};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
     /// Part of an adapter's name or backend, or its index [default: every adapter]
     #[arg(long, value_name = "NAME")]
     adapter: Option<String>,
@@ -66,21 +59,16 @@ impl Args {
     }
 }
 
-fn main() -> ExitCode {
-    common::quiet_drivers();
-    let args: Args = match common::parse() {
-        Ok(args) => args,
-        Err(status) => return status,
-    };
-    match wgrad::block_on(run(&args)) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => common::exit(Err(error)),
-    }
-}
+const EXAMPLES: &str = "\
+Examples:
+  wgrad verify
+  wgrad verify --adapter 0 --thorough --json report.json";
 
 /// Returns whether every result on every adapter is right.
-async fn run(args: &Args) -> Result<bool> {
+///
+/// # Errors
+/// There is no adapter, or a file cannot be written.
+pub async fn run(args: &Args) -> Result<bool> {
     let options = args.options();
     if let Some(path) = &args.dump {
         let mut output = Output::open(path)?;
