@@ -36,6 +36,24 @@ impl Device {
         }
     }
 
+    /// The best GPU. If there is none, the CPU reference, which trains faster than a software
+    /// adapter on the same processor; but the adapter that `WGPU_ADAPTER_NAME` names, of any kind.
+    ///
+    /// # Errors
+    /// As [`Device::auto`].
+    pub async fn fastest() -> Result<Self> {
+        let device = Device::auto().await?;
+        let is_software = device.adapter().is_some_and(gpu::Adapter::is_software);
+        match is_software && !gpu::is_named_by_variable() {
+            true => Ok(Device {
+                adapter: None,
+                reason: "no GPU was found, and software adapters are slower".to_owned(),
+                spot_checks: true,
+            }),
+            false => Ok(device),
+        }
+    }
+
     /// The adapter that `name` selects: a number is its index in [`Device::all`], anything else
     /// part of its name or backend. Without a name, the one that the variable `WGPU_ADAPTER_NAME`
     /// selects, or the best one.

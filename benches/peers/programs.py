@@ -171,10 +171,8 @@ class Programs:
 
     def run_wgrad(self, device, model, steps):
         command = [self.wgrad, "--model", model, "--steps", str(steps)]
-        command += ["--data", ROOT / "data" / "mnist"]
-        if device == "cpu":
-            command += ["--device", "cpu"]
-        elif self.options.adapter:
+        command += ["--data", ROOT / "data" / "mnist", "--device", device]
+        if device == "gpu" and self.options.adapter:
             command += ["--adapter", self.options.adapter]
         try:
             said = result(run(command, self.environment, self.options.timeout)[0])

@@ -1,5 +1,7 @@
 //! Commands that only show something.
 
+use std::process::Command;
+
 use serde_json::Value;
 
 use crate::{on_device, stdout, workplace};
@@ -39,6 +41,33 @@ fn the_doctor_checks_each_adapter() {
             .iter()
             .all(|adapter| adapter["check"]["seconds"].as_f64().unwrap() > 0.0)
     );
+}
+
+/// Software adapters are slower than the CPU reference, and are taken only if asked for.
+#[test]
+fn a_software_adapter_is_taken_only_if_asked_for() {
+    let folder = workplace("taken");
+    let Some(device) = crate::common::gpu() else {
+        return;
+    };
+    let Some(adapter) = device.adapter().filter(|adapter| adapter.is_software()) else {
+        return;
+    };
+    let first_line = |text: String| text.lines().next().unwrap().to_owned();
+    let taken = first_line(stdout(&folder, "plan model.toml"));
+    assert!(taken.starts_with("CPU reference, "), "{taken}");
+    assert!(
+        taken.ends_with("no GPU was found, and software adapters are slower"),
+        "{taken}"
+    );
+    let mut named = Command::new(env!("CARGO_BIN_EXE_wgrad"));
+    let named = named.current_dir(&folder).args(["plan", "model.toml"]);
+    let output = named
+        .env("WGPU_ADAPTER_NAME", adapter.name())
+        .output()
+        .unwrap();
+    let taken = first_line(String::from_utf8(output.stdout).unwrap());
+    assert!(taken.starts_with(adapter.name()), "{taken}");
 }
 
 #[test]

@@ -35,7 +35,7 @@ pub async fn run(args: &Args) -> Result<()> {
         Err(Error::NoAdapter { .. }) => Vec::new(),
         Err(error) => return Err(error),
     };
-    let taken = Device::auto().await?;
+    let taken = Device::fastest().await?;
     let taken = format!("{taken}: {}", taken.reason());
     let mut adapters = Vec::new();
     for device in &devices {
