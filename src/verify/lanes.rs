@@ -3,7 +3,9 @@
 //! Verification spends most of its time compiling: the sizes of each case are constants of its
 //! kernel. llvmpipe compiles a kernel when it first runs, on one thread per device.
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use std::future::poll_fn;
+use std::sync::{Mutex, PoisonError};
+use std::task::Poll;
 
 use crate::device::Device;
 use crate::error::Result;
@@ -33,16 +35,42 @@ pub(super) async fn each<T, R, F: Future<Output = Result<R>>>(
     jobs: impl IntoIterator<Item = T>,
     work: impl Fn(T) -> F,
 ) -> Result<Vec<R>> {
-    let jobs = jobs.into_iter().map(work).enumerate().map(numbered);
-    let jobs: Vec<_> = jobs.collect();
-    let done = stream::iter(jobs).buffer_unordered(count(device));
-    let mut done: Vec<(usize, R)> = done.try_collect().await?;
+    let jobs: Vec<F> = jobs.into_iter().map(work).collect();
+    let (queue, done) = (Mutex::new(jobs.into_iter().enumerate()), Mutex::new(vec![]));
+    let lane = async || {
+        loop {
+            let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some((at, job)) = next else {
+                return Ok(());
+            };
+            let result = job.await?;
+            let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+            done.push((at, result));
+        }
+    };
+    let mut lanes: Vec<_> = (0..count(device)).map(|_| Box::pin(lane())).collect();
+    let mut outcome = Ok(());
+    poll_fn(|context| {
+        lanes.retain_mut(|lane| match lane.as_mut().poll(context) {
+            Poll::Pending => true,
+            Poll::Ready(ended) => {
+                if outcome.is_ok() {
+                    outcome = ended;
+                }
+                false
+            }
+        });
+        match lanes.is_empty() || outcome.is_err() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    })
+    .await;
+    outcome?;
+    drop(lanes);
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     done.sort_unstable_by_key(|(at, _)| *at);
     Ok(done.into_iter().map(|(_, result)| result).collect())
-}
-
-async fn numbered<R>((at, job): (usize, impl Future<Output = Result<R>>)) -> Result<(usize, R)> {
-    Ok((at, job.await?))
 }
 
 /// `items` in parts, several per device to balance the load.

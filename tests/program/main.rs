@@ -4,6 +4,7 @@
 mod common;
 
 mod errors;
+mod onnx;
 mod runs;
 mod shows;
 

@@ -11,8 +11,10 @@ mod data;
 mod doctor;
 mod epochs;
 mod evaluate;
+mod export;
 mod measure;
 mod model;
+mod onnx;
 mod plan;
 mod predict;
 mod run_folder;
@@ -55,6 +57,8 @@ enum Command {
     Eval(evaluate::Args),
     /// Tell the classes of pictures
     Predict(predict::Args),
+    /// Write a trained model as an ONNX file, or its weights
+    Export(export::Args),
     /// Compare runs: their curves in one picture, and the options in which they differ
     Compare(compare::Args),
     /// Show the layers and the ops of a model
@@ -86,6 +90,7 @@ async fn run(command: Command) -> Result<bool> {
         Command::Train(args) => train::run(&args).await,
         Command::Eval(args) => evaluate::run(&args).await,
         Command::Predict(args) => predict::run(&args).await,
+        Command::Export(args) => export::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Plan(args) => plan::run(&args).await,
         Command::Completions(args) => args.print(),
