@@ -42,6 +42,13 @@ fn three_commands_lead_from_pictures_to_predictions() {
     ] {
         assert!(fs::metadata(run.join(file)).unwrap().len() > 100, "{file}");
     }
+    // Others may read what a program writes, as the user's mask says.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = |file: &Path| fs::metadata(file).unwrap().permissions().mode();
+        assert_eq!(mode(&run.join("results.csv")), mode(&run.join("log.txt")));
+    }
     assert!(
         fs::read_to_string(run.join("log.txt"))
             .unwrap()

@@ -11,7 +11,7 @@ use crate::model::Trained;
 const PIECE: usize = 256;
 
 /// Classes among which the right one must be to count in [`Measured::top5`].
-const TOP: usize = 5;
+pub const TOP: usize = 5;
 
 /// The answers of a model to all samples of a test set.
 pub struct Measured {

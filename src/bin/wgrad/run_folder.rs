@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use wgrad::{Error, FolderLock, Result};
 
-use crate::common::say;
+use crate::common::{Output, say};
 
 pub const ARGS: &str = "args.toml";
 pub const WEIGHTS: &str = "weights";
@@ -102,14 +102,7 @@ impl RunFolder {
     /// # Errors
     /// It cannot be written.
     pub fn write(&self, name: &str, content: &str) -> Result<()> {
-        let path = self.path.join(name);
-        let file = tempfile::NamedTempFile::new_in(&self.path);
-        let written = file.and_then(|mut file| {
-            file.write_all(content.as_bytes())?;
-            file.persist(&path).map_err(|error| error.error)?;
-            Ok(())
-        });
-        written.map_err(|source| io(&path, source))
+        Output::open(&self.path.join(name))?.replace(content.as_bytes())
     }
 }
 
