@@ -43,6 +43,17 @@ fn the_doctor_checks_each_adapter() {
     );
 }
 
+#[test]
+fn the_guides_model_is_a_model() {
+    let folder = workplace("guide");
+    let guide = include_str!("../../docs/guide.md");
+    let model = guide.split("```toml\n").nth(1).unwrap();
+    let model = model.split("```").next().unwrap();
+    std::fs::write(folder.join("my_model.toml"), model).unwrap();
+    let text = stdout(&folder, "plan my_model.toml --device cpu");
+    assert!(text.contains("Linear(10)"), "{text}");
+}
+
 /// Software adapters are slower than the CPU reference, and are taken only if asked for.
 #[test]
 fn a_software_adapter_is_taken_only_if_asked_for() {
