@@ -157,7 +157,8 @@ fn bad_flags_and_files_end_in_one_line() {
     );
     assert_eq!(
         cpu(&["--epoch", "3"]),
-        "error: unexpected argument '--epoch' found (--help explains the flags)"
+        "error: unexpected argument '--epoch' found; a similar argument exists: '--epochs' \
+         (--help explains the flags)"
     );
     assert_eq!(
         cpu(&["--resume"]),
