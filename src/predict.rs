@@ -69,22 +69,7 @@ impl Predictor {
     /// The checkpoint has no model, or one with functions that are not this crate's (use
     /// [`Predictor::new`]); or its tensors do not match the model.
     pub fn from_checkpoint(device: &Device, checkpoint: &Checkpoint) -> Result<Self> {
-        let text = checkpoint.metadata.get("model").ok_or_else(|| {
-            Error::value(
-                "checkpoint",
-                "the model that it is of",
-                "none in its metadata",
-            )
-        })?;
-        let shape_of = |name: &str| {
-            let float = checkpoint
-                .tensors
-                .get(name)
-                .map(|(shape, _)| (shape.clone(), Element::F32));
-            let integer = checkpoint.integers.get(name);
-            float.or_else(|| Some((integer?.0.clone(), Element::U32)))
-        };
-        Predictor::of_graph(device, &Graph::read(text, 1, shape_of)?, checkpoint)
+        Predictor::of_graph(device, &checkpoint.graph()?, checkpoint)
     }
 
     /// `model` on images of shape `sample`, with the weights of a checkpoint, matched by the names

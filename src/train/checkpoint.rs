@@ -11,7 +11,9 @@ use serde_json::Value;
 use super::convert;
 use crate::error::{Error, Result};
 use crate::files;
+use crate::graph::Graph;
 use crate::notices::Notices;
+use crate::plan::Element;
 use crate::shape::Shape;
 
 /// The metadata key of the checksum of everything else. The prefix is reserved for this crate.
@@ -43,6 +45,30 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
+    /// The model of a trainer's checkpoint, for one image.
+    ///
+    /// # Errors
+    /// The checkpoint has no model, or one with functions that are not this crate's; or its tensors
+    /// do not match the model.
+    pub fn graph(&self) -> Result<Graph> {
+        let text = self.metadata.get("model").ok_or_else(|| {
+            Error::value(
+                "checkpoint",
+                "the model that it is of",
+                "none in its metadata",
+            )
+        })?;
+        let shape_of = |name: &str| {
+            let float = self
+                .tensors
+                .get(name)
+                .map(|(shape, _)| (shape.clone(), Element::F32));
+            let integer = self.integers.get(name);
+            float.or_else(|| Some((integer?.0.clone(), Element::U32)))
+        };
+        Graph::read(text, 1, shape_of)
+    }
+
     /// The first value that is infinite or NaN: its array, its flat index, and the value.
     pub fn first_not_finite(&self) -> Option<(&str, usize, f32)> {
         self.tensors.iter().find_map(|(name, (_, values))| {

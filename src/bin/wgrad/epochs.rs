@@ -79,8 +79,9 @@ impl<'a> Run<'a> {
             self.folder.say(format_args!("Notice: {notice}"))?;
         }
         if self.is_of_pictures() {
-            let config = self.args.training.config(self.loaded, 1)?;
-            let sheet = sheet::augmented(self.loaded, &config).await?;
+            let training = &self.args.training;
+            let changes = training.augmentation()?;
+            let sheet = sheet::augmented(self.loaded, changes, training.seed).await?;
             self.folder.write("training_images.svg", &sheet)?;
         }
         let path = self.folder.path().display().to_string();

@@ -1,6 +1,6 @@
 //! A trained model on a test set.
 
-use wgrad::data::{Array, Source, Target};
+use wgrad::data::{Array, Samples, Source, Target};
 use wgrad::plan::Element;
 use wgrad::{ConfusionMatrix, Device, Error, Predictor, Result};
 
@@ -98,26 +98,24 @@ pub fn read(source: &dyn Source, samples: &[u32]) -> Result<(Vec<f32>, Vec<usize
     let (mut images, mut classes) = (room(&input), room(array));
     source.read(samples, &mut images, &mut classes)?;
     let images = match input.element {
-        // The product that training computes.
-        Element::U8 => images
-            .iter()
-            .map(|&byte| f32::from(byte) * (1.0 / 255.0))
-            .collect(),
-        Element::F32 | Element::U32 => {
-            let words = images.chunks_exact(4);
-            words
-                .map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap_or_default()))
-                .collect()
-        }
+        Element::U8 => floats(images, samples.len())?,
+        Element::F32 | Element::U32 => bytemuck::pod_collect_to_vec(&images),
     };
-    let classes = match array.element {
-        Element::U8 => classes.iter().map(|&class| class.into()).collect(),
-        Element::F32 | Element::U32 => {
-            let words = classes.chunks_exact(4);
-            words
-                .map(|bytes| u32::from_le_bytes(bytes.try_into().unwrap_or_default()) as usize)
-                .collect()
-        }
+    let classes: Vec<u32> = match array.element {
+        Element::U8 => classes.into_iter().map(u32::from).collect(),
+        Element::F32 | Element::U32 => bytemuck::pod_collect_to_vec(&classes),
     };
-    Ok((images, classes))
+    Ok((
+        images,
+        classes.into_iter().map(|class| class as usize).collect(),
+    ))
+}
+
+/// The bytes of `count` images as floats, as training scales them.
+///
+/// # Errors
+/// The bytes are not those of `count` images.
+pub fn floats(images: Vec<u8>, count: usize) -> Result<Vec<f32>> {
+    let labels = vec![0; count];
+    Samples { images, labels }.floats(0..count)
 }

@@ -54,27 +54,11 @@ impl Trained {
     /// # Errors
     /// The checkpoint does not describe its model, or the model is not of images.
     pub fn size(&self) -> Result<[usize; 2]> {
-        let text = self.checkpoint.metadata.get("model");
-        let text =
-            text.ok_or_else(|| Error::value("checkpoint", "one of this program", "weights alone"))?;
-        // `images (3, 32, 32)` is the first line.
-        let extents = text
-            .lines()
-            .next()
-            .and_then(|line| line.split_once('(')?.1.strip_suffix(')'));
-        let extents: Vec<usize> = extents.map_or(Vec::new(), |extents| {
-            extents
-                .split(", ")
-                .filter_map(|extent| extent.parse().ok())
-                .collect()
-        });
-        match extents[..] {
-            [_, height, width] => Ok([height, width]),
-            _ => Err(Error::value(
-                "checkpoint",
-                "a model of images",
-                text.lines().next().unwrap_or_default(),
-            )),
+        let graph = self.checkpoint.graph()?;
+        let images = &graph.value(graph.images()).shape;
+        match *images.dims() {
+            [_, _, height, width] => Ok([height, width]),
+            _ => Err(Error::value("checkpoint", "a model of images", images)),
         }
     }
 

@@ -86,12 +86,7 @@ fn ops(plan: &Plan) -> String {
 }
 
 fn total(plan: &Plan) -> String {
-    let nodes = plan.nodes_of(&Phase::TRAIN);
-    let costs = nodes.map(|node| plan.nodes()[node].op.cost());
-    let (mut count, mut flop, mut bytes) = (0, 0, 0);
-    for cost in costs {
-        (count, flop, bytes) = (count + 1, flop + cost.flop, bytes + cost.bytes);
-    }
+    let (count, flop, bytes) = tables::work(plan);
     let readable = match plan.written_readably() {
         [] => String::new(),
         nodes => format!("; without a fused form: {}", nodes.join(", ")),

@@ -7,6 +7,7 @@ use wgrad::data::{PictureOptions, read_picture};
 use wgrad::{Error, Predictor, Result};
 
 use crate::common::{DeviceArgs, complain, say};
+use crate::measure::floats;
 use crate::model::Trained;
 use crate::tables::table;
 
@@ -66,7 +67,7 @@ pub async fn run(args: &Args) -> Result<()> {
         for file in piece {
             match read_picture(file, &options) {
                 Ok((_, pixels)) => {
-                    images.extend(pixels.iter().map(|&byte| f32::from(byte) * (1.0 / 255.0)));
+                    images.extend(pixels);
                     read.push(file);
                 }
                 Err(error) if files.len() == 1 => return Err(error),
@@ -76,7 +77,9 @@ pub async fn run(args: &Args) -> Result<()> {
                 }
             }
         }
-        let probabilities = predictor.probabilities(&images).await?;
+        let probabilities = predictor
+            .probabilities(&floats(images, read.len())?)
+            .await?;
         let classes = probabilities.chunks_exact(predictor.class_count());
         rows.extend(
             read.into_iter()

@@ -10,7 +10,7 @@ use image::{GrayImage, ImageFormat, RgbImage};
 use wgrad::data::Data;
 use wgrad::nn::{Flatten, Linear, Sequential};
 use wgrad::plan::Port;
-use wgrad::{Config, Device, Error, Loss, Planning, Result, Sgd, Trainer};
+use wgrad::{Augmentation, Config, Device, Error, Loss, Planning, Result, Sgd, Trainer};
 
 use crate::data::Loaded;
 use crate::measure::{self, Measured};
@@ -34,18 +34,18 @@ struct Tile {
     is_wrong: bool,
 }
 
-/// Training images as the training of `config` sees them, with their classes.
+/// Training images with random changes, and their classes.
 ///
 /// # Errors
 /// An image cannot be read, or is neither grey nor in colour.
-pub async fn augmented(loaded: &Loaded, config: &Config) -> Result<String> {
+pub async fn augmented(loaded: &Loaded, changes: Augmentation, seed: u64) -> Result<String> {
     let count = IMAGES.min(loaded.data.train().len());
-    let few = Data::new(Subset::draw(&loaded.data, count, config.seed));
+    let few = Data::new(Subset::draw(&loaded.data, count, seed));
     let changed = Config::new(Loss::CrossEntropy, Sgd::new(0.0))
-        .augmentation(config.augmentation)
+        .augmentation(changes)
         .planning(Planning::Unfused)
         .batch_size(count)
-        .seed(config.seed);
+        .seed(seed);
     // Any model will do: its only step leaves the images in memory.
     let classes = loaded.classes.len();
     let model = Sequential::new().with(Flatten).with(Linear::new(classes));
@@ -66,7 +66,7 @@ pub async fn augmented(loaded: &Loaded, config: &Config) -> Result<String> {
         caption: vec![loaded.classes[label as usize].clone()],
         is_wrong: false,
     });
-    let title = format!("Training images with {}", config.augmentation);
+    let title = format!("Training images with {changes}");
     draw(&title, loaded, &tiles.collect::<Vec<_>>())
 }
 

@@ -1,6 +1,6 @@
 //! Tables of text.
 
-use wgrad::plan::Plan;
+use wgrad::plan::{Phase, Plan};
 
 /// A table. Columns whose head begins with `<` are aligned to the left, the others to the right.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
@@ -50,6 +50,16 @@ pub fn layers(plan: &Plan) -> String {
     let total: usize = plan.layers().iter().map(|layer| layer.parameters).sum();
     rows.push(vec!["total".to_owned(), String::new(), total.to_string()]);
     table(&["<layer", "output", "parameters"], &rows)
+}
+
+/// The ops of a training step: their number, operations, and bytes read and written.
+pub fn work(plan: &Plan) -> (usize, u64, u64) {
+    let costs = plan
+        .nodes_of(&Phase::TRAIN)
+        .map(|node| plan.nodes()[node].op.cost());
+    costs.fold((0, 0, 0), |(ops, flop, bytes), cost| {
+        (ops + 1, flop + cost.flop, bytes + cost.bytes)
+    })
 }
 
 /// Bytes in MiB.

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use wgrad::data::Data;
 use wgrad::nn::ModelFile;
-use wgrad::plan::Phase;
 use wgrad::{Checkpoint, Device, Error, RateTest, Result, Trainer};
 
 use crate::common::signals;
@@ -181,14 +180,10 @@ fn last_of(folder: &Path) -> Result<Checkpoint> {
 fn show(trainer: &Trainer) -> Result<()> {
     let plan = trainer.plan();
     say!("{}", tables::layers(plan))?;
-    let costs = plan
-        .nodes_of(&Phase::TRAIN)
-        .map(|node| plan.nodes()[node].op.cost().flop);
-    let flops: u64 = costs.sum();
+    let (ops, flop, _) = tables::work(plan);
     say!(
-        "A step: {} ops, {:.2} GFLOP; device memory without the data set: {}",
-        plan.nodes_of(&Phase::TRAIN).count(),
-        flops as f64 / 1e9,
+        "A step: {ops} ops, {:.2} GFLOP; device memory without the data set: {}",
+        flop as f64 / 1e9,
         tables::mebibytes(plan.words())
     )
 }

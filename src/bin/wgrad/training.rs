@@ -115,10 +115,7 @@ impl TrainingArgs {
         let steps = self.epochs * train.len().div_ceil(batch_size) as u64;
         let mut config = Config::new(loss, self.optimizer())
             .schedule(self.schedule(steps))
-            .augmentation(
-                augmentation(&self.augment)
-                    .map_err(|got| Error::value("--augment", "a list of changes, or none", got))?,
-            )
+            .augmentation(self.augmentation()?)
             .normalization(Normalize::of(train)?)
             .batch_size(batch_size)
             .seed(self.seed);
@@ -129,6 +126,15 @@ impl TrainingArgs {
             config = config.averaging(decay);
         }
         Ok(config)
+    }
+
+    /// The random changes of training images.
+    ///
+    /// # Errors
+    /// The list is wrong, which the parser of the options refuses.
+    pub fn augmentation(&self) -> Result<Augmentation> {
+        let changes = augmentation(&self.augment);
+        changes.map_err(|got| Error::value("--augment", "a list of changes, or none", got))
     }
 
     fn optimizer(&self) -> Optimizer {

@@ -6,10 +6,9 @@ mod nodes;
 use format::{Dimension, Extent, FLOAT, Model, OperatorSet, Property};
 use format::{TensorShape, TensorType, Type, ValueInfo};
 use prost::Message;
-use wgrad::graph::{Graph, Weights};
-use wgrad::plan::Element;
+use wgrad::graph::Weights;
 use wgrad::shape::Shape;
-use wgrad::{Checkpoint, Error, Result};
+use wgrad::{Checkpoint, Result};
 
 use nodes::Nodes;
 
@@ -27,14 +26,7 @@ const LOGITS: &str = "logits";
 /// # Errors
 /// The checkpoint does not describe its model, or the model has a function that ONNX lacks.
 pub fn file(checkpoint: &Checkpoint, fold: bool, classes: Option<&[String]>) -> Result<Vec<u8>> {
-    let text = checkpoint.metadata.get("model");
-    let text = text.ok_or_else(|| Error::value("checkpoint", "the model that it is of", "none"))?;
-    let shape_of = |name: &str| {
-        let float = checkpoint.tensors.get(name);
-        let float = float.map(|(shape, _)| (shape.clone(), Element::F32));
-        float.or_else(|| Some((checkpoint.integers.get(name)?.0.clone(), Element::U32)))
-    };
-    let mut graph = Graph::read(text, 1, shape_of)?;
+    let mut graph = checkpoint.graph()?;
     let mut weights: Weights = checkpoint.tensors.clone();
     if fold {
         graph = graph.fold(&mut weights)?;
