@@ -46,9 +46,9 @@ fn kernels(criterion: &mut Criterion) {
     for size in [256, 1024] {
         kernels.square(size).expect("a healthy device");
     }
-    for model in workload::models(1) {
+    for model in Model::USUAL {
         for conv in ConvStrategy::ALL {
-            kernels.of_plan(&model, conv).expect("a healthy device");
+            kernels.of_plan(model, conv).expect("a healthy device");
         }
     }
 }
@@ -72,13 +72,13 @@ impl Kernels<'_> {
     }
 
     /// Runs a training step op by op, and benchmarks each op on its inputs there.
-    fn of_plan(&mut self, model: &Model, conv: ConvStrategy) -> Result<()> {
-        let graph = model.graph(model.batch)?;
+    fn of_plan(&mut self, model: Model, conv: ConvStrategy) -> Result<()> {
+        let graph = model.graph(1, model.batch())?;
         let layers = graph.convolutions().into_iter();
         let plan = graph.fast(&layers.map(|layer| (layer, conv)).collect())?;
         let mut executor = block_on(workload::load(self.device, plan))?;
         let plan = executor.plan().clone();
-        let step = workload::steps(model.batch, 1)[0];
+        let step = workload::steps(model.batch(), 1)[0];
         for number in plan.nodes_of(&Phase::TRAIN) {
             let Node {
                 op,
@@ -86,12 +86,12 @@ impl Kernels<'_> {
                 outputs,
                 ..
             } = &plan.nodes()[number];
-            let wanted = model.name == "larger" || !op.variants().is_empty();
+            let wanted = model == Model::Larger || !op.variants().is_empty();
             if wanted && self.seen.insert(format!("{op:?}")) {
                 let read = inputs.iter().map(|&id| block_on(executor.read_words(id)));
                 let read = read.collect::<Result<Vec<_>>>()?;
                 let written = plan.tensor(outputs[0]);
-                let name = format!("{}, {} {}", model.name, written.name, written.shape);
+                let name = format!("{}, {} {}", model.name(), written.name, written.shape);
                 self.op(&name, op.as_ref(), &read, step)?;
             }
             match &mut executor {

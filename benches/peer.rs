@@ -4,17 +4,18 @@
 
 #[path = "../examples/common/mod.rs"]
 mod common;
+#[path = "common/mod.rs"]
+mod workload;
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::thread;
 use std::time::Instant;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use common::{DeviceArgs, say};
-use wgrad::nn::Module;
-use wgrad::nn::models::{self, ResNet};
 use wgrad::{Config, Loss, Planning, Reduction, Result, Sgd, Trainer, data};
+use workload::Model;
 
 /// Number of runs; the median is reported.
 const RUNS: usize = 3;
@@ -38,18 +39,6 @@ struct Args {
     data: PathBuf,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Model {
-    // The aliases are earlier names of the networks.
-    #[value(alias = "seed")]
-    Tutorial,
-    #[value(alias = "big")]
-    Larger,
-    Lenet5,
-    Resnet8,
-    Resnet20,
-}
-
 fn main() -> std::process::ExitCode {
     let begun = Instant::now();
     common::run_with(async |args| run(&args, begun).await)
@@ -59,13 +48,7 @@ async fn run(args: &Args, begun: Instant) -> Result<()> {
     let folder = args.data.clone();
     let loading = thread::spawn(|| data::load_mnist(folder));
     let device = args.device.open().await?;
-    let model: Box<dyn Module> = match args.model {
-        Model::Tutorial => Box::new(models::tutorial(1)),
-        Model::Larger => Box::new(models::larger(1)),
-        Model::Lenet5 => Box::new(models::lenet5(1, 10)),
-        Model::Resnet8 => Box::new(ResNet::eight(1, 10)),
-        Model::Resnet20 => Box::new(ResNet::twenty(1, 10)),
-    };
+    let model = args.model.network(1);
     let mut config = match args.model {
         Model::Tutorial => config(Loss::Mse(Reduction::Mean), 0.01, 32),
         _ => config(Loss::CrossEntropy, 0.05, 64),
@@ -103,7 +86,7 @@ async fn run(args: &Args, begun: Instant) -> Result<()> {
     let plan = trainer.plan();
     let result = serde_json::json!({
         "peer": "wgrad",
-        "model": format!("{:?}", args.model).to_lowercase(),
+        "model": args.model.name(),
         "adapter": device.to_string(),
         "ips_median": runs[RUNS / 2],
         "ips": runs,

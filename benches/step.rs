@@ -21,19 +21,19 @@ fn training_steps(criterion: &mut Criterion) {
         Ok(device) => devices.push(device),
         Err(error) => eprintln!("only the CPU reference: {error}"),
     }
-    for model in workload::models(1) {
+    for model in workload::Model::USUAL {
         for device in &devices {
-            if device.adapter().is_none() && model.name != "tutorial" {
+            if device.adapter().is_none() && model != workload::Model::Tutorial {
                 continue;
             }
-            let mut group = criterion.benchmark_group(format!("{}, {device}", model.name));
+            let mut group = criterion.benchmark_group(format!("{}, {device}", model.name()));
             group.throughput(Throughput::Elements(IMAGES as u64));
             for kind in ["fused", "readable"] {
-                let plan = plan(device, &model, kind == "fused").expect("the models fit");
+                let plan = plan(device, model, kind == "fused").expect("the models fit");
                 let loaded = block_on(workload::load(device, plan));
                 let mut executor = loaded.expect("the models fit");
-                let steps = workload::steps(model.batch, IMAGES / model.batch);
-                group.bench_function(BenchmarkId::new(kind, model.batch), |bencher| {
+                let steps = workload::steps(model.batch(), IMAGES / model.batch());
+                group.bench_function(BenchmarkId::new(kind, model.batch()), |bencher| {
                     bencher.iter(|| {
                         let trained = block_on(workload::train(&mut executor, &steps));
                         trained.expect("a healthy device")
@@ -45,8 +45,8 @@ fn training_steps(criterion: &mut Criterion) {
     }
 }
 
-fn plan(device: &Device, model: &workload::Model, fused: bool) -> Result<Plan> {
-    let graph = model.graph(model.batch)?;
+fn plan(device: &Device, model: workload::Model, fused: bool) -> Result<Plan> {
+    let graph = model.graph(1, model.batch())?;
     if !fused {
         return graph.readable();
     }

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Exchanges weights with PyTorch, both ways, and compares logits.
 
-    venv/bin/python scripts/torch_exchange.py make    # writes tests/golden/torch_*.safetensors
+    venv/bin/python scripts/torch_exchange.py make    # writes tests/golden/torch_*
     venv/bin/python scripts/torch_exchange.py check FILE LOGITS
                                                       # loads wgrad's weights, compares logits
 
-`make` saves a state_dict of the tutorial's network with PyTorch's safetensors, and PyTorch's logits for
-eight images; a test loads them. `check` reads the files that the same test writes to target/tmp:
+`make` saves a state_dict of the tutorial's network with PyTorch's safetensors, and with `torch.save` in a
+dictionary beside other things; and PyTorch's logits for eight images. Tests load them. `check` reads the files that the same test writes to target/tmp:
 exchange.safetensors and exchange_logits.safetensors.
 """
 
@@ -40,6 +40,7 @@ def make():
     torch.manual_seed(0)
     net = network()
     save_file(net.state_dict(), GOLDEN / "torch_state.safetensors", metadata={"format": "pt"})
+    torch.save({"epoch": 3, "state_dict": net.state_dict()}, GOLDEN / "torch_nested.pt")
     with torch.no_grad():
         save_file({"logits": net(images())}, GOLDEN / "torch_logits.safetensors")
 

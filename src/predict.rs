@@ -69,7 +69,7 @@ impl Predictor {
     /// The checkpoint has no model, or one with functions that are not this crate's (use
     /// [`Predictor::new`]); or its tensors do not match the model.
     pub fn from_checkpoint(device: &Device, checkpoint: &Checkpoint) -> Result<Self> {
-        Predictor::of_graph(device, &checkpoint.graph()?, checkpoint)
+        Predictor::from_graph(device, &checkpoint.graph()?, checkpoint)
     }
 
     /// `model` on images of shape `sample`, with the weights of a checkpoint, matched by the names
@@ -89,10 +89,15 @@ impl Predictor {
         let model = normalized
             .as_ref()
             .map_or(model, |model| model as &dyn Module);
-        Predictor::of_graph(device, &Graph::inference(model, sample, 1)?, weights)
+        Predictor::from_graph(device, &Graph::inference(model, sample, 1)?, weights)
     }
 
-    pub(crate) fn of_graph(device: &Device, graph: &Graph, weights: &Checkpoint) -> Result<Self> {
+    /// A graph, with the weights of a checkpoint: that of a whole model, or a part of it
+    /// ([`Graph::until`]), whose output need not be logits.
+    ///
+    /// # Errors
+    /// The tensors do not match the graph's.
+    pub fn from_graph(device: &Device, graph: &Graph, weights: &Checkpoint) -> Result<Self> {
         let mut own = Weights::new();
         for id in graph.values() {
             let value = graph.value(id);

@@ -1,13 +1,13 @@
-//! Shared by the benchmarks: training steps of two models on a data set of noise, and single ops.
+//! Shared by the benchmarks: training steps of some models on a data set of noise, and single ops.
 
 #![allow(dead_code, reason = "not every benchmark measures everything")]
 
 use std::time::{Duration, Instant};
 
 use wgrad::executor::Executor;
-use wgrad::graph::Graph;
-use wgrad::nn::models;
-use wgrad::nn::{Sequential, Training};
+use wgrad::graph::{Graph, Module};
+use wgrad::nn::Training;
+use wgrad::nn::models::{self, ResNet};
 use wgrad::ops::{Op, Step};
 use wgrad::plan::{Builder, Element, Phase, Plan, Port, Role, STEPS_PER_RUN, TensorId};
 use wgrad::{Device, Loss, Reduction, Result, Sgd};
@@ -19,44 +19,67 @@ const SAMPLES: usize = 4096;
 const LEARNING_RATE: f32 = 1e-4;
 
 /// A model to train.
-pub struct Model {
-    pub name: &'static str,
-    /// The factor on the channels of its convolutions and on its hidden layer.
-    pub width: usize,
-    /// The batch size it is usually trained with.
-    pub batch: usize,
-    network: Sequential,
-    loss: Loss,
-}
-
-/// The tutorial's network and the larger one, as in `benches/peer.rs`, made `width` times as wide.
-pub fn models(width: usize) -> [Model; 2] {
-    [
-        Model {
-            name: "tutorial",
-            width,
-            batch: 32,
-            network: models::tutorial(width),
-            loss: Loss::Mse(Reduction::Mean),
-        },
-        Model {
-            name: "larger",
-            width,
-            batch: 64,
-            network: models::larger(width),
-            loss: Loss::CrossEntropy,
-        },
-    ]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Model {
+    // The aliases are earlier names of the networks.
+    #[value(alias = "seed")]
+    Tutorial,
+    #[value(alias = "big")]
+    Larger,
+    Lenet5,
+    Resnet8,
+    Resnet20,
 }
 
 impl Model {
-    /// Its graph, including a data set.
-    pub fn graph(&self, batch_size: usize) -> Result<Graph> {
-        let training = Training::new([1, 28, 28], self.loss.clone(), Sgd::new(LEARNING_RATE))
+    /// The models of the criterion benchmarks.
+    pub const USUAL: [Model; 2] = [Model::Tutorial, Model::Larger];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Model::Tutorial => "tutorial",
+            Model::Larger => "larger",
+            Model::Lenet5 => "lenet5",
+            Model::Resnet8 => "resnet8",
+            Model::Resnet20 => "resnet20",
+        }
+    }
+
+    /// The batch size it is usually trained with.
+    pub fn batch(self) -> usize {
+        match self {
+            Model::Tutorial => 32,
+            _ => 64,
+        }
+    }
+
+    /// Whether its channels and its hidden layer can be made several times as wide.
+    pub fn has_widths(self) -> bool {
+        matches!(self, Model::Tutorial | Model::Larger)
+    }
+
+    /// For one channel and ten classes.
+    pub fn network(self, width: usize) -> Box<dyn Module> {
+        match self {
+            Model::Tutorial => Box::new(models::tutorial(width)),
+            Model::Larger => Box::new(models::larger(width)),
+            Model::Lenet5 => Box::new(models::lenet5(1, 10)),
+            Model::Resnet8 => Box::new(ResNet::eight(1, 10)),
+            Model::Resnet20 => Box::new(ResNet::twenty(1, 10)),
+        }
+    }
+
+    /// Its graph on images of 28×28, including a data set.
+    pub fn graph(self, width: usize, batch_size: usize) -> Result<Graph> {
+        let loss = match self {
+            Model::Tutorial => Loss::Mse(Reduction::Mean),
+            _ => Loss::CrossEntropy,
+        };
+        let training = Training::new([1, 28, 28], loss, Sgd::new(LEARNING_RATE))
             .batch_size(batch_size)
             .dataset(SAMPLES.max(batch_size))
             .accumulate(false);
-        Graph::training(&self.network, &training)
+        Graph::training(&*self.network(width), &training)
     }
 }
 

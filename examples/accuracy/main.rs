@@ -63,7 +63,8 @@ async fn run(args: Args) -> Result<()> {
         for _ in 0..stage.epochs {
             epoch += 1;
             let bar = common::progress_bar(format!("Epoch {epoch}/{epochs}"), data.train.len());
-            let trained = trainer.train_epoch(|progress| common::advance(&bar, progress));
+            let trained =
+                trainer.train_epoch(|progress| common::advance(&bar, progress, epochs - epoch));
             let trained = trained.await;
             bar.finish_and_clear();
             let trained = trained?;

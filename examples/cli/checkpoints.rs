@@ -141,7 +141,7 @@ impl Checkpoints {
             let is_due = || self.file.is_some() && begun.elapsed() >= self.every;
             let trained = trainer
                 .train_until(|progress: &Progress| {
-                    advance(&bar, progress);
+                    advance(&bar, progress, epochs.saturating_sub(epoch));
                     match is_interrupted() || is_due() {
                         true => ControlFlow::Break(()),
                         false => ControlFlow::Continue(()),

@@ -11,7 +11,7 @@ use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
-pub use bar::{advance, progress_bar};
+pub use bar::{advance, left, progress_bar};
 pub use device::DeviceArgs;
 pub use output::{Output, check_apart, try_replacing};
 pub use palette::OkabeIto;

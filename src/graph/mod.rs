@@ -30,6 +30,7 @@ mod relu;
 mod softmax;
 mod text;
 mod training;
+mod until;
 mod upsample;
 
 pub use activation::Activation;

@@ -163,11 +163,20 @@ impl Checkpoint {
         if bytes.len() as u64 > LARGEST {
             return Err(wrong("at most 4 GiB", "more".to_owned()));
         }
-        Checkpoint::from_bytes(&bytes).map_err(|(expected, got)| wrong(expected, got))
+        Checkpoint::parse(&bytes).map_err(|(expected, got)| wrong(expected, got))
+    }
+
+    /// Reads the content of a file, as [`Checkpoint::load`] does.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::load`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let parsed = Checkpoint::parse(bytes);
+        parsed.map_err(|(expected, got)| Error::value("checkpoint", expected, got))
     }
 
     /// Parses `bytes`; the error is what was expected and what was found.
-    fn from_bytes(bytes: &[u8]) -> std::result::Result<Self, (&'static str, String)> {
+    fn parse(bytes: &[u8]) -> std::result::Result<Self, (&'static str, String)> {
         let format = "a safetensors file";
         let file = SafeTensors::deserialize(bytes).map_err(|error| (format, error.to_string()))?;
         let (_, header) =

@@ -6,6 +6,7 @@ mod checkpoint;
 mod config;
 mod confusion;
 mod convert;
+mod described;
 mod evaluate;
 mod feed;
 mod lock;

@@ -22,7 +22,8 @@ impl Trainer {
     /// The steps of a pass, each of a batch; in training an update follows each whole group of
     /// micro-batches, and the last one.
     pub(super) fn steps(&self, pass: Pass) -> impl Iterator<Item = Step> + use<> {
-        let (config, epoch, base) = (self.config.clone(), self.position.epoch, self.learning_rate);
+        let (config, epoch) = (self.config.clone(), self.position.epoch);
+        let rate_at = self.rate_at(pass.len);
         let batch = config.batch_size;
         let micro = if pass.trains { config.micro_batches } else { 1 };
         let whole = batch * micro;
@@ -35,8 +36,7 @@ impl Trainer {
             let (update, begin) = (at / whole, at / whole * whole);
             let end = pass.len.min(begin + whole);
             let updates = updates_before.saturating_add(update as u64);
-            let rate = base * config.schedule.factor(updates);
-            let step = Step::new((pass.first + at) as u32, rows as u32, 0, rate)
+            let step = Step::new((pass.first + at) as u32, rows as u32, 0, rate_at(at))
                 .at(epoch as u32, number as u32)
                 .seed(config.seed)
                 .scalars(config.optimizer.scalars(updates))
@@ -46,6 +46,17 @@ impl Trainer {
                 false => step,
             }
         })
+    }
+
+    /// The learning rate of a sample of an epoch of `len`, by its place in it.
+    pub(super) fn rate_at(&self, len: usize) -> impl Fn(usize) -> f32 + use<> {
+        let whole = self.config.batch_size * self.config.micro_batches;
+        let (schedule, base) = (self.config.schedule, self.learning_rate);
+        let before = self
+            .position
+            .epoch
+            .saturating_mul(len.div_ceil(whole) as u64);
+        move |place| base * schedule.factor(before.saturating_add((place / whole) as u64))
     }
 }
 

@@ -42,6 +42,8 @@ pub struct Progress {
     pub loss: f64,
     /// Samples seen, over the seconds since the epoch began.
     pub samples_per_second: f64,
+    /// The learning rate of the last of these samples' steps; 0 in an evaluation.
+    pub learning_rate: f32,
 }
 
 /// The result of an epoch of training, or of an evaluation.
@@ -314,6 +316,7 @@ impl Trainer {
         );
         let (mut done, mut first_not_finite) = (first_step as u64, None);
         let mut total = StepMetrics::default();
+        let rate_at = self.rate_at(len);
         let begun = Instant::now();
         let on_done = |metrics: &[StepMetrics]| {
             let mut burst = StepMetrics::default();
@@ -325,11 +328,17 @@ impl Trainer {
                 }
             }
             total += burst;
+            let samples = skipped as u64 + total.rows;
+            let learning_rate = match trains {
+                true => rate_at(samples.saturating_sub(1) as usize),
+                false => 0.0,
+            };
             let flow = on_progress(&Progress {
-                samples: skipped as u64 + total.rows,
+                samples,
                 total: len as u64,
                 loss: loss.of_sum(burst.loss_sum, burst.rows, output),
                 samples_per_second: total.rows as f64 / begun.elapsed().as_secs_f64(),
+                learning_rate,
             });
             match first_not_finite {
                 Some(_) if trains && !self.allow_not_finite => ControlFlow::Break(()),

@@ -7,6 +7,21 @@ use wgrad::ops::{
 };
 use wgrad::shape::{Window, WindowedPlanes};
 
+const STORED_WITH_BARRIER: &str = "    counts[lane] = count;
+
+    // A tree: each round adds the upper half of the lanes to the lower.
+    for (var half = WORKGROUP_SIZE / 2u; half > 0u; half /= 2u) {
+        workgroupBarrier();
+";
+/// Clears first what the workgroup before may have left: its right sums.
+const STORED_WITHOUT_BARRIER: &str = "    losses[lane] = 0.0;
+    counts[lane] = 0u;
+    workgroupBarrier();
+    losses[lane] = loss;
+    counts[lane] = count;
+    for (var half = WORKGROUP_SIZE / 2u; half > 0u; half /= 2u) {
+";
+
 pub fn geometry() -> WindowedPlanes {
     let window = Window {
         stride: (2, 1).into(),
@@ -319,8 +334,8 @@ pub fn mutants() -> Vec<(&'static str, Box<dyn Op>, &'static str, &'static str)>
         (
             "a barrier missing",
             metrics(),
-            "        workgroupBarrier();\n",
-            "",
+            STORED_WITH_BARRIER,
+            STORED_WITHOUT_BARRIER,
         ),
         (
             "half of the lanes not added",

@@ -4,9 +4,12 @@
 mod common;
 
 mod errors;
+mod imports;
 mod onnx;
+mod pictures;
 mod runs;
 mod shows;
+mod terminal;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

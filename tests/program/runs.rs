@@ -221,3 +221,14 @@ fn mnist_is_read_as_it_is() {
     let arguments = format!("train --model lenet5 --data {mnist} --dry-run --device cpu");
     assert!(stdout(&folder, &arguments).contains("61706"));
 }
+
+/// An epoch may be over before there is a chance to stop within it.
+#[test]
+fn short_epochs_are_stopped_too() {
+    let folder = workplace("short_epochs");
+    let arguments = "train --model model.toml --data pictures --device cpu --epochs 10000000";
+    let text = stdout(&folder, &format!("{arguments} --time 0.01"));
+    let said = "`wgrad train --resume runs/model` continues";
+    let line = text.lines().find(|line| line.contains(said)).unwrap();
+    assert!(line.starts_with("The time is over "), "{line}");
+}

@@ -98,3 +98,72 @@ fn shells_and_manuals_know_every_command() {
         assert!(folder.join("pages").join(page).exists(), "{page}");
     }
 }
+
+/// A machine's report: its adapters, whether their kernels are right, and their speed.
+#[test]
+fn a_report_is_for_people_and_for_programs() {
+    let folder = workplace("report");
+    let Some(device) = crate::common::gpu() else {
+        return;
+    };
+    let adapter = std::env::var("WGRAD_ADAPTER");
+    let adapter = adapter.unwrap_or_else(|_| device.adapter().unwrap().backend().to_owned());
+    let text = stdout(
+        &folder,
+        &format!("report --quick --adapter {adapter} --output my.machine"),
+    );
+    assert!(
+        text.contains("wrote my.machine.md and my.machine.json"),
+        "{text}"
+    );
+    let markdown = std::fs::read_to_string(folder.join("my.machine.md")).unwrap();
+    for part in [
+        "# Machine",
+        "# Verification",
+        "# Speed",
+        "| resnet8 | 64 |",
+        "right",
+    ] {
+        assert!(markdown.contains(part), "{part}: {markdown}");
+    }
+    let json = std::fs::read_to_string(folder.join("my.machine.json")).unwrap();
+    let report: Value = serde_json::from_str(&json).unwrap();
+    let adapters = report["machine"]["adapters"].as_array().unwrap().len();
+    assert!(adapters >= 1);
+    assert_eq!(report["verification"].as_array().unwrap().len(), 1);
+    assert!(report["verification"][0]["right"].as_bool().unwrap());
+    // The CPU reference is measured too.
+    let speed = report["speed"].as_array().unwrap();
+    assert_eq!(speed.len(), 2);
+    assert!(
+        speed
+            .iter()
+            .all(|device| device["runs"].as_array().unwrap().len() == 3)
+    );
+    assert!(report["peers"].is_null());
+}
+
+/// A model of the user's, op by op: once in its readable plan, and with each kernel of its
+/// convolutions.
+#[test]
+fn a_model_file_can_be_verified() {
+    let folder = workplace("verified");
+    let Some(device) = crate::common::gpu() else {
+        return;
+    };
+    let adapter = std::env::var("WGRAD_ADAPTER");
+    let adapter = adapter.unwrap_or_else(|_| device.adapter().unwrap().backend().to_owned());
+    let arguments = format!("verify --model model.toml --adapter {adapter} --json model.json");
+    let text = stdout(&folder, &arguments);
+    assert!(text.lines().all(|line| line.contains("right")), "{text}");
+    assert!(text.lines().count() > 2, "{text}");
+    let json = std::fs::read_to_string(folder.join("model.json")).unwrap();
+    let json: Value = serde_json::from_str(&json).unwrap();
+    let first = &json[0]["models"][0];
+    assert_eq!(first["model"], "model.toml, readable");
+    let outputs = first["outputs"].as_array().unwrap();
+    assert!(
+        outputs.iter().any(|output| output["op"] == "im2col"),
+        "{first}"
+    );
+}

@@ -107,3 +107,65 @@ fn confusion_matrices_of_no_classes_are_refused() {
         [1, 0, 0]
     );
 }
+
+/// The part of a graph until a value gives what the whole computes there.
+#[test]
+fn parts_of_a_graph_give_the_values_between_layers() {
+    block_on(async {
+        let model = Sequential::new()
+            .with(Conv2d::new(1, 2, 3).bias(false))
+            .with(BatchNorm2d::new(2))
+            .with(ReLU)
+            .with(Flatten)
+            .with(Linear::new(3));
+        let samples = Samples {
+            images: (0..64).map(|at| (at * at % 251) as u8).collect(),
+            labels: vec![0, 1, 2, 0],
+        };
+        let data = Dataset::new([1, 4, 4], 3, samples.clone(), samples).unwrap();
+        let config = Config::new(Loss::CrossEntropy, Sgd::new(0.1)).batch_size(4);
+        for device in [Some(Device::cpu()), common::gpu()].into_iter().flatten() {
+            let mut trainer = Trainer::new(&device, &model, &data, config.clone())
+                .await
+                .unwrap();
+            trainer.train_epoch(|_| {}).await.unwrap();
+            let checkpoint = trainer.checkpoint().await.unwrap();
+            let graph = checkpoint.graph().unwrap();
+            let image: Vec<f32> = (0..16).map(|at| at as f32 / 16.0).collect();
+            let mut values = Vec::new();
+            for node in graph.nodes() {
+                let part = graph.until(graph.node(node).output).unwrap();
+                let predictor = Predictor::from_graph(&device, &part, &checkpoint);
+                let mut predictor = predictor.unwrap();
+                assert_eq!(
+                    predictor.output().dims(),
+                    &part.value(part.logits()).shape.dims()[1..]
+                );
+                values.push(predictor.logits(&image).await.unwrap());
+            }
+            let [convolved, normed, rectified, flat, logits] = &values[..] else {
+                panic!("{graph}");
+            };
+            assert_eq!(convolved.len(), 2 * 2 * 2);
+            assert_ne!(convolved, normed);
+            let positive: Vec<f32> = normed.iter().map(|value| value.max(0.0)).collect();
+            assert_eq!(*rectified, positive);
+            assert!(rectified.iter().any(|&value| value > 0.0));
+            assert_eq!(flat, rectified);
+            let whole = Predictor::from_checkpoint(&device, &checkpoint);
+            assert_eq!(*logits, whole.unwrap().logits(&image).await.unwrap());
+        }
+    });
+}
+
+#[test]
+fn a_part_without_images_is_refused() {
+    let model = Sequential::new().with(Linear::new(3));
+    let graph = Graph::inference(&model, [2], 1).unwrap();
+    for value in graph.values().filter(|&id| graph.writer(id).is_none()) {
+        let error = graph.until(value).unwrap_err().to_string();
+        let name = &graph.value(value).name;
+        let expected = format!("model: expected a value computed from images, got {name}");
+        assert_eq!(error, expected);
+    }
+}

@@ -4,10 +4,39 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use clap::Parser;
 use toml::{Table, Value};
 use wgrad::{Error, Result};
 
 use crate::run_folder::ARGS;
+use crate::train;
+
+/// The options of a file, without a command.
+#[derive(Debug, Parser)]
+struct Saved {
+    #[command(flatten)]
+    args: train::Args,
+}
+
+/// The options that a run was trained with.
+///
+/// # Errors
+/// The folder has none, or others than those of this program.
+pub fn of_run(folder: &Path) -> Result<train::Args> {
+    let path = folder.join(ARGS);
+    let options = ["wgrad".to_owned()].into_iter().chain(read(&path)?);
+    let saved = Saved::try_parse_from(options).map_err(|error| Error::Data {
+        path,
+        expected: "the options of a training".to_owned(),
+        got: error
+            .to_string()
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned(),
+    })?;
+    Ok(saved.args)
+}
 
 /// The arguments of the process, with those of the files.
 ///

@@ -8,19 +8,19 @@ use wgrad::{ConfusionMatrix, Error, RateCurve, Result};
 use crate::common::OkabeIto;
 use crate::run_folder::Epoch;
 
-type Drawn = std::result::Result<(), Box<dyn std::error::Error>>;
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+pub type Drawn = std::result::Result<(), Box<dyn std::error::Error>>;
+pub type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// A line of a chart: its label and its points.
 pub type Line = (String, Vec<(f64, f64)>);
 
-const FONT: &str = "sans-serif";
+pub const FONT: &str = "sans-serif";
 
 /// Classes of which a confusion matrix shows the counts; with more, colours alone.
 const MOST_COUNTED: usize = 20;
 
 /// A picture of `size`, drawn by `draw`.
-fn svg(size: (u32, u32), draw: impl FnOnce(&Area<'_>) -> Drawn) -> Result<String> {
+pub fn svg(size: (u32, u32), draw: impl FnOnce(&Area<'_>) -> Drawn) -> Result<String> {
     let mut text = String::new();
     let drawn = {
         let area = SVGBackend::with_string(&mut text, size).into_drawing_area();

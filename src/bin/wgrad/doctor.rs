@@ -30,88 +30,134 @@ pub struct Args {
 }
 
 pub async fn run(args: &Args) -> Result<()> {
-    let devices = match Device::all().await {
-        Ok(devices) => devices,
-        Err(Error::NoAdapter { .. }) => Vec::new(),
-        Err(error) => return Err(error),
-    };
-    let taken = Device::fastest().await?;
-    let taken = format!("{taken}: {}", taken.reason());
-    let mut adapters = Vec::new();
-    for device in &devices {
-        if let Some(adapter) = device.adapter() {
-            let checked = check(device).await;
-            adapters.push((adapter, checked));
-        }
+    let machine = Machine::examine().await?;
+    match args.json {
+        true => say!("{:#}", machine.json())?,
+        false => say!("{}", machine.text())?,
     }
-    if args.json {
-        let adapters = adapters
-            .iter()
-            .map(|(adapter, checked)| describe(adapter, checked));
-        return say!(
-            "{:#}",
-            json!({
-                "wgrad": env!("CARGO_PKG_VERSION"),
-                "system": system(),
-                "processors": processors(),
-                "adapters": adapters.collect::<Vec<_>>(),
-                "auto": taken,
-            })
-        );
-    }
-    say!(
-        "wgrad {}, {}, {} processors",
-        env!("CARGO_PKG_VERSION"),
-        system(),
-        processors()
-    )?;
-    for (number, (adapter, checked)) in adapters.iter().enumerate() {
-        let info = adapter.info();
-        say!("\n{number}: {adapter}")?;
-        say!(
-            "   backend {}, {}, driver {}",
-            adapter.backend(),
-            adapter.kind(),
-            driver(info)
-        )?;
-        say!(
-            "   subgroups of {} to {}",
-            info.subgroup_min_size,
-            info.subgroup_max_size
-        )?;
-        let has = FEATURES.map(
-            |(name, feature)| match adapter.features().contains(feature) {
-                true => name.to_owned(),
-                false => format!("no {name}"),
-            },
-        );
-        say!("   {}", has.join(", "))?;
-        let limits = limits(adapter.limits()).map(|(name, value)| format!("{name} {value}"));
-        say!("   {}", limits.join(", "))?;
-        match checked {
-            Ok(seconds) => say!(
-                "   check: the tutorial's network trains, and its kernels are right ({seconds:.1} s)"
-            )?,
-            Err(error) => say!("   check FAILED: {error}")?,
-        }
-    }
-    if adapters.is_empty() {
-        say!(
-            "No adapter was found: install a Vulkan driver (Debian, Ubuntu: mesa-vulkan-drivers)"
-        )?;
-    }
-    say!("\nTaken by default: {taken}")?;
-    match adapters
-        .iter()
-        .filter(|(_, checked)| checked.is_err())
-        .count()
-    {
+    match machine.failed() {
         0 => Ok(()),
         failed => Err(Error::value(
             "adapters",
             "all to pass the check",
             format!("{failed} that fail"),
         )),
+    }
+}
+
+/// The adapters of this machine.
+pub struct Machine {
+    /// What is taken by default, and why.
+    taken: String,
+    adapters: Vec<Examined>,
+}
+
+struct Examined {
+    device: Device,
+    /// Seconds of the check.
+    check: Result<f64>,
+}
+
+impl Machine {
+    /// Trains a small network on each adapter.
+    ///
+    /// # Errors
+    /// A driver cannot be asked.
+    pub async fn examine() -> Result<Self> {
+        let devices = match Device::all().await {
+            Ok(devices) => devices,
+            Err(Error::NoAdapter { .. }) => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let taken = Device::fastest().await?;
+        let mut adapters = Vec::new();
+        for device in devices {
+            let check = check(&device).await;
+            adapters.push(Examined { device, check });
+        }
+        Ok(Machine {
+            taken: format!("{taken}: {}", taken.reason()),
+            adapters,
+        })
+    }
+
+    /// How many adapters fail the check.
+    pub fn failed(&self) -> usize {
+        let failed = self.adapters.iter().filter(|one| one.check.is_err());
+        failed.count()
+    }
+
+    pub fn text(&self) -> String {
+        let mut text = format!(
+            "wgrad {}, {}, {} processors\n",
+            env!("CARGO_PKG_VERSION"),
+            system(),
+            processors()
+        );
+        for (number, examined) in self.adapters.iter().enumerate() {
+            text += &format!("\n{number}: {}", examined.text());
+        }
+        if self.adapters.is_empty() {
+            text += "No adapter was found: install a Vulkan driver (Debian, Ubuntu: \
+                     mesa-vulkan-drivers)\n";
+        }
+        text + &format!("\nTaken by default: {}", self.taken)
+    }
+
+    pub fn json(&self) -> Value {
+        json!({
+            "wgrad": env!("CARGO_PKG_VERSION"),
+            "system": system(),
+            "processors": processors(),
+            "adapters": self.adapters.iter().map(Examined::json).collect::<Vec<_>>(),
+            "auto": self.taken,
+        })
+    }
+}
+
+impl Examined {
+    fn text(&self) -> String {
+        let Some(adapter) = self.device.adapter() else {
+            return format!("{}\n", self.device);
+        };
+        let info = adapter.info();
+        let has = FEATURES.map(
+            |(name, feature)| match adapter.features().contains(feature) {
+                true => name.to_owned(),
+                false => format!("no {name}"),
+            },
+        );
+        let limits = limits(adapter.limits()).map(|(name, value)| format!("{name} {value}"));
+        let check = match &self.check {
+            Ok(seconds) => format!(
+                "check: the tutorial's network trains, and its kernels are right ({seconds:.1} s)"
+            ),
+            Err(error) => format!("check FAILED: {error}"),
+        };
+        let lines = [
+            adapter.to_string(),
+            format!(
+                "backend {}, {}, driver {}",
+                adapter.backend(),
+                adapter.kind(),
+                driver(info)
+            ),
+            format!(
+                "subgroups of {} to {}",
+                info.subgroup_min_size, info.subgroup_max_size
+            ),
+            has.join(", "),
+            limits.join(", "),
+            check,
+        ];
+        lines.join("\n   ") + "\n"
+    }
+
+    fn json(&self) -> Value {
+        match self.device.adapter() {
+            Some(adapter) => describe(adapter, &self.check),
+            None => json!(self.device.to_string()),
+        }
     }
 }
 
@@ -147,7 +193,7 @@ fn limits(limits: &Limits) -> [(&'static str, u64); 4] {
     ]
 }
 
-fn describe(adapter: &gpu::Adapter, checked: &Result<f64>) -> Value {
+fn describe(adapter: &gpu::Adapter, check: &Result<f64>) -> Value {
     let info = adapter.info();
     let features = FEATURES.map(|(name, feature)| (name, adapter.features().contains(feature)));
     json!({
@@ -158,7 +204,7 @@ fn describe(adapter: &gpu::Adapter, checked: &Result<f64>) -> Value {
         "subgroups": [info.subgroup_min_size, info.subgroup_max_size],
         "features": features.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
         "limits": limits(adapter.limits()).into_iter().collect::<std::collections::BTreeMap<_, _>>(),
-        "check": match checked {
+        "check": match check {
             Ok(seconds) => json!({ "seconds": seconds }),
             Err(error) => json!({ "error": error.to_string() }),
         },

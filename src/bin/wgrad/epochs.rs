@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
+use indicatif::ProgressBar;
 use wgrad::nn::ModelFile;
 use wgrad::{Checkpoint, Device, EpochReport, Error, Progress, Result, Split, Trainer};
 
@@ -12,7 +13,9 @@ use crate::data::Loaded;
 use crate::measure::Measured;
 use crate::model::{CLASSES, MODEL_FILE, Trained};
 use crate::run_folder::{ARGS, Epoch, RESULTS, Results, RunFolder};
+use crate::tensorboard::Events;
 use crate::train::Args;
+use crate::tui::{Screen, View};
 use crate::{charts, sheet, tables};
 
 /// A training, with its folder.
@@ -23,6 +26,9 @@ pub struct Run<'a> {
     device: &'a Device,
     folder: RunFolder,
     results: Results,
+    events: Option<Events>,
+    /// The whole terminal, while it is taken.
+    screen: Option<Screen>,
     /// Seconds of the epochs before those of this process.
     seconds_before: f64,
     begun: Instant,
@@ -46,6 +52,7 @@ impl<'a> Run<'a> {
         let options = toml::to_string(args);
         let options = options.map_err(|error| Error::value(ARGS, "options in TOML", error))?;
         folder.write(ARGS, &options)?;
+        let events = args.tensorboard.then(|| Events::create(folder.path()));
         Ok(Run {
             args,
             model,
@@ -53,6 +60,8 @@ impl<'a> Run<'a> {
             device,
             folder,
             results: Results::default(),
+            events: events.transpose()?,
+            screen: None,
             seconds_before: 0.0,
             begun: Instant::now(),
         })
@@ -106,15 +115,38 @@ impl<'a> Run<'a> {
     /// # Errors
     /// The loss is not finite, the device was lost, or a file cannot be written.
     pub async fn epochs(&mut self, trainer: &mut Trainer) -> Result<()> {
-        while trainer.epochs() < self.args.training.epochs {
-            let Some(trained) = self.train_epoch(trainer).await? else {
-                return Ok(());
-            };
+        if self.args.tui {
+            let title = format!("{} on {}", self.args.name(), self.device);
+            self.screen = Some(Screen::open(View {
+                title,
+                total: self.args.training.epochs,
+                epochs: self.results.epochs.clone(),
+                progress: None,
+            })?);
+            self.folder.hold();
+        }
+        let trained = self.remaining_epochs(trainer).await;
+        self.screen = None;
+        self.folder.release()?;
+        trained
+    }
+
+    async fn remaining_epochs(&mut self, trainer: &mut Trainer) -> Result<()> {
+        let epochs = self.args.training.epochs;
+        while trainer.epochs() < epochs {
+            let trained = self.train_epoch(trainer).await?;
+            if trainer.is_within_epoch() {
+                self.checkpoint(trainer).await?.save(self.folder.last())?;
+                return self.tell_reason(&format!("in epoch {}", trainer.epochs() + 1));
+            }
             let test = match self.args.training.average {
                 Some(_) => trainer.averaged().await?.evaluate(Split::Test).await?,
                 None => trainer.evaluate(Split::Test).await?,
             };
             self.record(trainer, &trained, &test).await?;
+            if self.reason_to_stop().is_some() && trainer.epochs() < epochs {
+                return self.tell_reason(&format!("after epoch {}", trainer.epochs()));
+            }
             if self.has_stalled() {
                 let patience = self.args.patience.unwrap_or_default();
                 return self.folder.say(format_args!(
@@ -125,46 +157,55 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// `None` if it was interrupted, or its time is over; then the state is saved.
-    async fn train_epoch(&mut self, trainer: &mut Trainer) -> Result<Option<EpochReport>> {
+    /// Trains until the end of the epoch, or until there is a reason to stop.
+    async fn train_epoch(&mut self, trainer: &mut Trainer) -> Result<EpochReport> {
         let (epoch, epochs) = (trainer.epochs() + 1, self.args.training.epochs);
-        let bar = progress_bar(
-            format!("Epoch {epoch}/{epochs}"),
-            self.loaded.data.train().len(),
-        );
+        let bar = match self.screen {
+            Some(_) => ProgressBar::hidden(),
+            None => progress_bar(
+                format!("Epoch {epoch}/{epochs}"),
+                self.loaded.data.train().len(),
+            ),
+        };
+        let mut shown = Ok(());
         let trained = trainer.train_until(|progress: &Progress| {
-            advance(&bar, progress);
-            match is_interrupted() || self.is_over() {
+            advance(&bar, progress, epochs - epoch);
+            if let Some(screen) = &mut self.screen {
+                shown = screen.advance(progress);
+            }
+            match shown.is_err() || self.reason_to_stop().is_some() {
                 true => ControlFlow::Break(()),
                 false => ControlFlow::Continue(()),
             }
         });
         let trained = trained.await;
         bar.finish_and_clear();
-        let trained = trained?;
-        if !trainer.is_within_epoch() {
-            return Ok(Some(trained));
+        shown?;
+        trained
+    }
+
+    /// Why the training should stop, though there are more epochs.
+    fn reason_to_stop(&self) -> Option<&'static str> {
+        let is_stopped = self.screen.as_ref().is_some_and(Screen::is_stopped);
+        let minutes = self.begun.elapsed().as_secs_f64() / 60.0;
+        match self.args.time {
+            _ if is_stopped || is_interrupted() => Some("Interrupted"),
+            Some(time) if minutes >= time => Some("The time is over"),
+            _ => None,
         }
-        self.checkpoint(trainer).await?.save(self.folder.last())?;
-        let reason = match is_interrupted() {
-            true => "Interrupted",
-            false => "The time is over",
-        };
+    }
+
+    fn tell_reason(&mut self, when: &str) -> Result<()> {
+        let reason = self.reason_to_stop().unwrap_or("Stopped");
         let path = self.folder.path().display().to_string();
         self.folder.say(format_args!(
-            "{reason} in epoch {epoch}: `wgrad train --resume {path}` continues"
-        ))?;
-        Ok(None)
+            "{reason} {when}: `wgrad train --resume {path}` continues"
+        ))
     }
 
     /// Whether there is something to see in a sheet of images.
     fn is_of_pictures(&self) -> bool {
         matches!(self.loaded.sample().dims(), [1 | 3, _, _])
-    }
-
-    fn is_over(&self) -> bool {
-        let minutes = self.begun.elapsed().as_secs_f64() / 60.0;
-        self.args.time.is_some_and(|time| minutes >= time)
     }
 
     fn has_stalled(&self) -> bool {
@@ -192,6 +233,12 @@ impl<'a> Run<'a> {
             seconds: self.seconds_before + self.begun.elapsed().as_secs_f64(),
         };
         self.results.epochs.push(epoch);
+        if let Some(screen) = &mut self.screen {
+            screen.show(&self.results.epochs)?;
+        }
+        if let Some(events) = &mut self.events {
+            events.add(&epoch)?;
+        }
         self.folder.say(format_args!(
             "Epoch {}/{}: training loss {:.4}, accuracy {:.2} %; test loss {:.4}, accuracy {:.2} %; \
              {:.0} images/s",

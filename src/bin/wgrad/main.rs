@@ -5,6 +5,7 @@
 mod common;
 
 mod arguments;
+mod bench;
 mod charts;
 mod compare;
 mod data;
@@ -12,18 +13,24 @@ mod doctor;
 mod epochs;
 mod evaluate;
 mod export;
+mod import;
 mod measure;
 mod model;
 mod onnx;
 mod plan;
+mod plot;
 mod predict;
+mod report;
 mod run_folder;
 mod sheet;
 mod shell;
 mod subset;
 mod tables;
+mod tensorboard;
+mod tiles;
 mod train;
 mod training;
+mod tui;
 mod verify;
 
 use std::process::ExitCode;
@@ -51,6 +58,8 @@ enum Command {
     Doctor(doctor::Args),
     /// Compare every kernel with the CPU reference, on one adapter or on all
     Verify(verify::Args),
+    /// Measure training on each adapter
+    Bench(bench::Args),
     /// Train a model on a data set
     Train(Box<train::Args>),
     /// Measure a trained model on the test set of a data set
@@ -59,10 +68,16 @@ enum Command {
     Predict(predict::Args),
     /// Write a trained model as an ONNX file, or its weights
     Export(export::Args),
+    /// Take weights from PyTorch
+    Import(import::Args),
     /// Compare runs: their curves in one picture, and the options in which they differ
     Compare(compare::Args),
+    /// Draw a run: curves, answers, calibration, filters, activations, what an image's class rests on
+    Plot(plot::Args),
     /// Show the layers and the ops of a model
     Plan(plan::Args),
+    /// Check and measure this machine, in a few minutes: two files to send
+    Report(report::Args),
     /// Print completions for a shell
     Completions(shell::Completions),
     /// Write the manual pages
@@ -87,11 +102,15 @@ async fn run(command: Command) -> Result<bool> {
     match command {
         Command::Doctor(args) => doctor::run(&args).await,
         Command::Verify(args) => return verify::run(&args).await,
+        Command::Bench(args) => bench::run(&args).await,
+        Command::Report(args) => return report::run(&args).await,
         Command::Train(args) => train::run(&args).await,
         Command::Eval(args) => evaluate::run(&args).await,
         Command::Predict(args) => predict::run(&args).await,
         Command::Export(args) => export::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Plot(args) => plot::run(&args).await,
         Command::Plan(args) => plan::run(&args).await,
         Command::Completions(args) => args.print(),
         Command::Man(args) => args.write(),

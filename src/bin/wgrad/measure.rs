@@ -57,6 +57,12 @@ impl Measured {
         Measured::from_parts(probabilities, labels, classes)
     }
 
+    /// The probabilities of a sample's classes.
+    pub fn row(&self, sample: usize) -> &[f32] {
+        let classes = self.probabilities.len() / self.labels.len();
+        &self.probabilities[sample * classes..][..classes]
+    }
+
     fn from_parts(probabilities: Vec<f32>, labels: Vec<usize>, classes: usize) -> Result<Self> {
         let (mut matrix, mut loss, mut near) = (ConfusionMatrix::new(classes)?, 0.0, 0);
         for (row, &label) in probabilities.chunks_exact(classes).zip(&labels) {

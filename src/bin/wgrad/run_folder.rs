@@ -8,6 +8,8 @@
 //! | `weights/last.safetensors` | the state after the last epoch, to resume |
 //! | `weights/best.safetensors` | that of the epoch with the highest accuracy on the test set |
 //! | `results.svg`, `confusion_matrix.svg` | charts |
+//! | `tensorboard` | the same as `results.csv`, for TensorBoard, with `--tensorboard` |
+//! | `plots` | what `wgrad plot` draws |
 //! | `training_images.svg` | training images, as random changes leave them |
 //! | `test_images.svg` | test images, with the answers of the best weights |
 
@@ -33,6 +35,8 @@ const MOST_RUNS: usize = 100_000;
 pub struct RunFolder {
     path: PathBuf,
     log: File,
+    /// Lines to print later, while something else has the terminal.
+    held: Option<Vec<String>>,
     /// Nobody else may write to the folder.
     _lock: FolderLock,
 }
@@ -71,6 +75,7 @@ impl RunFolder {
         Ok(RunFolder {
             path: path.to_owned(),
             log: log.map_err(|source| io(&file, source))?,
+            held: None,
             _lock: lock,
         })
     }
@@ -94,7 +99,25 @@ impl RunFolder {
     pub fn say(&mut self, line: Arguments<'_>) -> Result<()> {
         let written = writeln!(self.log, "{line}");
         written.map_err(|source| io(&self.path.join(LOG), source))?;
-        say!("{line}")
+        match &mut self.held {
+            Some(held) => held.push(line.to_string()),
+            None => say!("{line}")?,
+        }
+        Ok(())
+    }
+
+    /// Keeps lines, which still go to the log, until [`RunFolder::release`].
+    pub fn hold(&mut self) {
+        self.held.get_or_insert_default();
+    }
+
+    /// Prints the lines that were kept.
+    ///
+    /// # Errors
+    /// They cannot be printed.
+    pub fn release(&mut self) -> Result<()> {
+        let held = self.held.take().unwrap_or_default();
+        held.iter().try_for_each(|line| say!("{line}"))
     }
 
     /// Writes a file of the folder, atomically.

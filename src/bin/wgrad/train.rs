@@ -51,6 +51,13 @@ pub struct Args {
     /// set
     #[arg(long, value_name = "EPOCHS")]
     pub patience: Option<u64>,
+    /// Write files for TensorBoard: `tensorboard --logdir runs`
+    #[arg(long)]
+    pub tensorboard: bool,
+    /// Take the whole terminal for curves and a table; q saves and stops
+    #[arg(long)]
+    #[serde(skip)]
+    pub tui: bool,
     /// Stop after so many minutes
     #[arg(long, value_name = "MINUTES")]
     pub time: Option<f64>,
@@ -109,8 +116,16 @@ impl Args {
         self.name.clone().or(stem).unwrap_or("run".to_owned())
     }
 
+    /// Takes the data set from another place.
+    pub fn set_data(&mut self, path: &Path) {
+        self.data.data = path.to_owned();
+    }
+
     /// The data set, and the model for its images and classes.
-    fn load(&self) -> Result<(ModelFile, Loaded)> {
+    ///
+    /// # Errors
+    /// There is no such data set or model, or it cannot be read.
+    pub fn load(&self) -> Result<(ModelFile, Loaded)> {
         let model = model::read(&self.model)?;
         let size = match *model.input().dims() {
             [_, height, width] => Some([height, width]),

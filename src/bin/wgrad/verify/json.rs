@@ -27,7 +27,7 @@ fn network(report: &NetworkReport) -> Value {
     })
 }
 
-fn model(model: &ModelReport) -> Value {
+pub fn model(model: &ModelReport) -> Value {
     json!({
         "model": model.name,
         "outputs": Value::from_iter(model.outputs.iter().map(output)),

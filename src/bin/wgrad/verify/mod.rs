@@ -1,7 +1,9 @@
 //! `wgrad verify`.
 
 mod dump;
-mod json;
+pub mod json;
+#[cfg(feature = "model-files")]
+mod one_model;
 
 use std::path::PathBuf;
 
@@ -16,6 +18,10 @@ pub struct Args {
     /// Part of an adapter's name or backend, or its index [default: every adapter]
     #[arg(long, value_name = "NAME")]
     adapter: Option<String>,
+    /// Verify every op of one model alone: a built-in one, or a TOML file
+    #[cfg(feature = "model-files")]
+    #[arg(long, value_name = "NAME or FILE")]
+    model: Option<String>,
     /// Draws sizes, inputs and parameters
     #[arg(long, default_value_t = Options::default().seed)]
     seed: u64,
@@ -62,7 +68,8 @@ impl Args {
 const EXAMPLES: &str = "\
 Examples:
   wgrad verify
-  wgrad verify --adapter 0 --thorough --json report.json";
+  wgrad verify --adapter 0 --thorough --json report.json
+  wgrad verify --model my_model.toml";
 
 /// Returns whether every result on every adapter is right.
 ///
@@ -80,6 +87,14 @@ pub async fn run(args: &Args) -> Result<bool> {
         Some(name) => vec![Device::gpu(Some(name)).await?],
         None => Device::all().await?,
     };
+    #[cfg(feature = "model-files")]
+    if let Some(model) = &args.model {
+        let reports = one_model::verify(model, &devices, &options).await?;
+        if let Some(output) = &mut json {
+            output.replace(format!("{:#}\n", one_model::json(&reports)).as_bytes())?;
+        }
+        return Ok(reports.iter().all(one_model::Verified::passes));
+    }
     let mut reports = Vec::new();
     let mut failed = false;
     for device in devices {

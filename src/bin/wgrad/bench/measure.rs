@@ -8,8 +8,8 @@ use wgrad::plan::{Phase, Plan, Role};
 use wgrad::tune::{self, Effort};
 use wgrad::{Device, Notices, Result, cpu};
 
+use super::workload::{self, Model};
 use crate::common::complain;
-use crate::workload::{self, Model};
 
 /// Bursts of steps; the median is reported.
 const BURSTS: f64 = 5.0;
@@ -80,8 +80,14 @@ pub fn rates(cost: Cost, time: Duration) -> [f64; 2] {
 }
 
 /// Measures training steps, then their kernels.
-pub async fn training(device: &Device, model: &Model, batch: usize, how: How) -> Result<Training> {
-    let graph = model.graph(batch)?;
+pub async fn training(
+    device: &Device,
+    model: Model,
+    width: usize,
+    batch: usize,
+    how: How,
+) -> Result<Training> {
+    let graph = model.graph(width, batch)?;
     let mut plan = graph.readable()?;
     if let Some(effort) = how.fused {
         let mut notices = Notices::default();

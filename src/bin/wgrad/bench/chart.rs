@@ -4,7 +4,7 @@ use std::error::Error;
 
 use plotters::prelude::*;
 
-use crate::Measured;
+use super::Measured;
 use crate::common::OkabeIto;
 
 const SIZE: (u32, u32) = (900, 560);

@@ -3,9 +3,9 @@
 use serde_json::{Map, Value, json};
 use wgrad::Result;
 
-use crate::ceilings::Ceilings;
-use crate::measure::{Clock, KernelTime, Training};
-use crate::{Measured, Run};
+use super::ceilings::Ceilings;
+use super::measure::{Clock, KernelTime, Training};
+use super::{Measured, Run};
 
 pub fn of_device(measured: &Measured) -> Value {
     json!({
@@ -32,7 +32,7 @@ fn run(run: &Run) -> Value {
         Ok(measured) => training(measured),
         Err(error) => Map::from_iter([("error".to_owned(), json!(error.to_string()))]),
     };
-    fields.insert("model".to_owned(), json!(run.model));
+    fields.insert("model".to_owned(), json!(run.model.name()));
     fields.insert("width".to_owned(), json!(run.width));
     fields.insert("batch".to_owned(), json!(run.batch));
     fields.into()

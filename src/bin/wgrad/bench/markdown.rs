@@ -5,9 +5,9 @@ use std::time::Duration;
 use wgrad::Result;
 use wgrad::ops::Cost;
 
-use crate::Run;
-use crate::ceilings::Ceilings;
-use crate::measure::{Clock, Training, rates};
+use super::Run;
+use super::ceilings::Ceilings;
+use super::measure::{Clock, Training, rates};
 
 pub fn ceilings(ceilings: &Ceilings) -> String {
     let row = |name: &str, measured: &Result<f64>, unit: &str| match measured {

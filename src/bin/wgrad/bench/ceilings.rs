@@ -8,7 +8,7 @@ use wgrad::ops::{
 };
 use wgrad::{Device, Result};
 
-use crate::workload::{self, Alone};
+use super::workload::{self, Alone};
 
 const SHADER: Shader = Shader::new(&[], include_str!("ceilings.wgsl"));
 

@@ -1,33 +1,28 @@
-//! Measures training on each adapter of this machine against the adapter's ceilings: `cargo run
-//! --release --example bench_adapters`.
-#![deny(clippy::print_stdout, clippy::print_stderr)]
-
-use std::io;
-use std::path::PathBuf;
-use std::process::ExitCode;
-
-use clap::{Parser, ValueEnum};
-use wgrad::tune::Effort;
-use wgrad::{Device, Error, Result};
+//! `wgrad bench`.
 
 mod ceilings;
 mod chart;
-#[path = "../../examples/common/mod.rs"]
-mod common;
 mod json;
 mod markdown;
 mod measure;
-#[path = "../common/mod.rs"]
+#[path = "../../../../benches/common/mod.rs"]
 mod workload;
 
-use ceilings::Ceilings;
-use common::{Output, say};
-use measure::{How, Training};
+use std::io;
+use std::path::PathBuf;
 
-/// Measure training steps and their kernels on each adapter, beside the adapter's ceilings.
-#[derive(Debug, Parser)]
-#[command(version)]
-struct Args {
+use clap::ValueEnum;
+use wgrad::tune::Effort;
+use wgrad::{Device, Error, Result};
+
+use crate::common::{self, Output, say};
+use ceilings::Ceilings;
+use measure::{How, Training};
+use workload::Model;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
     /// Part of an adapter's name or backend, or its number; may be repeated [default: every
     /// adapter]
     #[arg(long, value_name = "NAME")]
@@ -35,11 +30,16 @@ struct Args {
     /// Measure the CPU reference too, which is made to be right and takes its time
     #[arg(long)]
     cpu: bool,
+    /// Networks
+    #[arg(long, value_enum, value_name = "NAME,NAME", value_delimiter = ',',
+        default_values_t = [Model::Tutorial, Model::Larger])]
+    models: Vec<Model>,
     /// Batch sizes
     #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = [32, 64, 256, 1024],
         value_parser = clap::value_parser!(u32).range(1..))]
     batch: Vec<u32>,
-    /// Width factors of the networks: of their convolutions' channels and their hidden layer
+    /// Width factors of the networks `tutorial` and `larger`: of their convolutions' channels and
+    /// their hidden layer
     #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = [1],
         value_parser = clap::value_parser!(u16).range(1..=64))]
     width: Vec<u16>,
@@ -70,15 +70,47 @@ enum Tune {
     Full,
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  wgrad bench --cpu --svg adapters.svg
+  wgrad bench --adapter vulkan --models resnet8,resnet20 --batch 64 --json figures.json";
+
 fn seconds(text: &str) -> std::result::Result<f64, String> {
     let seconds = text.parse::<f64>().ok();
     let seconds = seconds.filter(|seconds| *seconds > 0.0 && *seconds <= 3600.0);
     seconds.ok_or_else(|| "expected seconds, above 0 and up to 3600".to_owned())
 }
 
+impl Args {
+    /// Figures of three networks with batches of 64, on one adapter or on each, in `seconds` each.
+    #[allow(dead_code, reason = "the example has no report")]
+    pub fn brief(adapter: Option<&str>, seconds: f64) -> Self {
+        Args {
+            adapter: adapter.into_iter().map(str::to_owned).collect(),
+            cpu: true,
+            models: vec![Model::Tutorial, Model::Larger, Model::Resnet8],
+            batch: vec![64],
+            width: vec![1],
+            tune: Tune::Quick,
+            unfused: false,
+            seconds,
+            json: None,
+            svg: None,
+        }
+    }
+
+    fn effort(&self) -> Effort {
+        match self.tune {
+            Tune::Off => Effort::Off,
+            Tune::Quick => Effort::Quick,
+            Tune::Full => Effort::Full,
+        }
+    }
+}
+
 /// All measurements of one device.
 #[derive(Debug)]
-struct Measured {
+pub struct Measured {
     device: String,
     short_name: String,
     ceilings: Ceilings,
@@ -88,7 +120,7 @@ struct Measured {
 /// One model with one batch size, or why it did not run.
 #[derive(Debug)]
 struct Run {
-    model: &'static str,
+    model: Model,
     width: usize,
     batch: usize,
     training: Result<Training>,
@@ -98,17 +130,15 @@ impl Run {
     /// The model's name in reports.
     fn name(&self) -> String {
         match self.width {
-            1 => self.model.to_owned(),
-            width => format!("{} ×{width}", self.model),
+            1 => self.model.name().to_owned(),
+            width => format!("{} ×{width}", self.model.name()),
         }
     }
 }
 
-fn main() -> ExitCode {
-    common::run_with(async |args| run(&args).await)
-}
-
-async fn run(args: &Args) -> Result<()> {
+/// # Errors
+/// There is no adapter, or a file cannot be written.
+pub async fn run(args: &Args) -> Result<()> {
     let outputs = [("--json", &args.json), ("--svg", &args.svg)].into_iter();
     let named: Vec<_> = outputs
         .filter_map(|(option, path)| Some((option, path.as_deref()?)))
@@ -116,13 +146,9 @@ async fn run(args: &Args) -> Result<()> {
     common::check_apart(&named)?;
     let mut json = args.json.as_deref().map(Output::open).transpose()?;
     let mut svg = args.svg.as_deref().map(Output::open).transpose()?;
-    let mut measured = Vec::new();
-    for device in &devices(args).await? {
-        measured.push(measure_device(device, args).await?);
-    }
+    let measured = measure(args, &mut |text| say!("{text}")).await?;
     if let Some(output) = &mut json {
-        let json = serde_json::Value::from_iter(measured.iter().map(json::of_device));
-        output.replace(format!("{json:#}\n").as_bytes())?;
+        output.replace(format!("{:#}\n", of_devices(&measured)).as_bytes())?;
     }
     if let (Some(output), Some(path)) = (&mut svg, &args.svg) {
         let drawn = chart::svg(&measured);
@@ -135,6 +161,26 @@ async fn run(args: &Args) -> Result<()> {
         output.replace(drawn.ok_or_else(nothing)?.as_bytes())?;
     }
     Ok(())
+}
+
+/// Every figure, as JSON.
+pub fn of_devices(measured: &[Measured]) -> serde_json::Value {
+    serde_json::Value::from_iter(measured.iter().map(json::of_device))
+}
+
+/// Measures all devices; `print` gets Markdown, line by line, as soon as it is measured.
+///
+/// # Errors
+/// There is no adapter, or printing fails.
+pub async fn measure(
+    args: &Args,
+    print: &mut dyn FnMut(&str) -> Result<()>,
+) -> Result<Vec<Measured>> {
+    let mut measured = Vec::new();
+    for device in &devices(args).await? {
+        measured.push(measure_device(device, args, print).await?);
+    }
+    Ok(measured)
 }
 
 async fn devices(args: &Args) -> Result<Vec<Device>> {
@@ -155,47 +201,46 @@ async fn devices(args: &Args) -> Result<Vec<Device>> {
     Ok(devices)
 }
 
-/// Prints each figure as soon as it is measured.
-async fn measure_device(device: &Device, args: &Args) -> Result<Measured> {
-    say!("# {device}\n")?;
+async fn measure_device(
+    device: &Device,
+    args: &Args,
+    print: &mut dyn FnMut(&str) -> Result<()>,
+) -> Result<Measured> {
+    print(&format!("# {device}\n"))?;
     let ceilings = ceilings::measure(device, args.seconds).await;
-    say!("{}", markdown::ceilings(&ceilings))?;
-    let effort = match args.tune {
-        Tune::Off => Effort::Off,
-        Tune::Quick => Effort::Quick,
-        Tune::Full => Effort::Full,
-    };
+    print(&markdown::ceilings(&ceilings))?;
     let how = How {
-        fused: (!args.unfused).then_some(effort),
+        fused: (!args.unfused).then_some(args.effort()),
         seconds: args.seconds,
     };
-    match how.fused {
-        Some(effort) => say!("Training steps of the fused plan, tuning {effort:?}:\n")?,
-        None => say!("Training steps of the readable plan:\n")?,
-    }
-    say!("{}", markdown::training_head())?;
+    print(&match how.fused {
+        Some(effort) => format!("Training steps of the fused plan, tuning {effort:?}:\n"),
+        None => "Training steps of the readable plan:\n".to_owned(),
+    })?;
+    print(markdown::training_head())?;
     let mut runs = Vec::new();
-    let widths = args.width.iter();
-    for model in widths.flat_map(|&width| workload::models(width.into())) {
+    for (model, width) in wide(args) {
         for &batch in &args.batch {
             let batch = batch as usize;
             let run = Run {
-                model: model.name,
-                width: model.width,
+                model,
+                width,
                 batch,
-                training: measure::training(device, &model, batch, how).await,
+                training: measure::training(device, model, width, batch, how).await,
             };
-            say!("{}", markdown::training(&run, &ceilings))?;
+            print(&markdown::training(&run, &ceilings))?;
             runs.push(run);
         }
     }
-    say!("")?;
+    print("")?;
     for run in &runs {
         if let Ok(training) = &run.training {
             let (model, batch) = (run.name(), run.batch);
             let clock = markdown::clock(training.clock);
-            say!("## {model}, batch {batch}: kernels\n\nBy {clock}.\n")?;
-            say!("{}", markdown::kernels(training))?;
+            print(&format!(
+                "## {model}, batch {batch}: kernels\n\nBy {clock}.\n"
+            ))?;
+            print(&markdown::kernels(training))?;
         }
     }
     Ok(Measured {
@@ -207,4 +252,15 @@ async fn measure_device(device: &Device, args: &Args) -> Result<Measured> {
         ceilings,
         runs,
     })
+}
+
+/// The models with their widths; those of one width come first.
+fn wide(args: &Args) -> Vec<(Model, usize)> {
+    let first = args.width.first().copied();
+    let all = args.width.iter().flat_map(|&width| {
+        let models = args.models.iter().copied();
+        let models = models.filter(move |model| model.has_widths() || Some(width) == first);
+        models.map(move |model| (model, if model.has_widths() { width.into() } else { 1 }))
+    });
+    all.collect()
 }
