@@ -1,5 +1,5 @@
-//! Exports every model as an ONNX file. `scripts/check_onnx.py` runs the files in onnxruntime, and
-//! compares the outputs with those that are written here.
+//! Exports every model as an ONNX file. `scripts/check_onnx.py` runs the files in onnxruntime,
+//! `checks/onnx` in tract, and both compare the outputs with those that are written here.
 
 use std::fs;
 

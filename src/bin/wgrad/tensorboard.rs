@@ -37,8 +37,9 @@ struct Summary {
 struct Value {
     #[prost(string, tag = "1")]
     tag: String,
-    #[prost(float, tag = "2")]
-    simple_value: f32,
+    /// Optional, since a zero would not be written otherwise.
+    #[prost(float, optional, tag = "2")]
+    simple_value: Option<f32>,
 }
 
 /// A file of events.
@@ -83,7 +84,7 @@ impl Events {
         ];
         let value = values.map(|(tag, value)| Value {
             tag: tag.to_owned(),
-            simple_value: value as f32,
+            simple_value: Some(value as f32),
         });
         self.write(&Event {
             summary: Some(Summary {
@@ -134,7 +135,17 @@ fn checksum(bytes: &[u8]) -> [u8; 4] {
 mod tests {
     use super::*;
 
-    /// The first record that TensorFlow's own writer writes: length, checksum, message, checksum.
+    #[test]
+    fn zeros_are_written() {
+        let value = Value {
+            tag: "t".to_owned(),
+            simple_value: Some(0.0),
+        };
+        // Field 1, 1 byte; field 2, 4 bytes.
+        assert_eq!(value.encode_to_vec(), [0x0a, 1, b't', 0x15, 0, 0, 0, 0]);
+    }
+
+    /// Length, checksum, message, checksum.
     #[test]
     fn a_record_has_the_checksums_of_tensorflow() {
         let data = b"brain.Event:2";
