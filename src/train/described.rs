@@ -56,7 +56,11 @@ impl Checkpoint {
                     let got = format!("{} {shape}", value.name);
                     return Err(Error::value("weights", expected(), got));
                 }
-                None => return Err(Error::value("weights", expected(), "no such tensor")),
+                None => {
+                    let first = self.tensors.keys().next().map_or("none", String::as_str);
+                    let got = format!("no such tensor; the first is {first}");
+                    return Err(Error::value("weights", expected(), got));
+                }
             }
         }
         let is_known = |name: &&String| of_model.iter().any(|value| value.name == **name);

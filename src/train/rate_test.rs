@@ -10,6 +10,9 @@ use std::ops::ControlFlow;
 /// smoothed loss is smooth, the last since it ends a divergence.
 const SKIPPED: [usize; 2] = [10, 1];
 
+/// The steepest fall is sought at rates down to that of the lowest loss over this.
+const SOUGHT: f32 = 1e3;
+
 /// A learning-rate range test (Smith, 2017, arXiv:1506.01186): the rate rises exponentially from
 /// update to update, until the loss diverges. By default as fastai's `lr_find`: 100 updates from
 /// 1e-7 to 10, the loss smoothed by 0.98, ended by four times its smallest value.
@@ -134,14 +137,19 @@ impl RateTest {
     }
 }
 
-/// The rate of the smallest central difference of the losses, as Lightning's tuner suggests: the
-/// rates are equal factors apart.
+/// The rate of the smallest central difference of the losses, over a tenth of the curve, as
+/// Lightning's tuner suggests: the rates are equal factors apart. It is sought in the last decades
+/// before the lowest loss: the losses of lower rates are noise, since they are averages of few.
 fn steepest(points: &[RatePoint]) -> Option<f32> {
     let end = points.len().saturating_sub(SKIPPED[1]);
     let points = points.get(SKIPPED[0]..end)?;
-    let slopes = points.windows(3).map(|near| {
-        let slope = near[2].loss - near[0].loss;
-        (slope, near[1].rate)
+    let lowest = points.iter().min_by(|a, b| a.loss.total_cmp(&b.loss))?;
+    let first = points.partition_point(|point| point.rate < lowest.rate / SOUGHT);
+    let half = (points.len() / 20).max(1);
+    let points = &points[first.saturating_sub(half)..];
+    let slopes = points.windows(2 * half + 1).map(|near| {
+        let slope = near[2 * half].loss - near[0].loss;
+        (slope, near[half].rate)
     });
     let (slope, rate) = slopes.min_by(|a, b| a.0.total_cmp(&b.0))?;
     (slope < 0.0).then_some(rate)

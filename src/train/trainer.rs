@@ -193,6 +193,11 @@ impl Trainer {
         &mut self.executor
     }
 
+    /// The learning rate that the schedule multiplies.
+    pub fn learning_rate(&self) -> f32 {
+        self.learning_rate
+    }
+
     /// Sets the learning rate of later steps.
     ///
     /// # Errors

@@ -190,7 +190,7 @@ fn shapes_that_do_not_fit_name_the_layer() {
     assert_eq!(graph.value(graph.logits()).shape, [2, 3].into());
     assert_eq!(
         ModelFile::named("resnet9").unwrap_err().to_string(),
-        "model: expected one of tutorial, lenet5, compact, larger, vgg, resnet8, resnet20, resnet18, \
+        "model: expected a .toml file, or one of tutorial, lenet5, compact, larger, vgg, resnet8, resnet20, resnet18, \
          depthwise, autoencoder, unet, got `resnet9`; did you mean `resnet8`?"
     );
 }

@@ -15,7 +15,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "train --model lenet4 --data pictures",
-        "model: expected one of tutorial, lenet5",
+        "model: expected a .toml file, or one of tutorial, lenet5",
     ),
     (
         "train --model lenet4 --data pictures",
@@ -68,7 +68,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "train --model model.toml --data pictures --fraction 1.5",
-        "from 0 to below 1",
+        "above 0 and up to 1",
     ),
     (
         "train --model model.toml --data pictures --lr -1 --device cpu",
@@ -81,6 +81,56 @@ const WRONG: &[(&str, &str)] = &[
     (
         "train --model model.toml --data pictures --test-fraction 2",
         "fraction of test pictures",
+    ),
+    (
+        "train --resume runs/model --epochs 2",
+        "--resume: expected --epochs 1, as the run was begun, got --epochs 2",
+    ),
+    (
+        "train --resume runs/model --optimizer lion",
+        "--resume: expected --optimizer \"sgd\", as the run was begun",
+    ),
+    (
+        "train --resume runs/model --name other",
+        "cannot be used with",
+    ),
+    (
+        "train --model model.toml --data pictures --fraction 0",
+        "above 0 and up to 1",
+    ),
+    (
+        "train --model model.toml --data pictures --time nan",
+        "expected minutes",
+    ),
+    (
+        "train --model model.toml --data pictures --name ../up",
+        "the name of a folder, without a path",
+    ),
+    (
+        "train --model model.toml --data one --device cpu",
+        "data set: expected at least 2 classes, got 1, red",
+    ),
+    (
+        "train --model model.toml --data pictures --augment flip=3",
+        "flip=3: expected flip, without a value",
+    ),
+    (
+        "train --model model.toml --data pictures --optimizer adam --momentum 0.5 --device cpu",
+        "--momentum: expected --optimizer sgd or rmsprop beside it",
+    ),
+    ("train --args broken.toml", "expected options in TOML, got "),
+    (
+        "plot damaged",
+        "required arguments were not provided: --model",
+    ),
+    (
+        "eval runs/model --data renamed --device cpu",
+        "data set: expected the classes blue, green, red, as the model's, got azure, green, red",
+    ),
+    ("predict runs/model pictures --top 0", "0 is not in 1.."),
+    (
+        "import nothing.pt --model lenet5 --output x --classes a,b,a",
+        "--classes: expected a name of its own for each, got a twice",
     ),
     ("train --resume nowhere", "nowhere/args.toml: No such file"),
     ("train --args model.toml", "unexpected argument"),
@@ -97,7 +147,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "predict runs/model empty --device cpu",
-        "pictures: expected at least 1 file, got none",
+        "pictures: expected at least 1 file, got none in empty",
     ),
     ("plot empty", "empty/args.toml: No such file"),
     (
@@ -132,9 +182,19 @@ fn every_mistake_is_told_in_one_line() {
     std::fs::create_dir(folder.join("empty")).unwrap();
     let wrong = "input = [3, 8, 8]\nlayers = [\n  { layer = \"Con2d\", out = 2 },\n]\n";
     std::fs::write(folder.join("wrong.toml"), wrong).unwrap();
-    for class in ["blue", "red"] {
+    std::fs::write(folder.join("broken.toml"), "epochs = = 2").unwrap();
+    std::fs::create_dir(folder.join("damaged")).unwrap();
+    std::fs::write(folder.join("damaged/args.toml"), "epochs = 2").unwrap();
+    for (set, class, name) in [
+        ("two", "blue", "blue"),
+        ("two", "red", "red"),
+        ("one", "red", "red"),
+        ("renamed", "blue", "azure"),
+        ("renamed", "green", "green"),
+        ("renamed", "red", "red"),
+    ] {
         let from = folder.join("pictures").join(class);
-        let to = folder.join("two").join(class);
+        let to = folder.join(set).join(name);
         std::fs::create_dir_all(&to).unwrap();
         for number in 0..20 {
             let name = format!("{number:02}.png");

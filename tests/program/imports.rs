@@ -68,7 +68,7 @@ fn other_weights_are_refused() {
     for (arguments, expected) in [
         (
             format!("{nested} --model tutorial --output x.safetensors"),
-            "weights: expected 0.weight (4, 1, 3, 3), got no such tensor",
+            "got no such tensor; the first is state_dict.0.bias",
         ),
         (
             format!("{nested} --model lenet5 {key}"),

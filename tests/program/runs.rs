@@ -232,3 +232,44 @@ fn short_epochs_are_stopped_too() {
     let line = text.lines().find(|line| line.contains(said)).unwrap();
     assert!(line.starts_with("The time is over "), "{line}");
 }
+
+/// The options of a run stay as they were if a change of them is refused; another learning rate is
+/// taken, and said.
+#[test]
+fn a_refused_resumption_leaves_the_run_as_it_was() {
+    let folder = workplace("refused");
+    train(&folder, "--epochs 3 --time 0");
+    let args = folder.join("runs/model/args.toml");
+    let before = fs::read_to_string(&args).unwrap();
+    for other in [
+        "--epochs 9",
+        "--optimizer adam",
+        "--seed 7",
+        "--batch-size 8",
+    ] {
+        let output = run(
+            &folder,
+            &format!("train --resume runs/model --device cpu {other}"),
+        );
+        assert_eq!(output.status.code(), Some(1), "{other}");
+        assert_eq!(fs::read_to_string(&args).unwrap(), before, "{other}");
+    }
+    let text = on_device(&folder, "train --resume runs/model --lr 0.025");
+    let line = "The learning rate was 0.1, and is 0.025 from here on";
+    assert!(text.contains(line), "{text}");
+    assert!(text.contains("Epoch 3/3"), "{text}");
+    assert!(fs::read_to_string(&args).unwrap().contains("lr = 0.025"));
+}
+
+/// Every random change, of which mixup leaves shares of two classes.
+#[test]
+fn every_change_can_be_seen() {
+    let folder = workplace("changes");
+    let all = "shift=1,flip,rotation=5,scale=0.9:1.1,contrast=0.1,brightness=0.1,cutout=2,mixup=1";
+    train(&folder, &format!("--epochs 1 --augment {all}"));
+    let sheet = fs::read_to_string(folder.join("runs/model/training_images.svg")).unwrap();
+    assert!(
+        sheet.contains(" % red") && sheet.contains(" % blue"),
+        "{sheet}"
+    );
+}

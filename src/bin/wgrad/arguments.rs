@@ -28,14 +28,16 @@ pub fn of_run(folder: &Path) -> Result<train::Args> {
     let saved = Saved::try_parse_from(options).map_err(|error| Error::Data {
         path,
         expected: "the options of a training".to_owned(),
-        got: error
-            .to_string()
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .to_owned(),
+        got: first_paragraph(&error.to_string()),
     })?;
     Ok(saved.args)
+}
+
+/// Of clap's messages, on one line.
+fn first_paragraph(text: &str) -> String {
+    let paragraph = text.split("\n\n").next().unwrap_or_default();
+    let lines = paragraph.trim_start_matches("error: ").lines();
+    lines.map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
 /// The arguments of the process, with those of the files.
@@ -81,7 +83,13 @@ pub fn table(path: &Path) -> Result<Table> {
     text.parse().map_err(|error: toml::de::Error| Error::Data {
         path: path.to_owned(),
         expected: "options in TOML".to_owned(),
-        got: error.to_string().replace('\n', " "),
+        got: match error.span() {
+            Some(span) => {
+                let line = text[..span.start].lines().count().max(1);
+                format!("{} in line {line}", error.message())
+            }
+            None => error.message().to_owned(),
+        },
     })
 }
 

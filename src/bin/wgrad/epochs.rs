@@ -49,9 +49,6 @@ impl<'a> Run<'a> {
             Some(folder) => RunFolder::open(folder)?,
             None => RunFolder::create(&args.runs, &args.name())?,
         };
-        let options = toml::to_string(args);
-        let options = options.map_err(|error| Error::value(ARGS, "options in TOML", error))?;
-        folder.write(ARGS, &options)?;
         let events = args.tensorboard.then(|| Events::create(folder.path()));
         Ok(Run {
             args,
@@ -67,11 +64,14 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Prints device, data, model and folder, and draws training images.
+    /// Writes the options, prints device, data, model and folder, and draws training images.
     ///
     /// # Errors
     /// An image cannot be read, or a file cannot be written.
     pub async fn introduce(&mut self, trainer: &Trainer) -> Result<()> {
+        let options = toml::to_string(self.args);
+        let options = options.map_err(|error| Error::value(ARGS, "options in TOML", error))?;
+        self.folder.write(ARGS, &options)?;
         let (device, data) = (self.device, &self.loaded.data);
         self.folder
             .say(format_args!("{device}: {}", device.reason()))?;
@@ -107,7 +107,14 @@ impl<'a> Run<'a> {
         self.seconds_before = self.results.epochs.last().map_or(0.0, |last| last.seconds);
         let epoch = trainer.epochs() + 1;
         self.folder
-            .say(format_args!("Continuing with epoch {epoch}"))
+            .say(format_args!("Continuing with epoch {epoch}"))?;
+        let (before, now) = (trainer.learning_rate(), self.args.training.rate());
+        if before != now {
+            trainer.set_learning_rate(now)?;
+            let line = format!("The learning rate was {before}, and is {now} from here on");
+            self.folder.say(format_args!("{line}"))?;
+        }
+        Ok(())
     }
 
     /// Trains until the last epoch, or until there is a reason to stop.

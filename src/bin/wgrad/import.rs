@@ -12,6 +12,9 @@ use crate::common::{complain, say};
 use crate::data::Size;
 use crate::model::{self, CLASSES, MODEL_FILE};
 
+/// What `DataParallel` puts before each name.
+const PARALLEL: &str = "module.";
+
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -56,6 +59,12 @@ Examples:
       --means 0.485,0.456,0.406 --deviations 0.229,0.224,0.225";
 
 pub fn run(args: &Args) -> Result<()> {
+    let mut names: Vec<&String> = args.classes.iter().collect();
+    names.sort();
+    if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        let got = format!("{} twice", twice[0]);
+        return Err(Error::value("--classes", "a name of its own for each", got));
+    }
     let weights = read(&args.weights, args.key.as_deref())?;
     for notice in weights.notices.iter() {
         complain(format_args!("Notice: {notice}"));
@@ -108,7 +117,13 @@ fn read(path: &Path, key: Option<&str>) -> Result<Checkpoint> {
     };
     let reader = reader.map_err(|error| wrong(error.to_string()))?;
     let mut arrays = Vec::new();
+    let is_parallel = reader.keys().iter().all(|name| name.starts_with(PARALLEL));
     for (name, tensor) in reader.tensors() {
+        let name = if is_parallel {
+            &name[PARALLEL.len()..]
+        } else {
+            name
+        };
         let element = element(tensor.dtype());
         let element = element.ok_or_else(|| wrong(format!("{:?} in {name}", tensor.dtype())))?;
         let bytes = tensor.read().map_err(|error| wrong(error.to_string()))?;

@@ -41,6 +41,15 @@ impl Measured {
             return Err(Error::value("data set", expected, sample));
         }
         let classes = loaded.classes.len();
+        let own = trained.classes.as_ref().unwrap_or(&loaded.classes);
+        if own.len() == classes && *own != loaded.classes {
+            let expected = format!("the classes {}, as the model's", own.join(", "));
+            return Err(Error::value(
+                "data set",
+                expected,
+                loaded.classes.join(", "),
+            ));
+        }
         if predictor.class_count() != classes {
             let expected = format!("{} classes, as the model's", predictor.class_count());
             return Err(Error::value("data set", expected, classes));

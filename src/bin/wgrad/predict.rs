@@ -29,8 +29,8 @@ pub struct Args {
     #[command(flatten)]
     device: DeviceArgs,
     /// How many classes to tell of each picture, the most probable first
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    top: usize,
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
+    top: u16,
     /// How to print
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -99,10 +99,10 @@ pub async fn run(args: &Args) -> Result<()> {
 }
 
 /// The most probable classes, with their probabilities.
-fn first(row: &[f32], top: usize) -> Vec<(usize, f32)> {
+fn first(row: &[f32], top: u16) -> Vec<(usize, f32)> {
     let mut classes: Vec<(usize, f32)> = row.iter().copied().enumerate().collect();
     classes.sort_by(|a, b| b.1.total_cmp(&a.1));
-    classes.truncate(top.max(1));
+    classes.truncate(top.into());
     classes
 }
 
@@ -163,7 +163,11 @@ fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
         }
     }
     match all.is_empty() {
-        true => Err(Error::value("pictures", "at least 1 file", "none")),
+        true => {
+            let got = paths.iter().map(|path| path.display().to_string());
+            let got = format!("none in {}", got.collect::<Vec<_>>().join(", "));
+            Err(Error::value("pictures", "at least 1 file", got))
+        }
         false => Ok(all),
     }
 }

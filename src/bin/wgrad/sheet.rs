@@ -44,16 +44,17 @@ pub async fn augmented(loaded: &Loaded, changes: Augmentation, seed: u64) -> Res
         trainer.plan().port(Port::Targets)?,
     );
     let executor = trainer.executor();
-    let (images, labels) = (
+    let (images, targets) = (
         executor.read(images).await?,
         executor.read_words(labels).await?,
     );
     let sample = loaded.sample();
     let rows = images.chunks_exact(sample.elements());
-    let tiles = rows.zip(labels).map(|(values, label)| {
+    let targets = targets.chunks_exact(targets.len() / count);
+    let tiles = rows.zip(targets).map(|(values, target)| {
         Ok(Tile {
             image: Image::new(&sample, values.to_vec())?,
-            caption: vec![loaded.classes[label as usize].clone()],
+            caption: classes_of(target, &loaded.classes),
             is_marked: false,
         })
     });
@@ -61,6 +62,18 @@ pub async fn augmented(loaded: &Loaded, changes: Augmentation, seed: u64) -> Res
         &format!("Training images with {changes}"),
         tiles.collect::<Result<_>>()?,
     )
+}
+
+/// The class of an image, or the shares of two where mixup mixed it with another.
+fn classes_of(target: &[u32], classes: &[String]) -> Vec<String> {
+    if let &[label] = target {
+        return vec![classes[label as usize].clone()];
+    }
+    let shares = target.iter().map(|&share| f32::from_bits(share));
+    let shares = classes.iter().zip(shares).filter(|(_, share)| *share > 0.0);
+    shares
+        .map(|(class, share)| format!("{:.0} % {class}", 100.0 * share))
+        .collect()
 }
 
 /// Test images with their classes and a model's answers.
@@ -102,7 +115,7 @@ pub fn answers(
                 image: Image::new(&sample, values.to_vec())?,
                 caption: vec![
                     loaded.classes[label].clone(),
-                    format!("→ {} {sure:.0} %", loaded.classes[answer]),
+                    format!("→ {sure:.0} % {}", loaded.classes[answer]),
                 ],
                 is_marked: answer != label,
             })

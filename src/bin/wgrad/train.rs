@@ -1,6 +1,6 @@
 //! `wgrad train`.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde::Serialize;
 use wgrad::data::Data;
@@ -11,10 +11,11 @@ use crate::common::signals;
 use crate::common::{DeviceArgs, Output, say};
 use crate::data::{DataArgs, Loaded};
 use crate::epochs::Run;
-use crate::run_folder::{LAST, WEIGHTS};
+use crate::run_folder::{ARGS, LAST, WEIGHTS};
 use crate::subset::Subset;
-use crate::training::{TrainingArgs, fraction};
-use crate::{charts, model, tables};
+use crate::training::TrainingArgs;
+use crate::tui::Screen;
+use crate::{arguments, charts, model, tables};
 
 #[derive(Debug, Clone, clap::Args, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -34,7 +35,7 @@ pub struct Args {
     #[serde(skip)]
     device: DeviceArgs,
     /// Name of the run's folder [default: the model's]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = name)]
     #[serde(skip)]
     name: Option<String>,
     /// Folder of the runs
@@ -42,7 +43,7 @@ pub struct Args {
     #[serde(skip)]
     pub runs: PathBuf,
     /// Train on a part of the training set, drawn by the seed
-    #[arg(long, value_name = "F", value_parser = fraction)]
+    #[arg(long, value_name = "F", value_parser = part)]
     fraction: Option<f64>,
     /// Train and test on one batch, unchanged: a model and options that work reach a loss near 0
     #[arg(long)]
@@ -59,7 +60,8 @@ pub struct Args {
     #[serde(skip)]
     pub tui: bool,
     /// Stop after so many minutes
-    #[arg(long, value_name = "MINUTES")]
+    #[arg(long, value_name = "MINUTES", value_parser = minutes)]
+    #[serde(skip)]
     pub time: Option<f64>,
     /// Show layers, parameters, operations and memory, and do not train
     #[arg(long)]
@@ -70,8 +72,9 @@ pub struct Args {
     #[arg(long)]
     #[serde(skip)]
     lr_find: bool,
-    /// Continue the run of this folder, with its options, which others may override
-    #[arg(long, value_name = "RUN")]
+    /// Continue the run of this folder, with its options; --data, --lr, --patience and --time may be
+    /// others
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["name", "args", "lr_find", "dry_run"])]
     #[serde(skip)]
     pub resume: Option<PathBuf>,
     /// Take the options of a file, an earlier run's args.toml
@@ -88,6 +91,12 @@ Examples:
   wgrad train --args runs/resnet8/args.toml --seed 2";
 
 pub async fn run(args: &Args) -> Result<()> {
+    if args.tui {
+        Screen::check()?;
+    }
+    if let Some(folder) = &args.resume {
+        args.check_resumed(folder)?;
+    }
     let device = args.device.open().await?;
     let (model, loaded) = args.load()?;
     let resumed = args.resume.as_deref().map(last_of).transpose()?;
@@ -100,16 +109,40 @@ pub async fn run(args: &Args) -> Result<()> {
         return find_rate(&mut trainer).await;
     }
     let mut run = Run::begin(args, &model, &loaded, &device)?;
-    run.introduce(&trainer).await?;
     if let Some(checkpoint) = &resumed {
         run.restore(&mut trainer, checkpoint)?;
     }
+    run.introduce(&trainer).await?;
     signals::handle()?;
     run.epochs(&mut trainer).await?;
     run.finish().await
 }
 
+/// Options that may change when a run is resumed.
+const CHANGEABLE: [&str; 4] = ["data", "lr", "patience", "tensorboard"];
+
 impl Args {
+    /// # Errors
+    /// Options differ from those of the run in `folder`, and may not.
+    fn check_resumed(&self, folder: &Path) -> Result<()> {
+        let wrong = |error| Error::value(ARGS, "options in TOML", error);
+        let table = |args: &Args| toml::Table::try_from(args).map_err(wrong);
+        let (before, now) = (table(&arguments::of_run(folder)?)?, table(self)?);
+        let keys = before.keys().chain(now.keys());
+        let mut others = keys.filter(|key| !CHANGEABLE.contains(&key.as_str()));
+        match others.find(|key| before.get(*key) != now.get(*key)) {
+            None => Ok(()),
+            Some(key) => {
+                let shown = |options: &toml::Table| match options.get(key) {
+                    Some(value) => format!("--{key} {value}"),
+                    None => format!("no --{key}"),
+                };
+                let before = format!("{}, as the run was begun", shown(&before));
+                Err(Error::value("--resume", before, shown(&now)))
+            }
+        }
+    }
+
     pub fn name(&self) -> String {
         let stem = PathBuf::from(&self.model);
         let stem = stem.file_stem().map(|stem| stem.to_string_lossy().into());
@@ -141,6 +174,10 @@ impl Args {
             let count = ((fraction * train as f64) as usize).max(1);
             let part = Subset::draw(&loaded.data, count, self.training.seed);
             loaded.data = loaded.data.with_train(part);
+        }
+        if let [class] = &loaded.classes[..] {
+            let got = format!("1, {class}");
+            return Err(Error::value("data set", "at least 2 classes", got));
         }
         if loaded.data.tested().is_none_or(|test| test.is_empty()) {
             return Err(Error::value("test set", "at least 1 image", 0));
@@ -176,6 +213,31 @@ impl Args {
                 made => return made,
             }
         }
+    }
+}
+
+/// A number above 0 and up to 1.
+fn part(text: &str) -> std::result::Result<f64, String> {
+    match text.parse() {
+        Ok(number) if number > 0.0 && number <= 1.0 => Ok(number),
+        _ => Err("expected a number above 0 and up to 1".to_owned()),
+    }
+}
+
+/// A number of at least 0.
+fn minutes(text: &str) -> std::result::Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number >= 0.0 && number.is_finite() => Ok(number),
+        _ => Err("expected minutes, at least 0".to_owned()),
+    }
+}
+
+/// The name of a folder in another.
+fn name(text: &str) -> std::result::Result<String, String> {
+    let mut parts = Path::new(text).components();
+    match (parts.next(), parts.next()) {
+        (Some(Component::Normal(_)), None) => Ok(text.to_owned()),
+        _ => Err("expected the name of a folder, without a path".to_owned()),
     }
 }
 

@@ -27,9 +27,9 @@ pub struct TrainingArgs {
     /// for lion]
     #[arg(long, value_name = "RATE")]
     lr: Option<f32>,
-    /// Momentum of sgd and rmsprop
-    #[arg(long, value_name = "M", default_value_t = 0.9)]
-    momentum: f32,
+    /// Momentum of sgd and rmsprop [default: 0.9]
+    #[arg(long, value_name = "M")]
+    momentum: Option<f32>,
     /// Decay of the weights; biases and normalisations do not decay
     #[arg(long, value_name = "W", default_value_t = 1e-4)]
     weight_decay: f32,
@@ -107,6 +107,11 @@ impl TrainingArgs {
     /// # Errors
     /// The data set cannot be read.
     pub fn config(&self, loaded: &Loaded, batch_size: usize) -> Result<Config> {
+        let has_momentum = matches!(self.optimizer, OptimizerName::Sgd | OptimizerName::RmsProp);
+        if self.momentum.is_some() && !has_momentum {
+            let expected = "--optimizer sgd or rmsprop beside it";
+            return Err(Error::value("--momentum", expected, "another"));
+        }
         let train = loaded.data.train();
         let mut loss = CrossEntropy::new().label_smoothing(self.label_smoothing);
         if self.balance {
@@ -137,33 +142,38 @@ impl TrainingArgs {
         changes.map_err(|got| Error::value("--augment", "a list of changes, or none", got))
     }
 
+    /// The highest learning rate.
+    pub fn rate(&self) -> f32 {
+        self.lr.unwrap_or(match self.optimizer {
+            OptimizerName::Sgd => 0.05,
+            OptimizerName::Adam | OptimizerName::AdamW | OptimizerName::RmsProp => 1e-3,
+            OptimizerName::Lion => 1e-4,
+        })
+    }
+
     fn optimizer(&self) -> Optimizer {
-        let decay = self.weight_decay;
-        let rate = |default| self.lr.unwrap_or(default);
+        let (rate, decay) = (self.rate(), self.weight_decay);
+        let momentum = self.momentum.unwrap_or(0.9);
         match self.optimizer {
             OptimizerName::Sgd => {
-                let sgd = Sgd::new(rate(0.05)).momentum(self.momentum);
-                let sgd = if self.momentum > 0.0 {
-                    sgd.nesterov()
-                } else {
-                    sgd
-                };
+                let sgd = Sgd::new(rate).momentum(momentum);
+                let sgd = if momentum > 0.0 { sgd.nesterov() } else { sgd };
                 sgd.weight_decay(decay).decay_weights_only().into()
             }
             OptimizerName::Adam => {
-                let adam = Adam::new(rate(1e-3)).weight_decay(decay);
+                let adam = Adam::new(rate).weight_decay(decay);
                 adam.decay_weights_only().into()
             }
             OptimizerName::AdamW => {
-                let adam = Adam::decoupled(rate(1e-3)).weight_decay(decay);
+                let adam = Adam::decoupled(rate).weight_decay(decay);
                 adam.decay_weights_only().into()
             }
             OptimizerName::RmsProp => {
-                let rms_prop = RmsProp::new(rate(1e-3)).momentum(self.momentum);
+                let rms_prop = RmsProp::new(rate).momentum(momentum);
                 rms_prop.weight_decay(decay).decay_weights_only().into()
             }
             OptimizerName::Lion => {
-                let lion = Lion::new(rate(1e-4)).weight_decay(decay);
+                let lion = Lion::new(rate).weight_decay(decay);
                 lion.decay_weights_only().into()
             }
         }
@@ -187,7 +197,7 @@ fn at_least_one(text: &str) -> std::result::Result<usize, String> {
 }
 
 /// A number from 0 to below 1.
-pub fn fraction(text: &str) -> std::result::Result<f64, String> {
+fn fraction(text: &str) -> std::result::Result<f64, String> {
     match text.parse() {
         Ok(number) if (0.0..1.0).contains(&number) => Ok(number),
         _ => Err("expected a number from 0 to below 1".to_owned()),
@@ -230,6 +240,7 @@ fn augmentation(text: &str) -> std::result::Result<Augmentation, String> {
             "brightness" => changes.brightness(number()?),
             "cutout" => changes.cutout(pixels()?),
             "mixup" => changes.mixup(number()?),
+            "flip" => return Err(format!("{change}: expected flip, without a value")),
             _ => return Err(unknown_change(name)),
         };
     }

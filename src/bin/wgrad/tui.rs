@@ -45,14 +45,20 @@ pub struct View {
 }
 
 impl Screen {
+    /// # Errors
+    /// Input or output is no terminal.
+    pub fn check() -> Result<()> {
+        match io::stdout().is_terminal() && io::stdin().is_terminal() {
+            true => Ok(()),
+            false => Err(Error::value("--tui", "a terminal", "a file or a pipe")),
+        }
+    }
+
     /// Takes the terminal.
     ///
     /// # Errors
-    /// The output is no terminal.
+    /// It does not do what terminals do.
     pub fn open(view: View) -> Result<Self> {
-        if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
-            return Err(Error::value("--tui", "a terminal", "a file or a pipe"));
-        }
         // It restores the terminal before a panic's message.
         let terminal = ratatui::try_init().map_err(failed)?;
         Ok(Screen {

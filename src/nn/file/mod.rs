@@ -141,7 +141,7 @@ impl ModelFile {
             Some((_, text)) => text.parse(),
             None => {
                 let names: Vec<&str> = ModelFile::names().collect();
-                let expected = format!("one of {}", names.join(", "));
+                let expected = format!("a .toml file, or one of {}", names.join(", "));
                 let got = unknown(name, names.into_iter());
                 Err(Error::value("model", expected, got))
             }

@@ -27,7 +27,7 @@ pub struct Args {
     /// adapter]
     #[arg(long, value_name = "NAME")]
     adapter: Vec<String>,
-    /// Measure the CPU reference too, which is made to be right and takes its time
+    /// Measure the CPU reference too
     #[arg(long)]
     cpu: bool,
     /// Networks

@@ -65,23 +65,26 @@ pub async fn run(args: &Args) -> Result<()> {
     let trained = Trained::load(&args.run)?;
     let (_, loaded) = trained_with.load()?;
     let device = args.device.open().await?;
-    let folder = Folder::create(args)?;
     let results = Results::read(&args.run, u64::MAX)?;
-    folder.write("results", &charts::epochs(&results.epochs)?)?;
     let measured = Measured::of(&device, &trained, &loaded).await?;
+    let subject = match loaded.sample().dims() {
+        [1 | 3, _, _] => Some(Subject::read(args, &device, &trained, &loaded).await?),
+        _ => None,
+    };
+    let folder = Folder::create(args)?;
+    folder.write("results", &charts::epochs(&results.epochs)?)?;
     let matrix = charts::confusion(&measured.matrix, &loaded.classes)?;
     folder.write("confusion_matrix", &matrix)?;
     folder.write("calibration", &calibration::chart(&measured)?)?;
-    if !matches!(loaded.sample().dims(), [1 | 3, _, _]) {
+    let Some(subject) = subject else {
         return say!("The other pictures are of grey and colour images alone");
-    }
+    };
     folder.write("worst", &worst(&loaded, &measured)?)?;
     let filters = filters::sheet(&trained.checkpoint)?;
     match filters {
         Some(filters) => folder.write("filters", &filters)?,
         None => say!("The model has no convolution of its input: no filters to draw")?,
     }
-    let subject = Subject::read(args, &device, &trained, &loaded).await?;
     let layers = activations::sheet(&device, &trained.checkpoint, &subject).await?;
     folder.write("activations", &layers)?;
     let map = occlusion::sheet(&device, &trained, &subject).await?;
