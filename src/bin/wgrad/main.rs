@@ -72,7 +72,7 @@ enum Command {
     Import(import::Args),
     /// Compare runs: their curves in one picture, and the options in which they differ
     Compare(compare::Args),
-    /// Draw a run: curves, answers, calibration, filters, activations, what an image's class rests on
+    /// Draw a run: curves, answers, filters, activations, what an image's class rests on
     Plot(plot::Args),
     /// Show the layers and the ops of a model
     Plan(plan::Args),

@@ -37,7 +37,7 @@ pub struct Args {
     /// Few checks, and short measurements
     #[arg(long)]
     quick: bool,
-    /// Compare with PyTorch too: a virtual environment that has it. In a clone of the repository only
+    /// Compare with PyTorch too, of this virtual environment; in a clone of the repository only
     #[arg(long, value_name = "VENV")]
     torch: Option<PathBuf>,
 }

@@ -72,8 +72,8 @@ pub struct Args {
     #[arg(long)]
     #[serde(skip)]
     lr_find: bool,
-    /// Continue the run of this folder, with its options; --data, --lr, --patience and --time may be
-    /// others
+    /// Continue the run of this folder, with its options; --data, --lr, --patience and --time may
+    /// be others
     #[arg(long, value_name = "RUN", conflicts_with_all = ["name", "args", "lr_find", "dry_run"])]
     #[serde(skip)]
     pub resume: Option<PathBuf>,

@@ -32,7 +32,7 @@ pub struct Args {
     /// The data set, if it is not where it was in training
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
-    /// The picture whose activations and occlusion map are drawn [default: the first of the test set]
+    /// The picture whose activations and occlusion map are drawn [default: the first test image]
     #[arg(long, value_name = "PICTURE")]
     image: Option<PathBuf>,
     /// Folder of the pictures [default: plots in the run's folder]

@@ -1,5 +1,5 @@
-//! What an image's class rests on: the probability of the class while a grey square covers a part of
-//! the image, for each place of the square (Zeiler and Fergus, "Visualizing and Understanding
+//! What an image's class rests on: the probability of the class while a grey square covers a part
+//! of the image, for each place of the square (Zeiler and Fergus, "Visualizing and Understanding
 //! Convolutional Networks", section 4.2).
 
 use wgrad::{Device, Predictor, Result};
@@ -20,7 +20,7 @@ const LAYOUT: Layout = Layout {
     lines: 2,
 };
 
-/// The image, the map of how far the probability falls, and the image with what matters left bright.
+/// The image, the map of how far the probability falls, and the image with what matters bright.
 ///
 /// # Errors
 /// The device was lost.
