@@ -299,11 +299,11 @@ mod tests {
             "epoch 13/20, image 100/400",
             // 300 images of this epoch, and 400 of each of seven more.
             "50 images/s, loss 0.1250, rate 5.0e-2, 62 seconds left",
-            "12           0.1250",
+            "12            0.1250",
             "q: save and stop",
         ] {
             assert!(text.contains(shown), "{shown} is not in\n{text}");
         }
-        assert!(!text.contains("4            0.3750"), "{text}");
+        assert!(!text.contains("4             0.3750"), "{text}");
     }
 }
