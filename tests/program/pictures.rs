@@ -56,15 +56,14 @@ fn a_run_can_be_looked_at() {
 fn pngs_of_a_picture_of_ones_own() {
     let folder = workplace("png");
     train(&folder, "--epochs 12");
-    let has_fonts = Path::new("/usr/share/fonts").exists();
     let arguments = "plot runs/model --image pictures/red/03.png --format png --output red";
     let output = run(&folder, &format!("{arguments} --device cpu"));
-    if !has_fonts {
+    if !output.status.success() {
+        // A system may have no fonts.
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(text.contains("expected a font on the system"), "{text}");
         return;
     }
-    assert!(output.status.success(), "{output:?}");
     assert_eq!(
         names(&folder.join("red")),
         PLOTS.map(|name| format!("{name}.png"))
