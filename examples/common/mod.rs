@@ -102,10 +102,7 @@ pub fn refuse(error: clap::Error) -> ExitCode {
         return exit(print_line(format_args!("{}", text.trim_end())));
     }
     // The first paragraph is the error, in one line or as a list; a tip may follow, then advice.
-    let mut paragraphs = text.split("\n\n").map(|paragraph| {
-        let lines = paragraph.lines().map(str::trim);
-        lines.collect::<Vec<_>>().join(" ")
-    });
+    let mut paragraphs = text.split("\n\n").map(on_one_line);
     let line = paragraphs.next().unwrap_or_default();
     let tip = paragraphs.find(|paragraph| paragraph.contains("similar"));
     let tip = tip.map_or(String::new(), |tip| {
@@ -113,6 +110,12 @@ pub fn refuse(error: clap::Error) -> ExitCode {
     });
     complain(format_args!("{line}{tip} (--help explains the flags)"));
     ExitCode::FAILURE
+}
+
+/// A paragraph of clap's messages, without its line ends.
+pub fn on_one_line(paragraph: &str) -> String {
+    let lines = paragraph.lines().map(str::trim);
+    lines.collect::<Vec<_>>().join(" ")
 }
 
 /// Exit status 0 for true, 1 for false, or 1 with the error on one line.

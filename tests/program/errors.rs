@@ -170,6 +170,7 @@ const WRONG: &[(&str, &str)] = &[
     ("compare runs/model empty", "empty/args.toml: No such file"),
     ("verify --adapter nonsense", "no adapter for"),
     ("verify --model lenet4", "did you mean `lenet5`?"),
+    ("verify --model missing.toml", "missing.toml: No such file"),
     ("plan lenet5 --batch-size 0 --device cpu", "batch size"),
     ("plan resnet9", "did you mean `resnet8`?"),
     ("completions bsh", "a similar value exists: 'bash'"),

@@ -7,17 +7,22 @@ use wgrad::graph::{Graph, Module, Var, Weights};
 use wgrad::nn::{BatchNorm2d, Conv2d, Flatten, Linear, ReLU, Sequential};
 use wgrad::{Config, ConfusionMatrix, Device, Loss, Predictor, Session, Sgd, Trainer, block_on};
 
+/// A convolution with its batch norm, and three classes.
+fn normed() -> Sequential {
+    Sequential::new()
+        .with(Conv2d::new(1, 2, 3).bias(false))
+        .with(BatchNorm2d::new(2))
+        .with(ReLU)
+        .with(Flatten)
+        .with(Linear::new(3))
+}
+
 /// Evaluation normalises by the running statistics, so the rows of a batch are independent.
 #[test]
 fn inference_differs_from_training() {
     block_on(async {
         for device in [Some(Device::cpu()), common::gpu()].into_iter().flatten() {
-            let model = Sequential::new()
-                .with(Conv2d::new(1, 2, 3).bias(false))
-                .with(BatchNorm2d::new(2))
-                .with(ReLU)
-                .with(Flatten)
-                .with(Linear::new(3));
+            let model = normed();
             let training = training([1, 4, 4], 4);
             let mut session = Session::new(&device, &model, &training, 0).await.unwrap();
             let images: Vec<f32> = (0..64).map(|i| (i * i % 17) as f32 / 17.0).collect();
@@ -112,12 +117,7 @@ fn confusion_matrices_of_no_classes_are_refused() {
 #[test]
 fn parts_of_a_graph_give_the_values_between_layers() {
     block_on(async {
-        let model = Sequential::new()
-            .with(Conv2d::new(1, 2, 3).bias(false))
-            .with(BatchNorm2d::new(2))
-            .with(ReLU)
-            .with(Flatten)
-            .with(Linear::new(3));
+        let model = normed();
         let samples = Samples {
             images: (0..64).map(|at| (at * at % 251) as u8).collect(),
             labels: vec![0, 1, 2, 0],

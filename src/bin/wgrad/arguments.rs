@@ -8,6 +8,7 @@ use clap::Parser;
 use toml::{Table, Value};
 use wgrad::{Error, Result};
 
+use crate::common::on_one_line;
 use crate::run_folder::ARGS;
 use crate::train;
 
@@ -25,19 +26,16 @@ struct Saved {
 pub fn of_run(folder: &Path) -> Result<train::Args> {
     let path = folder.join(ARGS);
     let options = ["wgrad".to_owned()].into_iter().chain(read(&path)?);
-    let saved = Saved::try_parse_from(options).map_err(|error| Error::Data {
-        path,
-        expected: "the options of a training".to_owned(),
-        got: first_paragraph(&error.to_string()),
+    let saved = Saved::try_parse_from(options).map_err(|error| {
+        let text = error.to_string();
+        let first = text.split("\n\n").next().unwrap_or_default();
+        Error::Data {
+            path,
+            expected: "the options of a training".to_owned(),
+            got: on_one_line(first.trim_start_matches("error: ")),
+        }
     })?;
     Ok(saved.args)
-}
-
-/// Of clap's messages, on one line.
-fn first_paragraph(text: &str) -> String {
-    let paragraph = text.split("\n\n").next().unwrap_or_default();
-    let lines = paragraph.trim_start_matches("error: ").lines();
-    lines.map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
 /// The arguments of the process, with those of the files.

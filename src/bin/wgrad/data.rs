@@ -120,6 +120,22 @@ impl DataArgs {
     }
 }
 
+/// The options that read a picture as a model's sample; `what` needs it.
+///
+/// # Errors
+/// The model's samples are neither grey nor in colour.
+pub fn picture_options(sample: &Shape, what: &str) -> Result<PictureOptions> {
+    match *sample.dims() {
+        [channels @ (1 | 3), height, width] => Ok(PictureOptions::new()
+            .size([height, width])
+            .grey(channels == 1)),
+        _ => {
+            let expected = "a model of grey or colour pictures";
+            Err(Error::value(what, expected, sample))
+        }
+    }
+}
+
 enum Kind {
     Idx,
     Cifar10,

@@ -111,8 +111,9 @@ impl<'a> Run<'a> {
         let (before, now) = (trainer.learning_rate(), self.args.training.rate());
         if before != now {
             trainer.set_learning_rate(now)?;
-            let line = format!("The learning rate was {before}, and is {now} from here on");
-            self.folder.say(format_args!("{line}"))?;
+            self.folder.say(format_args!(
+                "The learning rate was {before}, and is {now} from here on"
+            ))?;
         }
         Ok(())
     }

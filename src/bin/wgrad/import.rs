@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use pytorch_reader::{DType, PytorchReader};
 use safetensors::tensor::{Dtype, TensorView};
-use wgrad::nn::Normalize;
+use wgrad::nn::{ModelFile, Normalize};
 use wgrad::shape::Shape;
 use wgrad::{Checkpoint, Error, Result};
 
 use crate::common::{complain, say};
 use crate::data::Size;
-use crate::model::{self, CLASSES, MODEL_FILE};
+use crate::model::{CLASSES, MODEL_FILE};
 
 /// What `DataParallel` puts before each name.
 const PARALLEL: &str = "module.";
@@ -69,7 +69,7 @@ pub fn run(args: &Args) -> Result<()> {
     for notice in weights.notices.iter() {
         complain(format_args!("Notice: {notice}"));
     }
-    let mut model = model::read(&args.model)?;
+    let mut model = ModelFile::find(&args.model)?;
     let mut sample = model.input().dims().to_vec();
     if let (Some(size), [_, height, width]) = (args.size, &mut sample[..]) {
         [*height, *width] = size.0;

@@ -1,8 +1,7 @@
-//! The model that `--model` names, and trained ones.
+//! Trained models.
 
 use std::path::{Path, PathBuf};
 
-use wgrad::nn::ModelFile;
 use wgrad::{Checkpoint, Error, Result};
 
 use crate::run_folder::{BEST, LAST, WEIGHTS};
@@ -12,18 +11,6 @@ pub const CLASSES: &str = "classes";
 
 /// The key of the model file's text in a checkpoint's metadata.
 pub const MODEL_FILE: &str = "model_file";
-
-/// The built-in model of that name, or the file.
-///
-/// # Errors
-/// There is neither, or the file does not describe a model.
-pub fn read(name: &str) -> Result<ModelFile> {
-    let is_file = name.ends_with(".toml") || Path::new(name).is_file();
-    match is_file {
-        true => ModelFile::read(name),
-        false => ModelFile::named(name),
-    }
-}
 
 /// A trained model, and the names of its classes.
 pub struct Trained {

@@ -1,11 +1,12 @@
 //! `wgrad plan`.
 
 use wgrad::data::{Dataset, Samples};
+use wgrad::nn::ModelFile;
 use wgrad::plan::{Phase, Plan};
 use wgrad::{Config, Loss, Planning, Result, Sgd, Trainer};
 
 use crate::common::{DeviceArgs, say};
-use crate::{model, tables};
+use crate::tables;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -32,7 +33,7 @@ Examples:
   wgrad plan my_model.toml --batch-size 128 --readable";
 
 pub async fn run(args: &Args) -> Result<()> {
-    let model = model::read(&args.model)?;
+    let model = ModelFile::find(&args.model)?;
     let device = args.device.open().await?;
     // A plan depends on the shape of the images, not on their values.
     let image = Samples {

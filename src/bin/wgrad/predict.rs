@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use wgrad::data::{PictureOptions, read_picture};
+use wgrad::data::read_picture;
 use wgrad::{Error, Predictor, Result};
 
 use crate::common::{DeviceArgs, complain, say};
+use crate::data::picture_options;
 use crate::measure::floats;
 use crate::model::Trained;
 use crate::tables::table;
@@ -52,14 +53,7 @@ pub async fn run(args: &Args) -> Result<()> {
     let trained = Trained::load(&args.weights)?;
     let device = args.device.open().await?;
     let mut predictor = Predictor::from_checkpoint(&device, &trained.checkpoint)?;
-    let sample = predictor.sample();
-    let &[channels @ (1 | 3), height, width] = sample.dims() else {
-        let expected = "a model of grey or colour pictures";
-        return Err(Error::value("predict", expected, sample));
-    };
-    let options = PictureOptions::new()
-        .size([height, width])
-        .grey(channels == 1);
+    let options = picture_options(&predictor.sample(), "predict")?;
     let (mut rows, mut broken) = (Vec::new(), 0);
     let files = files(&args.pictures)?;
     for piece in files.chunks(PIECE) {

@@ -15,7 +15,7 @@ use crate::run_folder::{ARGS, LAST, WEIGHTS};
 use crate::subset::Subset;
 use crate::training::TrainingArgs;
 use crate::tui::Screen;
-use crate::{arguments, charts, model, tables};
+use crate::{arguments, charts, tables};
 
 #[derive(Debug, Clone, clap::Args, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -159,7 +159,7 @@ impl Args {
     /// # Errors
     /// There is no such data set or model, or it cannot be read.
     pub fn load(&self) -> Result<(ModelFile, Loaded)> {
-        let model = model::read(&self.model)?;
+        let model = ModelFile::find(&self.model)?;
         let size = match *model.input().dims() {
             [_, height, width] => Some([height, width]),
             _ => None,

@@ -148,6 +148,18 @@ impl ModelFile {
         }
     }
 
+    /// The file, if there is one of that name or the name ends in `.toml`; else the model that is
+    /// built in.
+    ///
+    /// # Errors
+    /// As [`ModelFile::read`] and [`ModelFile::named`].
+    pub fn find(name: &str) -> Result<Self> {
+        match name.ends_with(".toml") || Path::new(name).is_file() {
+            true => ModelFile::read(name),
+            false => ModelFile::named(name),
+        }
+    }
+
     /// The text that it was parsed from.
     pub fn text(&self) -> &str {
         &self.text

@@ -9,11 +9,11 @@ mod raster;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use wgrad::data::{PictureOptions, read_picture};
-use wgrad::{Device, Error, Predictor, Result};
+use wgrad::data::read_picture;
+use wgrad::{Error, Predictor, Result};
 
 use crate::common::{DeviceArgs, Output, say};
-use crate::data::Loaded;
+use crate::data::{Loaded, picture_options};
 use crate::measure::{self, Measured};
 use crate::model::Trained;
 use crate::run_folder::Results;
@@ -67,8 +67,9 @@ pub async fn run(args: &Args) -> Result<()> {
     let device = args.device.open().await?;
     let results = Results::read(&args.run, u64::MAX)?;
     let measured = Measured::of(&device, &trained, &loaded).await?;
+    let mut predictor = Predictor::from_checkpoint(&device, &trained.checkpoint)?;
     let subject = match loaded.sample().dims() {
-        [1 | 3, _, _] => Some(Subject::read(args, &device, &trained, &loaded).await?),
+        [1 | 3, _, _] => Some(Subject::read(args, &mut predictor, &trained, &loaded).await?),
         _ => None,
     };
     let folder = Folder::create(args)?;
@@ -87,7 +88,7 @@ pub async fn run(args: &Args) -> Result<()> {
     }
     let layers = activations::sheet(&device, &trained.checkpoint, &subject).await?;
     folder.write("activations", &layers)?;
-    let map = occlusion::sheet(&device, &trained, &subject).await?;
+    let map = occlusion::sheet(&mut predictor, &subject).await?;
     folder.write("occlusion", &map)
 }
 
@@ -119,7 +120,7 @@ struct Subject {
 impl Subject {
     async fn read(
         args: &Args,
-        device: &Device,
+        predictor: &mut Predictor,
         trained: &Trained,
         loaded: &Loaded,
     ) -> Result<Self> {
@@ -127,7 +128,6 @@ impl Subject {
             Some(path) => picture(path, loaded)?,
             None => first(loaded)?,
         };
-        let mut predictor = Predictor::from_checkpoint(device, &trained.checkpoint)?;
         let row = predictor.probabilities(&values).await?;
         let class = measure::largest(&row);
         let name = format!(
@@ -146,13 +146,7 @@ impl Subject {
 
 /// A picture, scaled as in training.
 fn picture(path: &Path, loaded: &Loaded) -> Result<(String, Vec<f32>)> {
-    let sample = loaded.sample();
-    let &[channels, height, width] = sample.dims() else {
-        return Err(Error::value("--image", "a model of pictures", sample));
-    };
-    let options = PictureOptions::new()
-        .size([height, width])
-        .grey(channels == 1);
+    let options = picture_options(&loaded.sample(), "--image")?;
     let (_, pixels) = read_picture(path, &options)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     Ok((name.into_owned(), measure::floats(pixels, 1)?))

@@ -2,10 +2,9 @@
 //! of the image, for each place of the square (Zeiler and Fergus, "Visualizing and Understanding
 //! Convolutional Networks", section 4.2).
 
-use wgrad::{Device, Predictor, Result};
+use wgrad::{Error, Predictor, Result};
 
 use super::{Subject, in_color};
-use crate::model::Trained;
 use crate::tiles::{self, Group, Image, Layout, Tile};
 
 /// The square's side is that of the image divided by this.
@@ -24,40 +23,36 @@ const LAYOUT: Layout = Layout {
 ///
 /// # Errors
 /// The device was lost.
-pub async fn sheet(device: &Device, trained: &Trained, subject: &Subject) -> Result<String> {
-    let mut predictor = Predictor::from_checkpoint(device, &trained.checkpoint)?;
+pub async fn sheet(predictor: &mut Predictor, subject: &Subject) -> Result<String> {
     let sample = predictor.sample();
-    let &[channels, height, width] = sample.dims() else {
-        return Err(wgrad::Error::value("occlusion map", "an image", sample));
+    let &[_, height, width] = sample.dims() else {
+        return Err(Error::value("occlusion map", "an image", sample));
     };
     let side = (height.min(width) / PART).max(1);
     let step = (side / 4).max(1);
     // The square may stick out, so that each pixel is covered equally often.
-    let (rows, columns) = (corners(height, side, step), corners(width, side, step));
+    let columns = || corners(width, side, step);
+    let squares = corners(height, side, step)
+        .flat_map(|top| columns().map(move |left| covered(top, left, side, [height, width])));
+    let squares: Vec<Vec<usize>> = squares
+        .map(|pixels| pixels.map(|(y, x)| y * width + x).collect())
+        .collect();
     let mut images = Vec::new();
-    for &top in &rows {
-        for &left in &columns {
-            let mut image = subject.values.clone();
-            for (y, x) in covered(top, left, side, [height, width]) {
-                for channel in 0..channels {
-                    image[(channel * height + y) * width + x] = COVER;
-                }
-            }
-            images.extend(image);
+    for square in &squares {
+        let mut image = subject.values.clone();
+        for plane in image.chunks_exact_mut(height * width) {
+            square.iter().for_each(|&pixel| plane[pixel] = COVER);
         }
+        images.extend(image);
     }
-    let classes = predictor.class_count();
-    let rows_of = predictor.probabilities(&images).await?;
-    let mut of_class = rows_of.chunks_exact(classes).map(|row| row[subject.class]);
+    let rows = predictor.probabilities(&images).await?;
+    let rows = rows.chunks_exact(predictor.class_count());
     // The mean over the squares that cover a pixel.
     let (mut falls, mut counts) = (vec![0f32; height * width], vec![0f32; height * width]);
-    for &top in &rows {
-        for &left in &columns {
-            let fall = subject.probability - of_class.next().unwrap_or(subject.probability);
-            for (y, x) in covered(top, left, side, [height, width]) {
-                falls[y * width + x] += fall;
-                counts[y * width + x] += 1.0;
-            }
+    for (square, row) in squares.iter().zip(rows) {
+        for &pixel in square {
+            falls[pixel] += subject.probability - row[subject.class];
+            counts[pixel] += 1.0;
         }
     }
     for (fall, count) in falls.iter_mut().zip(&counts) {
@@ -101,9 +96,9 @@ pub async fn sheet(device: &Device, trained: &Trained, subject: &Subject) -> Res
 }
 
 /// The first rows or columns of the squares.
-fn corners(extent: usize, side: usize, step: usize) -> Vec<isize> {
+fn corners(extent: usize, side: usize, step: usize) -> impl Iterator<Item = isize> {
     let first = 1 - side as isize;
-    (first..extent as isize).step_by(step).collect()
+    (first..extent as isize).step_by(step)
 }
 
 /// The pixels that a square covers.

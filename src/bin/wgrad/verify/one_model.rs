@@ -1,7 +1,5 @@
 //! One model op by op, in its readable plan and with each kernel of its convolutions.
 
-use std::path::Path;
-
 use serde_json::Value;
 use wgrad::expand::ConvStrategy;
 use wgrad::nn::{ModelFile, Training};
@@ -23,12 +21,8 @@ pub struct Verified {
 impl Verified {
     /// Whether every output is within its bound.
     pub fn passes(&self) -> bool {
-        self.models.iter().all(passes)
+        self.models.iter().all(ModelReport::passes)
     }
-}
-
-fn passes(model: &ModelReport) -> bool {
-    model.outputs.iter().all(OutputReport::passes)
 }
 
 /// Verifies the model of that name, or of that file, on each device.
@@ -36,10 +30,7 @@ fn passes(model: &ModelReport) -> bool {
 /// # Errors
 /// There is no such model, or a device was lost or reported a fault.
 pub async fn verify(name: &str, devices: &[Device], options: &Options) -> Result<Vec<Verified>> {
-    let file = match Path::new(name).is_file() {
-        true => ModelFile::read(name)?,
-        false => ModelFile::named(name)?,
-    };
+    let file = ModelFile::find(name)?;
     let mut verified = Vec::new();
     for device in devices {
         let mut models = Vec::new();
