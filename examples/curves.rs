@@ -88,7 +88,10 @@ fn draw(runs: &[Run]) -> std::result::Result<String, Box<dyn std::error::Error>>
     {
         let area = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
         area.fill(&WHITE)?;
-        let errors = (least.max(0.01) / 1.2..most.max(0.02) * 1.2).log_scale();
+        // Powers of two: a range of errors may hold no power of ten.
+        let errors = (least.max(0.01) / 1.2..most.max(0.02) * 1.2)
+            .log_scale()
+            .base(2.0);
         let mut chart = ChartBuilder::on(&area)
             .caption("Error on the test set", ("sans-serif", 20))
             .margin(12)
@@ -101,7 +104,7 @@ fn draw(runs: &[Run]) -> std::result::Result<String, Box<dyn std::error::Error>>
             .x_desc("epoch")
             .y_desc("wrong answers, %")
             .x_label_formatter(&|epoch| format!("{epoch:.0}"))
-            .y_label_formatter(&|error| format!("{error:.1}"))
+            .y_label_formatter(&|error| format!("{error}"))
             .draw()?;
         for (i, run) in runs.iter().enumerate() {
             let color = OkabeIto::pick(i).to_rgba();
