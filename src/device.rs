@@ -119,6 +119,17 @@ impl Device {
         self
     }
 
+    /// The device with wgpu's run-time checks in every kernel (indices clamped, loops counted,
+    /// divisions guarded), or without them in the crate's own, which is possible on Vulkan only:
+    /// see [`gpu::Adapter::has_checks`].
+    #[must_use]
+    pub fn with_runtime_checks(mut self, checks: bool) -> Self {
+        if let Some(adapter) = &mut self.adapter {
+            adapter.check_at_run_time(checks);
+        }
+        self
+    }
+
     /// The device without spot checks: [`Device::load`] trusts every kernel.
     #[must_use]
     pub fn without_spot_checks(mut self) -> Self {

@@ -25,7 +25,7 @@
 //! # Ok(()) }) }
 //! ```
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![warn(missing_docs)]
 
 mod augment;

@@ -20,6 +20,8 @@ pub(super) struct Device {
     pub device: wgpu::Device,
     pub queue: wgpu::Queue,
     pub faults: Faults,
+    /// [`Adapter::has_checks`].
+    pub checks: bool,
     aside: Aside,
 }
 
@@ -40,7 +42,7 @@ impl Deref for Opened {
 }
 
 impl Device {
-    /// Opens `adapter` with WebGPU's default limits, except for the largest buffers that it offers.
+    /// Opens `adapter` with [`default_limits`] and the largest buffers that it offers.
     ///
     /// # Errors
     /// The driver refused to open a device.
@@ -49,7 +51,7 @@ impl Device {
         let limits = wgpu::Limits {
             max_buffer_size: offered.max_buffer_size,
             max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
-            ..wgpu::Limits::default().or_worse_values_from(offered)
+            ..default_limits(adapter)
         };
         Device::with_limits(adapter, limits).await
     }
@@ -67,10 +69,10 @@ impl Device {
             ..Default::default()
         };
         let context = format!("opening {}", adapter.name());
-        let (inner, own) = (adapter.inner.clone(), aside.clone());
+        let (inner, own, checks) = (adapter.inner.clone(), aside.clone(), adapter.has_checks());
         let open = move || async move {
             let opened = inner.request_device(&descriptor).await;
-            opened.map(|(device, queue)| Arc::new(Device::new(device, queue, own)))
+            opened.map(|(device, queue)| Arc::new(Device::new(device, queue, checks, own)))
         };
         let opened = aside.run(open).await?;
         drop(aside);
@@ -81,7 +83,7 @@ impl Device {
         })
     }
 
-    fn new(device: wgpu::Device, queue: wgpu::Queue, aside: Aside) -> Self {
+    fn new(device: wgpu::Device, queue: wgpu::Queue, checks: bool, aside: Aside) -> Self {
         let faults = Faults::default();
         let lost = faults.clone();
         device.set_device_lost_callback(move |reason, message| {
@@ -95,6 +97,7 @@ impl Device {
             device,
             queue,
             faults,
+            checks,
             aside,
         }
     }
@@ -256,14 +259,25 @@ impl Faults {
     }
 }
 
-/// WebGPU's default limits, lowered where the adapter has less and no kernel needs it, and raised
-/// to the plan's needs.
+/// WebGPU's default limits, lowered where the adapter has less and no kernel needs it, and all of
+/// its workgroups.
+fn default_limits(adapter: &Adapter) -> wgpu::Limits {
+    let offered = &adapter.limits;
+    wgpu::Limits {
+        max_compute_invocations_per_workgroup: offered.max_compute_invocations_per_workgroup,
+        max_compute_workgroup_size_x: offered.max_compute_workgroup_size_x,
+        max_compute_workgroup_storage_size: offered.max_compute_workgroup_storage_size,
+        ..wgpu::Limits::default().or_worse_values_from(offered)
+    }
+}
+
+/// [`default_limits`], raised to the plan's needs.
 ///
 /// # Errors
 /// The plan exceeds a limit of the adapter, which the error names.
 pub(crate) fn required_limits(adapter: &Adapter, plan: &Plan) -> Result<wgpu::Limits> {
     let offered = &adapter.limits;
-    let mut limits = wgpu::Limits::default().or_worse_values_from(offered);
+    let mut limits = default_limits(adapter);
     let refuse = |what: &str, needed: u64, unit, limit: u64, name| {
         if needed <= limit {
             return Ok(());
@@ -337,7 +351,7 @@ pub(crate) fn required_limits(adapter: &Adapter, plan: &Plan) -> Result<wgpu::Li
     Ok(limits)
 }
 
-/// Refuses kernels that need features that the adapter lacks.
+/// Refuses kernels that need what the adapter lacks.
 ///
 /// # Errors
 /// There is such a kernel: the first one.
@@ -346,8 +360,16 @@ pub(crate) fn check_kernels(adapter: &Adapter, plan: &Plan) -> Result<()> {
     match nodes.find(|node| !adapter.runs(node.op.as_ref())) {
         None => Ok(()),
         Some(node) => {
+            let launch = node.op.launch();
             let kernel = format!("kernel `{}`", node.op.name());
-            Err(Error::value(kernel, "an adapter with subgroups", adapter))
+            let needs = match launch.needs_subgroups {
+                true => "an adapter with subgroups".to_owned(),
+                false => format!(
+                    "an adapter with workgroups of {} invocations and {} bytes",
+                    launch.workgroup_size, launch.workgroup_bytes
+                ),
+            };
+            Err(Error::value(kernel, needs, adapter))
         }
     }
 }

@@ -8,22 +8,25 @@ use std::sync::{Mutex, PoisonError};
 use rayon::prelude::*;
 
 use super::device::Device;
-use super::wide;
+use super::{checks, wide};
 use crate::error::Result;
 use crate::ops::{Launch, Op, Shader, Step};
 
 /// The group of the uniform `this_step`, in every kernel.
 pub(super) const STEP_GROUP: u32 = 1;
 
-/// The identity of a pipeline: shader, entry point, constants.
-type Key = (Shader, &'static str, Vec<u64>);
+/// The identity of a module: its text, and whether it is compiled with run-time checks.
+type ModuleKey = (Shader, bool);
+
+/// The identity of a pipeline: module, entry point, constants.
+type Key = (ModuleKey, &'static str, Vec<u64>);
 
 /// Creates each pipeline once.
 #[derive(Debug)]
 pub(super) struct Pipelines {
     step_layout: wgpu::BindGroupLayout,
     layouts: Made<(usize, usize), wgpu::BindGroupLayout>,
-    modules: Made<Shader, wgpu::ShaderModule>,
+    modules: Made<ModuleKey, wgpu::ShaderModule>,
     pipelines: Made<Key, wgpu::ComputePipeline>,
 }
 
@@ -115,7 +118,7 @@ impl Pipelines {
     /// # Errors
     /// The driver refused the kernel, which the error names by its entry point.
     pub async fn pipeline(&self, device: &Device, op: &dyn Op) -> Result<wgpu::ComputePipeline> {
-        let key = key_of(op);
+        let key = key_of(device, op);
         if let Some(pipeline) = self.pipelines.get(&key) {
             return Ok(pipeline);
         }
@@ -138,7 +141,7 @@ impl Pipelines {
     ) -> Result<()> {
         #[cfg(not(target_arch = "wasm32"))]
         if device.device.adapter_info().backend != wgpu::Backend::Gl {
-            let mut ops: HashMap<Key, &dyn Op> = ops.map(|op| (key_of(op), op)).collect();
+            let mut ops: HashMap<Key, &dyn Op> = ops.map(|op| (key_of(device, op), op)).collect();
             ops.retain(|key, _| self.pipelines.get(key).is_none());
             for op in ops.values() {
                 self.module(device, *op).await?;
@@ -154,8 +157,8 @@ impl Pipelines {
 
     /// The WGSL of `op`.
     async fn module(&self, device: &Device, op: &dyn Op) -> Result<wgpu::ShaderModule> {
-        let shader = op.launch().shader;
-        if let Some(module) = self.modules.get(&shader) {
+        let key @ (shader, checks) = module_key_of(device, op);
+        if let Some(module) = self.modules.get(&key) {
             return Ok(module);
         }
         let source = shader.source(wide::loads(device.device.features()));
@@ -163,9 +166,9 @@ impl Pipelines {
             label: Some(op.name()),
             source: wgpu::ShaderSource::Wgsl(source.into()),
         };
-        let make = || device.device.create_shader_module(descriptor);
+        let make = || checks::module(&device.device, descriptor, checks);
         let module = device.checked(&context(op), make).await?;
-        self.modules.insert(shader, module.clone());
+        self.modules.insert(key, module.clone());
         Ok(module)
     }
 
@@ -210,12 +213,14 @@ fn constants(launch: Launch) -> Vec<(&'static str, f64)> {
     launch.constants([workgroup_size]).constants
 }
 
-fn key_of(op: &dyn Op) -> Key {
-    let launch = op.launch();
-    let shader = launch.shader;
-    let values = constants(launch).into_iter();
+fn module_key_of(device: &Device, op: &dyn Op) -> ModuleKey {
+    (op.launch().shader, checks::has_checks(device, op))
+}
+
+fn key_of(device: &Device, op: &dyn Op) -> Key {
+    let values = constants(op.launch()).into_iter();
     let values = values.map(|(_, value)| value.to_bits());
-    (shader, op.name(), values.collect())
+    (module_key_of(device, op), op.name(), values.collect())
 }
 
 fn context(op: &dyn Op) -> String {

@@ -3,7 +3,7 @@
 
 use super::case::{Case, Random};
 use super::product::cases_of;
-use super::product::kernel::{GemmKernel, Worker};
+use super::product::kernel::{ANY_WORKGROUP, GemmKernel, Worker};
 use super::{Prelude, Shader};
 
 pub(super) const SHADER: Shader = Shader::new(
@@ -17,18 +17,23 @@ pub(super) const SHADER: Shader = Shader::new(
 );
 
 pub(super) const KERNEL: GemmKernel = GemmKernel {
+    name: "gemm_broadcast",
     entry_points: ["gemm_broadcast", "gemm_broadcast_sums"],
     shader: SHADER,
+    constants: &[],
     tile: [32, 4],
     worker: Worker::LaneOfRow,
     multiple_of: 4,
     least_rows: 1,
     longest_loop: |k, _, _| k / 4 + 1,
+    workgroups: ANY_WORKGROUP,
+    workgroup_bytes: 0,
     subgroups: true,
 };
 
 /// Loads B half as often, but takes twice as long to compile.
 pub(super) const TALL: GemmKernel = GemmKernel {
+    name: "gemm_broadcast_tall",
     entry_points: ["gemm_broadcast_tall", "gemm_broadcast_tall_sums"],
     tile: [64, 4],
     least_rows: 64,

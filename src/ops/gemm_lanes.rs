@@ -1,16 +1,18 @@
 //! A product; each workgroup computes a 4×4 tile, each lane a part of K.
 
-use super::Shader;
 use super::case::{Case, Random};
 use super::product::cases_of;
 use super::product::kernel::{GemmKernel, TILE_PRELUDES, Worker};
+use super::{Shader, WORKGROUP_SIZE};
 
 pub(super) const SHADER: Shader =
     Shader::new(TILE_PRELUDES, include_str!("../../shaders/gemm_lanes.wgsl"));
 
 pub(super) const KERNEL: GemmKernel = GemmKernel {
+    name: "gemm_lanes",
     entry_points: ["gemm_lanes", "gemm_lanes_sums"],
     shader: SHADER,
+    constants: &[],
     tile: [4, 4],
     worker: Worker::Workgroup,
     multiple_of: 1,
@@ -18,6 +20,8 @@ pub(super) const KERNEL: GemmKernel = GemmKernel {
     longest_loop: |k, workgroup, sums| {
         k.div_ceil(workgroup) + 1 + u64::from(workgroup.ilog2() + 1) * (1 + sums)
     },
+    workgroups: &[WORKGROUP_SIZE],
+    workgroup_bytes: 64 * 64,
     subgroups: false,
 };
 

@@ -37,6 +37,7 @@ mod gemm_8x8;
 mod gemm_broadcast;
 mod gemm_lanes;
 mod gemm_subgroup;
+mod gemm_tile;
 mod gemm_workgroup;
 mod group_norm;
 mod group_norm_backward;
@@ -127,6 +128,7 @@ pub use spec::bound::{EPSILON, ErrorBound, SMALLEST_NORMAL};
 pub use spec::case;
 pub use spec::element::{Element, Elements, Sum, Words};
 pub use spec::launch::{Launch, WORKGROUP_SIZE, nested_loops};
+pub(crate) use spec::own::is_own;
 pub use spec::shader::{Loads, Prelude, Shader};
 pub use spec::split::{Slot, Split, SplitStep};
 pub use spec::step::{Step, StepMetrics};
@@ -191,6 +193,7 @@ families!(
     dropout,
     element_loss,
     gather_array,
+    gemm_tile,
     group_norm,
     group_norm_backward,
     lion,

@@ -174,21 +174,19 @@ impl Op for Product {
                 ),
                 ("ACCUMULATE", flag(self.accumulate)),
             ])
+            .constants(self.kernel.constants.iter().copied())
             .longest_loop((self.kernel.longest_loop)(k, self.workgroup, sums))
             .workgroup_size(self.workgroup)
+            .workgroup_bytes(self.kernel.workgroup_bytes)
             .subgroups(self.kernel.subgroups)
     }
 
     fn variants(&self) -> Vec<Variant> {
         let mut variants = Vec::new();
         for kernel in KERNELS {
-            for workgroup in [16, WORKGROUP_SIZE] {
-                // A tile in workgroup memory fits one size of workgroup.
-                if kernel.worker == Worker::Workgroup && workgroup != WORKGROUP_SIZE {
-                    continue;
-                }
+            for &workgroup in kernel.workgroups {
                 variants.extend(self.by(kernel, workgroup).map(|product| Variant {
-                    name: format!("{}/{workgroup}", kernel.entry_points[0]),
+                    name: format!("{}/{workgroup}", kernel.name),
                     op: Box::new(product),
                 }));
             }
@@ -359,11 +357,12 @@ pub(super) fn cases_of(kernel: &'static GemmKernel, random: &mut Random) -> Vec<
     ];
     let step = kernel.multiple_of;
     let mut size = |largest: usize| (random.size(largest.div_ceil(step))) * step;
-    let sizes = [size(70), size(37), size(70)];
+    let [rows, columns] = kernel.tile.map(|extent| extent + extent / 10);
+    let sizes = [size(rows.max(70)), size(columns.max(37)), size(70)];
     let cases = epilogues.map(|epilogue| {
-        let workgroup = match kernel.worker {
-            Worker::Invocation | Worker::LaneOfRow => [16, 64][random.below(2)],
-            Worker::Workgroup => WORKGROUP_SIZE,
+        let workgroup = match kernel.workgroups {
+            &[only] => only,
+            sizes => sizes[random.below(sizes.len())],
         };
         let product = Product {
             kernel,

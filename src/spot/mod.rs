@@ -180,7 +180,7 @@ pub(crate) async fn prepare(
 ) -> Result<Plan> {
     required_limits(adapter, &plan)?;
     check_kernels(adapter, &plan)?;
-    let mut cache = Cache::load(&adapter.to_string());
+    let mut cache = Cache::load(&adapter.cache_key());
     let mut bench = None;
     let longest = longest_loop(adapter, &mut bench, &mut cache).await?;
     let mut plan = plan.with_loops_up_to(longest, |op| adapter.runs(op));

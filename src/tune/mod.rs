@@ -81,7 +81,7 @@ pub async fn choose(
     let Some(adapter) = device.adapter() else {
         return Ok(on_the_reference(graph));
     };
-    let mut cache = Cache::load(&adapter.to_string());
+    let mut cache = Cache::load(&adapter.cache_key());
     let mut bench = None;
     let longest = spot::longest_loop(adapter, &mut bench, &mut cache).await?;
     let checks = device.has_spot_checks().then(|| Checks::new(adapter));

@@ -63,7 +63,7 @@ impl<'a> Checker<'a> {
         let none = || Error::value("verification", "an adapter", "the CPU reference");
         let adapter = device.adapter().ok_or_else(none)?;
         let mut bench = Some(Workbench::open(adapter).await?);
-        let mut cache = Cache::load(&adapter.to_string());
+        let mut cache = Cache::load(&adapter.cache_key());
         let longest = spot::longest_loop(adapter, &mut bench, &mut cache).await?;
         let bench = bench.ok_or_else(none)?;
         Ok(Checker {
@@ -141,7 +141,7 @@ fn products(longest: u64) -> Vec<Box<dyn Op>> {
             let fits = |op: &dyn Op| op.launch().longest_loop <= longest;
             let longest = of_k.find(|variant| fits(variant.op.as_ref()));
             let usual =
-                longest.filter(|variant| variant.op.launch().workgroup_size == WORKGROUP_SIZE);
+                longest.filter(|variant| variant.op.launch().workgroup_size >= WORKGROUP_SIZE);
             ops.extend(usual.map(|variant| variant.op));
         }
     }

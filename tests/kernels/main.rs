@@ -29,6 +29,7 @@ mod planted_pool;
 mod pointwise;
 mod products;
 mod spot;
+mod unchecked;
 mod updates;
 mod windows;
 

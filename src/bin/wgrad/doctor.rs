@@ -147,6 +147,10 @@ impl Examined {
                 info.subgroup_min_size, info.subgroup_max_size
             ),
             has.join(", "),
+            match adapter.has_checks() {
+                true => "run-time checks in every kernel".to_owned(),
+                false => "no run-time checks in wgrad's own kernels".to_owned(),
+            },
             limits.join(", "),
             check,
         ];
@@ -202,6 +206,7 @@ fn describe(adapter: &gpu::Adapter, check: &Result<f64>) -> Value {
         "kind": adapter.kind(),
         "driver": driver(info),
         "subgroups": [info.subgroup_min_size, info.subgroup_max_size],
+        "runtime_checks": adapter.has_checks(),
         "features": features.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
         "limits": limits(adapter.limits()).into_iter().collect::<std::collections::BTreeMap<_, _>>(),
         "check": match check {

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use crate::ops::{Prelude, Shader};
-use crate::ops::{gemm_4x4, gemm_8x8, gemm_broadcast, gemm_lanes, gemm_subgroup, gemm_workgroup};
+use crate::ops::{Prelude, Shader, WORKGROUP_SIZE};
+use crate::ops::{
+    gemm_4x4, gemm_8x8, gemm_broadcast, gemm_lanes, gemm_subgroup, gemm_tile, gemm_workgroup,
+};
 
 /// The preludes of the kernels that compute a product of any size in 4×4 tiles.
 pub(in crate::ops) const TILE_PRELUDES: &[Prelude] = &[
@@ -17,10 +19,14 @@ pub(in crate::ops) const TILE_PRELUDES: &[Prelude] = &[
 /// A way to compute a [`Product`](crate::ops::Product): a file of `shaders/`, with two entry
 /// points.
 pub struct GemmKernel {
+    /// Its name in kernel choices.
+    pub(in crate::ops) name: &'static str,
     /// Its entry points: the product alone, and with row sums of A.
     pub(in crate::ops) entry_points: [&'static str; 2],
     /// Its WGSL.
     pub(in crate::ops) shader: Shader,
+    /// The values of `override` constants that no other kernel has.
+    pub(in crate::ops) constants: &'static [(&'static str, f64)],
     /// Rows and columns of the product that one worker computes.
     pub(in crate::ops) tile: [usize; 2],
     /// The unit that computes a tile.
@@ -32,19 +38,26 @@ pub struct GemmKernel {
     /// Loop iterations of an invocation, from K and the workgroup size; with 1 as the last
     /// argument, including those of the row sums of A.
     pub(in crate::ops) longest_loop: fn(u64, u64, u64) -> u64,
+    /// The sizes of workgroup in which it runs.
+    pub(in crate::ops) workgroups: &'static [u64],
+    /// Bytes of workgroup memory, for the adapter's limit.
+    pub(in crate::ops) workgroup_bytes: u64,
     /// Whether it needs subgroups.
     pub(in crate::ops) subgroups: bool,
 }
 
+/// The sizes of workgroup of a kernel whose invocations are independent.
+pub(in crate::ops) const ANY_WORKGROUP: &[u64] = &[16, WORKGROUP_SIZE];
+
 impl PartialEq for GemmKernel {
     fn eq(&self, other: &Self) -> bool {
-        self.entry_points == other.entry_points
+        self.name == other.name
     }
 }
 
 impl fmt::Debug for GemmKernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.entry_points[0])
+        f.write_str(self.name)
     }
 }
 
@@ -61,7 +74,7 @@ pub(in crate::ops) enum Worker {
 }
 
 /// All kernels; the first fits all sizes.
-pub(in crate::ops) const KERNELS: [&GemmKernel; 7] = [
+pub(in crate::ops) const KERNELS: [&GemmKernel; 13] = [
     &gemm_4x4::KERNEL,
     &gemm_8x8::KERNEL,
     &gemm_broadcast::KERNEL,
@@ -69,4 +82,10 @@ pub(in crate::ops) const KERNELS: [&GemmKernel; 7] = [
     &gemm_lanes::KERNEL,
     &gemm_subgroup::KERNEL,
     &gemm_workgroup::KERNEL,
+    &gemm_tile::KERNELS[0],
+    &gemm_tile::KERNELS[1],
+    &gemm_tile::KERNELS[2],
+    &gemm_tile::KERNELS[3],
+    &gemm_tile::KERNELS[4],
+    &gemm_tile::KERNELS[5],
 ];

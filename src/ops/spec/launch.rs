@@ -20,6 +20,8 @@ pub struct Launch {
     /// time they run, including the last iteration, which only finds the end ([`nested_loops`]).
     /// Drivers cut loops short, so it must not be too low.
     pub longest_loop: u64,
+    /// Bytes of workgroup memory, where they may exceed the 16 KiB that every adapter has.
+    pub workgroup_bytes: u64,
     /// Whether it needs an adapter with subgroups.
     pub needs_subgroups: bool,
 }
@@ -33,6 +35,7 @@ impl Launch {
             invocations: invocations as u64,
             workgroup_size: WORKGROUP_SIZE,
             longest_loop: 0,
+            workgroup_bytes: 0,
             needs_subgroups: false,
         }
     }
@@ -63,6 +66,15 @@ impl Launch {
     pub fn workgroup_size(self, workgroup_size: u64) -> Self {
         Launch {
             workgroup_size,
+            ..self
+        }
+    }
+
+    /// With that much workgroup memory.
+    #[must_use]
+    pub fn workgroup_bytes(self, workgroup_bytes: u64) -> Self {
+        Launch {
+            workgroup_bytes,
             ..self
         }
     }

@@ -6,6 +6,7 @@ pub(in crate::ops) mod bound;
 pub mod case;
 pub(in crate::ops) mod element;
 pub(in crate::ops) mod launch;
+pub(in crate::ops) mod own;
 pub(in crate::ops) mod shader;
 pub(in crate::ops) mod split;
 pub(in crate::ops) mod step;

@@ -38,6 +38,8 @@ pub enum Prelude {
     Product,
     /// 4×4 tiles of a product.
     ProductTile,
+    /// Factors and product in fours.
+    ProductFours,
 }
 
 /// How kernels load and store four floats or two words at once: [`Prelude::Loads`].
@@ -78,6 +80,7 @@ impl Prelude {
             (Prelude::Outer, _) => prelude!("outer"),
             (Prelude::Product, _) => prelude!("product"),
             (Prelude::ProductTile, _) => prelude!("product_tile"),
+            (Prelude::ProductFours, _) => prelude!("product_fours"),
         }
     }
 

@@ -188,7 +188,7 @@ async fn load(device: &Device, op: Ceiling, inputs: &[Vec<u32>], times: usize) -
 }
 
 /// The time per step in the fastest run within `seconds`: a ceiling is the best rate reached.
-async fn fastest(alone: &mut Alone, seconds: f64) -> Result<Duration> {
+pub async fn fastest(alone: &mut Alone, seconds: f64) -> Result<Duration> {
     let once = alone.run(1).await?;
     let steps = (seconds / 8.0 / once.as_secs_f64().max(1e-7)).clamp(1.0, 256.0) as usize;
     let (begun, mut fastest) = (Instant::now(), once);

@@ -5,6 +5,7 @@ use wgrad::Result;
 
 use super::ceilings::Ceilings;
 use super::measure::{Clock, KernelTime, Training};
+use super::products::Timed;
 use super::{Measured, Run};
 
 pub fn of_device(measured: &Measured) -> Value {
@@ -12,6 +13,7 @@ pub fn of_device(measured: &Measured) -> Value {
         "device": measured.device,
         "ceilings": ceilings(&measured.ceilings),
         "runs": Value::from_iter(measured.runs.iter().map(run)),
+        "products": Value::from_iter(measured.products.iter().map(product)),
     })
 }
 
@@ -24,6 +26,18 @@ fn ceilings(ceilings: &Ceilings) -> Value {
         "copy_bytes_per_second": scaled(&ceilings.copy, 1e9),
         "flop_per_second": scaled(&ceilings.multiply_add, 1e9),
         "dispatch_seconds": scaled(&ceilings.dispatch, 1e-6),
+    })
+}
+
+fn product(product: &Timed) -> Value {
+    let kernels = product.kernels.iter().map(|(kernel, time)| match time {
+        Ok(time) => json!({ "kernel": kernel, "seconds": time.as_secs_f64() }),
+        Err(error) => json!({ "kernel": kernel, "error": error.to_string() }),
+    });
+    json!({
+        "product": product.extents.to_string(),
+        "flop": product.flop(),
+        "kernels": Value::from_iter(kernels),
     })
 }
 

@@ -8,6 +8,7 @@ use wgrad::ops::Cost;
 use super::Run;
 use super::ceilings::Ceilings;
 use super::measure::{Clock, Training, rates};
+use super::products::Timed;
 
 pub fn ceilings(ceilings: &Ceilings) -> String {
     let row = |name: &str, measured: &Result<f64>, unit: &str| match measured {
@@ -67,6 +68,26 @@ pub fn kernels(training: &Training) -> String {
         text += &row(kernel.name, kernel.calls, kernel.time, kernel.cost);
     }
     text += &row("all", training.dispatches, total, training.cost);
+    text
+}
+
+/// The table of the kernels of a product.
+pub fn product(product: &Timed, ceilings: &Ceilings) -> String {
+    let mut text = format!(
+        "## Product of {}\n\n| kernel | µs | GFLOP/s | of ceiling |\n| --- | ---: | ---: | ---: |\n",
+        product.extents
+    );
+    for (kernel, time) in &product.kernels {
+        text += &match time {
+            Ok(time) => {
+                let rate = product.flop() / time.as_secs_f64() * 1e-9;
+                let share = share_of(rate, &ceilings.multiply_add);
+                let micros = number(time.as_secs_f64() * 1e6);
+                format!("| {kernel} | {micros} | {} | {share} |\n", number(rate))
+            }
+            Err(error) => format!("| {kernel} | {} | | |\n", cell(error)),
+        };
+    }
     text
 }
 

@@ -5,6 +5,7 @@ mod chart;
 mod json;
 mod markdown;
 mod measure;
+mod products;
 #[path = "../../../../benches/common/mod.rs"]
 mod workload;
 
@@ -18,6 +19,7 @@ use wgrad::{Device, Error, Result};
 use crate::common::{self, Output, say};
 use ceilings::Ceilings;
 use measure::{How, Training};
+use products::{Extents, Timed};
 use workload::Model;
 
 #[derive(Debug, clap::Args)]
@@ -43,6 +45,9 @@ pub struct Args {
     #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = [1],
         value_parser = clap::value_parser!(u16).range(1..=64))]
     width: Vec<u16>,
+    /// Products of matrices, each kernel of which is timed alone: a size, or rows, columns and terms
+    #[arg(long, value_name = "N,MxNxK", value_delimiter = ',')]
+    products: Vec<Extents>,
     /// How much to measure before choosing the kernels of the fused plan
     #[arg(long, value_enum, default_value_t = Tune::Quick)]
     tune: Tune,
@@ -73,7 +78,8 @@ enum Tune {
 const EXAMPLES: &str = "\
 Examples:
   wgrad bench --cpu --svg adapters.svg
-  wgrad bench --adapter vulkan --models resnet8,resnet20 --batch 64 --json figures.json";
+  wgrad bench --adapter vulkan --models resnet8,resnet20 --batch 64 --json figures.json
+  wgrad bench --adapter 0 --batch 64 --products 1024,64x128x3136";
 
 fn seconds(text: &str) -> std::result::Result<f64, String> {
     let seconds = text.parse::<f64>().ok();
@@ -91,6 +97,7 @@ impl Args {
             models: vec![Model::Tutorial, Model::Larger, Model::Resnet8],
             batch: vec![64],
             width: vec![1],
+            products: Vec::new(),
             tune: Tune::Quick,
             unfused: false,
             seconds,
@@ -115,6 +122,7 @@ pub struct Measured {
     short_name: String,
     ceilings: Ceilings,
     runs: Vec<Run>,
+    products: Vec<Timed>,
 }
 
 /// One model with one batch size, or why it did not run.
@@ -243,6 +251,12 @@ async fn measure_device(
             print(&markdown::kernels(training))?;
         }
     }
+    let mut products = Vec::new();
+    for &extents in &args.products {
+        let timed = products::measure(device, extents, args.seconds).await;
+        print(&markdown::product(&timed, &ceilings))?;
+        products.push(timed);
+    }
     Ok(Measured {
         device: device.to_string(),
         short_name: device.adapter().map_or_else(
@@ -251,6 +265,7 @@ async fn measure_device(
         ),
         ceilings,
         runs,
+        products,
     })
 }
 
