@@ -44,13 +44,12 @@ macro_rules! of_tile {
     };
 }
 
-pub(super) const KERNELS: [GemmKernel; 6] = [
+/// By measurement on an NVIDIA H200: 64×64 fits most products, 128×128 the largest; only 128×64
+/// gains from a second buffer.
+pub(super) const KERNELS: [GemmKernel; 3] = [
     of_tile!(64, 64, 8, 1, "gemm_tile_64x64"),
-    of_tile!(64, 64, 8, 2, "gemm_tile_64x64_double"),
-    of_tile!(128, 64, 8, 1, "gemm_tile_128x64"),
-    of_tile!(128, 64, 8, 2, "gemm_tile_128x64_double"),
+    of_tile!(128, 64, 8, 2, "gemm_tile_128x64"),
     of_tile!(128, 128, 16, 1, "gemm_tile_128x128"),
-    of_tile!(128, 128, 8, 2, "gemm_tile_128x128_double"),
 ];
 
 pub(super) fn cases(random: &mut Random) -> Vec<Case> {

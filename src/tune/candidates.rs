@@ -2,36 +2,93 @@
 
 use std::any::Any;
 
+use wgpu::DeviceType;
+
 use super::Effort;
 use crate::gpu::Adapter;
-use crate::ops::{ConvForward, ConvPoolForward, ConvSizes, Op, Variant};
-
-/// Maximum kernels measured per op, unless all are.
-const MOST: usize = 3;
+use crate::ops::{ConvForward, ConvPoolForward, ConvSizes, Op, Product, Variant};
 
 /// Ops from this many FLOP on are large.
 const LARGE: u64 = 1 << 24;
 
+/// Tiles of 64×64 from which a product keeps a GPU busy. With fewer, its terms must be shared out.
+const MANY_TILES: usize = 32;
+
+/// The kernels of a kind of adapter, in families: of the first that has any, the first few are
+/// measured, and the very first is the default.
+struct Suited {
+    families: &'static [&'static [&'static str]],
+    most: usize,
+}
+
 /// On software adapters barriers and loads are expensive; low occupancy is free. Without
 /// broadcasting A's rows within subgroups, kernels take two to five times as long.
-const SOFTWARE: &[&[&str]] = &[
-    &["gemm_broadcast_tall/16", "gemm_broadcast/16"],
-    &["gemm_8x8/16", "gemm_8x8/64", "gemm_4x4/16", "gemm_4x4/64"],
-];
+const SOFTWARE: Suited = Suited {
+    families: &[
+        &["gemm_broadcast_tall/16", "gemm_broadcast/16"],
+        &["gemm_8x8/16", "gemm_8x8/64", "gemm_4x4/16", "gemm_4x4/64"],
+    ],
+    most: 3,
+};
 
-const SMALL_ON_GPU: &[&[&str]] = &[&[
-    "gemm_subgroup/64",
-    "gemm_lanes/64",
-    "gemm_4x4/64",
-    "gemm_workgroup/64",
-]];
+const SMALL: Suited = Suited {
+    families: &[&[
+        "gemm_subgroup/64",
+        "gemm_lanes/64",
+        "gemm_4x4/64",
+        "gemm_workgroup/64",
+    ]],
+    most: 3,
+};
 
-const LARGE_ON_GPU: &[&[&str]] = &[&[
-    "gemm_workgroup/64",
-    "gemm_broadcast/64",
-    "gemm_8x8/64",
-    "gemm_4x4/64",
-]];
+/// Many terms, but few tiles: each sum is shared out among the lanes of a workgroup.
+const LONG: Suited = Suited {
+    families: &[&[
+        "gemm_subgroup/64",
+        "gemm_lanes/64",
+        "gemm_tile_64x64/64",
+        "gemm_workgroup/64",
+    ]],
+    most: 4,
+};
+
+/// Large tiles need many registers and much workgroup memory, which integrated GPUs lack.
+const LARGE_ON_INTEGRATED: Suited = Suited {
+    families: &[&[
+        "gemm_tile_64x64/64",
+        "gemm_8x8/64",
+        "gemm_workgroup/64",
+        "gemm_tile_128x64/128",
+        "gemm_4x4/64",
+    ]],
+    most: 4,
+};
+
+const LARGE_ON_DISCRETE: Suited = Suited {
+    families: &[&[
+        "gemm_tile_64x64/64",
+        "gemm_tile_128x64/128",
+        "gemm_tile_128x128/256",
+        "gemm_workgroup/64",
+        "gemm_4x4/64",
+    ]],
+    most: 4,
+};
+
+/// The kernels that suit an op on a kind of adapter.
+fn suited(op: &dyn Op, kind: DeviceType) -> &'static Suited {
+    let product = (op as &dyn Any).downcast_ref();
+    let tiles = product.map_or(MANY_TILES, |product: &Product| {
+        product.batch * product.m.div_ceil(64) * product.n.div_ceil(64)
+    });
+    match kind {
+        DeviceType::Cpu => &SOFTWARE,
+        _ if op.cost().flop < LARGE => &SMALL,
+        _ if tiles < MANY_TILES => &LONG,
+        DeviceType::IntegratedGpu => &LARGE_ON_INTEGRATED,
+        DeviceType::DiscreteGpu | DeviceType::VirtualGpu | DeviceType::Other => &LARGE_ON_DISCRETE,
+    }
+}
 
 /// The fan-in above which im2col beats the implicit convolution on software adapters: at
 /// 288 the implicit one took two to eight times as long.
@@ -50,11 +107,7 @@ pub(super) fn is_worthwhile(op: &dyn Op, adapter: &Adapter, effort: Effort) -> b
 /// The kernels to choose from, the default for this kind of adapter first. Only with full effort
 /// those that do not suit it: one of them can take a hundred times as long, and the whole budget.
 pub(super) fn candidates(op: &dyn Op, adapter: &Adapter, effort: Effort) -> Vec<Variant> {
-    let families: &[&[&str]] = match adapter.is_software() {
-        true => SOFTWARE,
-        false if op.cost().flop < LARGE => SMALL_ON_GPU,
-        false => LARGE_ON_GPU,
-    };
+    let Suited { families, most } = suited(op, adapter.info().device_type);
     let rank = |variant: &Variant| {
         let mut names = families.iter().copied().flatten();
         let rank = names.position(|name| *name == variant.name);
@@ -71,7 +124,7 @@ pub(super) fn candidates(op: &dyn Op, adapter: &Adapter, effort: Effort) -> Vec<
         };
         let family = families.iter().find(is_there).copied().unwrap_or_default();
         candidates.retain(|variant| family.contains(&&*variant.name));
-        candidates.truncate(MOST);
+        candidates.truncate(*most);
     }
     candidates
 }

@@ -26,6 +26,7 @@ mod planted_norms;
 mod planted_optimizers;
 mod planted_planes;
 mod planted_pool;
+mod planted_tiles;
 mod pointwise;
 mod products;
 mod spot;

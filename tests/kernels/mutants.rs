@@ -13,7 +13,7 @@ use super::planted::{self, geometry};
 use super::{
     planted_batch_norm, planted_data, planted_fused, planted_gathered, planted_grouped,
     planted_layers, planted_losses, planted_norms, planted_optimizers, planted_planes,
-    planted_pool,
+    planted_pool, planted_tiles,
 };
 
 /// An op with its kernel changed in one place, and the unchanged reference.
@@ -47,6 +47,7 @@ fn mutants(device: &Device) -> Vec<Planted> {
     all.extend(planted_gathered::mutants());
     all.extend(planted_grouped::mutants());
     all.extend(planted_pool::mutants());
+    all.extend(planted_tiles::mutants());
     all.extend(planted_layers::mutants());
     all.extend(planted_data::mutants());
     all.extend(planted_losses::mutants());

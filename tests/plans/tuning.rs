@@ -4,6 +4,8 @@ use crate::common;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use wgrad::gpu::Adapter;
+
 const SHORT: [&str; 4] = ["--epochs", "1", "--train-images", "640"];
 
 /// The output of `mnist_gpu` on the adapter under test, with that cache folder.
@@ -35,7 +37,11 @@ fn measurements_are_cached_per_adapter() {
     let cache = folder("kernels");
     let file = cache.join("wgrad/kernels.json");
     run(&cache, &["--tune", "off"]);
-    let name = format!("wgrad {}, {device}", env!("CARGO_PKG_VERSION"));
+    let checks = match device.adapter().is_some_and(Adapter::has_checks) {
+        true => "",
+        false => ", unchecked kernels",
+    };
+    let name = format!("wgrad {}, {device}{checks}", env!("CARGO_PKG_VERSION"));
     let times = measured(&file)[&name]["microseconds"].clone();
     assert_eq!(times, serde_json::json!({}), "--tune off measures nothing");
 

@@ -74,7 +74,7 @@ pub(in crate::ops) enum Worker {
 }
 
 /// All kernels; the first fits all sizes.
-pub(in crate::ops) const KERNELS: [&GemmKernel; 13] = [
+pub(in crate::ops) const KERNELS: [&GemmKernel; 10] = [
     &gemm_4x4::KERNEL,
     &gemm_8x8::KERNEL,
     &gemm_broadcast::KERNEL,
@@ -85,7 +85,4 @@ pub(in crate::ops) const KERNELS: [&GemmKernel; 13] = [
     &gemm_tile::KERNELS[0],
     &gemm_tile::KERNELS[1],
     &gemm_tile::KERNELS[2],
-    &gemm_tile::KERNELS[3],
-    &gemm_tile::KERNELS[4],
-    &gemm_tile::KERNELS[5],
 ];
