@@ -9,9 +9,9 @@ use super::reference::arithmetic::{Factor, tables};
 use super::reference::sums::{Sums, round};
 use super::reference::windows::{Convolution, Scratch};
 use super::{
-    Args, Binding, Bindings, Col2im, ConvBackwardWeight, ConvSizes, Cost, Element, Elements,
-    Epilogue, ErrorBound, Im2col, Launch, Op, Prelude, Product, Shader, Slot, Split, Sum, flag,
-    nested_loops,
+    Args, Binding, Bindings, Col2im, ConvBackwardWeight, ConvSizes, ConvTile, Cost, Element,
+    Elements, Epilogue, ErrorBound, Im2col, Launch, Op, Prelude, Product, Shader, Slot, Split, Sum,
+    Variant, conv_tile, flag, nested_loops,
 };
 use crate::shape::Size2d;
 
@@ -39,6 +39,8 @@ pub struct ConvForward {
     pub bias: bool,
     /// Whether ReLU follows the bias.
     pub relu: bool,
+    /// The tile of a workgroup; `None` is a tile for each invocation.
+    pub tile: Option<ConvTile>,
 }
 
 /// `d_input[n, c] = Σ_o` of `d_output[n, o]` under every position of `weight[o, c]` that covers the
@@ -48,6 +50,8 @@ pub struct ConvForward {
 pub struct ConvBackwardInput {
     /// The sizes.
     pub sizes: ConvSizes,
+    /// The tile of a workgroup; `None` is a tile for each invocation.
+    pub tile: Option<ConvTile>,
 }
 
 impl ConvForward {
@@ -66,7 +70,10 @@ fn loops(channels: usize, sizes: &ConvSizes) -> u64 {
 
 impl Op for ConvForward {
     fn name(&self) -> &'static str {
-        "conv_forward"
+        match self.tile {
+            None => "conv_forward",
+            Some(_) => "conv_tile_forward",
+        }
     }
 
     fn bindings(&self) -> Bindings {
@@ -88,10 +95,40 @@ impl Op for ConvForward {
         constants.push(("BIAS", flag(self.bias)));
         constants.push(("RELU", flag(self.relu)));
         let s = &self.sizes;
-        let columns = (s.batch * s.geometry.output_area()).div_ceil(TILE);
-        Launch::new(SHADER, s.out_channels.div_ceil(TILE) * columns)
-            .constants(constants)
-            .longest_loop(loops(self.sizes.in_channels, &self.sizes))
+        let positions = s.batch * s.geometry.output_area();
+        let launch = match self.tile {
+            Some(tile) => tile.launch(
+                1,
+                [s.out_channels, positions],
+                s.fan_in(),
+                conv_tile::STORES,
+            ),
+            None => Launch::new(
+                SHADER,
+                s.out_channels.div_ceil(TILE) * positions.div_ceil(TILE),
+            )
+            .longest_loop(loops(s.in_channels, s)),
+        };
+        launch.constants(constants)
+    }
+
+    fn variants(&self) -> Vec<Variant> {
+        conv_tile::variants("conv_forward", |tile| {
+            Box::new(ConvForward {
+                tile,
+                ..self.clone()
+            })
+        })
+    }
+
+    fn choice(&self) -> Option<String> {
+        let more = match (self.bias, self.relu) {
+            (true, true) => ", bias, ReLU",
+            (true, false) => ", bias",
+            (false, true) => ", ReLU",
+            (false, false) => "",
+        };
+        Some(conv_tile::choice("convolution", &self.sizes, more))
     }
 
     /// The columns, and the product with them.
@@ -191,7 +228,7 @@ impl Op for ConvForward {
         tile_edges(
             s.batch,
             [s.out_channels, s.geometry.output_area()],
-            [TILE, TILE],
+            self.tile.map_or([TILE, TILE], ConvTile::extents),
         )
     }
 
@@ -210,7 +247,10 @@ impl ConvBackwardInput {
 
 impl Op for ConvBackwardInput {
     fn name(&self) -> &'static str {
-        "conv_backward_input"
+        match self.tile {
+            None => "conv_backward_input",
+            Some(_) => "conv_tile_backward_input",
+        }
     }
 
     fn bindings(&self) -> Bindings {
@@ -224,10 +264,32 @@ impl Op for ConvBackwardInput {
 
     fn launch(&self) -> Launch {
         let s = &self.sizes;
-        let columns = (s.batch * s.geometry.input_area()).div_ceil(TILE);
-        Launch::new(SHADER, s.in_channels.div_ceil(TILE) * columns)
-            .constants(self.sizes.constants())
-            .longest_loop(loops(self.sizes.out_channels, &self.sizes))
+        let pixels = s.batch * s.geometry.input_area();
+        let terms = s.out_channels * s.geometry.kernel_area();
+        let launch = match self.tile {
+            Some(tile) => {
+                // Each element may be computed again.
+                let again = 64 * nested_loops(&[terms]);
+                tile.launch(1, [s.in_channels, pixels], terms, conv_tile::STORES + again)
+            }
+            None => Launch::new(SHADER, s.in_channels.div_ceil(TILE) * pixels.div_ceil(TILE))
+                .longest_loop(loops(s.out_channels, s)),
+        };
+        launch.constants(s.constants())
+    }
+
+    fn variants(&self) -> Vec<Variant> {
+        let of = |tile| {
+            Box::new(ConvBackwardInput {
+                tile,
+                ..self.clone()
+            }) as Box<dyn Op>
+        };
+        conv_tile::variants("conv_backward_input", of)
+    }
+
+    fn choice(&self) -> Option<String> {
+        Some(conv_tile::choice("input gradient", &self.sizes, ""))
     }
 
     /// The gradient of the columns, then col2im, which has loops of its own.
@@ -316,7 +378,7 @@ impl Op for ConvBackwardInput {
         tile_edges(
             s.batch,
             [s.in_channels, s.geometry.input_area()],
-            [TILE, TILE],
+            self.tile.map_or([TILE, TILE], ConvTile::extents),
         )
     }
 
@@ -331,22 +393,32 @@ pub(super) fn cases(random: &mut Random) -> Vec<Case> {
 
 fn draw(random: &mut Random) -> Vec<Case> {
     let sizes = ConvSizes::random(random);
-    let op = |bias, relu| ConvForward { sizes, bias, relu };
+    let tile = None;
+    let op = |bias, relu| ConvForward {
+        sizes,
+        bias,
+        relu,
+        tile,
+    };
     let forward = Case::of_floats(op(true, false), random);
-    let whole = ConvBackwardWeight { sizes, parts: 1 };
+    let whole = ConvBackwardWeight {
+        sizes,
+        parts: 1,
+        tile,
+    };
     let positions = sizes.batch * sizes.geometry.output_area();
     let parts = random.size(positions.min(9));
     vec![
         forward
             .with_gradient(
                 0,
-                ConvBackwardInput { sizes },
+                ConvBackwardInput { sizes, tile },
                 &[Read::Input(1), Read::OutputGradient],
             )
             .with_gradient(1, whole, &[Read::Input(0), Read::OutputGradient]),
         Case::of_floats(op(true, true), random),
         Case::of_floats(op(false, false), random),
-        Case::of_floats(ConvBackwardInput { sizes }, random),
-        Case::of_floats(ConvBackwardWeight { sizes, parts }, random),
+        Case::of_floats(ConvBackwardInput { sizes, tile }, random),
+        Case::of_floats(ConvBackwardWeight { sizes, parts, tile }, random),
     ]
 }

@@ -9,7 +9,8 @@ use super::element::tile_edges;
 use super::reference::arithmetic::{Factor, tables};
 use super::reference::sums::Sums;
 use super::{
-    Args, Binding, Bindings, ConvSizes, Cost, Element, Elements, ErrorBound, Launch, Op, Sum,
+    Args, Binding, Bindings, ConvSizes, ConvTile, Cost, Element, Elements, ErrorBound, Launch, Op,
+    Sum, Variant, conv_tile,
 };
 
 /// For each of `parts` runs of output positions, counted over all images,
@@ -23,6 +24,8 @@ pub struct ConvBackwardWeight {
     /// Runs of equal length into which the N·OH·OW positions are cut; the last ones may have fewer,
     /// or none.
     pub parts: usize,
+    /// The tile of a workgroup; `None` is a tile for each invocation.
+    pub tile: Option<ConvTile>,
 }
 
 impl ConvBackwardWeight {
@@ -49,7 +52,10 @@ impl ConvBackwardWeight {
 
 impl Op for ConvBackwardWeight {
     fn name(&self) -> &'static str {
-        "conv_backward_weight"
+        match self.tile {
+            None => "conv_backward_weight",
+            Some(_) => "conv_tile_backward_weight",
+        }
     }
 
     fn bindings(&self) -> Bindings {
@@ -65,12 +71,32 @@ impl Op for ConvBackwardWeight {
     fn launch(&self) -> Launch {
         let mut constants = self.sizes.constants();
         constants.push(("PARTS", self.parts as f64));
-        let tiles = self.sizes.out_channels.div_ceil(TILE) * self.sizes.fan_in().div_ceil(TILE);
+        let extents = [self.sizes.out_channels, self.sizes.fan_in()];
+        if let Some(tile) = self.tile {
+            let launch = tile.launch(self.parts, extents, self.part_len(), conv_tile::STORES);
+            return launch.constants(constants);
+        }
+        let tiles = extents[0].div_ceil(TILE) * extents[1].div_ceil(TILE);
         // A part may begin and end within a row; each row is a loop, and two loops store the bias.
         let rows = self.part_len().div_ceil(self.sizes.geometry.output.width) + 1;
         Launch::new(SHADER, self.parts * tiles)
             .constants(constants)
             .longest_loop((self.part_len() + 2 * rows + 1 + TILE + 2) as u64)
+    }
+
+    fn variants(&self) -> Vec<Variant> {
+        let of = |tile| {
+            Box::new(ConvBackwardWeight {
+                tile,
+                ..self.clone()
+            }) as Box<dyn Op>
+        };
+        conv_tile::variants("conv_backward_weight", of)
+    }
+
+    fn choice(&self) -> Option<String> {
+        let more = format!(", {} parts", self.parts);
+        Some(conv_tile::choice("weight gradient", &self.sizes, &more))
     }
 
     fn cost(&self) -> Cost {
@@ -159,7 +185,8 @@ impl Op for ConvBackwardWeight {
 
     fn tile_edges(&self, output: usize) -> Vec<usize> {
         let columns = if output == 0 { self.sizes.fan_in() } else { 1 };
-        tile_edges(self.parts, [self.sizes.out_channels, columns], [TILE, TILE])
+        let tile = self.tile.map_or([TILE, TILE], ConvTile::extents);
+        tile_edges(self.parts, [self.sizes.out_channels, columns], tile)
     }
 
     fn error_bounds(&self, _: &Args<'_>) -> Vec<ErrorBound> {

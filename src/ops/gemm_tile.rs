@@ -12,6 +12,7 @@ pub(super) const SHADER: Shader = Shader::new(
         Prelude::Relu,
         Prelude::Product,
         Prelude::ProductFours,
+        Prelude::Tile,
     ],
     include_str!("../../shaders/gemm_tile.wgsl"),
 );

@@ -21,6 +21,7 @@ mod col2im;
 mod conv;
 mod conv_pool;
 mod conv_pool_weight;
+mod conv_tile;
 mod conv_weight;
 mod copy_slice;
 mod cross_entropy;
@@ -84,6 +85,7 @@ pub use col2im::Col2im;
 pub use conv::{ConvBackwardInput, ConvForward};
 pub use conv_pool::{ConvPoolForward, NO_PIXEL};
 pub use conv_pool_weight::ConvPoolBackwardWeight;
+pub use conv_tile::ConvTile;
 pub use conv_weight::ConvBackwardWeight;
 pub use copy_slice::CopySlice;
 pub use cross_entropy::CrossEntropy;
@@ -188,6 +190,7 @@ families!(
     average,
     avg_pool,
     clip,
+    conv_tile,
     copy_slice,
     depthwise,
     dropout,

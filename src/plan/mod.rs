@@ -10,6 +10,7 @@ mod init;
 mod loops;
 mod memory;
 mod ports;
+mod speed;
 
 pub use builder::Builder;
 pub use init::initial_parameters;
@@ -17,6 +18,7 @@ pub(crate) use init::initial_states;
 pub(crate) use memory::share as share_memory;
 pub(crate) use ports::MetricTables;
 pub use ports::Port;
+pub use speed::{CARDS, Figures};
 
 pub use crate::target::Element;
 

@@ -6,7 +6,10 @@ use wgpu::DeviceType;
 
 use super::Effort;
 use crate::gpu::Adapter;
-use crate::ops::{ConvForward, ConvPoolForward, ConvSizes, Op, Product, Variant};
+use crate::ops::{
+    ConvBackwardInput, ConvBackwardWeight, ConvForward, ConvPoolForward, ConvSizes, Op, Product,
+    Variant,
+};
 
 /// Ops from this many FLOP on are large.
 const LARGE: u64 = 1 << 24;
@@ -27,6 +30,11 @@ const SOFTWARE: Suited = Suited {
     families: &[
         &["gemm_broadcast_tall/16", "gemm_broadcast/16"],
         &["gemm_8x8/16", "gemm_8x8/64", "gemm_4x4/16", "gemm_4x4/64"],
+        &[
+            "conv_forward/64",
+            "conv_backward_input/64",
+            "conv_backward_weight/64",
+        ],
     ],
     most: 3,
 };
@@ -56,7 +64,6 @@ const LONG: Suited = Suited {
 const LARGE_ON_INTEGRATED: Suited = Suited {
     families: &[&[
         "gemm_tile_64x64/64",
-        "gemm_8x8/64",
         "gemm_workgroup/64",
         "gemm_tile_128x64/128",
         "gemm_4x4/64",
@@ -75,18 +82,70 @@ const LARGE_ON_DISCRETE: Suited = Suited {
     most: 4,
 };
 
+/// Convolutions in tiles as low as they have channels, or by invocations of their own.
+const UP_TO_16_CHANNELS: Suited = Suited {
+    families: &[&[
+        "conv_tile_16x256/64",
+        "conv_tile_32x128/64",
+        "conv_forward/64",
+        "conv_backward_input/64",
+        "conv_backward_weight/64",
+    ]],
+    most: 3,
+};
+
+const UP_TO_32_CHANNELS: Suited = Suited {
+    families: &[&[
+        "conv_tile_32x128/64",
+        "conv_tile_64x64/64",
+        "conv_tile_16x256/64",
+    ]],
+    most: 3,
+};
+
+const MANY_CHANNELS: Suited = Suited {
+    families: &[&[
+        "conv_tile_64x64/64",
+        "conv_tile_64x128/128",
+        "conv_tile_32x128/64",
+    ]],
+    most: 3,
+};
+
+/// The channels that are the rows of a convolution's tiles.
+fn channels(op: &dyn Any) -> Option<usize> {
+    let forward = op
+        .downcast_ref()
+        .map(|op: &ConvForward| op.sizes.out_channels);
+    let input = op
+        .downcast_ref()
+        .map(|op: &ConvBackwardInput| op.sizes.in_channels);
+    let weight = op
+        .downcast_ref()
+        .map(|op: &ConvBackwardWeight| op.sizes.out_channels);
+    forward.or(input).or(weight)
+}
+
 /// The kernels that suit an op on a kind of adapter.
 fn suited(op: &dyn Op, kind: DeviceType) -> &'static Suited {
+    if kind == DeviceType::Cpu {
+        return &SOFTWARE;
+    }
+    match channels(op) {
+        Some(..=16) => return &UP_TO_16_CHANNELS,
+        Some(17..=32) => return &UP_TO_32_CHANNELS,
+        Some(_) => return &MANY_CHANNELS,
+        None => {}
+    }
     let product = (op as &dyn Any).downcast_ref();
     let tiles = product.map_or(MANY_TILES, |product: &Product| {
         product.batch * product.m.div_ceil(64) * product.n.div_ceil(64)
     });
     match kind {
-        DeviceType::Cpu => &SOFTWARE,
         _ if op.cost().flop < LARGE => &SMALL,
         _ if tiles < MANY_TILES => &LONG,
         DeviceType::IntegratedGpu => &LARGE_ON_INTEGRATED,
-        DeviceType::DiscreteGpu | DeviceType::VirtualGpu | DeviceType::Other => &LARGE_ON_DISCRETE,
+        _ => &LARGE_ON_DISCRETE,
     }
 }
 

@@ -45,13 +45,20 @@ fn windows() -> Result<Vec<Box<dyn Op>>> {
     ] {
         let positions = sizes.batch * sizes.geometry.output_area();
         let parts = positions.div_ceil(20_000);
-        ops.push(Box::new(ConvForward {
+        let tile = None;
+        let (bias, relu) = (true, true);
+        let forward = ConvForward {
             sizes,
-            bias: true,
-            relu: true,
-        }));
-        ops.push(Box::new(ConvBackwardInput { sizes }));
-        ops.push(Box::new(ConvBackwardWeight { sizes, parts }));
+            bias,
+            relu,
+            tile,
+        };
+        let input = ConvBackwardInput { sizes, tile };
+        let weight = ConvBackwardWeight { sizes, parts, tile };
+        for variants in [forward.variants(), input.variants(), weight.variants()] {
+            // By invocation, and in the lowest tiles.
+            ops.extend(variants.into_iter().take(2).map(|variant| variant.op));
+        }
         for gathered in [None, Some(sizes.batch + 3)] {
             ops.push(Box::new(ConvPoolForward { sizes, gathered }));
             ops.push(Box::new(ConvPoolBackwardWeight {

@@ -105,17 +105,20 @@ fn the_longest_loops_allowed_are_complete() {
                 sizes: conv(1, [size, 3], (4, 5), (3, 2)),
                 bias: true,
                 relu: true,
+                tile: None,
             })
         }),
         Box::new(|size| {
             Box::new(ConvBackwardInput {
                 sizes: conv(1, [3, size], (4, 5), (3, 2)),
+                tile: None,
             })
         }),
         Box::new(move |size| {
             Box::new(ConvBackwardWeight {
                 sizes: column(size),
                 parts: 1,
+                tile: None,
             })
         }),
         Box::new(|size| {

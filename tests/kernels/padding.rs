@@ -10,7 +10,7 @@ use wgrad::executor::Executor;
 use wgrad::ops::{
     BiasForward, Col2im, ConvBackwardInput, ConvBackwardWeight, ConvForward,
     ConvPoolBackwardWeight, ConvPoolForward, ConvSizes, Gemm, Im2col, MaxPoolBackward,
-    MaxPoolForward, NO_PIXEL, Op, Operand, ReduceSum, Step,
+    MaxPoolForward, NO_PIXEL, Op, Operand, ReduceSum, Step, Variant,
 };
 use wgrad::plan::{Builder, Phase};
 use wgrad::shape::{Window, WindowedPlanes};
@@ -20,12 +20,14 @@ pub type Words = Vec<u32>;
 
 /// The outputs of an op run alone.
 pub fn run(device: &Device, op: impl Op + Clone + 'static, inputs: &[&Words]) -> Vec<Words> {
+    run_boxed(device, Box::new(op), inputs)
+}
+
+fn run_boxed(device: &Device, op: Box<dyn Op>, inputs: &[&Words]) -> Vec<Words> {
     block_on(async {
         let mut plan = Builder::new(false);
-        let (from, to) = plan.tensors_of(&op).unwrap();
-        let node = plan
-            .boxed_op(Phase::Forward, Box::new(op), &from, &to)
-            .unwrap();
+        let (from, to) = plan.tensors_of(op.as_ref()).unwrap();
+        let node = plan.boxed_op(Phase::Forward, op, &from, &to).unwrap();
         let mut executor = device.load(plan.finish()).await.unwrap();
         for (&tensor, words) in from.iter().zip(inputs) {
             executor.write_words(tensor, words).unwrap();
@@ -179,9 +181,12 @@ fn forward_multiplies_the_zeros_of_the_padding() {
                     sizes: s,
                     bias: true,
                     relu: false,
+                    tile: None,
                 };
-                let found = run(&device, implicit, &[&input, &weight, &bias]).remove(0);
-                assert_same(&found, &expected, &format!("implicit, {what}"));
+                for Variant { name, op } in implicit.variants() {
+                    let found = run_boxed(&device, op, &[&input, &weight, &bias]).remove(0);
+                    assert_same(&found, &expected, &format!("{name}, {what}"));
+                }
             }
         }
     }
@@ -226,13 +231,16 @@ fn the_weight_gradient_multiplies_the_zeros_of_the_padding() {
         for [input, d_output] in factors(s.input_len(), s.output_len()) {
             let expected = readable_weight_gradient(&s, &input, &d_output);
             for device in devices() {
-                let implicit = ConvBackwardWeight { sizes: s, parts: 1 };
-                let found = run(&device, implicit, &[&input, &d_output]).remove(0);
-                assert_same(
-                    &found,
-                    &expected,
-                    &format!("implicit, {device}, stride {stride}, dilation {dilation}"),
-                );
+                let implicit = ConvBackwardWeight {
+                    sizes: s,
+                    parts: 1,
+                    tile: None,
+                };
+                for Variant { name, op } in implicit.variants() {
+                    let what = format!("{name}, {device}, stride {stride}, dilation {dilation}");
+                    let found = run_boxed(&device, op, &[&input, &d_output]).remove(0);
+                    assert_same(&found, &expected, &what);
+                }
             }
         }
     }
@@ -296,9 +304,14 @@ fn the_input_gradient_has_no_terms_outside_windows() {
                 let what = format!("{device}, stride {stride}, dilation {dilation}");
                 let found = run(&device, col2im.clone(), &[&d_columns]).remove(0);
                 assert_same(&found, &expected, &format!("columns, {what}"));
-                let implicit = ConvBackwardInput { sizes: s };
-                let found = run(&device, implicit, &[&weight, &d_output]).remove(0);
-                assert_same(&found, &expected, &format!("implicit, {what}"));
+                let implicit = ConvBackwardInput {
+                    sizes: s,
+                    tile: None,
+                };
+                for Variant { name, op } in implicit.variants() {
+                    let found = run_boxed(&device, op, &[&weight, &d_output]).remove(0);
+                    assert_same(&found, &expected, &format!("{name}, {what}"));
+                }
             }
         }
     }

@@ -103,17 +103,20 @@ pub fn mutants() -> Vec<Planted> {
             sizes: sizes((2, 1)),
             bias: true,
             relu: true,
+            tile: None,
         })
     };
     let backward_input = || {
         Box::new(ConvBackwardInput {
             sizes: sizes((2, 1)),
+            tile: None,
         })
     };
     let backward_weight = || {
         Box::new(ConvBackwardWeight {
             sizes: sizes((2, 1)),
             parts: 2,
+            tile: None,
         })
     };
     let dilated_forward = || {
@@ -121,13 +124,20 @@ pub fn mutants() -> Vec<Planted> {
             sizes: dilated(),
             bias: true,
             relu: false,
+            tile: None,
         })
     };
-    let dilated_input = || Box::new(ConvBackwardInput { sizes: dilated() });
+    let dilated_input = || {
+        Box::new(ConvBackwardInput {
+            sizes: dilated(),
+            tile: None,
+        })
+    };
     let dilated_weight = || {
         Box::new(ConvBackwardWeight {
             sizes: dilated(),
             parts: 2,
+            tile: None,
         })
     };
     let rectified = || {

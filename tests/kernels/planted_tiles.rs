@@ -1,6 +1,10 @@
-//! Faults planted in the kernel of large tiles.
+//! Faults planted in the kernels of large tiles.
 
-use wgrad::ops::{Epilogue, Op, Product};
+use wgrad::ops::{
+    ConvBackwardInput, ConvBackwardWeight, ConvForward, Epilogue, Op, Product, Variant,
+};
+
+use super::planted_fused::sizes;
 
 /// The change to the kernel, the op, the text and its replacement.
 type Planted = (&'static str, Box<dyn Op>, &'static str, &'static str);
@@ -11,12 +15,101 @@ fn product(kernel: &str, transposed: [bool; 2], epilogue: Epilogue) -> Box<dyn O
         batch: 2,
         ..Product::new([68, 100, 36], transposed, epilogue)
     };
-    let mut variants = product.variants().into_iter();
+    named(kernel, product.variants())
+}
+
+fn named(kernel: &str, variants: Vec<Variant>) -> Box<dyn Op> {
+    let mut variants = variants.into_iter();
     let named = variants.find(|variant| variant.name == kernel);
     named.expect("a kernel of that name").op
 }
 
 pub fn mutants() -> Vec<Planted> {
+    products().into_iter().chain(convolutions()).collect()
+}
+
+fn convolutions() -> Vec<Planted> {
+    let (sizes, tile) = (sizes((2, 1)), None);
+    let forward = |kernel| {
+        let op = ConvForward {
+            sizes,
+            bias: true,
+            relu: true,
+            tile,
+        };
+        named(kernel, op.variants())
+    };
+    let input = |kernel| named(kernel, ConvBackwardInput { sizes, tile }.variants());
+    let weight = |kernel| {
+        let parts = 2;
+        let op = ConvBackwardWeight { sizes, parts, tile };
+        named(kernel, op.variants())
+    };
+    vec![
+        (
+            "a slice too few",
+            forward("conv_tile_16x256/64"),
+            "first < FAN_IN; first += SLICE",
+            "first + SLICE < FAN_IN; first += SLICE",
+        ),
+        (
+            "padding not zero",
+            forward("conv_tile_32x128/64"),
+            " || h >= H || w >= W",
+            "",
+        ),
+        (
+            "ReLU forgotten",
+            forward("conv_tile_64x64/64"),
+            "RELU && !passes(value)",
+            "false",
+        ),
+        (
+            "bias of another channel",
+            forward("conv_tile_64x128/128"),
+            "value += bias[o];",
+            "value += bias[o / 2u];",
+        ),
+        (
+            "pixels between two windows covered",
+            input("conv_tile_16x256/64"),
+            "oh * STRIDE_H == h && ",
+            "",
+        ),
+        (
+            "the first image for all",
+            input("conv_tile_32x128/64"),
+            "d_output[(pixel / IN_AREA * O + term",
+            "d_output[(term",
+        ),
+        (
+            "weights of another channel",
+            input("conv_tile_64x64/64"),
+            "(KH * KW) * C + c) * KH * KW + term",
+            "(KH * KW) * C) * KH * KW + term",
+        ),
+        (
+            "bias's terms of the next part",
+            weight("conv_tile_16x256/64"),
+            "if o < O && position < end {",
+            "if o < O {",
+        ),
+        (
+            "bias of every fourth channel",
+            weight("conv_tile_64x64/64"),
+            "lane / 4u][lane % 4u]",
+            "lane / 4u][0]",
+        ),
+        (
+            "the first part for all",
+            weight("conv_tile_32x128/64"),
+            "var first = tile.z * part_len",
+            "var first = 0u",
+        ),
+    ]
+}
+
+fn products() -> Vec<Planted> {
     let plain = |kernel, transposed| product(kernel, transposed, Epilogue::Plain);
     let sums = |kernel| product(kernel, [true, false], Epilogue::RowSums);
     vec![
@@ -59,8 +152,8 @@ pub fn mutants() -> Vec<Planted> {
         (
             "the buffer before",
             plain("gemm_tile_128x64/128", [false, false]),
-            "let b_first = buffer * SLICE * B_PITCH;\n        for",
-            "let b_first = 0u;\n        for",
+            "b_first + n);",
+            "n);",
         ),
         (
             "sums of every fourth row",

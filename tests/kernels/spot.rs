@@ -82,12 +82,16 @@ fn convolutions() -> Vec<Fault> {
                 sizes: many,
                 bias: true,
                 relu: false,
+                tile: None,
             }),
             "c < C; c",
             "c < C - 1u; c",
         ),
         (
-            Box::new(ConvBackwardInput { sizes: channels }),
+            Box::new(ConvBackwardInput {
+                sizes: channels,
+                tile: None,
+            }),
             "o < O; o",
             "o < O - 1u; o",
         ),
@@ -95,6 +99,7 @@ fn convolutions() -> Vec<Fault> {
             Box::new(ConvBackwardWeight {
                 sizes: large,
                 parts: 2,
+                tile: None,
             }),
             "min((part + 1u) * part_len, positions)",
             "min((part + 1u) * part_len, positions) - 1u",

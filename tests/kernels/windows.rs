@@ -111,10 +111,18 @@ fn dilated_convolution() {
             sizes,
             bias: true,
             relu: true,
+            tile: None,
         };
         check_random(&device, forward);
-        check_random(&device, ConvBackwardInput { sizes });
-        check_random(&device, ConvBackwardWeight { sizes, parts: 2 });
+        check_random(&device, ConvBackwardInput { sizes, tile: None });
+        check_random(
+            &device,
+            ConvBackwardWeight {
+                sizes,
+                parts: 2,
+                tile: None,
+            },
+        );
         assert!(!ConvPoolForward::fits(&sizes));
     }
 }

@@ -40,6 +40,8 @@ pub enum Prelude {
     ProductTile,
     /// Factors and product in fours.
     ProductFours,
+    /// Tiles of a workgroup.
+    Tile,
 }
 
 /// How kernels load and store four floats or two words at once: [`Prelude::Loads`].
@@ -81,6 +83,7 @@ impl Prelude {
             (Prelude::Product, _) => prelude!("product"),
             (Prelude::ProductTile, _) => prelude!("product_tile"),
             (Prelude::ProductFours, _) => prelude!("product_fours"),
+            (Prelude::Tile, _) => prelude!("tile"),
         }
     }
 

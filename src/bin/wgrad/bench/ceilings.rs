@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use wgrad::ops::{
     Args, Binding, Bindings, Cost, Element, Elements, ErrorBound, Launch, Op, Shader, Step,
 };
+use wgrad::plan::Figures;
 use wgrad::{Device, Result};
 
 use super::workload::{self, Alone};
@@ -144,6 +145,17 @@ pub struct Ceilings {
     pub multiply_add: Result<f64>,
     /// Microseconds per empty dispatch among many.
     pub dispatch: Result<f64>,
+}
+
+impl Ceilings {
+    /// The ceilings as a plan's prediction takes them; `None` if one could not be measured.
+    pub fn figures(&self) -> Option<Figures> {
+        Some(Figures {
+            flop_per_second: self.multiply_add.as_ref().ok()? * 1e9,
+            bytes_per_second: self.copy.as_ref().ok()? * 1e9,
+            dispatch_seconds: self.dispatch.as_ref().ok()? * 1e-6,
+        })
+    }
 }
 
 /// Measures each for about `seconds`.

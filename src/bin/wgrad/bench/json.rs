@@ -61,6 +61,10 @@ fn training(training: &Training) -> Map<String, Value> {
     let fields = [
         ("images_per_second", json!(training.images_per_second())),
         ("step_seconds", json!(training.step.as_secs_f64())),
+        (
+            "predicted_seconds",
+            json!(training.predicted.map(|time| time.as_secs_f64())),
+        ),
         ("dispatches", json!(training.dispatches)),
         ("plan_bytes", json!(training.bytes)),
         ("flop", json!(training.cost.flop)),

@@ -23,8 +23,8 @@ pub fn ceilings(ceilings: &Ceilings) -> String {
 }
 
 pub fn training_head() -> &'static str {
-    "| model | batch | images/s | step, ms | dispatches | MiB | GFLOP/s | of ceiling | GB/s | of ceiling |\n\
-     | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+    "| model | batch | images/s | step, ms | predicted | dispatches | MiB | GFLOP/s | of ceiling | GB/s | of ceiling |\n\
+     | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
 }
 
 /// One row of the table that [`training_head`] begins.
@@ -32,13 +32,14 @@ pub fn training(run: &Run, ceilings: &Ceilings) -> String {
     let (model, batch) = (run.name(), run.batch);
     let training = match &run.training {
         Ok(training) => training,
-        Err(error) => return format!("| {model} | {batch} | {} | | | | | | | |", cell(error)),
+        Err(error) => return format!("| {model} | {batch} | {} | | | | | | | | |", cell(error)),
     };
     let [flop, bytes] = rates(training.cost, training.step);
     format!(
-        "| {model} | {batch} | {:.0} | {} | {} | {:.1} | {} | {} | {} | {} |",
+        "| {model} | {batch} | {:.0} | {} | {} | {} | {:.1} | {} | {} | {} | {} |",
         training.images_per_second(),
         number(training.step.as_secs_f64() * 1e3),
+        predicted(training),
         training.dispatches,
         training.bytes as f64 / f64::from(1 << 20),
         number(flop),
@@ -46,6 +47,12 @@ pub fn training(run: &Run, ceilings: &Ceilings) -> String {
         number(bytes),
         share_of(bytes, &ceilings.copy),
     )
+}
+
+/// In milliseconds; empty if a ceiling is unknown.
+fn predicted(training: &Training) -> String {
+    let predicted = training.predicted.map(|time| time.as_secs_f64() * 1e3);
+    predicted.map_or_else(String::new, number)
 }
 
 /// The table of the kernels of a step.

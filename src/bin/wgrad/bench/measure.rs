@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use wgrad::executor::Executor;
 use wgrad::ops::{Cost, Step};
-use wgrad::plan::{Phase, Plan, Role};
+use wgrad::plan::{Figures, Phase, Plan, Role};
 use wgrad::tune::{self, Effort};
 use wgrad::{Device, Notices, Result, cpu};
 
@@ -52,6 +52,8 @@ pub struct Training {
     pub batch: usize,
     /// The time per step, in the median burst.
     pub step: Duration,
+    /// The time per step that the device's ceilings and the plan's costs predict, if known.
+    pub predicted: Option<Duration>,
     pub dispatches: usize,
     /// The plan's size in bytes, without the data set.
     pub bytes: usize,
@@ -79,13 +81,14 @@ pub fn rates(cost: Cost, time: Duration) -> [f64; 2] {
     [cost.flop, cost.bytes].map(|amount| amount as f64 / nanoseconds)
 }
 
-/// Measures training steps, then their kernels.
+/// Measures training steps, then their kernels; `figures` are the device's, if known.
 pub async fn training(
     device: &Device,
     model: Model,
     width: usize,
     batch: usize,
     how: How,
+    figures: Option<Figures>,
 ) -> Result<Training> {
     let graph = model.graph(width, batch)?;
     let mut plan = graph.readable()?;
@@ -110,6 +113,7 @@ pub async fn training(
     Ok(Training {
         batch,
         step,
+        predicted: figures.map(|figures| plan.predicted_time(&Phase::TRAIN, &figures)),
         dispatches: nodes.len(),
         bytes,
         cost,

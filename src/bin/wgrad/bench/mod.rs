@@ -234,7 +234,8 @@ async fn measure_device(
                 model,
                 width,
                 batch,
-                training: measure::training(device, model, width, batch, how).await,
+                training: measure::training(device, model, width, batch, how, ceilings.figures())
+                    .await,
             };
             print(&markdown::training(&run, &ceilings))?;
             runs.push(run);
