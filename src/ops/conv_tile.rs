@@ -20,6 +20,10 @@ pub(super) const SHADER: Shader = Shader::new(
     include_str!("../../shaders/conv_tile.wgsl"),
 );
 
+pub(super) const FORWARD: &str = "conv_tile_forward";
+pub(super) const BACKWARD_INPUT: &str = "conv_tile_backward_input";
+pub(super) const BACKWARD_WEIGHT: &str = "conv_tile_backward_weight";
+
 /// Terms staged at once.
 const SLICE: usize = 8;
 

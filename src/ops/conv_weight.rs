@@ -54,7 +54,7 @@ impl Op for ConvBackwardWeight {
     fn name(&self) -> &'static str {
         match self.tile {
             None => "conv_backward_weight",
-            Some(_) => "conv_tile_backward_weight",
+            Some(_) => conv_tile::BACKWARD_WEIGHT,
         }
     }
 

@@ -17,7 +17,14 @@ const ELSEWHERE: [(&str, &[&str]); 6] = [
             "src/ops/batch_norm_backward_input.rs",
         ],
     ),
-    ("conv", &["src/ops/conv.rs", "src/ops/conv_weight.rs"]),
+    (
+        "conv",
+        &[
+            "src/ops/conv.rs",
+            "src/ops/conv_input.rs",
+            "src/ops/conv_weight.rs",
+        ],
+    ),
     (
         "conv_pool",
         &["src/ops/conv_pool.rs", "src/ops/conv_pool_weight.rs"],
