@@ -12,12 +12,9 @@ use crate::plan::TensorId;
 /// Convolutions of up to this many input channels read the images directly.
 const FEW_CHANNELS: usize = 4;
 
-/// Output positions per run, each of which has a partial gradient of the weight: short, for many
-/// workgroups at once, but long enough that the partial gradients are few.
-const RUN: usize = 256;
-
-/// Maximum number of runs, unless they would be too long.
-const PARTS: usize = 256;
+/// Minimum number of runs of output positions, each with a partial gradient of the weight: enough
+/// for many invocations, few enough to add quickly.
+const PARTS: usize = 8;
 
 /// Maximum output positions per run. Some drivers end loops after 65,535 iterations, and if rows
 /// have one position, the loops take three iterations per position.
@@ -187,8 +184,7 @@ impl Conv {
     pub fn implicit_backward(&self, lowering: &mut Lowering<'_>, d_output: TensorId) -> Result<()> {
         let sizes = self.sizes;
         let positions = sizes.batch * sizes.geometry.output_area();
-        let parts = positions.div_ceil(RUN).min(PARTS);
-        let parts = parts.max(positions.div_ceil(LONGEST_RUN));
+        let parts = PARTS.min(sizes.batch).max(positions.div_ceil(LONGEST_RUN));
         let (o, k) = (sizes.out_channels, sizes.fan_in());
         let d_weight = lowering.plan().scratch("d_weight_parts", [parts, o, k])?;
         let d_bias = lowering.plan().scratch("d_bias_parts", [parts, o])?;

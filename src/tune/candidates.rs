@@ -40,12 +40,7 @@ const SOFTWARE: Suited = Suited {
 };
 
 const SMALL: Suited = Suited {
-    families: &[&[
-        "gemm_subgroup/64",
-        "gemm_lanes/64",
-        "gemm_4x4/64",
-        "gemm_workgroup/64",
-    ]],
+    families: &[&["gemm_subgroup/64", "gemm_lanes/64", "gemm_workgroup/64"]],
     most: 3,
 };
 
@@ -66,7 +61,7 @@ const LARGE_ON_INTEGRATED: Suited = Suited {
         "gemm_tile_64x64/64",
         "gemm_workgroup/64",
         "gemm_tile_128x64/128",
-        "gemm_4x4/64",
+        "gemm_lanes/64",
     ]],
     most: 4,
 };
@@ -77,24 +72,13 @@ const LARGE_ON_DISCRETE: Suited = Suited {
         "gemm_tile_128x64/128",
         "gemm_tile_128x128/256",
         "gemm_workgroup/64",
-        "gemm_4x4/64",
+        "gemm_lanes/64",
     ]],
     most: 4,
 };
 
-/// Convolutions in tiles as low as they have channels, or by invocations of their own.
-const UP_TO_16_CHANNELS: Suited = Suited {
-    families: &[&[
-        "conv_tile_16x256/64",
-        "conv_tile_32x128/64",
-        "conv_forward/64",
-        "conv_backward_input/64",
-        "conv_backward_weight/64",
-    ]],
-    most: 3,
-};
-
-const UP_TO_32_CHANNELS: Suited = Suited {
+/// Convolutions in low tiles, for up to 32 channels.
+const FEW_CHANNELS: Suited = Suited {
     families: &[&[
         "conv_tile_32x128/64",
         "conv_tile_64x64/64",
@@ -132,8 +116,7 @@ fn suited(op: &dyn Op, kind: DeviceType) -> &'static Suited {
         return &SOFTWARE;
     }
     match channels(op) {
-        Some(..=16) => return &UP_TO_16_CHANNELS,
-        Some(17..=32) => return &UP_TO_32_CHANNELS,
+        Some(..=32) => return &FEW_CHANNELS,
         Some(_) => return &MANY_CHANNELS,
         None => {}
     }

@@ -59,7 +59,9 @@ fn main() -> ExitCode {
 /// Kernels made for software adapters, where registers are memory anyway; GPUs try them only with
 /// full tuning.
 fn is_for_software(name: &str) -> bool {
-    ["gemm_8x8", "gemm_broadcast"].iter().any(|family| name.starts_with(family))
+    ["gemm_8x8", "gemm_broadcast"]
+        .iter()
+        .any(|family| name.starts_with(family))
 }
 
 /// Compiles every kernel for the card that the environment names.
@@ -92,7 +94,9 @@ fn of_all(args: &Args) -> Result<bool, Box<dyn Error>> {
         }
         let compiled: Vec<Compiled> = serde_json::from_slice(&output.stdout)?;
         print!("{}", table::of(family, &compiled));
-        let of_gpus = compiled.iter().filter(|kernel| !is_for_software(&kernel.name));
+        let of_gpus = compiled
+            .iter()
+            .filter(|kernel| !is_for_software(&kernel.name));
         for kernel in of_gpus.filter(|kernel| kernel.spills() > 0) {
             println!("{} spills: {}", kernel.name, kernel.sizes);
             fits = false;
