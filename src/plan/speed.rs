@@ -16,12 +16,15 @@ pub struct Figures {
 }
 
 /// An op takes at least as long as this many empty dispatches: work is dealt out at its beginning,
-/// and at its end most of the device waits for the last workgroups. Fitted, like [`SHARE`], to
-/// steps of small and medium networks on lavapipe and on an NVIDIA H200.
+/// and at its end most of the device waits for the last workgroups. Fitted, like the shares, to
+/// steps of two to five networks on lavapipe and on an NVIDIA H200.
 const AT_LEAST: f64 = 4.0;
 
 /// The share of the f32 rate that kernels reach.
-const SHARE: f64 = 0.18;
+const SHARE_OF_RATE: f64 = 0.18;
+
+/// The share of the bandwidth that kernels reach.
+const SHARE_OF_BANDWIDTH: f64 = 0.5;
 
 impl Figures {
     /// Of a device with that f32 rate in TFLOP/s and that bandwidth in GB/s, whose driver needs 2.5
@@ -57,15 +60,15 @@ pub const CARDS: [(&str, Figures); 13] = [
 impl Plan {
     /// The predicted time of one step of `phases` on a device.
     ///
-    /// Of each op: the overhead of a dispatch, and the longer of its arithmetic at a typical share
-    /// of the f32 rate and its memory traffic at full bandwidth (the roofline of Williams, Waterman
-    /// & Patterson, 2009). It knows nothing of kernels, caches and drivers: expect a factor of 1.5
-    /// either way.
+    /// Of each op: the overhead of a dispatch, and the longer of its arithmetic and its memory
+    /// traffic (the roofline of Williams, Waterman & Patterson, 2009), both at a typical share of the
+    /// device's rates. It knows nothing of kernels, caches and drivers: expect a factor of 1.5 either
+    /// way.
     pub fn predicted_time(&self, phases: &[Phase], figures: &Figures) -> Duration {
         let of_op = |node: usize| {
             let cost = self.nodes()[node].op.cost();
-            let arithmetic = cost.flop as f64 / (SHARE * figures.flop_per_second);
-            let memory = cost.bytes as f64 / figures.bytes_per_second;
+            let arithmetic = cost.flop as f64 / (SHARE_OF_RATE * figures.flop_per_second);
+            let memory = cost.bytes as f64 / (SHARE_OF_BANDWIDTH * figures.bytes_per_second);
             AT_LEAST * figures.dispatch_seconds + arithmetic.max(memory)
         };
         let seconds = self.nodes_of(phases).map(of_op).sum();
@@ -96,9 +99,9 @@ mod tests {
                 .as_secs_f64()
                 - AT_LEAST
         };
-        let bytes = f64::from(8 << 20);
+        let bytes = f64::from(8 << 20) / SHARE_OF_BANDWIDTH;
         assert!((time(f64::INFINITY, bytes) - 1.0).abs() < 1e-6);
-        let flop = f64::from(1 << 20) / SHARE;
+        let flop = f64::from(1 << 20) / SHARE_OF_RATE;
         assert!((time(flop / 2.0, bytes) - 2.0).abs() < 1e-6);
         assert!(
             plan.predicted_time(&[Phase::Backward], &CARDS[0].1)

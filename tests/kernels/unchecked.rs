@@ -36,6 +36,9 @@ fn kernels_give_the_same_bits_with_run_time_checks_and_without() {
     let Some(device) = common::gpu() else { return };
     let device = device.without_spot_checks();
     let [checked, unchecked] = [true, false].map(|on| device.clone().with_runtime_checks(on));
+    if unchecked.adapter().unwrap().has_checks() {
+        return; // The backend has one way to compile them.
+    }
     let subgroups = device.adapter().unwrap().has_subgroups();
     let mut random = Random::new(11, Floats::Hostile);
     for (family, cases) in FAMILIES {
