@@ -219,6 +219,11 @@ def conv_backward_weight(c, step, x):
     return [torch.stack(list(of_all)) for of_all in zip(*gradients)]
 
 
+# The same convolution, in the tiles of a workgroup.
+for kernel in (conv_forward, conv_backward_input, conv_backward_weight):
+    OPS[kernel.__name__.replace("conv_", "conv_tile_")] = kernel
+
+
 def depthwise_shapes(c):
     n, i, o = c["BATCH"], c["C"], c["C"] * c["M"]
     return (n, i, c["H"], c["W"]), (o, 1, c["KH"], c["KW"]), (n, o, c["OH"], c["OW"])
@@ -306,7 +311,7 @@ def product_by(name):
     OPS[name], OPS[f"{name}_sums"] = alone, with_sums
 
 
-KERNELS = "4x4 8x8 broadcast broadcast_tall lanes subgroup workgroup"
+KERNELS = "4x4 8x8 broadcast broadcast_tall lanes subgroup tile workgroup"
 for kernel in KERNELS.split():
     product_by(f"gemm_{kernel}")
 

@@ -60,7 +60,8 @@ pub struct Product {
     pub accumulate: bool,
     /// The kernel to use.
     pub kernel: &'static GemmKernel,
-    /// Invocations per workgroup.
+    /// Invocations per workgroup; the kernel's own choice if it does not run in workgroups of that
+    /// size.
     pub workgroup: u64,
 }
 
@@ -135,17 +136,20 @@ impl Op for Product {
 
     fn launch(&self) -> Launch {
         let [rows_of_tile, columns] = self.kernel.tile;
+        // The arrays in workgroup memory are made for these sizes.
+        let sizes = self.kernel.workgroups;
+        let fits = sizes.contains(&self.workgroup);
+        let workgroup = if fits { self.workgroup } else { sizes[0] };
         let tiles = self.batch * self.m.div_ceil(rows_of_tile) * self.n.div_ceil(columns);
-        let workgroup = self.workgroup as usize;
         let invocations = match self.kernel.worker {
             Worker::Invocation => tiles,
-            Worker::Workgroup => tiles * workgroup,
+            Worker::Workgroup => tiles * workgroup as usize,
             Worker::LaneOfRow => {
                 let (in_row, rows) = match self.a_shared {
                     true => (self.batch * self.n.div_ceil(columns), 1),
                     false => (self.n.div_ceil(columns), self.batch),
                 };
-                rows * self.m.div_ceil(rows_of_tile) * in_row.next_multiple_of(workgroup)
+                rows * self.m.div_ceil(rows_of_tile) * in_row.next_multiple_of(workgroup as usize)
             }
         };
         let k = self.k as u64;
@@ -175,8 +179,8 @@ impl Op for Product {
                 ("ACCUMULATE", flag(self.accumulate)),
             ])
             .constants(self.kernel.constants.iter().copied())
-            .longest_loop((self.kernel.longest_loop)(k, self.workgroup, sums))
-            .workgroup_size(self.workgroup)
+            .longest_loop((self.kernel.longest_loop)(k, workgroup, sums))
+            .workgroup_size(workgroup)
             .workgroup_bytes(self.kernel.workgroup_bytes)
             .subgroups(self.kernel.subgroups)
     }

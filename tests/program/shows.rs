@@ -18,6 +18,24 @@ fn plans_can_be_read_by_people_and_programs() {
     assert!(ops.iter().any(|op| op["op"] == "im2col"), "{readable}");
     assert_eq!(plan["layers"][0]["parameters"], 4 * 3 * 9 + 4);
     assert_eq!(plan["layers"][4]["output"], serde_json::json!([2, 10]));
+
+    let text = on_device(&folder, "plan resnet8 --cards");
+    let row = text.lines().find(|line| line.starts_with("Apple M1 "));
+    let numbers: Vec<f64> = row
+        .unwrap()
+        .split_whitespace()
+        .skip(2)
+        .map(|word| word.parse().unwrap())
+        .collect();
+    let [milliseconds, images] = numbers[..] else {
+        panic!("{text}");
+    };
+    assert!((64e3 / milliseconds / images - 1.0).abs() < 0.01, "{text}");
+    let json = on_device(&folder, "plan resnet8 --cards --json");
+    let json: Value = serde_json::from_str(&json).unwrap();
+    let seconds = |card: &str| json["predicted_seconds"][card].as_f64().unwrap();
+    assert!((seconds("Apple M1") * 1e3 - milliseconds).abs() < 0.01);
+    assert!(seconds("NVIDIA H200 SXM") < seconds("Apple M1"));
 }
 
 #[test]

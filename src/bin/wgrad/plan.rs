@@ -2,7 +2,7 @@
 
 use wgrad::data::{Dataset, Samples};
 use wgrad::nn::ModelFile;
-use wgrad::plan::{Phase, Plan};
+use wgrad::plan::{CARDS, Phase, Plan};
 use wgrad::{Config, Loss, Planning, Result, Sgd, Trainer};
 
 use crate::common::{DeviceArgs, say};
@@ -20,6 +20,9 @@ pub struct Args {
     /// The readable ops: im2col, products, col2im, one op each
     #[arg(long)]
     readable: bool,
+    /// Predict the time of a training step on some cards, from their data sheets
+    #[arg(long)]
+    cards: bool,
     #[command(flatten)]
     device: DeviceArgs,
     /// Print JSON
@@ -30,7 +33,8 @@ pub struct Args {
 const EXAMPLES: &str = "\
 Examples:
   wgrad plan resnet8
-  wgrad plan my_model.toml --batch-size 128 --readable";
+  wgrad plan my_model.toml --batch-size 128 --readable
+  wgrad plan resnet20 --cards";
 
 pub async fn run(args: &Args) -> Result<()> {
     let model = ModelFile::find(&args.model)?;
@@ -53,14 +57,24 @@ pub async fn run(args: &Args) -> Result<()> {
     let trainer = Trainer::new(&device, &model, &data, config).await?;
     let plan = trainer.plan();
     match args.json {
-        true => say!("{:#}", json(plan)),
+        true => {
+            let mut plan_of = json(plan);
+            if args.cards {
+                plan_of["predicted_seconds"] = predicted(plan).collect();
+            }
+            say!("{plan_of:#}")
+        }
         false => {
             say!(
                 "{device}: {}\n\n{}\n",
                 device.reason(),
                 tables::layers(plan)
             )?;
-            say!("{}\n\n{}", ops(plan), total(plan))
+            say!("{}\n\n{}", ops(plan), total(plan))?;
+            if args.cards {
+                say!("\n{}", cards(plan, args.batch_size))?;
+            }
+            Ok(())
         }
     }
 }
@@ -99,6 +113,28 @@ fn total(plan: &Plan) -> String {
         bytes as f64 / 1e6,
         tables::mebibytes(plan.words())
     )
+}
+
+/// The predicted time of a training step on each card.
+fn cards(plan: &Plan, batch_size: usize) -> String {
+    let rows = CARDS.iter().map(|(card, figures)| {
+        let step = plan.predicted_time(&Phase::TRAIN, figures).as_secs_f64();
+        vec![
+            (*card).to_owned(),
+            format!("{:.2}", step * 1e3),
+            format!("{:.0}", batch_size as f64 / step),
+        ]
+    });
+    let rows: Vec<Vec<String>> = rows.collect();
+    let table = tables::table(&["<card", "ms a step", "images/s"], &rows);
+    format!("Predicted, within a factor of about 1.5:\n{table}")
+}
+
+fn predicted(plan: &Plan) -> impl Iterator<Item = (String, f64)> {
+    CARDS.iter().map(|(card, figures)| {
+        let step = plan.predicted_time(&Phase::TRAIN, figures);
+        ((*card).to_owned(), step.as_secs_f64())
+    })
 }
 
 fn json(plan: &Plan) -> serde_json::Value {

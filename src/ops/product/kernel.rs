@@ -86,3 +86,24 @@ pub(in crate::ops) const KERNELS: [&GemmKernel; 10] = [
     &gemm_tile::KERNELS[1],
     &gemm_tile::KERNELS[2],
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::{Epilogue, Op, Product};
+
+    /// Without run-time checks, more invocations would write past their arrays.
+    #[test]
+    fn a_kernel_runs_only_in_workgroups_that_it_is_made_for() {
+        for kernel in KERNELS {
+            let product = Product {
+                kernel,
+                workgroup: 1024,
+                ..Product::new([64; 3], [false; 2], Epilogue::Plain)
+            };
+            let launch = product.launch();
+            assert_eq!(launch.workgroup_size, kernel.workgroups[0], "{kernel:?}");
+            assert!(launch.longest_loop > 0, "{kernel:?}");
+        }
+    }
+}
