@@ -226,18 +226,6 @@ pub fn mutants() -> Vec<Planted> {
             "k += WORKGROUP_SIZE - 1u",
         ),
         (
-            "a slice too few",
-            product("gemm_workgroup/64", Epilogue::Plain),
-            "k < K; k += SLICE",
-            "k + SLICE < K; k += SLICE",
-        ),
-        (
-            "the first slice of A again",
-            product("gemm_workgroup/64", bias(false)),
-            "k + a_from.x)",
-            "a_from.x)",
-        ),
-        (
             "last output channel left out",
             forward(),
             "if o >= O || index",

@@ -1,4 +1,4 @@
-//! Faults planted in the kernels of large tiles.
+//! Faults planted in the kernels that stage tiles in workgroup memory.
 
 use wgrad::ops::{
     ConvBackwardInput, ConvBackwardWeight, ConvForward, Epilogue, Op, Product, Variant,
@@ -113,6 +113,18 @@ fn products() -> Vec<Planted> {
     let plain = |kernel, transposed| product(kernel, transposed, Epilogue::Plain);
     let sums = |kernel| product(kernel, [true, false], Epilogue::RowSums);
     vec![
+        (
+            "a slice too few",
+            plain("gemm_workgroup/64", [false, false]),
+            "k < K; k += SLICE",
+            "k + SLICE < K; k += SLICE",
+        ),
+        (
+            "the first slice of A again",
+            plain("gemm_workgroup/64", [true, false]),
+            "k + a_from.x)",
+            "a_from.x)",
+        ),
         (
             "a slice too few",
             plain("gemm_tile_64x64/64", [false, false]),
