@@ -63,7 +63,7 @@ impl Plan {
     /// Of each op: the overhead of a dispatch, and the longer of its arithmetic and its memory
     /// traffic (the roofline of Williams, Waterman & Patterson, 2009), both at a typical share of the
     /// device's rates. It knows nothing of kernels, caches and drivers: expect a factor of 1.5 either
-    /// way.
+    /// way, and more where a kernel does not suit a size.
     pub fn predicted_time(&self, phases: &[Phase], figures: &Figures) -> Duration {
         let of_op = |node: usize| {
             let cost = self.nodes()[node].op.cost();

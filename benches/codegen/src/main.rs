@@ -59,9 +59,14 @@ fn main() -> ExitCode {
 /// Kernels made for software adapters, where registers are memory anyway; GPUs try them only with
 /// full tuning.
 fn is_for_software(name: &str) -> bool {
-    ["gemm_8x8", "gemm_broadcast"]
-        .iter()
-        .any(|family| name.starts_with(family))
+    let families = [
+        "conv_forward",
+        "conv_backward",
+        "gemm_4x4",
+        "gemm_8x8",
+        "gemm_broadcast",
+    ];
+    families.iter().any(|family| name.starts_with(family))
 }
 
 /// Compiles every kernel for the card that the environment names.

@@ -127,7 +127,7 @@ fn cards(plan: &Plan, batch_size: usize) -> String {
     });
     let rows: Vec<Vec<String>> = rows.collect();
     let table = tables::table(&["<card", "ms a step", "images/s"], &rows);
-    format!("Predicted, within a factor of about 1.5:\n{table}")
+    format!("Predicted, mostly within a factor of 1.5:\n{table}")
 }
 
 fn predicted(plan: &Plan) -> impl Iterator<Item = (String, f64)> {
