@@ -104,13 +104,7 @@ impl Kernels<'_> {
 
     /// One op with each kernel that the adapter can run.
     fn op(&mut self, name: &str, op: &dyn Op, inputs: &[Vec<u32>], step: Step) -> Result<()> {
-        let mut variants = op.variants();
-        if variants.is_empty() {
-            variants.push(Variant {
-                name: op.name().to_owned(),
-                op: op.boxed(),
-            });
-        }
+        let mut variants = workload::kernels_of(op);
         let has_subgroups = self
             .device
             .adapter()

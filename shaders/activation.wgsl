@@ -131,10 +131,6 @@ fn slope(x: f32) -> f32 {
     }
 }
 
-fn is_nan(x: f32) -> bool {
-    return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
-}
-
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn activation_forward(
     @builtin(global_invocation_id) id: vec3<u32>,

@@ -1,26 +1,7 @@
 // Convolution and its gradients as implicit GEMM, in the tiles of a workgroup, for GPUs: im2col's
 // columns are read directly from the image into workgroup memory.
 //
-// Preludes: invocation, window, relu, tile.
-
-override BATCH: u32; // N
-override C: u32;
-override O: u32;
-override BIAS: bool; // a bias is added
-override RELU: bool; // ReLU follows
-override PARTS: u32; // runs of output pixels, each with its own partial gradient of the weight
-
-@group(0) @binding(0) var<storage, read> input: array<f32>; // (N, C, H, W)
-@group(0) @binding(1) var<storage, read> weight: array<f32>; // (O, C, KH, KW)
-@group(0) @binding(2) var<storage, read> bias: array<f32>; // (O), if there is one
-@group(0) @binding(3) var<storage, read_write> output: array<f32>; // (N, O, OH, OW)
-
-@group(0) @binding(0) var<storage, read> kernels: array<f32>; // (O, C, KH, KW)
-@group(0) @binding(1) var<storage, read> d_output: array<f32>; // (N, O, OH, OW)
-@group(0) @binding(2) var<storage, read_write> d_input: array<f32>; // (N, C, H, W)
-
-@group(0) @binding(2) var<storage, read_write> d_weight: array<f32>; // (PARTS, O, C, KH, KW)
-@group(0) @binding(3) var<storage, read_write> d_bias: array<f32>; // (PARTS, O)
+// Preludes: invocation, window, convolution, relu, tile.
 
 override FAN_IN: u32 = C * KH * KW;
 override OUT_AREA: u32 = OH * OW;
@@ -140,10 +121,6 @@ fn conv_tile_forward(
     store_output_block(o, position + TILE_N / 2u, sums.top_right);
     store_output_block(o + TILE_M / 2u, position, sums.bottom_left);
     store_output_block(o + TILE_M / 2u, position + TILE_N / 2u, sums.bottom_right);
-}
-
-fn is_nan(value: f32) -> bool {
-    return (bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u;
 }
 
 // The gradient of one pixel, over the windows on it alone.

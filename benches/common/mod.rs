@@ -8,7 +8,7 @@ use wgrad::executor::Executor;
 use wgrad::graph::{Graph, Module};
 use wgrad::nn::Training;
 use wgrad::nn::models::{self, ResNet};
-use wgrad::ops::{Op, Step};
+use wgrad::ops::{Op, Step, Variant};
 use wgrad::plan::{Builder, Element, Phase, Plan, Port, Role, STEPS_PER_RUN, TensorId};
 use wgrad::{Device, Loss, Reduction, Result, Sgd};
 
@@ -102,6 +102,18 @@ pub async fn load(device: &Device, plan: Plan) -> Result<Executor> {
     let numbers: Vec<u32> = (0..plan.tensor(order).words() as u32).collect();
     executor.write_words(order, &numbers)?;
     Ok(executor)
+}
+
+/// The kernels of an op: its own, if there is no choice.
+pub fn kernels_of(op: &dyn Op) -> Vec<Variant> {
+    let mut variants = op.variants();
+    if variants.is_empty() {
+        variants.push(Variant {
+            name: op.name().to_owned(),
+            op: op.boxed(),
+        });
+    }
+    variants
 }
 
 /// Words of pseudo-random bits.

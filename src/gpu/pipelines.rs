@@ -157,7 +157,7 @@ impl Pipelines {
 
     /// The WGSL of `op`.
     async fn module(&self, device: &Device, op: &dyn Op) -> Result<wgpu::ShaderModule> {
-        let key @ (shader, checks) = module_key_of(device, op);
+        let key @ (shader, checks) = (op.launch().shader, checks::has_checks(device, op));
         if let Some(module) = self.modules.get(&key) {
             return Ok(module);
         }
@@ -213,14 +213,12 @@ fn constants(launch: Launch) -> Vec<(&'static str, f64)> {
     launch.constants([workgroup_size]).constants
 }
 
-fn module_key_of(device: &Device, op: &dyn Op) -> ModuleKey {
-    (op.launch().shader, checks::has_checks(device, op))
-}
-
 fn key_of(device: &Device, op: &dyn Op) -> Key {
-    let values = constants(op.launch()).into_iter();
+    let launch = op.launch();
+    let module = (launch.shader, checks::has_checks(device, op));
+    let values = constants(launch).into_iter();
     let values = values.map(|(_, value)| value.to_bits());
-    (module_key_of(device, op), op.name(), values.collect())
+    (module, op.name(), values.collect())
 }
 
 fn context(op: &dyn Op) -> String {

@@ -18,6 +18,7 @@ pub(super) const SHADER: Shader = Shader::new(
         Prelude::Invocation,
         Prelude::Step,
         Prelude::Window,
+        Prelude::Convolution,
         Prelude::Outer,
         Prelude::Relu,
     ],

@@ -14,6 +14,7 @@ pub(super) const SHADER: Shader = Shader::new(
     &[
         Prelude::Invocation,
         Prelude::Window,
+        Prelude::Convolution,
         Prelude::Relu,
         Prelude::Tile,
     ],

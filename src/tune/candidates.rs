@@ -17,84 +17,63 @@ const LARGE: u64 = 1 << 24;
 /// Tiles of 64×64 from which a product keeps a GPU busy. With fewer, its terms must be shared out.
 const MANY_TILES: usize = 32;
 
-/// The kernels of a kind of adapter, in families: of the first that has any, the first few are
-/// measured, and the very first is the default.
-struct Suited {
-    families: &'static [&'static [&'static str]],
-    most: usize,
-}
+/// Names of kernels, in families: of the first that has any for an op, the first few are measured,
+/// and the very first is the default.
+type Families = &'static [&'static [&'static str]];
+
+/// Maximum kernels measured per op, unless all are: on a software adapter, and on a GPU.
+const MOST: [usize; 2] = [3, 4];
 
 /// On software adapters barriers and loads are expensive; low occupancy is free. Without
 /// broadcasting A's rows within subgroups, kernels take two to five times as long.
-const SOFTWARE: Suited = Suited {
-    families: &[
-        &["gemm_broadcast_tall/16", "gemm_broadcast/16"],
-        &["gemm_8x8/16", "gemm_8x8/64", "gemm_4x4/16", "gemm_4x4/64"],
-        &[
-            "conv_forward/64",
-            "conv_backward_input/64",
-            "conv_backward_weight/64",
-        ],
+const SOFTWARE: Families = &[
+    &["gemm_broadcast_tall/16", "gemm_broadcast/16"],
+    &["gemm_8x8/16", "gemm_8x8/64", "gemm_4x4/16", "gemm_4x4/64"],
+    &[
+        "conv_forward/64",
+        "conv_backward_input/64",
+        "conv_backward_weight/64",
     ],
-    most: 3,
-};
+];
 
-const SMALL: Suited = Suited {
-    families: &[&["gemm_subgroup/64", "gemm_lanes/64", "gemm_workgroup/64"]],
-    most: 3,
-};
+const SMALL: Families = &[&["gemm_subgroup/64", "gemm_lanes/64", "gemm_workgroup/64"]];
 
 /// Many terms, but few tiles: each sum is shared out among the lanes of a workgroup.
-const LONG: Suited = Suited {
-    families: &[&[
-        "gemm_subgroup/64",
-        "gemm_lanes/64",
-        "gemm_tile_64x64/64",
-        "gemm_workgroup/64",
-    ]],
-    most: 4,
-};
+const LONG: Families = &[&[
+    "gemm_subgroup/64",
+    "gemm_lanes/64",
+    "gemm_tile_64x64/64",
+    "gemm_workgroup/64",
+]];
 
 /// Large tiles need many registers and much workgroup memory, which integrated GPUs lack.
-const LARGE_ON_INTEGRATED: Suited = Suited {
-    families: &[&[
-        "gemm_tile_64x64/64",
-        "gemm_workgroup/64",
-        "gemm_tile_128x64/128",
-        "gemm_lanes/64",
-    ]],
-    most: 4,
-};
+const LARGE_ON_INTEGRATED: Families = &[&[
+    "gemm_tile_64x64/64",
+    "gemm_workgroup/64",
+    "gemm_tile_128x64/128",
+    "gemm_lanes/64",
+]];
 
-const LARGE_ON_DISCRETE: Suited = Suited {
-    families: &[&[
-        "gemm_tile_64x64/64",
-        "gemm_tile_128x64/128",
-        "gemm_tile_128x128/256",
-        "gemm_workgroup/64",
-        "gemm_lanes/64",
-    ]],
-    most: 4,
-};
+const LARGE_ON_DISCRETE: Families = &[&[
+    "gemm_tile_64x64/64",
+    "gemm_tile_128x64/128",
+    "gemm_tile_128x128/256",
+    "gemm_workgroup/64",
+    "gemm_lanes/64",
+]];
 
 /// Convolutions in low tiles, for up to 32 channels.
-const FEW_CHANNELS: Suited = Suited {
-    families: &[&[
-        "conv_tile_32x128/64",
-        "conv_tile_64x64/64",
-        "conv_tile_16x256/64",
-    ]],
-    most: 3,
-};
+const FEW_CHANNELS: Families = &[&[
+    "conv_tile_32x128/64",
+    "conv_tile_64x64/64",
+    "conv_tile_16x256/64",
+]];
 
-const MANY_CHANNELS: Suited = Suited {
-    families: &[&[
-        "conv_tile_64x64/64",
-        "conv_tile_64x128/128",
-        "conv_tile_32x128/64",
-    ]],
-    most: 3,
-};
+const MANY_CHANNELS: Families = &[&[
+    "conv_tile_64x64/64",
+    "conv_tile_64x128/128",
+    "conv_tile_32x128/64",
+]];
 
 /// The channels that are the rows of a convolution's tiles.
 fn channels(op: &dyn Any) -> Option<usize> {
@@ -111,13 +90,13 @@ fn channels(op: &dyn Any) -> Option<usize> {
 }
 
 /// The kernels that suit an op on a kind of adapter.
-fn suited(op: &dyn Op, kind: DeviceType) -> &'static Suited {
+fn suited(op: &dyn Op, kind: DeviceType) -> Families {
     if kind == DeviceType::Cpu {
-        return &SOFTWARE;
+        return SOFTWARE;
     }
     match channels(op) {
-        Some(..=32) => return &FEW_CHANNELS,
-        Some(_) => return &MANY_CHANNELS,
+        Some(..=32) => return FEW_CHANNELS,
+        Some(_) => return MANY_CHANNELS,
         None => {}
     }
     let product = (op as &dyn Any).downcast_ref();
@@ -125,10 +104,10 @@ fn suited(op: &dyn Op, kind: DeviceType) -> &'static Suited {
         product.batch * product.m.div_ceil(64) * product.n.div_ceil(64)
     });
     match kind {
-        _ if op.cost().flop < LARGE => &SMALL,
-        _ if tiles < MANY_TILES => &LONG,
-        DeviceType::IntegratedGpu => &LARGE_ON_INTEGRATED,
-        _ => &LARGE_ON_DISCRETE,
+        _ if op.cost().flop < LARGE => SMALL,
+        _ if tiles < MANY_TILES => LONG,
+        DeviceType::IntegratedGpu => LARGE_ON_INTEGRATED,
+        _ => LARGE_ON_DISCRETE,
     }
 }
 
@@ -149,7 +128,7 @@ pub(super) fn is_worthwhile(op: &dyn Op, adapter: &Adapter, effort: Effort) -> b
 /// The kernels to choose from, the default for this kind of adapter first. Only with full effort
 /// those that do not suit it: one of them can take a hundred times as long, and the whole budget.
 pub(super) fn candidates(op: &dyn Op, adapter: &Adapter, effort: Effort) -> Vec<Variant> {
-    let Suited { families, most } = suited(op, adapter.info().device_type);
+    let families = suited(op, adapter.info().device_type);
     let rank = |variant: &Variant| {
         let mut names = families.iter().copied().flatten();
         let rank = names.position(|name| *name == variant.name);
@@ -166,7 +145,12 @@ pub(super) fn candidates(op: &dyn Op, adapter: &Adapter, effort: Effort) -> Vec<
         };
         let family = families.iter().find(is_there).copied().unwrap_or_default();
         candidates.retain(|variant| family.contains(&&*variant.name));
-        candidates.truncate(*most);
+        let [on_software, on_gpu] = MOST;
+        candidates.truncate(if adapter.is_software() {
+            on_software
+        } else {
+            on_gpu
+        });
     }
     candidates
 }

@@ -7,7 +7,7 @@ use wgrad::expand::ConvStrategy;
 use wgrad::ops::{Loads, Op, Variant};
 use wgrad::plan::Phase;
 
-use crate::workload::Model;
+use crate::workload::{self, Model};
 
 /// A kernel at its constants.
 pub struct Kernel {
@@ -29,15 +29,8 @@ pub fn of_networks(models: &[Model]) -> Result<Vec<Kernel>> {
             let layers = graph.convolutions().into_iter();
             let plan = graph.fast(&layers.map(|layer| (layer, conv)).collect())?;
             for number in plan.nodes_of(&Phase::TRAIN) {
-                let op = &plan.nodes()[number].op;
-                let mut variants = op.variants();
-                if variants.is_empty() {
-                    variants.push(Variant {
-                        name: op.name().to_owned(),
-                        op: op.clone(),
-                    });
-                }
-                for Variant { name, op } in variants {
+                let op = plan.nodes()[number].op.as_ref();
+                for Variant { name, op } in workload::kernels_of(op) {
                     let kernel = of_op(name, op.as_ref());
                     let sizes = format!("{} {:?}", kernel.name, kernel.constants);
                     found.entry(sizes).or_insert(kernel);

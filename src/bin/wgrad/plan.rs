@@ -117,10 +117,9 @@ fn total(plan: &Plan) -> String {
 
 /// The predicted time of a training step on each card.
 fn cards(plan: &Plan, batch_size: usize) -> String {
-    let rows = CARDS.iter().map(|(card, figures)| {
-        let step = plan.predicted_time(&Phase::TRAIN, figures).as_secs_f64();
+    let rows = predicted(plan).map(|(card, step)| {
         vec![
-            (*card).to_owned(),
+            card,
             format!("{:.2}", step * 1e3),
             format!("{:.0}", batch_size as f64 / step),
         ]
@@ -130,6 +129,7 @@ fn cards(plan: &Plan, batch_size: usize) -> String {
     format!("Predicted, mostly within a factor of 1.5:\n{table}")
 }
 
+/// The cards, and the predicted seconds of a training step.
 fn predicted(plan: &Plan) -> impl Iterator<Item = (String, f64)> {
     CARDS.iter().map(|(card, figures)| {
         let step = plan.predicted_time(&Phase::TRAIN, figures);

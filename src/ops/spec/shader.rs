@@ -28,6 +28,8 @@ pub enum Prelude {
     Pool,
     /// Sizes of planes and of the sliding window.
     Window,
+    /// Sizes and bindings of a convolution; needs [`Prelude::Window`].
+    Convolution,
     /// Softmax and the largest logit of a row.
     Logits,
     /// Random words from key and counter.
@@ -77,6 +79,7 @@ impl Prelude {
             (Prelude::Order, _) => prelude!("order"),
             (Prelude::Pool, _) => prelude!("pool"),
             (Prelude::Window, _) => prelude!("window"),
+            (Prelude::Convolution, _) => prelude!("convolution"),
             (Prelude::Logits, _) => prelude!("logits"),
             (Prelude::Philox, _) => prelude!("philox"),
             (Prelude::Outer, _) => prelude!("outer"),
