@@ -10,7 +10,8 @@ fn is_nan(value: f32) -> bool {
 }
 
 fn passes_bits(bits: u32) -> bool {
-    return is_nan_bits(bits) || bitcast<i32>(bits) > 0;
+    let is_nan = is_nan_bits(bits);
+    return is_nan || bitcast<i32>(bits) > 0;
 }
 
 fn passes(value: f32) -> bool {
