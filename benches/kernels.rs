@@ -12,7 +12,7 @@ use criterion::{
     BenchmarkGroup, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
 };
 use wgrad::executor::Executor;
-use wgrad::expand::ConvStrategy;
+use wgrad::expand::Strategy;
 use wgrad::ops::{Epilogue, Op, Product, Step, Variant};
 use wgrad::plan::{Node, Phase};
 use wgrad::{Device, Result, block_on};
@@ -47,8 +47,11 @@ fn kernels(criterion: &mut Criterion) {
         kernels.square(size).expect("a healthy device");
     }
     for model in Model::USUAL {
-        for conv in ConvStrategy::ALL {
-            kernels.of_plan(model, conv).expect("a healthy device");
+        for strategy in Strategy::OF_CONVOLUTION
+            .into_iter()
+            .chain(Strategy::OF_LINEAR)
+        {
+            kernels.of_plan(model, strategy).expect("a healthy device");
         }
     }
 }
@@ -72,10 +75,9 @@ impl Kernels<'_> {
     }
 
     /// Runs a training step op by op, and benchmarks each op on its inputs there.
-    fn of_plan(&mut self, model: Model, conv: ConvStrategy) -> Result<()> {
+    fn of_plan(&mut self, model: Model, strategy: Strategy) -> Result<()> {
         let graph = model.graph(1, model.batch())?;
-        let layers = graph.convolutions().into_iter();
-        let plan = graph.fast(&layers.map(|layer| (layer, conv)).collect())?;
+        let plan = graph.fast(&graph.all_by(strategy))?;
         let mut executor = block_on(workload::load(self.device, plan))?;
         let plan = executor.plan().clone();
         let step = workload::steps(model.batch(), 1)[0];

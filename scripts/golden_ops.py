@@ -317,6 +317,20 @@ for kernel in KERNELS.split():
 
 
 @op
+def linear_backward(c, step, x):
+    n, o, i = c["BATCH"], c["OUTPUTS"], c["INPUTS"]
+    layer = torch.nn.Linear(i, o).double()
+    layer.weight.data = x("weight").reshape(o, i)
+    values = x("input").reshape(n, i).requires_grad_()
+    layer(values).backward(x("d_output").reshape(n, o))
+    d_input = torch.where(values > 0, values.grad, 0) if c["MASKED"] else values.grad
+    gradients = [layer.weight.grad, layer.bias.grad]
+    if c["ACCUMULATE"]:
+        gradients = [d + x(name).reshape(d.shape) for d, name in zip(gradients, ("d_weight", "d_bias"))]
+    return [*gradients, d_input]
+
+
+@op
 def reduce_sum(c, step, x):
     partials = x("partials").reshape(c["GROUPS"], c["PARTS"], c["LEN"])
     share = -(-c["PARTS"] // c["SPLIT"])

@@ -9,7 +9,7 @@ override C: u32;
 override O: u32;
 override ACCUMULATE: bool;
 override GATHERED: bool;
-// WORKGROUP_SIZE: a multiple of 32.
+// WORKGROUP_SIZE: a multiple of 64.
 
 @group(0) @binding(0) var<storage, read> input: array<Pair>; // (N, C, H, W) f32; GATHERED: (samples, C, H, W) bytes
 @group(0) @binding(1) var<storage, read> weight: array<Pair>; // (O, C, KH, KW)
@@ -289,7 +289,10 @@ struct Sums {
     totals: vec2<f32>,
 }
 
-var<workgroup> lane_sums: array<Sums, WORKGROUP_SIZE>;
+// The sums of this many lanes are kept at once: those of all could exceed the workgroup's memory.
+const STAGED: u32 = 64u;
+
+var<workgroup> lane_sums: array<Sums, STAGED>;
 
 // The contribution of four windows of two channels.
 fn gradients_of(image: Image, n: u32, o: u32, c: u32, ph: u32, pw: u32) -> Sums {
@@ -321,8 +324,13 @@ fn gradients_of(image: Image, n: u32, o: u32, c: u32, ph: u32, pw: u32) -> Sums 
     return sums;
 }
 
+fn sum_of(a: Sums, b: Sums) -> Sums {
+    return Sums(array(a.kernels[0] + b.kernels[0], a.kernels[1] + b.kernels[1]), a.totals + b.totals);
+}
+
 // One workgroup computes two filters' gradients, (o, c) and (o + 1, c): each lane sums a part of
-// the windows, four adjacent ones at a time; then one lane per element adds the lanes' sums.
+// the windows, four adjacent ones at a time; the lanes' sums are added, STAGED at a time; then one
+// lane per element adds those.
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn conv_pool_backward_weight(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -339,29 +347,35 @@ fn conv_pool_backward_weight(
         for (var i = lane; i < BATCH * tiles; i += WORKGROUP_SIZE) {
             let n = i / tiles;
             let of_windows = gradients_of(image_at(n), n, first, c, i / tiles_w % (OH / 2u), i % tiles_w * 4u);
-            sums.kernels[0] += of_windows.kernels[0];
-            sums.kernels[1] += of_windows.kernels[1];
-            sums.totals += of_windows.totals;
+            sums = sum_of(sums, of_windows);
         }
     }
-    lane_sums[lane] = sums;
-    workgroupBarrier();
+    for (var staged = 0u; staged < WORKGROUP_SIZE; staged += STAGED) {
+        if lane / STAGED * STAGED == staged {
+            if staged > 0u {
+                sums = sum_of(lane_sums[lane % STAGED], sums);
+            }
+            lane_sums[lane % STAGED] = sums;
+        }
+        workgroupBarrier();
+    }
     let o = first + lane / 16u;
     let kh = lane / 4u % 4u;
     let kw = lane % 4u;
     if lane < 32u && o < O && kh < KH && kw < KW {
         let at = ((o * C + c) * KH + kh) * KW + kw;
         var sum = select(0.0, d_weight[at], ACCUMULATE);
-        for (var i = 0u; i < WORKGROUP_SIZE; i++) {
+        for (var i = 0u; i < STAGED; i++) {
             sum += lane_sums[i].kernels[lane / 16u][kh][kw];
         }
         d_weight[at] = sum;
     }
-    if c == 0u && lane < 2u && first + lane < O {
-        var sum = select(0.0, d_bias[first + lane], ACCUMULATE);
-        for (var i = 0u; i < WORKGROUP_SIZE; i++) {
-            sum += lane_sums[i].totals[lane];
+    let own = lane % 32u;
+    if c == 0u && lane / 32u == 1u && own < 2u && first + own < O {
+        var sum = select(0.0, d_bias[first + own], ACCUMULATE);
+        for (var i = 0u; i < STAGED; i++) {
+            sum += lane_sums[i].totals[own];
         }
-        d_bias[first + lane] = sum;
+        d_bias[first + own] = sum;
     }
 }

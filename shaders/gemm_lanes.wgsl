@@ -1,27 +1,9 @@
 // A matrix product of any size. One workgroup computes a 4×4 tile: each lane sums a part of K, and
 // the lanes' sums are added through workgroup memory. For small products with a long K.
 //
-// Preludes: invocation, relu, outer, product, product_tile.
+// Preludes: invocation, relu, outer, product, product_tile, tile_lanes.
 
 const TILE: u32 = 4u;
-
-// WORKGROUP_SIZE: a power of two.
-
-var<workgroup> partial: array<mat4x4<f32>, WORKGROUP_SIZE>; // of each lane
-
-// The sum over all lanes, by a tree: each round adds the upper half of the lanes to the lower.
-fn all_lanes(own: mat4x4<f32>, lane: u32) -> mat4x4<f32> {
-    workgroupBarrier();
-    partial[lane] = own;
-    for (var half = WORKGROUP_SIZE / 2u; half > 0u; half /= 2u) {
-        workgroupBarrier();
-        if lane < half {
-            partial[lane] += partial[lane + half];
-        }
-    }
-    workgroupBarrier();
-    return partial[0];
-}
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn gemm_lanes(

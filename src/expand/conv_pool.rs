@@ -2,7 +2,7 @@
 //! directly from the data set.
 
 use super::convolution::{Conv, LONGEST_RUN};
-use super::{ConvStrategy, Group, relu_pool};
+use super::{Group, Strategy, relu_pool};
 use crate::error::Result;
 use crate::graph::{Graph, Lowering, NodeId, Piece, Relu, ValueId};
 use crate::ops::{ConvPoolBackwardWeight, ConvPoolForward, MaxPoolBackward, Op};
@@ -22,8 +22,8 @@ struct ConvPool {
     is_direct: bool,
 }
 
-pub(super) fn find(graph: &Graph, conv: &Conv, kernel: ConvStrategy) -> Option<Group> {
-    let wanted = matches!(kernel, ConvStrategy::Pooled | ConvStrategy::Gathered);
+pub(super) fn find(graph: &Graph, conv: &Conv, kernel: Strategy) -> Option<Group> {
+    let wanted = matches!(kernel, Strategy::Pooled | Strategy::Gathered);
     let bias = conv
         .bias
         .filter(|_| wanted && ConvPoolForward::fits(&conv.sizes))?;
@@ -40,11 +40,12 @@ pub(super) fn find(graph: &Graph, conv: &Conv, kernel: ConvStrategy) -> Option<G
         sizes: conv.sizes,
         gathered: None,
         accumulate: false,
+        is_wide: false,
     };
     let is_first = conv.input == graph.images();
     let is_direct = is_first && backward.launch().longest_loop <= LONGEST_RUN as u64;
     let alone = graph.only_reader(graph.images()) == Some(conv.node);
-    let reads_dataset = kernel == ConvStrategy::Gathered && is_direct && alone;
+    let reads_dataset = kernel == Strategy::Gathered && is_direct && alone;
     let gathered = graph.readable_dataset().filter(|_| reads_dataset);
     let piece = ConvPool {
         conv: conv.clone(),
@@ -121,6 +122,7 @@ impl Piece for ConvPool {
             sizes: self.conv.sizes,
             gathered: self.gathered,
             accumulate,
+            is_wide: false,
         };
         lowering.backward_op(op, &[images, indices, d_pooled, order], &[d_weight, d_bias])
     }

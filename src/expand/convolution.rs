@@ -1,6 +1,6 @@
 //! Convolutions: im2col with bias and ReLU in the product's epilogue, or implicit GEMM.
 
-use super::{ConvStrategies, ConvStrategy, Group, conv_pool, relu, relu_pool};
+use super::{Group, Strategies, Strategy, conv_pool, relu, relu_pool};
 use crate::error::Result;
 use crate::graph::{Convolution, Graph, Lowering, NodeId, Piece, Relu, ValueId};
 use crate::ops::{
@@ -38,7 +38,7 @@ struct ConvRelu {
     has_columns: bool,
 }
 
-pub(super) fn find(graph: &Graph, node: NodeId, convs: &ConvStrategies) -> Option<Group> {
+pub(super) fn find(graph: &Graph, node: NodeId, strategies: &Strategies) -> Option<Group> {
     let inputs = &graph.node(node).inputs;
     let [input, weight] = [inputs[0], *inputs.get(1)?];
     let [image, kernel] = [input, weight].map(|id| &graph.value(id).shape);
@@ -56,11 +56,11 @@ pub(super) fn find(graph: &Graph, node: NodeId, convs: &ConvStrategies) -> Optio
     };
     let few = sizes.in_channels <= FEW_CHANNELS;
     let default = if few {
-        ConvStrategy::Gathered
+        Strategy::Gathered
     } else {
-        ConvStrategy::Columns
+        Strategy::Columns
     };
-    let kernel = convs
+    let kernel = strategies
         .get(&graph.node(node).name)
         .copied()
         .unwrap_or(default);
@@ -72,7 +72,7 @@ pub(super) fn find(graph: &Graph, node: NodeId, convs: &ConvStrategies) -> Optio
     let relu =
         relu.filter(|&relu| conv.bias.is_some() && relu_pool::pool_after(graph, relu).is_none());
     let piece = ConvRelu {
-        has_columns: kernel == ConvStrategy::Columns,
+        has_columns: kernel == Strategy::Columns,
         conv,
         relu,
     };

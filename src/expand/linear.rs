@@ -1,10 +1,10 @@
 //! Fully connected layers: bias and ReLU in the product's epilogue, the bias's gradient beside the
 //! weight's, ReLU's gradient in that of the input.
 
-use super::{Group, relu};
+use super::{Group, Strategies, Strategy, relu};
 use crate::error::Result;
 use crate::graph::{Graph, Linear, Lowering, NodeId, Piece, Relu, ValueId, linear_sizes};
-use crate::ops::{Epilogue, Product};
+use crate::ops::{Epilogue, LinearBackward, Product};
 
 /// A fully connected layer, and the ReLU that follows if the layer has a bias.
 #[derive(Debug)]
@@ -13,9 +13,11 @@ struct Products {
     relu: Option<NodeId>,
     /// N, O, I.
     sizes: [usize; 3],
+    /// Whether one kernel computes all gradients, if there are three.
+    is_joined: bool,
 }
 
-pub(super) fn find(graph: &Graph, linear: NodeId) -> Option<Group> {
+pub(super) fn find(graph: &Graph, linear: NodeId, strategies: &Strategies) -> Option<Group> {
     graph.function::<Linear>(linear)?;
     let inputs = &graph.node(linear).inputs;
     let relu = graph.next::<Relu>(linear).filter(|_| inputs.len() == 3);
@@ -23,6 +25,7 @@ pub(super) fn find(graph: &Graph, linear: NodeId) -> Option<Group> {
         linear,
         relu,
         sizes: linear_sizes(&graph.value(inputs[0]).shape, &graph.value(inputs[1]).shape),
+        is_joined: strategies.get(&graph.node(linear).name) == Some(&Strategy::Joined),
     };
     Some(Group::new(
         std::iter::once(linear).chain(relu).collect(),
@@ -64,6 +67,29 @@ impl Piece for Products {
         let inputs = &graph.node(self.linear).inputs;
         let (input, weight) = (lowering.tensor(inputs[0])?, lowering.tensor(inputs[1])?);
         let (d_weight, accumulate) = lowering.parameter_gradient(inputs[1])?;
+        if let (Some(&bias), true, true) = (
+            inputs.get(2),
+            self.is_joined,
+            lowering.has_gradient(inputs[0]),
+        ) {
+            let (d_bias, _) = lowering.parameter_gradient(bias)?;
+            let d_input = lowering.plan().scratch("d_input", [n, i])?;
+            let rectified = lowering.rectified(inputs[0]);
+            let joined = LinearBackward {
+                rows: n,
+                outputs: o,
+                inputs: i,
+                masked: rectified.is_some(),
+                accumulate,
+            };
+            let read = [d_output, input, weight];
+            lowering.backward_op(joined, &read, &[d_weight, d_bias, d_input])?;
+            if let Some(rectified) = rectified {
+                lowering.set_masked(rectified);
+            }
+            lowering.give_gradient(inputs[0], d_input);
+            return Ok(());
+        }
         let mut outputs = vec![d_weight];
         let mut epilogue = Epilogue::Plain;
         if let Some(&bias) = inputs.get(2) {

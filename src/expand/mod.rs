@@ -14,9 +14,9 @@ mod depthwise;
 mod linear;
 mod relu;
 mod relu_pool;
+mod strategy;
 
-use std::collections::{BTreeMap, HashSet};
-use std::fmt;
+use std::collections::HashSet;
 
 use crate::augment::Augmentation;
 use crate::error::Result;
@@ -26,45 +26,7 @@ use crate::optim::average;
 use crate::plan::{Builder, Element, Phase, Plan, Port, Role, TensorId, share_memory};
 use crate::shape::{Shape, Size2d};
 use crate::target::Target;
-
-/// The strategy for computing a convolution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ConvStrategy {
-    /// im2col, then a matrix product.
-    Columns,
-    /// Implicit GEMM: the matrix product reads the columns from the image.
-    Implicit,
-    /// With its ReLU and 2×2 pool in one kernel; if those do not follow, as
-    /// [`ConvStrategy::Implicit`].
-    Pooled,
-    /// Like [`ConvStrategy::Pooled`]; in the first layer, also reads the batch directly from the
-    /// data set.
-    Gathered,
-}
-
-impl ConvStrategy {
-    /// All strategies.
-    pub const ALL: [ConvStrategy; 4] = [
-        ConvStrategy::Columns,
-        ConvStrategy::Implicit,
-        ConvStrategy::Pooled,
-        ConvStrategy::Gathered,
-    ];
-}
-
-impl fmt::Display for ConvStrategy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            ConvStrategy::Columns => "columns",
-            ConvStrategy::Implicit => "implicit",
-            ConvStrategy::Pooled => "pooled",
-            ConvStrategy::Gathered => "gathered",
-        })
-    }
-}
-
-/// The strategy of each convolution of a graph, by its node's name.
-pub type ConvStrategies = BTreeMap<String, ConvStrategy>;
+pub use strategy::{Strategies, Strategy};
 
 /// A node lowered as in the readable plan.
 #[derive(Debug)]
@@ -119,22 +81,23 @@ impl Graph {
 
     /// The same computation as [`Graph::readable`] in fewer ops, over tensors that share memory.
     ///
-    /// Convolutions not in `convs` are computed as [`ConvStrategy::Gathered`] if they have few
-    /// input channels, else as [`ConvStrategy::Columns`].
+    /// Convolutions not in `strategies` are computed as [`Strategy::Gathered`] if they have few
+    /// input channels, else as [`Strategy::Columns`]; fully connected layers as
+    /// [`Strategy::Separate`].
     ///
     /// # Errors
     /// As [`Graph::readable`].
-    pub fn fast(&self, convs: &ConvStrategies) -> Result<Plan> {
+    pub fn fast(&self, strategies: &Strategies) -> Result<Plan> {
         let mut taken = HashSet::new();
         let (mut pieces, mut gathers, mut unknown) = (Vec::new(), false, Vec::new());
         for node in self.nodes() {
             if taken.contains(&node) {
                 continue;
             }
-            let found = convolution::find(self, node, convs)
+            let found = convolution::find(self, node, strategies)
                 .or_else(|| depthwise::find(self, node))
                 .or_else(|| conv_transpose::find(self, node))
-                .or_else(|| linear::find(self, node))
+                .or_else(|| linear::find(self, node, strategies))
                 .or_else(|| relu_pool::find(self, node))
                 .or_else(|| relu::find(self, node))
                 .or_else(|| batch_norm::find(self, node))

@@ -297,19 +297,6 @@ impl Graph {
     pub fn purpose(&self) -> Option<&Training> {
         self.training.as_ref()
     }
-
-    /// The names of the convolutions for each of which the fast plan has several strategies: those
-    /// without groups.
-    pub fn convolutions(&self) -> Vec<String> {
-        let nodes = self.nodes();
-        let convolutions = nodes.filter(|&node| {
-            let convolution = self.function::<Convolution>(node);
-            convolution.is_some_and(|convolution| convolution.groups == 1)
-        });
-        convolutions
-            .map(|node| self.node(node).name.clone())
-            .collect()
-    }
 }
 
 /// The shape of a batch of `rows` samples.

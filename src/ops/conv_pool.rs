@@ -327,15 +327,18 @@ fn draw(random: &mut Random) -> Vec<Case> {
             sizes,
             gathered,
             accumulate: random.flag(),
+            is_wide: false,
         };
+        let wide = ConvPoolBackwardWeight {
+            is_wide: true,
+            ..backward.clone()
+        };
+        let of_backward = vec![read_again, indices, d_pooled, order_again];
+        let mut aside = random.aside();
         [
             Case::of(forward, vec![read, weight, bias, order], random).in_step(step),
-            Case::of(
-                backward,
-                vec![read_again, indices, d_pooled, order_again],
-                random,
-            )
-            .in_step(step),
+            Case::of(backward, of_backward.clone(), random).in_step(step),
+            Case::of(wide, of_backward, &mut aside).in_step(step),
         ]
     });
     both.into_iter().flatten().collect()

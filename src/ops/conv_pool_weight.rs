@@ -7,11 +7,17 @@ use super::reference::arithmetic::{ELEMENT, min_task_len};
 use super::sizes::conv_pool::{constants, cost, images, inputs, pooled_len, pooled_size, value_at};
 use super::{
     Args, Binding, Bindings, Content, ConvSizes, Cost, Element, Elements, ErrorBound, Launch, Op,
-    Sum, WORKGROUP_SIZE,
+    Sum, Variant, WORKGROUP_SIZE, conv_tile,
 };
 
 /// Channels per workgroup; the same as in the shader.
 const CHANNELS: usize = 2;
+
+/// Lanes whose sums are kept at once; the same as in the shader.
+const STAGED: u64 = 64;
+
+/// Invocations of a workgroup.
+const WORKGROUPS: [u64; 2] = [WORKGROUP_SIZE, 256];
 
 /// The gradient of the convolution's weights and bias, from `indices` and the pooled gradient.
 /// Pixels that won no window are skipped; the readable plan multiplies the input by their zero
@@ -25,9 +31,16 @@ pub struct ConvPoolBackwardWeight {
     pub gathered: Option<usize>,
     /// Add to the gradients instead of overwriting them.
     pub accumulate: bool,
+    /// Whether many lanes share a filter's windows, for GPUs, which have many more than there are
+    /// filters.
+    pub is_wide: bool,
 }
 
 impl ConvPoolBackwardWeight {
+    fn lanes(&self) -> u64 {
+        WORKGROUPS[usize::from(self.is_wide)]
+    }
+
     fn bounds(&self) -> [ErrorBound; 2] {
         let terms = pooled_len(&self.sizes) / self.sizes.out_channels + 1;
         [ErrorBound::Products { terms }, ErrorBound::Sum { terms }]
@@ -65,9 +78,38 @@ impl Op for ConvPoolBackwardWeight {
         let s = &self.sizes;
         let (height, width) = pooled_size(&self.sizes);
         let tiles = (self.sizes.batch * height * width.div_ceil(TILE)) as u64;
-        Launch::of_workgroups(SHADER, s.out_channels.div_ceil(CHANNELS) * s.in_channels)
+        let (lanes, workgroups) = (
+            self.lanes(),
+            s.out_channels.div_ceil(CHANNELS) * s.in_channels,
+        );
+        Launch::new(SHADER, workgroups * lanes as usize)
             .constants(constants(&self.sizes, self.gathered, self.accumulate))
-            .longest_loop(tiles.div_ceil(WORKGROUP_SIZE) + 1 + 2 * (WORKGROUP_SIZE + 1))
+            .longest_loop(tiles.div_ceil(lanes) + 1 + lanes / STAGED + 1 + 2 * (STAGED + 1))
+            .workgroup_size(lanes)
+    }
+
+    fn variants(&self) -> Vec<Variant> {
+        let variants = [false, true].map(|is_wide| {
+            let op = ConvPoolBackwardWeight {
+                is_wide,
+                ..self.clone()
+            };
+            Variant {
+                name: format!("{}/{}", self.name(), op.lanes()),
+                op: Box::new(op),
+            }
+        });
+        variants.into()
+    }
+
+    fn choice(&self) -> Option<String> {
+        let more = match (self.gathered.is_some(), self.accumulate) {
+            (false, false) => "",
+            (false, true) => ", accumulated",
+            (true, false) => ", gathered",
+            (true, true) => ", gathered, accumulated",
+        };
+        Some(conv_tile::choice("pooled weights", &self.sizes, more))
     }
 
     fn rows(&self) -> usize {

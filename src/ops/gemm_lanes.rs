@@ -2,11 +2,20 @@
 
 use super::case::{Case, Random};
 use super::product::cases_of;
-use super::product::kernel::{GemmKernel, TILE_PRELUDES, Worker};
-use super::{Shader, WORKGROUP_SIZE};
+use super::product::kernel::{GemmKernel, Worker};
+use super::{Prelude, Shader, WORKGROUP_SIZE};
 
-pub(super) const SHADER: Shader =
-    Shader::new(TILE_PRELUDES, include_str!("../../shaders/gemm_lanes.wgsl"));
+pub(super) const SHADER: Shader = Shader::new(
+    &[
+        Prelude::Invocation,
+        Prelude::Relu,
+        Prelude::Outer,
+        Prelude::Product,
+        Prelude::ProductTile,
+        Prelude::TileLanes,
+    ],
+    include_str!("../../shaders/gemm_lanes.wgsl"),
+);
 
 pub(super) const KERNEL: GemmKernel = GemmKernel {
     name: "gemm_lanes",

@@ -44,6 +44,7 @@ mod gemm_workgroup;
 mod group_norm;
 mod group_norm_backward;
 mod im2col;
+mod linear_backward;
 mod lion;
 mod max_pool;
 mod max_pool_backward;
@@ -104,6 +105,7 @@ pub use group_norm_backward::{
     GroupNormBackwardInput, GroupNormBackwardRuns, GroupNormBackwardSums,
 };
 pub use im2col::Im2col;
+pub use linear_backward::LinearBackward;
 pub use lion::Lion;
 pub use max_pool::MaxPoolForward;
 pub use max_pool_backward::{MaxPoolBackward, MaxPoolBackwardAll};
@@ -201,6 +203,7 @@ families!(
     gemm_tile,
     group_norm,
     group_norm_backward,
+    linear_backward,
     lion,
     mix_labels,
     multiply,

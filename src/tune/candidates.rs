@@ -7,8 +7,8 @@ use wgpu::DeviceType;
 use super::Effort;
 use crate::gpu::Adapter;
 use crate::ops::{
-    ConvBackwardInput, ConvBackwardWeight, ConvForward, ConvPoolForward, ConvSizes, Op, Product,
-    Variant,
+    ConvBackwardInput, ConvBackwardWeight, ConvForward, ConvPoolBackwardWeight, ConvPoolForward,
+    ConvSizes, LinearBackward, Op, Product, Variant,
 };
 
 /// Ops from this many FLOP on are large.
@@ -34,6 +34,7 @@ const SOFTWARE: Families = &[
         "conv_backward_input/64",
         "conv_backward_weight/64",
     ],
+    &["conv_pool_backward_weight/64"],
 ];
 
 const SMALL: Families = &[&["gemm_subgroup/64", "gemm_lanes/64", "gemm_workgroup/64"]];
@@ -75,6 +76,11 @@ const MANY_CHANNELS: Families = &[&[
     "conv_tile_32x128/64",
 ]];
 
+const POOLED_WEIGHTS: Families = &[&[
+    "conv_pool_backward_weight/256",
+    "conv_pool_backward_weight/64",
+]];
+
 /// The channels that are the rows of a convolution's tiles.
 fn channels(op: &dyn Any) -> Option<usize> {
     let forward = op
@@ -99,6 +105,9 @@ fn suited(op: &dyn Op, kind: DeviceType) -> Families {
         Some(_) => return MANY_CHANNELS,
         None => {}
     }
+    if (op as &dyn Any).is::<ConvPoolBackwardWeight>() {
+        return POOLED_WEIGHTS;
+    }
     let product = (op as &dyn Any).downcast_ref();
     let tiles = product.map_or(MANY_TILES, |product: &Product| {
         product.batch * product.m.div_ceil(64) * product.n.div_ceil(64)
@@ -122,7 +131,9 @@ pub(super) fn is_worthwhile(op: &dyn Op, adapter: &Adapter, effort: Effort) -> b
     let pooled = op.downcast_ref().map(|op: &ConvPoolForward| &op.sizes);
     let reads_many = |sizes: &ConvSizes| sizes.fan_in() >= MANY_WEIGHTS;
     let is_slow = adapter.is_software() && forward.or(pooled).is_some_and(reads_many);
-    effort == Effort::Full || !is_slow
+    let linear: Option<&LinearBackward> = op.downcast_ref();
+    let is_too_large = linear.is_some_and(|op| adapter.is_software() || op.cost().flop >= LARGE);
+    effort == Effort::Full || !(is_slow || is_too_large)
 }
 
 /// The kernels to choose from, the default for this kind of adapter first. Only with full effort

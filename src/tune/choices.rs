@@ -7,7 +7,7 @@ use std::str::FromStr;
 use super::foreign;
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::expand::{ConvStrategies, ConvStrategy};
+use crate::expand::{Strategies, Strategy};
 use crate::graph::Graph;
 use crate::notices::Notices;
 use crate::plan::Plan;
@@ -15,8 +15,8 @@ use crate::plan::Plan;
 /// The kernel of each op.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Choices {
-    /// The strategy of each convolution, by its layer's name.
-    pub convs: ConvStrategies,
+    /// The strategy of each layer that has several, by its name.
+    pub layers: Strategies,
     /// The variant of each op that has several, by [`Op::choice`](crate::ops::Op::choice).
     pub ops: BTreeMap<String, String>,
 }
@@ -24,8 +24,8 @@ pub struct Choices {
 impl fmt::Display for Choices {
     /// One line per choice: `conv2: columns`, `product of 1 32×676 by 676×32: gemm_8x8/16`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (layer, kernel) in &self.convs {
-            writeln!(f, "{layer}: {kernel}")?;
+        for (layer, strategy) in &self.layers {
+            writeln!(f, "{layer}: {strategy}")?;
         }
         for (op, variant) in &self.ops {
             writeln!(f, "{op}: {variant}")?;
@@ -42,12 +42,9 @@ impl FromStr for Choices {
         for line in text.lines() {
             let wrong = || Error::value("choices", "lines of `op: kernel`", format!("`{line}`"));
             let (of, chosen) = line.rsplit_once(": ").ok_or_else(wrong)?;
-            let conv = ConvStrategy::ALL
-                .into_iter()
-                .find(|kernel| kernel.to_string() == chosen);
-            match conv {
-                Some(kernel) => {
-                    choices.convs.insert(of.to_owned(), kernel);
+            match Strategy::named(chosen) {
+                Some(strategy) => {
+                    choices.layers.insert(of.to_owned(), strategy);
                 }
                 None => {
                     choices.ops.insert(of.to_owned(), chosen.to_owned());
@@ -68,7 +65,7 @@ impl Choices {
     /// As [`Graph::fast`].
     pub fn apply(&mut self, device: &Device, graph: &Graph, notices: &mut Notices) -> Result<Plan> {
         foreign::adapt(self, device, graph, notices)?;
-        let mut plan = graph.fast(&self.convs)?;
+        let mut plan = graph.fast(&self.layers)?;
         plan.replace_ops(|op| {
             let chosen = self.ops.get(&op.choice()?)?;
             let mut variants = op.variants().into_iter();

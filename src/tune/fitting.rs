@@ -1,18 +1,18 @@
-//! Which strategies for convolutions fit an adapter's memory.
+//! Which strategies fit an adapter's memory.
 
 use crate::error::Result;
-use crate::expand::{ConvStrategies, ConvStrategy};
+use crate::expand::{Strategies, Strategy};
 use crate::gpu::{Adapter, required_limits};
 use crate::graph::Graph;
 use crate::plan::Plan;
 
-/// The fast plan with `convs`, if its tensors fit the adapter.
+/// The fast plan with `strategies`, if its tensors fit the adapter.
 pub(super) fn plan_that_fits(
     adapter: &Adapter,
     graph: &Graph,
-    convs: &ConvStrategies,
+    strategies: &Strategies,
 ) -> Option<Plan> {
-    let plan = graph.fast(convs).ok()?;
+    let plan = graph.fast(strategies).ok()?;
     required_limits(adapter, &plan).ok()?;
     Some(plan)
 }
@@ -22,20 +22,18 @@ pub(super) fn plan_that_fits(
 ///
 /// # Errors
 /// As [`Graph::fast`], if the plan has an error without columns too.
-pub(super) fn implicit_if_needed(adapter: &Adapter, graph: &Graph) -> Result<ConvStrategies> {
-    let mut chosen = ConvStrategies::new();
+pub(super) fn implicit_if_needed(adapter: &Adapter, graph: &Graph) -> Result<Strategies> {
+    let mut chosen = Strategies::new();
     if plan_that_fits(adapter, graph, &chosen).is_some() {
         return Ok(chosen);
     }
-    let layers = graph.convolutions();
-    let implicit = layers.iter().cloned();
-    let implicit: ConvStrategies = implicit.map(|l| (l, ConvStrategy::Implicit)).collect();
+    let implicit = graph.all_by(Strategy::Implicit);
     graph.fast(&implicit)?;
-    for layer in layers {
+    for layer in implicit.keys().cloned() {
         let mut others = implicit.clone();
         others.remove(&layer);
         if plan_that_fits(adapter, graph, &others).is_none() {
-            chosen.insert(layer, ConvStrategy::Implicit);
+            chosen.insert(layer, Strategy::Implicit);
         }
     }
     Ok(chosen)

@@ -1,13 +1,13 @@
 //! Choices made elsewhere: on another adapter, for another model, by another version.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Effort;
 use super::candidates::candidates;
 use super::choices::Choices;
 use crate::device::Device;
 use crate::error::Result;
-use crate::expand::ConvStrategies;
+use crate::expand::{Strategies, Strategy};
 use crate::graph::Graph;
 use crate::notices::Notices;
 use crate::ops::Op;
@@ -48,9 +48,13 @@ pub(super) fn adapt(
             list(&replaced)
         ));
     }
-    let layers = graph.convolutions();
-    let unknown: BTreeSet<String> = (choices.convs.keys())
-        .filter(|layer| !layers.contains(layer))
+    let layers: BTreeMap<_, _> = graph.strategies().into_iter().collect();
+    let has = |layer: &String, strategy: &Strategy| {
+        let own = layers.get(layer);
+        own.is_some_and(|own| own.contains(strategy))
+    };
+    let foreign = choices.layers.iter().filter(|(of, by)| !has(of, by));
+    let unknown: BTreeSet<String> = (foreign.map(|(layer, _)| layer))
         .chain(choices.ops.keys().filter(|op| !known.contains(*op)))
         .cloned()
         .collect();
@@ -60,12 +64,14 @@ pub(super) fn adapt(
             list(&unknown)
         ));
     }
-    choices.convs.retain(|layer, _| layers.contains(layer));
+    choices
+        .layers
+        .retain(|layer, strategy| has(layer, strategy));
     choices.ops.retain(|op, _| known.contains(op));
     Ok(())
 }
 
-/// The plan with the chosen convolution strategies, or with the default ones if only those are
+/// The plan with the chosen strategies, or with the default ones if only those are
 /// within the adapter's limits.
 fn fitting(
     choices: &mut Choices,
@@ -73,17 +79,17 @@ fn fitting(
     graph: &Graph,
     replaced: &mut BTreeSet<String>,
 ) -> Result<Plan> {
-    let plan = graph.fast(&choices.convs)?;
+    let plan = graph.fast(&choices.layers)?;
     let Some(adapter) = device.adapter().filter(|adapter| !adapter.fits(&plan)) else {
         return Ok(plan);
     };
-    let usual = graph.fast(&ConvStrategies::new())?;
+    let usual = graph.fast(&Strategies::new())?;
     if !adapter.fits(&usual) {
         // Loading reports the limit that it exceeds.
         return Ok(plan);
     }
-    for (layer, kernel) in std::mem::take(&mut choices.convs) {
-        replaced.insert(format!("{kernel} of {layer} by the usual way"));
+    for (layer, strategy) in std::mem::take(&mut choices.layers) {
+        replaced.insert(format!("{strategy} of {layer} by the usual way"));
     }
     Ok(usual)
 }

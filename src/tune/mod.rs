@@ -20,7 +20,7 @@ use web_time::Instant;
 use crate::cache::Cache;
 use crate::device::Device;
 use crate::error::Result;
-use crate::expand::{ConvStrategies, ConvStrategy};
+use crate::expand::{Strategies, Strategy};
 use crate::gpu::{Adapter, Workbench};
 use crate::graph::Graph;
 use crate::notices::Notices;
@@ -32,7 +32,7 @@ use candidates::{candidates, is_worthwhile};
 pub use choices::Choices;
 use fitting::{implicit_if_needed, plan_that_fits};
 
-/// Convolution strategies within this factor of the fastest are measured again, since machine speed
+/// Strategies within this factor of the fastest are measured again, since machine speed
 /// fluctuates.
 const CLOSE: f64 = 1.5;
 
@@ -110,13 +110,13 @@ pub async fn choose(
         return Ok(known);
     }
     let mut choices = Choices {
-        convs: base,
+        layers: base,
         ..Choices::default()
     };
     if effort != Effort::Off {
-        choices.convs = tuner.convolutions(graph, choices.convs).await?;
+        choices.layers = tuner.layers(graph, choices.layers).await?;
     }
-    let plan = graph.fast(&choices.convs)?;
+    let plan = graph.fast(&choices.layers)?;
     let mut nodes: Vec<&dyn Op> = plan.nodes().iter().map(|node| node.op.as_ref()).collect();
     nodes.sort_by_key(|op| std::cmp::Reverse(op.cost().flop));
     for op in nodes {
@@ -141,11 +141,8 @@ pub async fn choose(
 /// The choices for the CPU reference, which has one way to compute an op: convolutions without
 /// columns.
 fn on_the_reference(graph: &Graph) -> Choices {
-    let layers = graph.convolutions().into_iter();
     Choices {
-        convs: layers
-            .map(|layer| (layer, ConvStrategy::Implicit))
-            .collect(),
+        layers: graph.all_by(Strategy::Implicit),
         ops: BTreeMap::new(),
     }
 }
@@ -154,9 +151,9 @@ fn on_the_reference(graph: &Graph) -> Choices {
 ///
 /// # Errors
 /// As [`Graph::fast`].
-fn checksum(graph: &Graph, convs: &ConvStrategies) -> Result<String> {
+fn checksum(graph: &Graph, strategies: &Strategies) -> Result<String> {
     let mut hasher = DefaultHasher::new();
-    for node in graph.fast(convs)?.nodes() {
+    for node in graph.fast(strategies)?.nodes() {
         identity(node.op.as_ref()).hash(&mut hasher);
     }
     SHADERS.hash(&mut hasher);
@@ -177,21 +174,17 @@ struct Tuner<'a> {
 }
 
 impl Tuner<'_> {
-    /// For each convolution, the strategy with the least total time of its ops; strategies that the
+    /// For each layer that has several, the strategy with the least total time of its ops; strategies that the
     /// budget leaves unmeasured are ignored. `chosen` holds those of layers whose default does not
     /// fit the adapter.
-    async fn convolutions(
-        &mut self,
-        graph: &Graph,
-        mut chosen: ConvStrategies,
-    ) -> Result<ConvStrategies> {
-        for layer in graph.convolutions() {
+    async fn layers(&mut self, graph: &Graph, mut chosen: Strategies) -> Result<Strategies> {
+        for (layer, strategies) in graph.strategies() {
             let mut plans = Vec::new();
-            for kernel in ConvStrategy::ALL {
-                let mut convs = chosen.clone();
-                convs.insert(layer.clone(), kernel);
-                if let Some(plan) = plan_that_fits(self.adapter, graph, &convs) {
-                    plans.push((kernel, count(&plan), plan));
+            for &strategy in strategies {
+                let mut layers = chosen.clone();
+                layers.insert(layer.clone(), strategy);
+                if let Some(plan) = plan_that_fits(self.adapter, graph, &layers) {
+                    plans.push((strategy, count(&plan), plan));
                 }
             }
             // The default is measured first, so that it has a time even if the budget runs out.
@@ -214,10 +207,10 @@ impl Tuner<'_> {
             }
             let mut limit = Duration::MAX;
             let mut timed = Vec::new();
-            for (kernel, _, plan) in plans {
+            for (strategy, _, plan) in plans {
                 if let Some(time) = self.time_of(plan, &counts, limit).await? {
                     limit = limit.min(time.mul_f64(CLOSE));
-                    timed.push((time, *kernel, plan));
+                    timed.push((time, *strategy, plan));
                 }
             }
             timed.retain(|(time, _, _)| *time < limit);
@@ -230,8 +223,8 @@ impl Tuner<'_> {
                     *time = again.unwrap_or(*time);
                 }
             }
-            if let Some((_, kernel, _)) = timed.iter().min_by_key(|(time, _, _)| *time) {
-                chosen.insert(layer, *kernel);
+            if let Some((_, strategy, _)) = timed.iter().min_by_key(|(time, _, _)| *time) {
+                chosen.insert(layer, *strategy);
             }
         }
         Ok(chosen)

@@ -1,7 +1,7 @@
 //! The models of verification: together they use every layer, loss and option.
 
 use crate::error::Result;
-use crate::expand::ConvStrategy;
+use crate::expand::Strategy;
 use crate::graph::{Graph, Module};
 use crate::loss::{Loss, Reduction};
 use crate::nn::models::{ResNet, larger, tutorial};
@@ -22,8 +22,9 @@ pub struct Subject {
     pub model: Box<dyn Module>,
     /// The training options.
     pub training: Training,
-    /// If set, run its fused plan with this strategy for every convolution; else the readable plan.
-    pub fused: Option<ConvStrategy>,
+    /// If set, run its fused plan with this strategy for every layer that has it; else the readable
+    /// plan.
+    pub fused: Option<Strategy>,
 }
 
 impl Subject {
@@ -33,25 +34,26 @@ impl Subject {
     /// As [`Graph::training`] and [`Graph::readable`].
     pub fn plan(&self, training: &Training) -> Result<Plan> {
         let graph = Graph::training(self.model.as_ref(), training)?;
-        let Some(kernel) = self.fused else {
-            return graph.readable();
-        };
-        let layers = graph.convolutions().into_iter();
-        graph.fast(&layers.map(|layer| (layer, kernel)).collect())
+        match self.fused {
+            None => graph.readable(),
+            Some(strategy) => graph.fast(&graph.all_by(strategy)),
+        }
     }
 }
 
 /// The tutorial's network, a larger one, a residual one with batch norm, and three that use the
-/// remaining options; then the same in fused plans, with every convolution strategy.
+/// remaining options; then the same in fused plans, with every strategy of convolutions, and the
+/// first with joined gradients.
 pub fn built_in() -> Vec<Subject> {
     let mut subjects = models(None);
-    for kernel in ConvStrategy::ALL {
+    for kernel in Strategy::OF_CONVOLUTION {
         subjects.extend(models(Some(kernel)));
     }
+    subjects.extend(models(Some(Strategy::Joined)).into_iter().take(1));
     subjects
 }
 
-fn models(fused: Option<ConvStrategy>) -> Vec<Subject> {
+fn models(fused: Option<Strategy>) -> Vec<Subject> {
     let suffix = fused.map_or_else(String::new, |kernel| format!(", fused, {kernel}"));
     let subject = |name: &str, model: Sequential, training| Subject {
         name: format!("{name}{suffix}"),

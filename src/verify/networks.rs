@@ -6,7 +6,7 @@ use super::large::Checker;
 use super::{OutputReport, lanes};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::expand::ConvStrategy;
+use crate::expand::Strategy;
 use crate::graph::Graph;
 use crate::loss::{Loss, Reduction};
 use crate::nn::{
@@ -311,7 +311,7 @@ pub(super) fn lower(
     random: &mut Random,
 ) -> Option<(Plan, String)> {
     let kernel = [None, Some(0), Some(1), Some(2), Some(3)][random.below(5)];
-    let kernel = kernel.map(|at: usize| ConvStrategy::ALL[at]);
+    let kernel = kernel.map(|at: usize| Strategy::OF_CONVOLUTION[at]);
     let graph = Graph::training(model, training).ok()?;
     let readable = graph.readable().ok()?;
     if !is_affordable(&readable) {
@@ -320,10 +320,12 @@ pub(super) fn lower(
     let Some(kernel) = kernel else {
         return Some((readable, "readable".to_owned()));
     };
-    let layers = graph.convolutions().into_iter();
-    let convs = layers.map(|layer| (layer, kernel)).collect();
-    let mut plan = graph.fast(&convs).ok()?;
     let chosen = random.word() as usize;
+    let mut strategies = graph.all_by(kernel);
+    if chosen.is_multiple_of(2) {
+        strategies.extend(graph.all_by(Strategy::Joined));
+    }
+    let mut plan = graph.fast(&strategies).ok()?;
     plan.replace_ops(|op| {
         let mut variants = op.variants();
         let at = chosen.checked_rem(variants.len())?;

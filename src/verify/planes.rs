@@ -65,6 +65,7 @@ fn windows() -> Result<Vec<Box<dyn Op>>> {
                 sizes,
                 gathered,
                 accumulate: false,
+                is_wide: gathered.is_some(),
             }));
         }
         let geometry = sizes.geometry;

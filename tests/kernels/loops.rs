@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::common;
-use wgrad::expand::ConvStrategy;
+use wgrad::expand::Strategy;
 use wgrad::graph::Graph;
 use wgrad::nn::{Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, Training};
 use wgrad::ops::{BiasBackward, Epilogue, Gemm, Op, Operand, Product, ReduceSum, Step};
@@ -255,24 +255,19 @@ fn large_batches_and_images_pass_in_lockstep() {
         let graph = Graph::training(&model, &training_on(sample, batch)).unwrap();
         let size = format!("{sample:?} × {batch}");
         // Kernels that write no columns fit any adapter.
-        let must_run = |kernel| batch < 4096 || kernel == Some(ConvStrategy::Implicit);
+        let must_run = |kernel| batch < 4096 || kernel == Some(Strategy::Implicit);
         let ran = check(
             &device,
             &format!("{size}, readable"),
             graph.readable().unwrap(),
         );
         assert!(ran || !must_run(None));
-        for kernel in ConvStrategy::ALL {
-            let kernels = graph
-                .convolutions()
-                .into_iter()
-                .map(|layer| (layer, kernel))
-                .collect();
+        for kernel in Strategy::OF_CONVOLUTION {
             let choices = Choices {
-                convs: kernels,
+                layers: graph.all_by(kernel),
                 ..Choices::default()
             };
-            let fused = graph.fast(&choices.convs).unwrap();
+            let fused = graph.fast(&choices.layers).unwrap();
             for (name, choices) in products(&fused, &choices).into_iter().filter(|_| all) {
                 let mut choices = choices;
                 let fused = choices.apply(&device, &graph, &mut Notices::default());
@@ -331,11 +326,9 @@ fn batches_larger_than_the_data_set_pass_their_checks() {
     let Some(device) = common::gpu() else { return };
     let training = training_on([1, 28, 28], 64).dataset(5);
     let mut model = network(1);
-    for kernel in [ConvStrategy::Gathered, ConvStrategy::Columns] {
+    for kernel in [Strategy::Gathered, Strategy::Columns] {
         let graph = Graph::training(&model, &training).unwrap();
-        let layers = graph.convolutions().into_iter();
-        let convs = layers.map(|layer| (layer, kernel)).collect();
-        for plan in [graph.readable(), graph.fast(&convs)] {
+        for plan in [graph.readable(), graph.fast(&graph.all_by(kernel))] {
             let plan = plan.unwrap();
             wgrad::block_on(device.load(plan)).unwrap();
         }

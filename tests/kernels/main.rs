@@ -21,6 +21,7 @@ mod planted_fused;
 mod planted_gathered;
 mod planted_grouped;
 mod planted_layers;
+mod planted_linear;
 mod planted_losses;
 mod planted_norms;
 mod planted_optimizers;

@@ -12,8 +12,8 @@ use super::common::{self, altered::Altered};
 use super::planted::{self, geometry};
 use super::{
     planted_batch_norm, planted_data, planted_fused, planted_gathered, planted_grouped,
-    planted_layers, planted_losses, planted_norms, planted_optimizers, planted_planes,
-    planted_pool, planted_tiles,
+    planted_layers, planted_linear, planted_losses, planted_norms, planted_optimizers,
+    planted_planes, planted_pool, planted_tiles,
 };
 
 /// An op with its kernel changed in one place, and the unchanged reference.
@@ -49,6 +49,7 @@ fn mutants(device: &Device) -> Vec<Planted> {
     all.extend(planted_pool::mutants());
     all.extend(planted_tiles::mutants());
     all.extend(planted_layers::mutants());
+    all.extend(planted_linear::mutants());
     all.extend(planted_data::mutants());
     all.extend(planted_losses::mutants());
     all.extend(planted_optimizers::mutants());
@@ -87,7 +88,9 @@ fn inputs_of(op: &dyn Op) -> Vec<Vec<u32>> {
             };
             let read = super::random_inputs(&forward, 11);
             let step = Step::new(0, 1, 0, 0.1);
-            inputs[1] = super::outputs_of(&forward, &read, &step).remove(1);
+            let indices = super::outputs_of(&forward, &read, &step).remove(1);
+            let len = inputs[1].len();
+            inputs[1] = indices.into_iter().cycle().take(len).collect();
         }
         "batch_norm_statistics" | "group_norm_statistics" => {
             // Small enough for eps to matter.

@@ -277,13 +277,16 @@ fn the_pooled_weight_gradient_multiplies_the_zeros_of_the_padding() {
     let expected = readable_weight_gradient(&s, &input, &d_output);
     assert!(canonical(&expected).contains(&"NaN".to_owned()));
     for device in devices() {
-        let op = ConvPoolBackwardWeight {
-            sizes: s,
-            gathered: None,
-            accumulate: false,
-        };
-        let found = run(&device, op, &[&input, &indices, &d_pooled, &input]).remove(0);
-        assert_same(&found, &expected, &format!("pooled, {device}"));
+        for is_wide in [false, true] {
+            let op = ConvPoolBackwardWeight {
+                sizes: s,
+                gathered: None,
+                accumulate: false,
+                is_wide,
+            };
+            let found = run(&device, op, &[&input, &indices, &d_pooled, &input]).remove(0);
+            assert_same(&found, &expected, &format!("pooled, {device}"));
+        }
     }
 }
 

@@ -22,6 +22,7 @@ pub fn mutants() -> Vec<Planted> {
             sizes: sizes((1, 1)),
             gathered: Some(SAMPLES),
             accumulate: true,
+            is_wide: false,
         })
     };
     vec![

@@ -1,6 +1,7 @@
 //! Faults planted in the kernels that fuse a convolution with its pool.
 
-use wgrad::ops::{ConvPoolBackwardWeight, ConvPoolForward, Op};
+use wgrad::ops::{ConvPoolBackwardWeight, ConvPoolForward, ConvSizes, Op};
+use wgrad::shape::WindowedPlanes;
 
 use super::planted_fused::sizes;
 
@@ -19,6 +20,21 @@ pub fn mutants() -> Vec<Planted> {
             sizes: sizes((1, 1)),
             gathered: None,
             accumulate: true,
+            is_wide: false,
+        })
+    };
+    // More tiles than lanes whose sums are kept at once.
+    let wide = || {
+        let small = sizes((1, 1));
+        let planes = WindowedPlanes::new(24, (8, 9).into(), small.geometry.window, "mutant");
+        Box::new(ConvPoolBackwardWeight {
+            sizes: ConvSizes {
+                batch: 12,
+                geometry: planes.unwrap(),
+                ..small
+            },
+            is_wide: true,
+            ..*pool_backward()
         })
     };
     vec![
@@ -57,8 +73,14 @@ pub fn mutants() -> Vec<Planted> {
         (
             "the other channel's bias",
             pool_backward(),
-            "lane_sums[i].totals[lane]",
-            "lane_sums[i].totals[1u - lane]",
+            "lane_sums[i].totals[own]",
+            "lane_sums[i].totals[1u - own]",
+        ),
+        (
+            "sums of the first lanes overwritten",
+            wide(),
+            "sums = sum_of(lane_sums[lane % STAGED], sums);",
+            "",
         ),
         (
             "a row of the kernel twice",

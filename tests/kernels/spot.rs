@@ -71,10 +71,11 @@ fn convolutions() -> Vec<Fault> {
         sizes(3, [2, 5], (131, 97), 4),
     );
     let channels = sizes(2, [8, 900], (9, 7), 3);
-    let pooled = |gathered| ConvPoolBackwardWeight {
+    let pooled = |gathered: Option<usize>| ConvPoolBackwardWeight {
         sizes: large,
         gathered,
         accumulate: true,
+        is_wide: gathered.is_some(),
     };
     vec![
         (

@@ -246,14 +246,17 @@ fn convolution_with_its_pool_and_padding_wider_than_the_kernel() {
             check(&device, forward.clone(), &inputs, &step);
 
             let indices = outputs_of(&forward, &inputs, &step).remove(1);
-            let backward = ConvPoolBackwardWeight {
-                sizes,
-                gathered,
-                accumulate: false,
-            };
             inputs[1] = indices;
-            inputs[2] = random_inputs(&backward, 8).remove(2);
-            check(&device, backward, &inputs, &step);
+            for is_wide in [false, true] {
+                let backward = ConvPoolBackwardWeight {
+                    sizes,
+                    gathered,
+                    accumulate: false,
+                    is_wide,
+                };
+                inputs[2] = random_inputs(&backward, 8).remove(2);
+                check(&device, backward, &inputs, &step);
+            }
         }
     }
 }

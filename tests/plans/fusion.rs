@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use crate::common;
 use wgrad::data::Dataset;
 use wgrad::executor::Executor;
-use wgrad::expand::{ConvStrategies, ConvStrategy};
+use wgrad::expand::{Strategies, Strategy};
 use wgrad::graph::Graph;
 use wgrad::nn::Module;
 use wgrad::ops::Step;
-use wgrad::plan::{Phase, Plan, Port, Role, STEPS_PER_RUN};
+use wgrad::plan::{BufferId, Phase, Plan, Port, Role, STEPS_PER_RUN};
 use wgrad::tune::{Choices, Effort};
 use wgrad::verify::{Subject, built_in};
 use wgrad::{Config, Device, Planning, Trainer, block_on};
@@ -20,11 +20,6 @@ fn graph(subject: &Subject) -> Graph {
         .clone()
         .dataset(4 * subject.training.batch_size);
     Graph::training(subject.model.as_ref(), &training).unwrap()
-}
-
-fn by(graph: &Graph, kernel: ConvStrategy) -> ConvStrategies {
-    let layers = graph.convolutions().into_iter();
-    layers.map(|layer| (layer, kernel)).collect()
 }
 
 fn ops(plan: &Plan) -> Vec<&'static str> {
@@ -43,7 +38,7 @@ fn subjects() -> Vec<Subject> {
 fn the_tutorials_network_takes_ten_ops_per_step() {
     let graph = graph(&subjects()[0]);
     assert_eq!(ops(&graph.readable().unwrap()).len(), 27);
-    let plan = graph.fast(&ConvStrategies::new()).unwrap();
+    let plan = graph.fast(&Strategies::new()).unwrap();
     let expected = [
         "conv_pool_forward",
         "gemm_4x4",
@@ -59,18 +54,57 @@ fn the_tutorials_network_takes_ten_ops_per_step() {
     assert_eq!(ops(&plan), expected);
 }
 
+/// With joined gradients it takes two dispatches less.
+#[test]
+fn the_tutorials_network_takes_eight_ops_with_joined_gradients() {
+    let graph = graph(&subjects()[0]);
+    let plan = graph.fast(&graph.all_by(Strategy::Joined)).unwrap();
+    let expected = [
+        "conv_pool_forward",
+        "gemm_4x4",
+        "gemm_4x4",
+        "mse_metrics",
+        "linear_backward",
+        "linear_backward",
+        "conv_pool_backward_weight",
+        "sgd_4",
+    ];
+    assert_eq!(ops(&plan), expected);
+    assert_eq!(barriers(&plan), 8);
+}
+
+/// The dispatches of a step, in a run of steps, before which wgpu sets a barrier. It tracks whole
+/// buffers, and skips a barrier only if all of a dispatch's buffers were last read and are read
+/// again. But each dispatch writes a buffer that the step before used, so that each waits for those
+/// before it: only merged dispatches run side by side.
+fn barriers(plan: &Plan) -> usize {
+    let nodes: Vec<usize> = plan.nodes_of(&Phase::TRAIN).collect();
+    let mut written: HashMap<BufferId, bool> = HashMap::new();
+    let mut count = 0;
+    for (at, &node) in nodes.iter().chain(&nodes).enumerate() {
+        let node = &plan.nodes()[node];
+        let mut uses: HashMap<BufferId, bool> = HashMap::new();
+        for (writes, ids) in [(false, &node.inputs), (true, &node.outputs)] {
+            uses.extend(ids.iter().map(|&id| (plan.tensor(id).buffer, writes)));
+        }
+        let waits = uses.iter().any(|(buffer, &writes)| {
+            let before = written.get(buffer);
+            before.is_some_and(|&wrote| wrote || writes)
+        });
+        count += usize::from(waits && at >= nodes.len());
+        written.extend(uses);
+    }
+    count
+}
+
 /// Each convolution kernel leaves nothing of the ops that it replaces. Nodes that have no such kernel
 /// have columns.
 #[test]
 fn fused_convolutions_write_no_columns() {
     for subject in subjects() {
         let graph = graph(&subject);
-        for kernel in [
-            ConvStrategy::Implicit,
-            ConvStrategy::Pooled,
-            ConvStrategy::Gathered,
-        ] {
-            let convs = by(&graph, kernel);
+        for kernel in [Strategy::Implicit, Strategy::Pooled, Strategy::Gathered] {
+            let convs = graph.all_by(kernel);
             let fused = graph.fast(&convs).unwrap();
             let nodes = fused.nodes().iter();
             let columns = nodes.filter(|node| node.op.name().starts_with("im2col"));
@@ -81,10 +115,10 @@ fn fused_convolutions_write_no_columns() {
     }
 }
 
-/// Whether a tensor belongs to a node for which [`Graph::convolutions`] offers no choice.
+/// Whether a tensor belongs to a node for which [`Graph::strategies`] offers no choice.
 fn has_columns(graph: &Graph, tensor: &str) -> bool {
     let (node, _) = tensor.rsplit_once('.').unwrap();
-    !graph.convolutions().iter().any(|name| name == node)
+    !graph.strategies().iter().any(|(name, _)| name == node)
 }
 
 /// Steps on random images by each plan, on the CPU reference: f64 inside, so parameters may differ
@@ -95,8 +129,8 @@ fn fused_plans_train_like_the_readable_plan() {
         let graph = graph(&subject);
         let expected = train(&Device::cpu(), graph.readable().unwrap(), &subject);
         let largest = expected.iter().fold(0f32, |max, p| max.max(p.abs()));
-        for kernel in ConvStrategy::ALL {
-            let fused = graph.fast(&by(&graph, kernel)).unwrap();
+        for kernel in Strategy::OF_CONVOLUTION {
+            let fused = graph.fast(&graph.all_by(kernel)).unwrap();
             let got = train(&Device::cpu(), fused, &subject);
             for (got, expected) in got.iter().zip(&expected) {
                 let error = (got - expected).abs();
@@ -165,8 +199,8 @@ fn live_tensors_never_share_memory() {
     for subject in subjects() {
         let graph = graph(&subject);
         let before = graph.readable().unwrap().words();
-        for kernel in ConvStrategy::ALL {
-            let plan = graph.fast(&by(&graph, kernel)).unwrap();
+        for kernel in Strategy::OF_CONVOLUTION {
+            let plan = graph.fast(&graph.all_by(kernel)).unwrap();
             assert!(plan.words() < before, "{}, {kernel}", subject.name);
             // The tensor that each buffer holds at this point of the step.
             let mut holds = HashMap::new();

@@ -2,7 +2,7 @@
 
 use crate::common;
 use wgrad::data::Dataset;
-use wgrad::expand::ConvStrategies;
+use wgrad::expand::Strategies;
 use wgrad::graph::{Graph, Module, Training, Var};
 use wgrad::nn::Linear;
 use wgrad::nn::models::ResNet;
@@ -115,7 +115,7 @@ fn both_plans_train_a_residual_network_alike() {
     let graph = Graph::training(&resnet(), &training([3, 8, 8], 2)).unwrap();
     let (readable, fast) = (
         graph.readable().unwrap(),
-        graph.fast(&ConvStrategies::new()).unwrap(),
+        graph.fast(&Strategies::new()).unwrap(),
     );
     let count = |plan: &wgrad::plan::Plan| plan.nodes_of(&Phase::TRAIN).count();
     println!("{} ops, {} fast", count(&readable), count(&fast));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use wgrad::Result;
-use wgrad::expand::ConvStrategy;
+use wgrad::expand::Strategy;
 use wgrad::ops::{Loads, Op, Variant};
 use wgrad::plan::Phase;
 
@@ -24,10 +24,9 @@ pub struct Kernel {
 pub fn of_networks(models: &[Model]) -> Result<Vec<Kernel>> {
     let mut found = BTreeMap::new();
     for &model in models {
-        for conv in ConvStrategy::ALL {
+        for strategy in Strategy::OF_CONVOLUTION.into_iter().chain(Strategy::OF_LINEAR) {
             let graph = model.graph(1, model.batch())?;
-            let layers = graph.convolutions().into_iter();
-            let plan = graph.fast(&layers.map(|layer| (layer, conv)).collect())?;
+            let plan = graph.fast(&graph.all_by(strategy))?;
             for number in plan.nodes_of(&Phase::TRAIN) {
                 let op = plan.nodes()[number].op.as_ref();
                 for Variant { name, op } in workload::kernels_of(op) {

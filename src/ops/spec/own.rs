@@ -55,6 +55,7 @@ pub(crate) fn is_own(op: &dyn Op) -> bool {
         GroupNormForward,
         GroupNormStatistics,
         Im2col,
+        LinearBackward,
         Lion,
         MaxPoolBackward,
         MaxPoolBackwardAll,

@@ -44,6 +44,8 @@ pub enum Prelude {
     ProductFours,
     /// Tiles of a workgroup.
     Tile,
+    /// Sums of a tile over the lanes of a workgroup.
+    TileLanes,
 }
 
 /// How kernels load and store four floats or two words at once: [`Prelude::Loads`].
@@ -87,6 +89,7 @@ impl Prelude {
             (Prelude::ProductTile, _) => prelude!("product_tile"),
             (Prelude::ProductFours, _) => prelude!("product_fours"),
             (Prelude::Tile, _) => prelude!("tile"),
+            (Prelude::TileLanes, _) => prelude!("tile_lanes"),
         }
     }
 

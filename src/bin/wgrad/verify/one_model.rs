@@ -1,7 +1,7 @@
 //! One model op by op, in its readable plan and with each kernel of its convolutions.
 
 use serde_json::Value;
-use wgrad::expand::ConvStrategy;
+use wgrad::expand::Strategy;
 use wgrad::nn::{ModelFile, Training};
 use wgrad::verify::{self, ModelReport, Options, OutputReport, Subject};
 use wgrad::{Device, Loss, Result, Sgd};
@@ -34,7 +34,7 @@ pub async fn verify(name: &str, devices: &[Device], options: &Options) -> Result
     let mut verified = Vec::new();
     for device in devices {
         let mut models = Vec::new();
-        let strategies = ConvStrategy::ALL.into_iter().map(Some);
+        let strategies = Strategy::OF_CONVOLUTION.into_iter().map(Some);
         for fused in [None].into_iter().chain(strategies) {
             let plan = fused.map_or("readable".to_owned(), |kernel| format!("fused, {kernel}"));
             let training = Training::new(
