@@ -87,6 +87,13 @@ impl Product {
         ErrorBound::Products { terms: self.k + 1 }
     }
 
+    /// Multiply-adds of the kernel, those of the tiles' parts beyond the product among them.
+    pub(crate) fn multiply_adds(&self) -> usize {
+        let [rows, columns] = self.kernel.tile;
+        let padded = self.m.next_multiple_of(rows) * self.n.next_multiple_of(columns);
+        self.batch * padded * self.k
+    }
+
     /// The product with `kernel` and workgroups of size `workgroup`; `None` if the sizes do not
     /// fit.
     pub(super) fn by(&self, kernel: &'static GemmKernel, workgroup: u64) -> Option<Self> {

@@ -1,6 +1,8 @@
 //! Every op at sizes where drivers cut loops short and counters overflow: single elements against
 //! the reference.
 
+use std::any::Any;
+
 use super::{OutputReport, lanes, losses, norms, planes};
 use crate::cache::Cache;
 use crate::device::Device;
@@ -18,6 +20,10 @@ use crate::spot;
 /// K of the large products: a multiple of four, for vectorised kernels.
 const K: usize = (1 << 20) + 8;
 
+/// Multiply-adds of a large product, most of which are beyond its edges in the largest tiles: more
+/// take half a minute on a software adapter.
+const MOST_MULTIPLY_ADDS: usize = 1 << 30;
+
 /// Elements of the large arrays.
 const LEN: usize = (1 << 22) + 4;
 
@@ -25,8 +31,8 @@ const LEN: usize = (1 << 22) + 4;
 pub(super) const ROWS: usize = 2100;
 pub(super) const CLASSES: usize = 37;
 
-/// Checks every op at large sizes, with every kernel that the adapter can run: K past 2²⁰ or up to
-/// the loop limit, planes past 2¹⁸ pixels, batches past 2,048.
+/// Checks every op at large sizes, with every kernel that the adapter can run: K past 2²⁰, or up to
+/// the loop limit or what a large tile takes, planes past 2¹⁸ pixels, batches past 2,048.
 ///
 /// # Errors
 /// The device is not an adapter, was lost or reported a fault. A wrong result is not an error but a
@@ -138,7 +144,11 @@ fn products(longest: u64) -> Vec<Box<dyn Op>> {
                 let mut variants = of(m, k / 4 * 4).into_iter();
                 variants.find(|variant| variant.name == kernel.name)
             });
-            let fits = |op: &dyn Op| op.launch().longest_loop <= longest;
+            let fits = |op: &dyn Op| {
+                let product: Option<&Product> = (op as &dyn Any).downcast_ref();
+                let multiply_adds = product.map_or(0, Product::multiply_adds);
+                op.launch().longest_loop <= longest && multiply_adds <= MOST_MULTIPLY_ADDS
+            };
             let longest = of_k.find(|variant| fits(variant.op.as_ref()));
             let usual =
                 longest.filter(|variant| variant.op.launch().workgroup_size >= WORKGROUP_SIZE);
