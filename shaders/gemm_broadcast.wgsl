@@ -1,18 +1,14 @@
-// A matrix product of sizes that are multiples of four. One invocation computes a 32×4 or 64×4 tile
-// in registers. The tiles of a workgroup's lanes are side by side, so that they share the rows of
-// A: eight lanes each load one of eight rows, and subgroups broadcast them, at almost no cost. Each
-// lane loads its own columns of B, once for all rows of its tile. Subgroups have at least eight
-// lanes.
+// A matrix product. One invocation computes a 32×4 or 64×4 tile in registers, of sizes that are
+// multiples of four, or a 32×4 tile of others (factors_ones in place of loads and factors_fours).
+// The tiles of a workgroup's lanes are side by side, so that they share the rows of A: eight lanes
+// each load one of eight rows, and subgroups broadcast them, at almost no cost. Each lane loads its
+// own columns of B, once for all rows of its tile. Subgroups have at least eight lanes.
 //
-// Preludes: invocation, loads, relu, product.
+// Preludes: invocation, loads, relu, product, factors_fours.
 
 const HALF_M: u32 = 32u; // half the rows of a tall tile
 const TILE_N: u32 = 4u;
-
-@group(0) @binding(0) var<storage, read> a: array<Four>; // (BATCH, M, K)
-@group(0) @binding(1) var<storage, read> b: array<Four>; // (BATCH, K, N)
-@group(0) @binding(2) var<storage, read> extra: array<Four>; // the epilogue's operand, or b
-@group(0) @binding(3) var<storage, read_write> product: array<Four>; // (BATCH, M, N)
+const FOUR = vec4<u32>(0u, 1u, 2u, 3u);
 
 // The first row and column, (m, n), of an invocation's tile, and its product in the batch, z. A
 // whole workgroup has one m; if A is shared, the columns of all products form one row of tiles.
@@ -34,13 +30,25 @@ fn tile_of(workgroup: vec3<u32>, workgroups: vec3<u32>, lane: u32, tile_m: u32) 
 }
 
 // The lane's part of eight rows of A from (m, k) on: four floats of a row, or of a column if A is
-// stored transposed.
+// stored transposed; zero beyond K.
 fn own_part(batch: u32, m: u32, k: u32, lane: u32) -> vec4<f32> {
     let first = select(min(batch, BATCH - 1u) * M * K, 0u, A_SHARED);
+    if A_TRANSPOSED {
+        let block = min(m + lane % 8u / 4u * 4u, last_four(M));
+        return a_row_of_k(first, k + lane % 4u, block);
+    }
     let row = min(m + lane % 8u, M - 1u);
-    let block = min(m + lane % 8u / 4u * 4u, M - 4u);
-    let at = select(row * K + k, (k + lane % 4u) * M + block, A_TRANSPOSED);
-    return unpack(a[(first + at) / 4u]);
+    return a_at(first + row * K + k, K - k);
+}
+
+// Where the last four of a size start.
+fn last_four(size: u32) -> u32 {
+    return (size - 1u) / 4u * 4u;
+}
+
+fn a_row_of_k(first: u32, k: u32, m: u32) -> vec4<f32> {
+    let row = a_at(first + min(k, K - 1u) * M + m, M - m);
+    return select(vec4<f32>(), row, IS_WHOLE || k < K);
 }
 
 // Two blocks of four rows of A: the columns of the matrices are the rows.
@@ -69,15 +77,28 @@ fn pass_around(own: vec4<f32>) -> Rows {
     return Rows(upper, lower);
 }
 
-// B[k..k+4, n..n+4]: column i of the matrix is row i of the block.
+// B[k..k+4, n..n+4], zero beyond K: column i of the matrix is row i of the block.
 fn b_block(batch: u32, k: u32, n: u32) -> mat4x4<f32> {
     let first = batch * K * N;
     if B_TRANSPOSED {
-        let at = (first + n * K + k) / 4u;
-        return transpose(mat4x4<f32>(unpack(b[at]), unpack(b[at + K / 4u]), unpack(b[at + K / 2u]), unpack(b[at + K / 4u * 3u])));
+        let at = first + k + rows_from(n, N) * K;
+        return transpose(mat4x4<f32>(b_at(at.x, K - k), b_at(at.y, K - k), b_at(at.z, K - k), b_at(at.w, K - k)));
     }
-    let at = (first + k * N + n) / 4u;
-    return mat4x4<f32>(unpack(b[at]), unpack(b[at + N / 4u]), unpack(b[at + N / 2u]), unpack(b[at + N / 4u * 3u]));
+    let at = first + n + rows_from(k, K) * N;
+    return mat4x4<f32>(
+        b_at(at.x, N - n),
+        select(vec4<f32>(), b_at(at.y, N - n), IS_WHOLE || k + 1u < K),
+        select(vec4<f32>(), b_at(at.z, N - n), IS_WHOLE || k + 2u < K),
+        select(vec4<f32>(), b_at(at.w, N - n), IS_WHOLE || k + 3u < K),
+    );
+}
+
+// Four rows from `first` on; the last for all beyond it.
+fn rows_from(first: u32, rows: u32) -> vec4<u32> {
+    if IS_WHOLE {
+        return first + FOUR;
+    }
+    return min(first + FOUR, vec4<u32>(rows - 1u));
 }
 
 // A block where ReLU passes `others`, zero elsewhere.
@@ -95,13 +116,14 @@ fn store_block(batch: u32, m: u32, n: u32, rows: mat4x4<f32>) {
     if batch >= BATCH || m >= M || n >= N {
         return;
     }
-    let at = ((batch * M + m) * N + n) / 4u + vec4<u32>(0u, N / 4u, N / 2u, N / 4u * 3u);
+    let at = (batch * M + rows_from(m, M)) * N + n;
+    let real = N - n;
     var block = rows;
     if ACCUMULATE {
-        block += mat4x4<f32>(unpack(product[at.x]), unpack(product[at.y]), unpack(product[at.z]), unpack(product[at.w]));
+        block += mat4x4<f32>(product_at(at.x, real), product_at(at.y, real), product_at(at.z, real), product_at(at.w, real));
     }
     if BIAS {
-        let biases = unpack(extra[select(n, m, BIAS_OF_ROWS) / 4u]);
+        let biases = extra_at(select(n, m, BIAS_OF_ROWS), select(real, M - m, BIAS_OF_ROWS));
         let columns = mat4x4<f32>(biases, biases, biases, biases);
         if BIAS_OF_ROWS {
             block += transpose(columns);
@@ -113,35 +135,26 @@ fn store_block(batch: u32, m: u32, n: u32, rows: mat4x4<f32>) {
         block = rectified(block, block);
     }
     if MASKED {
-        block = rectified(block, mat4x4<f32>(unpack(extra[at.x]), unpack(extra[at.y]), unpack(extra[at.z]), unpack(extra[at.w])));
+        block = rectified(block, mat4x4<f32>(extra_at(at.x, real), extra_at(at.y, real), extra_at(at.z, real), extra_at(at.w, real)));
     }
-    product[at.x] = pack(block[0]);
-    product[at.y] = pack(block[1]);
-    product[at.z] = pack(block[2]);
-    product[at.w] = pack(block[3]);
-}
-
-fn store_four_sums(batch: u32, m: u32, sums: vec4<f32>) {
-    if batch >= BATCH || m >= M {
-        return;
+    store_at(at.x, real, block[0]);
+    if IS_WHOLE || m + 1u < M {
+        store_at(at.y, real, block[1]);
     }
-    let at = batch * M + m;
-    var total = sums;
-    if ACCUMULATE {
-        total += vec4<f32>(row_sums[at], row_sums[at + 1u], row_sums[at + 2u], row_sums[at + 3u]);
+    if IS_WHOLE || m + 2u < M {
+        store_at(at.z, real, block[2]);
     }
-    row_sums[at] = total.x;
-    row_sums[at + 1u] = total.y;
-    row_sums[at + 2u] = total.z;
-    row_sums[at + 3u] = total.w;
+    if IS_WHOLE || m + 3u < M {
+        store_at(at.w, real, block[3]);
+    }
 }
 
 // Stores the sums of eight rows, from the lanes' sums of their own parts.
 fn store_sums_of_eight(batch: u32, m: u32, n: u32, own: vec4<f32>) {
     let rows = pass_around(own);
     if n == 0u {
-        store_four_sums(batch, m, vec4<f32>(1.0) * rows.upper);
-        store_four_sums(batch, m + 4u, vec4<f32>(1.0) * rows.lower);
+        store_sums(batch, m, vec4<f32>(1.0) * rows.upper);
+        store_sums(batch, m + 4u, vec4<f32>(1.0) * rows.lower);
     }
 }
 
@@ -211,7 +224,7 @@ struct Tile {
 // Computes and stores the tile at (m, n) of product z.
 fn multiply(at: vec3<u32>, lane: u32, is_tall: bool) -> Tile {
     let batch = min(at.z, BATCH - 1u);
-    let n = min(at.y, N - 4u);
+    let n = min(at.y, last_four(N));
     // Lanes past the edge load their part of A for the others, if there are others in the subgroup.
     let depth = select(0u, K, subgroupAny(at.z < BATCH && at.y < N));
     var tile = Tile();

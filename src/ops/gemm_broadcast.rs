@@ -12,6 +12,7 @@ pub(super) const SHADER: Shader = Shader::new(
         Prelude::Loads,
         Prelude::Relu,
         Prelude::Product,
+        Prelude::FactorsFours,
     ],
     include_str!("../../shaders/gemm_broadcast.wgsl"),
 );
@@ -40,8 +41,26 @@ pub(super) const TALL: GemmKernel = GemmKernel {
     ..KERNEL
 };
 
+/// For sizes that are no multiples of four, with scalar loads.
+pub(super) const ANY: GemmKernel = GemmKernel {
+    name: "gemm_broadcast_any",
+    shader: Shader::new(
+        &[
+            Prelude::Invocation,
+            Prelude::Relu,
+            Prelude::Product,
+            Prelude::FactorsOnes,
+        ],
+        include_str!("../../shaders/gemm_broadcast.wgsl"),
+    ),
+    multiple_of: 1,
+    longest_loop: |k, _, _| k.div_ceil(4) + 1,
+    ..KERNEL
+};
+
 pub(super) fn cases(random: &mut Random) -> Vec<Case> {
     let mut cases = cases_of(&KERNEL, random);
     cases.extend(cases_of(&TALL, random));
+    cases.extend(cases_of(&ANY, &mut random.aside()));
     cases
 }

@@ -28,7 +28,13 @@ const MOST: [usize; 2] = [3, 4];
 /// broadcasting A's rows within subgroups, kernels take two to five times as long.
 const SOFTWARE: Families = &[
     &["gemm_broadcast_tall/16", "gemm_broadcast/16"],
-    &["gemm_8x8/16", "gemm_8x8/64", "gemm_4x4/16", "gemm_4x4/64"],
+    &[
+        "gemm_broadcast_any/16",
+        "gemm_8x8/16",
+        "gemm_8x8/64",
+        "gemm_4x4/16",
+        "gemm_4x4/64",
+    ],
     &[
         "conv_forward/64",
         "conv_backward_input/64",

@@ -48,9 +48,7 @@ fn kernels_that_cannot_run_are_replaced() {
                 .unwrap();
             assert!(own.notices().is_empty(), "{:?}", own.notices());
             let mut foreign = own.choices().cloned().unwrap();
-            for kernel in foreign.ops.values_mut() {
-                *kernel = "gemm_subgroup/64".to_owned();
-            }
+            with_products_by(&mut foreign, "gemm_subgroup/64");
             let planning = Planning::Chosen(foreign.clone());
             let mut trainer = trainer(&device, planning).await.unwrap();
             println!("{device}: {:?}", trainer.notices());
@@ -71,6 +69,15 @@ fn kernels_that_cannot_run_are_replaced() {
                 assert_eq!(*runs, foreign);
             }
         });
+    }
+}
+
+/// Changes the kernel of every product.
+fn with_products_by(choices: &mut Choices, kernel: &str) {
+    for (op, chosen) in &mut choices.ops {
+        if op.starts_with("product") {
+            *chosen = kernel.to_owned();
+        }
     }
 }
 
@@ -120,9 +127,7 @@ fn a_kernel_that_cannot_run_is_a_one_line_error() {
             .await
             .unwrap();
         let mut choices = own.choices().cloned().unwrap();
-        for kernel in choices.ops.values_mut() {
-            *kernel = "gemm_subgroup/64".to_owned();
-        }
+        with_products_by(&mut choices, "gemm_subgroup/64");
         let graph = own.graph();
         choices.apply(&reference, graph, &mut notices).unwrap()
     });

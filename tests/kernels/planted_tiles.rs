@@ -1,4 +1,5 @@
-//! Faults planted in the kernels that stage tiles in workgroup memory.
+//! Faults planted in the kernels that stage tiles in workgroup memory, and in the one that broadcasts
+//! rows of any length.
 
 use wgrad::ops::{
     ConvBackwardInput, ConvBackwardWeight, ConvForward, Epilogue, Op, Product, Variant,
@@ -25,7 +26,57 @@ fn named(kernel: &str, variants: Vec<Variant>) -> Box<dyn Op> {
 }
 
 pub fn mutants() -> Vec<Planted> {
-    products().into_iter().chain(convolutions()).collect()
+    let mut all = products();
+    all.extend(convolutions());
+    all.extend(uneven());
+    all
+}
+
+/// Products of sizes that are no multiples of four.
+fn uneven() -> Vec<Planted> {
+    let product = |epilogue| {
+        let product = Product {
+            batch: 2,
+            ..Product::new([66, 35, 71], [false, true], epilogue)
+        };
+        named("gemm_broadcast_any/16", product.variants())
+    };
+    let bias = Epilogue::Bias {
+        of_rows: true,
+        relu: false,
+    };
+    vec![
+        (
+            "terms beyond the row",
+            product(Epilogue::Plain),
+            "select(vec4<f32>(), floats, PLACES < vec4<u32>(real))",
+            "floats",
+        ),
+        (
+            "third column not stored",
+            product(Epilogue::ReluGradient),
+            "if real > 2u",
+            "if real > 3u",
+        ),
+        (
+            "second row of a block not stored",
+            product(Epilogue::Plain),
+            "IS_WHOLE || m + 1u < M",
+            "IS_WHOLE",
+        ),
+        (
+            "biases of rows by columns",
+            product(bias),
+            "select(real, M - m, BIAS_OF_ROWS)",
+            "real",
+        ),
+        (
+            "last columns left out",
+            product(Epilogue::Plain),
+            "(size - 1u) / 4u * 4u",
+            "(size - 4u) / 4u * 4u",
+        ),
+    ]
 }
 
 fn convolutions() -> Vec<Planted> {

@@ -43,7 +43,11 @@ fn products() -> Vec<Fault> {
             faults.push((product(kernel, k, epilogue), "k < K; k", to));
         }
     }
-    for kernel in ["gemm_broadcast", "gemm_broadcast_tall"] {
+    for kernel in [
+        "gemm_broadcast",
+        "gemm_broadcast_tall",
+        "gemm_broadcast_any",
+    ] {
         let product = product(kernel, LONG, Epilogue::RowSums);
         faults.push((product, "k < depth", "k + 4u < depth"));
     }

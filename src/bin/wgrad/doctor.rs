@@ -148,7 +148,10 @@ impl Examined {
             ),
             has.join(", "),
             match adapter.has_checks() {
-                true => "run-time checks in every kernel".to_owned(),
+                true => format!(
+                    "run-time checks in every kernel, as far as wgpu has them for {}",
+                    adapter.backend()
+                ),
                 false => "no run-time checks in wgrad's own kernels".to_owned(),
             },
             limits.join(", "),

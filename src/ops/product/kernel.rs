@@ -74,11 +74,12 @@ pub(in crate::ops) enum Worker {
 }
 
 /// All kernels; the first fits all sizes.
-pub(in crate::ops) const KERNELS: [&GemmKernel; 10] = [
+pub(in crate::ops) const KERNELS: [&GemmKernel; 11] = [
     &gemm_4x4::KERNEL,
     &gemm_8x8::KERNEL,
     &gemm_broadcast::KERNEL,
     &gemm_broadcast::TALL,
+    &gemm_broadcast::ANY,
     &gemm_lanes::KERNEL,
     &gemm_subgroup::KERNEL,
     &gemm_workgroup::KERNEL,

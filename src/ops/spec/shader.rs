@@ -42,6 +42,11 @@ pub enum Prelude {
     ProductTile,
     /// Factors and product in fours.
     ProductFours,
+    /// Factors and product in fours, for kernels that are also for other sizes; needs
+    /// [`Prelude::Loads`].
+    FactorsFours,
+    /// Factors and product one by one, in place of [`Prelude::FactorsFours`].
+    FactorsOnes,
     /// Tiles of a workgroup.
     Tile,
     /// Sums of a tile over the lanes of a workgroup.
@@ -88,6 +93,8 @@ impl Prelude {
             (Prelude::Product, _) => prelude!("product"),
             (Prelude::ProductTile, _) => prelude!("product_tile"),
             (Prelude::ProductFours, _) => prelude!("product_fours"),
+            (Prelude::FactorsFours, _) => prelude!("factors_fours"),
+            (Prelude::FactorsOnes, _) => prelude!("factors_ones"),
             (Prelude::Tile, _) => prelude!("tile"),
             (Prelude::TileLanes, _) => prelude!("tile_lanes"),
         }
