@@ -231,8 +231,9 @@ fn products(plan: &Plan, choices: &Choices) -> BTreeMap<String, Choices> {
     each
 }
 
-/// Batches beyond the limit, with the readable plan and with every convolution kernel.
-/// `WGRAD_LARGE=1` adds larger ones, and every kernel of products.
+/// Batches beyond the limit, with the readable plan, with columns and with the data set read in
+/// place. `WGRAD_LARGE=1` adds larger batches, the other convolution kernels, and every kernel of
+/// products.
 #[test]
 fn large_batches_and_images_pass_in_lockstep() {
     let Some(device) = common::gpu() else { return };
@@ -240,6 +241,10 @@ fn large_batches_and_images_pass_in_lockstep() {
     let batches: &[usize] = if all { &[512, 1024, 4096] } else { &[512] };
     let mut sizes: Vec<_> = batches.iter().map(|&batch| ([1, 28, 28], batch)).collect();
     sizes.push(([3, 224, 224], if all { 8 } else { 4 }));
+    let strategies = match all {
+        true => &Strategy::OF_CONVOLUTION[..],
+        false => &[Strategy::Columns, Strategy::Gathered],
+    };
     // Verification compares all outputs anyway.
     let device = device.without_spot_checks();
     for (sample, batch) in sizes {
@@ -254,7 +259,7 @@ fn large_batches_and_images_pass_in_lockstep() {
             graph.readable().unwrap(),
         );
         assert!(ran || !must_run(None));
-        for kernel in Strategy::OF_CONVOLUTION {
+        for &kernel in strategies {
             let choices = Choices {
                 layers: graph.all_by(kernel),
                 ..Choices::default()
