@@ -104,7 +104,8 @@ impl Report {
     }
 }
 
-/// Verifies every op in isolation, every gradient, and every op of the built-in models.
+/// Verifies every op in isolation, every gradient, and every op of the built-in models. Except on
+/// GL and in a browser, it runs on threads of its own, for which the calling thread waits.
 ///
 /// # Errors
 /// The device is not an adapter, was lost or reported a fault. A wrong result is not an error but a
