@@ -47,10 +47,7 @@ fn kernels(criterion: &mut Criterion) {
         kernels.square(size).expect("a healthy device");
     }
     for model in Model::USUAL {
-        for strategy in Strategy::OF_CONVOLUTION
-            .into_iter()
-            .chain(Strategy::OF_LINEAR)
-        {
+        for strategy in Strategy::all() {
             kernels.of_plan(model, strategy).expect("a healthy device");
         }
     }

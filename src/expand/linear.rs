@@ -67,14 +67,14 @@ impl Piece for Products {
         let inputs = &graph.node(self.linear).inputs;
         let (input, weight) = (lowering.tensor(inputs[0])?, lowering.tensor(inputs[1])?);
         let (d_weight, accumulate) = lowering.parameter_gradient(inputs[1])?;
-        if let (Some(&bias), true, true) = (
-            inputs.get(2),
-            self.is_joined,
-            lowering.has_gradient(inputs[0]),
-        ) {
-            let (d_bias, _) = lowering.parameter_gradient(bias)?;
-            let d_input = lowering.plan().scratch("d_input", [n, i])?;
-            let rectified = lowering.rectified(inputs[0]);
+        let d_bias = inputs.get(2).map(|&bias| lowering.parameter_gradient(bias));
+        let d_bias = d_bias.transpose()?.map(|(d_bias, _)| d_bias);
+        let d_input = match lowering.has_gradient(inputs[0]) {
+            true => Some(lowering.plan().scratch("d_input", [n, i])?),
+            false => None,
+        };
+        let rectified = d_input.and_then(|_| lowering.rectified(inputs[0]));
+        if let (true, Some(d_bias), Some(d_input)) = (self.is_joined, d_bias, d_input) {
             let joined = LinearBackward {
                 rows: n,
                 outputs: o,
@@ -84,38 +84,32 @@ impl Piece for Products {
             };
             let read = [d_output, input, weight];
             lowering.backward_op(joined, &read, &[d_weight, d_bias, d_input])?;
-            if let Some(rectified) = rectified {
-                lowering.set_masked(rectified);
+        } else {
+            let epilogue = match d_bias {
+                Some(_) => Epilogue::RowSums,
+                None => Epilogue::Plain,
+            };
+            let of_weight = Product {
+                accumulate,
+                ..Product::new([o, i, n], [true, false], epilogue)
+            };
+            let written: Vec<_> = std::iter::once(d_weight).chain(d_bias).collect();
+            lowering.backward_op(of_weight, &[d_output, input, input], &written)?;
+            if let Some(d_input) = d_input {
+                let (extra, epilogue) = match rectified {
+                    Some(_) => (input, Epilogue::ReluGradient),
+                    None => (weight, Epilogue::Plain),
+                };
+                let of_input = Product::new([n, i, o], [false, false], epilogue);
+                lowering.backward_op(of_input, &[d_output, weight, extra], &[d_input])?;
             }
+        }
+        if let Some(rectified) = rectified {
+            lowering.set_masked(rectified);
+        }
+        if let Some(d_input) = d_input {
             lowering.give_gradient(inputs[0], d_input);
-            return Ok(());
         }
-        let mut outputs = vec![d_weight];
-        let mut epilogue = Epilogue::Plain;
-        if let Some(&bias) = inputs.get(2) {
-            outputs.push(lowering.parameter_gradient(bias)?.0);
-            epilogue = Epilogue::RowSums;
-        }
-        let product = Product {
-            accumulate,
-            ..Product::new([o, i, n], [true, false], epilogue)
-        };
-        lowering.backward_op(product, &[d_output, input, input], &outputs)?;
-        if !lowering.has_gradient(inputs[0]) {
-            return Ok(());
-        }
-        let d_input = lowering.plan().scratch("d_input", [n, i])?;
-        let rectified = lowering.rectified(inputs[0]);
-        let (extra, epilogue) = match rectified {
-            Some(rectified) => {
-                lowering.set_masked(rectified);
-                (input, Epilogue::ReluGradient)
-            }
-            None => (weight, Epilogue::Plain),
-        };
-        let product = Product::new([n, i, o], [false, false], epilogue);
-        lowering.backward_op(product, &[d_output, weight, extra], &[d_input])?;
-        lowering.give_gradient(inputs[0], d_input);
         Ok(())
     }
 }

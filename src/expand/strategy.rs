@@ -37,12 +37,16 @@ impl Strategy {
     /// Those of a fully connected layer, the default first.
     pub const OF_LINEAR: [Strategy; 2] = [Strategy::Separate, Strategy::Joined];
 
+    /// Those of all layers.
+    pub fn all() -> impl Iterator<Item = Strategy> {
+        Strategy::OF_CONVOLUTION
+            .into_iter()
+            .chain(Strategy::OF_LINEAR)
+    }
+
     /// The strategy of that name.
     pub(crate) fn named(name: &str) -> Option<Strategy> {
-        let mut all = Strategy::OF_CONVOLUTION
-            .into_iter()
-            .chain(Strategy::OF_LINEAR);
-        all.find(|strategy| strategy.to_string() == name)
+        Strategy::all().find(|strategy| strategy.to_string() == name)
     }
 }
 

@@ -32,8 +32,7 @@ use candidates::{candidates, is_worthwhile};
 pub use choices::Choices;
 use fitting::{implicit_if_needed, plan_that_fits};
 
-/// Strategies within this factor of the fastest are measured again, since machine speed
-/// fluctuates.
+/// Strategies within this factor of the fastest are measured again, since machine speed fluctuates.
 const CLOSE: f64 = 1.5;
 
 /// How much to measure.
@@ -174,9 +173,9 @@ struct Tuner<'a> {
 }
 
 impl Tuner<'_> {
-    /// For each layer that has several, the strategy with the least total time of its ops; strategies that the
-    /// budget leaves unmeasured are ignored. `chosen` holds those of layers whose default does not
-    /// fit the adapter.
+    /// For each layer that has several, the strategy with the least total time of its ops;
+    /// strategies that the budget leaves unmeasured are ignored. `chosen` holds those of layers
+    /// whose default does not fit the adapter.
     async fn layers(&mut self, graph: &Graph, mut chosen: Strategies) -> Result<Strategies> {
         for (layer, strategies) in graph.strategies() {
             let mut plans = Vec::new();

@@ -24,7 +24,7 @@ pub struct Kernel {
 pub fn of_networks(models: &[Model]) -> Result<Vec<Kernel>> {
     let mut found = BTreeMap::new();
     for &model in models {
-        for strategy in Strategy::OF_CONVOLUTION.into_iter().chain(Strategy::OF_LINEAR) {
+        for strategy in Strategy::all() {
             let graph = model.graph(1, model.batch())?;
             let plan = graph.fast(&graph.all_by(strategy))?;
             for number in plan.nodes_of(&Phase::TRAIN) {
